@@ -1,0 +1,24 @@
+# LibTorch::LibTorch: LibTorch with its C++ front end. Torch_DIR selects a site's own LibTorch; else the
+# torch wheel of LOCKSTEP_PYTHON is linked directly, because the wheel's own TorchConfig.cmake insists
+# on an installed CUDA toolkit, which a machine without a GPU does not have.
+if(NOT TARGET LibTorch::LibTorch)
+  add_library(LibTorch::LibTorch INTERFACE IMPORTED)
+  if(Torch_DIR)
+    find_package(Torch REQUIRED)
+    target_link_libraries(LibTorch::LibTorch INTERFACE ${TORCH_LIBRARIES})
+    target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+    set(LibTorch_LIBRARY_DIR "${TORCH_INSTALL_PREFIX}/lib")
+  else()
+    include(${CMAKE_CURRENT_LIST_DIR}/PythonWheels.cmake)
+    lockstep_site_packages(site_packages)
+    set(torch_root "${site_packages}/torch")
+    find_path(LibTorch_INCLUDE_DIR torch/version.h PATHS "${torch_root}/include" NO_DEFAULT_PATH)
+    set(LibTorch_LIBRARY_DIR "${torch_root}/lib")
+    target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE
+      "${torch_root}/include" "${torch_root}/include/torch/csrc/api/include")
+    target_link_libraries(LibTorch::LibTorch INTERFACE
+      "${LibTorch_LIBRARY_DIR}/libtorch.so" "${LibTorch_LIBRARY_DIR}/libtorch_cpu.so" "${LibTorch_LIBRARY_DIR}/libc10.so")
+  endif()
+endif()
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(LibTorch REQUIRED_VARS LibTorch_LIBRARY_DIR)

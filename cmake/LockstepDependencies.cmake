@@ -1,0 +1,19 @@
+# What the project links. Used by the build and, installed, by find_package(lockstep).
+# LibTorch, NCCL and Arrow come from the Python wheels of LOCKSTEP_PYTHON unless Torch_DIR,
+# NCCL_ROOT or Arrow_ROOT point at a site's own.
+
+find_package(Threads REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(nlohmann_json 3.10 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(HDF5 REQUIRED COMPONENTS C)
+find_package(MPI REQUIRED COMPONENTS C)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET GLOBAL sentencepiece)
+pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET GLOBAL libutf8proc)
+find_package(LibTorch REQUIRED)
+find_package(NCCL REQUIRED)
+find_package(ArrowWheel REQUIRED)

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "lockstep/data/dataset.h"
+#include "lockstep/text/tokenizer.h"
+
+namespace lockstep {
+
+/// One tokenized row.
+/// Encoder-decoder: `input` = ids(model_input) + EOS is the encoder's source, `target` = ids(model_output) + EOS.
+/// Decoder-only: the sequence is `input` followed by `target`: `input` = [BOS] + ids(model_input),
+/// `target` = ids(model_output) + EOS. The loss covers `target` alone.
+struct Example {
+  std::vector<TokenId> input;
+  std::vector<TokenId> target;
+
+  bool operator==(const Example&) const = default;
+};
+
+/// How many rows lost tokens to the length limit, and how.
+struct Truncation {
+  std::uint64_t inputs = 0;   // rows whose input was cut
+  std::uint64_t targets = 0;  // rows whose answer was cut
+};
+
+/// Tokenizes rows and cuts them to length.
+class ExampleBuilder {
+ public:
+  struct Result {
+    Example example;
+    bool input_truncated = false;
+    bool target_truncated = false;
+  };
+
+  /// `max_length` in tokens: encoder-decoder, of `input` and `target` each, both keep their first tokens and end
+  /// in EOS; decoder-only, of both together: the input loses tokens from its left end (BOS stays), never the
+  /// answer, unless the answer alone is too long: then it keeps its first `max_length` tokens, without EOS, since
+  /// a model must not learn to stop in the middle of an answer.
+  /// Throws InputError if the tokenizer has no EOS, or for a limit below 2.
+  ExampleBuilder(std::shared_ptr<const Tokenizer> tokenizer, bool has_encoder, std::optional<std::size_t> max_length);
+
+  /// Throws InputError for text that is not UTF-8.
+  Result build(const Row& row) const;
+
+  bool has_encoder() const { return has_encoder_; }
+  const std::optional<std::size_t>& max_length() const { return max_length_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+
+ private:
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  bool has_encoder_;
+  std::optional<std::size_t> max_length_;
+};
+
+}  // namespace lockstep

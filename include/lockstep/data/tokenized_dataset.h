@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lockstep/data/example.h"
+
+namespace lockstep {
+
+/// Tokenized examples with random access, in memory or in shards. All functions may be called from several
+/// threads at once.
+class TokenizedDataset {
+ public:
+  virtual ~TokenizedDataset() = default;
+  virtual std::uint64_t size() const = 0;
+  virtual bool has_encoder() const = 0;
+  /// In tokens, known without reading the example.
+  virtual std::uint32_t input_length(std::uint64_t index) const = 0;
+  virtual std::uint32_t target_length(std::uint64_t index) const = 0;
+  virtual Example read(std::uint64_t index) const = 0;
+  /// The digest of the tokenizer that made the ids.
+  virtual const std::string& tokenizer_digest() const = 0;
+};
+
+/// Examples held in memory.
+class InMemoryTokenizedDataset final : public TokenizedDataset {
+ public:
+  InMemoryTokenizedDataset(std::vector<Example> examples, bool has_encoder, std::string tokenizer_digest);
+
+  std::uint64_t size() const override;
+  bool has_encoder() const override;
+  std::uint32_t input_length(std::uint64_t index) const override;
+  std::uint32_t target_length(std::uint64_t index) const override;
+  Example read(std::uint64_t index) const override;
+  const std::string& tokenizer_digest() const override;
+
+ private:
+  std::vector<Example> examples_;
+  bool has_encoder_;
+  std::string tokenizer_digest_;
+};
+
+}  // namespace lockstep

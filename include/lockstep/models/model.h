@@ -1,0 +1,67 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <torch/torch.h>
+
+#include "lockstep/core/json.h"
+#include "lockstep/models/batch.h"
+#include "lockstep/models/dropout.h"
+
+namespace lockstep {
+
+/// What a model is apart from its weights.
+struct ModelInfo {
+  std::string model_type;      // config.json's "model_type", e.g. "t5"
+  bool has_encoder = false;
+  std::int64_t vocabulary_size = 0;      // rows of the embedding
+  std::int64_t hidden_size = 0;
+  std::optional<std::int64_t> max_positions;  // learned positions; none where any length works (T5)
+  TokenId decoder_start_id = 0;               // encoder-decoder models only
+  Json config;                                // config.json as it was read
+};
+
+/// What earlier positions leave for later ones while a batch of sequences is generated. Made by
+/// LanguageModel::start_decoding(); belongs to that model.
+class DecodingState {
+ public:
+  virtual ~DecodingState() = default;
+  /// Keeps only the given rows of the batch, int64 [kept]: finished sequences cost nothing more.
+  virtual void keep_rows(const at::Tensor& rows) = 0;
+};
+
+/// A T5-type or GPT-type model. Parameters carry the names that transformers gives them in model.safetensors.
+/// fp32 on the CPU.
+class LanguageModel : public torch::nn::Module {
+ public:
+  explicit LanguageModel(ModelInfo info) : info_(std::move(info)) {}
+
+  const ModelInfo& info() const { return info_; }
+
+  /// Logits [batch, positions, vocabulary] of every position that has a row in `batch.labels`.
+  virtual at::Tensor logits(const Batch& batch, Dropout& dropout) = 0;
+
+  /// Sum over the labelled positions of the negative log-likelihood, a scalar. The head runs at labelled positions
+  /// only.
+  virtual at::Tensor loss_sum(const Batch& batch, Dropout& dropout) = 0;
+
+  /// The same sum for each row of the batch, [batch]; without dropout.
+  virtual at::Tensor row_loss_sums(const Batch& batch) = 0;
+
+  /// Reads the prompts, [batch, length] padded on the right with `lengths` real tokens each: the encoder's source, or
+  /// the sequence to be continued. Returns the state and the logits [batch, vocabulary] of the first new token.
+  struct Started {
+    std::unique_ptr<DecodingState> state;
+    at::Tensor logits;
+  };
+  virtual Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) = 0;
+
+  /// Appends `tokens` [batch] and returns the logits [batch, vocabulary] of the next ones.
+  virtual at::Tensor decode_step(DecodingState& state, const at::Tensor& tokens) = 0;
+
+ private:
+  ModelInfo info_;
+};
+
+}  // namespace lockstep

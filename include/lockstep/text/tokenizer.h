@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lockstep {
+
+using TokenId = std::uint32_t;
+
+/// Text to token ids and back, with the special tokens and limits of a pretrained model's folder.
+/// Immutable: all const functions may be called from several threads at once.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  /// Appends the ids of `text`, without BOS or EOS. Added tokens that stand in the text (such as
+  /// "<extra_id_0>" or "</s>") become their own id, as in transformers. Throws InputError, naming the byte
+  /// offset, if `text` is not valid UTF-8.
+  virtual void encode(std::string_view text, std::vector<TokenId>& ids) const = 0;
+  std::vector<TokenId> encode(std::string_view text) const;
+
+  /// The text of `ids`, as transformers' decode() gives it without clean_up_tokenization_spaces.
+  virtual std::string decode(std::span<const TokenId> ids, bool skip_special_tokens = true) const = 0;
+
+  /// The token as the vocabulary spells it, e.g. "Ġhello" or "▁hello". Throws Error for an id that is not in it.
+  virtual std::string token(TokenId id) const = 0;
+
+  /// Number of entries of the vocabulary file itself.
+  virtual std::size_t vocabulary_size() const = 0;
+
+  const std::optional<TokenId>& bos_id() const { return settings_.bos; }
+  const std::optional<TokenId>& eos_id() const { return settings_.eos; }
+  /// EOS where the model defines no padding token.
+  const std::optional<TokenId>& pad_id() const { return settings_.pad; }
+  /// True if the tokenizer puts BOS before a text.
+  bool adds_bos() const { return settings_.adds_bos; }
+  /// The tokenizer's own limit in tokens; none if it states none (or transformers' "very large").
+  const std::optional<std::size_t>& model_max_length() const { return settings_.model_max_length; }
+
+  /// SHA-256 over the names and bytes of the tokenizer's files.
+  const std::string& digest() const { return settings_.digest; }
+
+  /// Writes the tokenizer's files into an existing folder, byte for byte, so that transformers'
+  /// AutoTokenizer opens it. Where no padding token was defined, tokenizer_config.json gains EOS as one.
+  void save(const std::filesystem::path& folder) const;
+
+ protected:
+  struct File {
+    std::string name;
+    std::string bytes;
+  };
+  /// What load_tokenizer() reads from the folder beside the vocabulary.
+  struct Settings {
+    std::optional<TokenId> bos, eos, pad;
+    bool adds_bos = false;
+    std::optional<std::size_t> model_max_length;
+    std::string digest;
+    std::vector<File> files;
+  };
+  Settings settings_;
+};
+
+}  // namespace lockstep
