@@ -1,11 +1,11 @@
 #include "lockstep/core/atomic_file.h"
 
-#include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
+#include <cerrno>
 #include <fstream>
 #include <sstream>
-#include <unistd.h>
 #include <utility>
 
 #include "lockstep/core/error.h"

@@ -1,11 +1,11 @@
 #include "lockstep/core/digest.h"
 
-#include <array>
-#include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <unistd.h>
+#include <array>
+#include <cerrno>
 #include <vector>
 
 #include "lockstep/core/error.h"
@@ -28,9 +28,7 @@ Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
-void Sha256::update(std::string_view bytes) {
-  EVP_DigestUpdate(context_->handle.get(), bytes.data(), bytes.size());
-}
+void Sha256::update(std::string_view bytes) { EVP_DigestUpdate(context_->handle.get(), bytes.data(), bytes.size()); }
 
 std::string Sha256::hex_digest() {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};

@@ -1,8 +1,8 @@
 #include "lockstep/core/error.h"
 
+#include <fmt/format.h>
 #include <cerrno>
 #include <cstring>
-#include <fmt/format.h>
 
 namespace lockstep {
 

@@ -1,7 +1,7 @@
 #include "lockstep/core/json.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
@@ -19,8 +19,6 @@ Json read_json_file(const std::filesystem::path& path) {
   }
 }
 
-void write_json_file(const std::filesystem::path& path, const Json& json) {
-  write_file(path, json.dump(2) + "\n");
-}
+void write_json_file(const std::filesystem::path& path, const Json& json) { write_file(path, json.dump(2) + "\n"); }
 
 }  // namespace lockstep

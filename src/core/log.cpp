@@ -1,9 +1,9 @@
 #include "lockstep/core/log.h"
 
 #include <fmt/format.h>
-#include <memory>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
+#include <memory>
 
 #include "lockstep/core/error.h"
 
@@ -23,7 +23,8 @@ void log_to_file(const std::filesystem::path& path) {
     sink->set_pattern("%Y-%m-%dT%H:%M:%S%z %l: %v");
     spdlog::default_logger()->sinks().push_back(std::move(sink));
   } catch (const spdlog::spdlog_ex& error) {
-    throw InputError(fmt::format("{}: cannot write the log: {}; give another logging_dir", path.string(), error.what()));
+    throw InputError(
+        fmt::format("{}: cannot write the log: {}; give another logging_dir", path.string(), error.what()));
   }
 }
 

@@ -1,9 +1,9 @@
 #include "lockstep/core/progress.h"
 
-#include <cmath>
-#include <cstdio>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <cmath>
+#include <cstdio>
 #include <utility>
 
 namespace lockstep {
@@ -35,10 +35,11 @@ void Progress::update(std::uint64_t done, std::string_view note) {
 
 void Progress::draw(std::uint64_t done, std::string_view note, double elapsed_s) {
   const double rate = elapsed_s > 0 ? static_cast<double>(done) / elapsed_s : 0;
-  const std::string left = rate > 0 && total_ >= done ? format_duration(static_cast<double>(total_ - done) / rate) : "?";
+  const std::string left =
+      rate > 0 && total_ >= done ? format_duration(static_cast<double>(total_ - done) / rate) : "?";
   const double share = total_ > 0 ? std::min(1.0, static_cast<double>(done) / static_cast<double>(total_)) : 0;
-  const std::string counts = fmt::format("{:3.0f}% {}/{} {}s, {:.3g} {}s/s, {} left{}{}", 100 * share, done, total_, unit_,
-                                         rate, unit_, left, note.empty() ? "" : ", ", note);
+  const std::string counts = fmt::format("{:3.0f}% {}/{} {}s, {:.3g} {}s/s, {} left{}{}", 100 * share, done, total_,
+                                         unit_, rate, unit_, left, note.empty() ? "" : ", ", note);
   if (terminal_) {
     const int filled = static_cast<int>(std::lround(share * kBarWidth));
     fmt::print(stderr, "\r\033[K{} [{:=<{}}{:{}}] {}", title_, "", filled, "", kBarWidth - filled, counts);

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "lockstep/core/key_table.h"
+
+namespace lockstep {
+
+/// A hyperparameter's value given by name.
+using HyperparameterValue = std::variant<bool, std::int64_t, double, std::string>;
+/// E.g. {{"num_train_epochs", 3}, {"learning_rate", 1e-3}, {"output_dir", "result"}}.
+using HyperparameterChoices = std::map<std::string, HyperparameterValue>;
+
+/// How a model is trained. The names and defaults are those of transformers' TrainingArguments and of prompt2model.
+struct Hyperparameters {
+  std::string output_dir = "result";
+  std::optional<std::string> logging_dir;
+  bool overwrite_output_dir = false;
+  double num_train_epochs = 10;
+  std::int64_t max_steps = -1;
+  std::int64_t per_device_train_batch_size = 100;
+  std::int64_t per_device_eval_batch_size = 100;
+  std::optional<std::int64_t> global_batch_size;
+  std::int64_t gradient_accumulation_steps = 1;
+  double learning_rate = 1e-4;
+  double weight_decay = 0.01;
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.999;
+  double adam_epsilon = 1e-8;
+  std::string lr_scheduler_type = "linear";
+  std::int64_t warmup_steps = 0;
+  double warmup_ratio = 0;
+  double max_grad_norm = 1.0;
+  std::int64_t logging_steps = 1;
+  std::string evaluation_strategy = "epoch";
+  std::string save_strategy = "no";
+  double test_size = 0.15;
+  std::int64_t seed = 42;
+  std::string device = "auto";
+  std::int64_t threads_per_rank = 0;
+  std::string resume_from_checkpoint = "auto";
+
+  Hyperparameters() = default;
+  /// Throws InputError for an unknown name (naming the nearest and all that are supported), a value of the wrong type
+  /// or out of range.
+  explicit Hyperparameters(const HyperparameterChoices& choices);
+
+  /// Binds every key to this object's members.
+  void bind(KeyTable& table);
+  /// Replaces what older names or unknown strategies stand for (evaluation_strategy: warning, then "epoch") and
+  /// checks what concerns several keys. Throws InputError.
+  void validate();
+
+  bool operator==(const Hyperparameters&) const = default;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lockstep/core/hyperparameters.h"
+
+namespace lockstep {
+
+/// One job, for lockstep-prep and lockstep train alike. Paths are relative to the working folder.
+struct JobFile {
+  std::string pretrained_model_name;
+  bool has_encoder = false;
+  bool from_scratch = false;
+  std::optional<std::int64_t> model_max_length;
+  std::vector<std::string> training_datasets;
+  std::vector<std::string> validation_datasets;
+  std::string prepared_dir = "prepared";
+  std::int64_t num_workers = 0;
+  Hyperparameters hyperparameters;
+
+  /// Binds every key, the hyperparameters' too.
+  void bind(KeyTable& table);
+};
+
+/// Reads a YAML job file and then the overrides, each "key=value". Throws InputError naming file, line, key, the
+/// nearest key that exists, and what would be valid.
+JobFile load_job_file(const std::filesystem::path& path, const std::vector<std::string>& overrides);
+
+/// The keys of a job file with defaults and help, a line each.
+std::string describe_job_keys();
+
+}  // namespace lockstep

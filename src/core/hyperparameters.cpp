@@ -1,0 +1,82 @@
+#include "lockstep/core/hyperparameters.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+namespace {
+
+constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
+
+std::string to_text(const HyperparameterValue& value) {
+  if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
+  return std::visit([](const auto& item) { return fmt::format("{}", item); }, value);
+}
+
+}  // namespace
+
+Hyperparameters::Hyperparameters(const HyperparameterChoices& choices) {
+  KeyTable table;
+  bind(table);
+  for (const auto& [name, value] : choices) table.set(name, {{to_text(value)}}, "hyperparameters");
+  validate();
+}
+
+void Hyperparameters::bind(KeyTable& table) {
+  using Range = KeyTable::Range;
+  using Choices = KeyTable::Choices;
+  const Range not_negative{0};
+  const Range positive_integer{1, kLargestInteger};
+  const Range beta{0, 0.999999999};
+  table.add("output_dir", &output_dir, "folder for the trained model, its tokenizer and metrics.jsonl");
+  table.add("overwrite_output_dir", &overwrite_output_dir,
+            "replace what another run left in output_dir (lockstep-prep: in prepared_dir)");
+  table.add("logging_dir", &logging_dir, "folder for the run's log as a file, train.log");
+  table.add("num_train_epochs", &num_train_epochs, "passes over the training set; fractions are allowed", not_negative);
+  table.add("max_steps", &max_steps, "optimizer steps, instead of num_train_epochs; -1: by epochs",
+            Range{-1, kLargestInteger});
+  table.add("per_device_train_batch_size", &per_device_train_batch_size, "rows of a micro-batch", positive_integer);
+  table.add("per_device_eval_batch_size", &per_device_eval_batch_size, "rows of an evaluation batch", positive_integer);
+  table.add("global_batch_size", &global_batch_size,
+            "rows of one optimizer step over all ranks; none: per_device_train_batch_size x ranks x "
+            "gradient_accumulation_steps",
+            positive_integer);
+  table.add("gradient_accumulation_steps", &gradient_accumulation_steps, "micro-batches of a rank in one step",
+            positive_integer);
+  table.add("learning_rate", &learning_rate, "peak learning rate", not_negative);
+  table.add("weight_decay", &weight_decay, "decoupled; not for norms and biases", not_negative);
+  table.add("adam_beta1", &adam_beta1, "AdamW", beta);
+  table.add("adam_beta2", &adam_beta2, "AdamW", beta);
+  table.add("adam_epsilon", &adam_epsilon, "AdamW", not_negative);
+  table.add("lr_scheduler_type", &lr_scheduler_type, "learning rate over the steps",
+            Choices{"linear", "cosine", "constant", "constant_with_warmup"});
+  table.add("warmup_steps", &warmup_steps, "steps in which the learning rate rises from 0", Range{0, kLargestInteger});
+  table.add("warmup_ratio", &warmup_ratio, "the same as a share of all steps, where warmup_steps is 0", Range{0, 1});
+  table.add("max_grad_norm", &max_grad_norm, "gradients are scaled down to this norm; 0: no clipping", not_negative);
+  table.add("logging_steps", &logging_steps, "a line in the log every so many steps", positive_integer);
+  table.add("evaluation_strategy", &evaluation_strategy, "when the validation loss is computed (no, epoch)");
+  table.add("save_strategy", &save_strategy, "checkpoints during training; the model is always saved at the end",
+            Choices{"no"});
+  table.add("test_size", &test_size, "share of rows split off for validation where none are given (T5-type)",
+            Range{0, 0.999});
+  table.add("seed", &seed, "of weights, data order, dropout and split", Range{0, kLargestInteger});
+  table.add("device", &device, "where to compute", Choices{"auto", "cpu"});
+  table.add("threads_per_rank", &threads_per_rank, "0: the rank's share of the cores", Range{0, 4096});
+  table.add("resume_from_checkpoint", &resume_from_checkpoint, "no checkpoints are written yet: nothing to resume",
+            Choices{"auto", "never"});
+}
+
+void Hyperparameters::validate() {
+  if (evaluation_strategy != "no" && evaluation_strategy != "epoch") {
+    spdlog::warn("evaluation_strategy: '{}' is not one of: no, epoch; using epoch", evaluation_strategy);
+    evaluation_strategy = "epoch";
+  }
+  if (num_train_epochs == 0 && max_steps <= 0) {
+    throw InputError("num_train_epochs: expected a number above 0, found 0; nothing would be trained");
+  }
+  if (max_steps == 0) throw InputError("max_steps: expected -1 (by epochs) or a number from 1 up, found 0");
+}
+
+}  // namespace lockstep

@@ -1,0 +1,31 @@
+#include "lockstep/core/digest.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "lockstep/core/atomic_file.h"
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+namespace {
+
+// The two vectors of FIPS 180-2, appendix B.
+TEST(Digest, MatchesPublishedVectors) {
+  EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  Sha256 digest;
+  digest.update("abcdbcdecdefdefgefghfghi");
+  digest.update("ghijhijkijkljklmklmnlmnomnopnopq");
+  EXPECT_EQ(digest.hex_digest(), "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+}
+
+TEST(Digest, OfAFileIsThatOfItsBytes) {
+  const auto path = std::filesystem::temp_directory_path() / ("digest_test_" + std::to_string(::getpid()));
+  const std::string bytes(3'000'000, 'x');
+  write_file(path, bytes);
+  EXPECT_EQ(sha256_file(path), sha256(bytes));
+  std::filesystem::remove(path);
+  EXPECT_THROW(sha256_file(path), InputError);
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,79 @@
+#include "lockstep/core/key_table.h"
+
+#include <gmock/gmock.h>
+
+#include "lockstep/core/error.h"
+#include "lockstep/core/hyperparameters.h"
+
+namespace lockstep {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+TEST(Hyperparameters, AreSetByName) {
+  const Hyperparameters hyperparameters(
+      {{"num_train_epochs", 3}, {"learning_rate", 1e-3}, {"output_dir", "out"}, {"overwrite_output_dir", true}});
+  EXPECT_EQ(hyperparameters.num_train_epochs, 3);
+  EXPECT_EQ(hyperparameters.learning_rate, 1e-3);
+  EXPECT_EQ(hyperparameters.output_dir, "out");
+  EXPECT_TRUE(hyperparameters.overwrite_output_dir);
+  EXPECT_EQ(hyperparameters.per_device_train_batch_size, 100);
+}
+
+TEST(Hyperparameters, UnknownNameSaysTheNearestAndAllSupported) {
+  EXPECT_THAT(
+      [] {
+        Hyperparameters({{"num_epochs", 3}});
+      },
+      ThrowsMessage<InputError>(AllOf(HasSubstr("unknown key 'num_epochs'; the nearest key is 'num_train_epochs'"),
+                                      HasSubstr("weight_decay"))));
+}
+
+TEST(Hyperparameters, NegativeEpochsAreRefused) {
+  EXPECT_THAT(
+      [] {
+        Hyperparameters({{"num_train_epochs", -1}});
+      },
+      ThrowsMessage<InputError>(
+          HasSubstr("hyperparameters: num_train_epochs: expected a number from 0 up, found '-1'")));
+  EXPECT_THROW(Hyperparameters({{"num_train_epochs", 0}}), InputError);
+}
+
+TEST(Hyperparameters, WrongTypesAreRefused) {
+  EXPECT_THROW(Hyperparameters({{"per_device_train_batch_size", 1.5}}), InputError);
+  EXPECT_THROW(Hyperparameters({{"learning_rate", "fast"}}), InputError);
+  EXPECT_THROW(Hyperparameters({{"overwrite_output_dir", 1}}), InputError);
+  EXPECT_THROW(Hyperparameters({{"seed", true}}), InputError);
+  EXPECT_THROW(Hyperparameters({{"lr_scheduler_type", "zigzag"}}), InputError);
+  EXPECT_THROW(Hyperparameters({{"learning_rate", std::numeric_limits<double>::quiet_NaN()}}), InputError);
+}
+
+TEST(Hyperparameters, UnknownEvaluationStrategyBecomesEpoch) {
+  EXPECT_EQ(Hyperparameters({{"evaluation_strategy", "steps"}}).evaluation_strategy, "epoch");
+  EXPECT_EQ(Hyperparameters({{"evaluation_strategy", "no"}}).evaluation_strategy, "no");
+}
+
+TEST(KeyTable, DescribesEveryKeyWithItsValue) {
+  std::int64_t rows = 7;
+  std::string colour = "red";
+  KeyTable table;
+  table.add("rows", &rows, "how many");
+  table.add("colour", &colour, "which", KeyTable::Choices{"red", "blue"});
+  EXPECT_THAT(table.describe(), AllOf(HasSubstr("how many [7]"), HasSubstr("which (red, blue) [red]")));
+}
+
+TEST(KeyTable, AListForASingleValueIsRefused) {
+  std::int64_t rows = 7;
+  KeyTable table;
+  table.add("rows", &rows, "how many");
+  EXPECT_THAT(
+      [&] {
+        table.set("rows", {{"1", "2"}, true}, "here");
+      },
+      ThrowsMessage<InputError>(HasSubstr("here: rows: expected a single value, found the list [1, 2]")));
+}
+
+}  // namespace
+}  // namespace lockstep
