@@ -17,11 +17,13 @@ std::string to_text(const HyperparameterValue& value) {
 
 }  // namespace
 
-Hyperparameters::Hyperparameters(const HyperparameterChoices& choices) {
+Hyperparameters Hyperparameters::from_choices(const HyperparameterChoices& choices) {
+  Hyperparameters hyperparameters;
   KeyTable table;
-  bind(table);
+  hyperparameters.bind(table);
   for (const auto& [name, value] : choices) table.set(name, {{to_text(value)}}, "hyperparameters");
-  validate();
+  hyperparameters.validate();
+  return hyperparameters;
 }
 
 void Hyperparameters::bind(KeyTable& table) {

@@ -13,7 +13,7 @@ using testing::HasSubstr;
 using testing::ThrowsMessage;
 
 TEST(Hyperparameters, AreSetByName) {
-  const Hyperparameters hyperparameters(
+  const auto hyperparameters = Hyperparameters::from_choices(
       {{"num_train_epochs", 3}, {"learning_rate", 1e-3}, {"output_dir", "out"}, {"overwrite_output_dir", true}});
   EXPECT_EQ(hyperparameters.num_train_epochs, 3);
   EXPECT_EQ(hyperparameters.learning_rate, 1e-3);
@@ -25,7 +25,7 @@ TEST(Hyperparameters, AreSetByName) {
 TEST(Hyperparameters, UnknownNameSaysTheNearestAndAllSupported) {
   EXPECT_THAT(
       [] {
-        Hyperparameters({{"num_epochs", 3}});
+        Hyperparameters::from_choices({{"num_epochs", 3}});
       },
       ThrowsMessage<InputError>(AllOf(HasSubstr("unknown key 'num_epochs'; the nearest key is 'num_train_epochs'"),
                                       HasSubstr("weight_decay"))));
@@ -34,25 +34,26 @@ TEST(Hyperparameters, UnknownNameSaysTheNearestAndAllSupported) {
 TEST(Hyperparameters, NegativeEpochsAreRefused) {
   EXPECT_THAT(
       [] {
-        Hyperparameters({{"num_train_epochs", -1}});
+        Hyperparameters::from_choices({{"num_train_epochs", -1}});
       },
       ThrowsMessage<InputError>(
           HasSubstr("hyperparameters: num_train_epochs: expected a number from 0 up, found '-1'")));
-  EXPECT_THROW(Hyperparameters({{"num_train_epochs", 0}}), InputError);
+  EXPECT_THROW(Hyperparameters::from_choices({{"num_train_epochs", 0}}), InputError);
 }
 
 TEST(Hyperparameters, WrongTypesAreRefused) {
-  EXPECT_THROW(Hyperparameters({{"per_device_train_batch_size", 1.5}}), InputError);
-  EXPECT_THROW(Hyperparameters({{"learning_rate", "fast"}}), InputError);
-  EXPECT_THROW(Hyperparameters({{"overwrite_output_dir", 1}}), InputError);
-  EXPECT_THROW(Hyperparameters({{"seed", true}}), InputError);
-  EXPECT_THROW(Hyperparameters({{"lr_scheduler_type", "zigzag"}}), InputError);
-  EXPECT_THROW(Hyperparameters({{"learning_rate", std::numeric_limits<double>::quiet_NaN()}}), InputError);
+  EXPECT_THROW(Hyperparameters::from_choices({{"per_device_train_batch_size", 1.5}}), InputError);
+  EXPECT_THROW(Hyperparameters::from_choices({{"learning_rate", "fast"}}), InputError);
+  EXPECT_THROW(Hyperparameters::from_choices({{"overwrite_output_dir", 1}}), InputError);
+  EXPECT_THROW(Hyperparameters::from_choices({{"seed", true}}), InputError);
+  EXPECT_THROW(Hyperparameters::from_choices({{"lr_scheduler_type", "zigzag"}}), InputError);
+  EXPECT_THROW(Hyperparameters::from_choices({{"learning_rate", std::numeric_limits<double>::quiet_NaN()}}),
+               InputError);
 }
 
 TEST(Hyperparameters, UnknownEvaluationStrategyBecomesEpoch) {
-  EXPECT_EQ(Hyperparameters({{"evaluation_strategy", "steps"}}).evaluation_strategy, "epoch");
-  EXPECT_EQ(Hyperparameters({{"evaluation_strategy", "no"}}).evaluation_strategy, "no");
+  EXPECT_EQ(Hyperparameters::from_choices({{"evaluation_strategy", "steps"}}).evaluation_strategy, "epoch");
+  EXPECT_EQ(Hyperparameters::from_choices({{"evaluation_strategy", "no"}}).evaluation_strategy, "no");
 }
 
 TEST(KeyTable, DescribesEveryKeyWithItsValue) {

@@ -44,10 +44,9 @@ struct Hyperparameters {
   std::int64_t threads_per_rank = 0;
   std::string resume_from_checkpoint = "auto";
 
-  Hyperparameters() = default;
   /// Throws InputError for an unknown name (naming the nearest and all that are supported), a value of the wrong type
   /// or out of range.
-  explicit Hyperparameters(const HyperparameterChoices& choices);
+  static Hyperparameters from_choices(const HyperparameterChoices& choices);
 
   /// Binds every key to this object's members.
   void bind(KeyTable& table);
