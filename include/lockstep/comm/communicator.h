@@ -1,0 +1,49 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+
+/// The ranks of one training job. All ranks call the same functions in the same order.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int world_size() const = 0;
+  /// Cores that this rank may use by itself: those of its node that the job's ranks may use, divided among them.
+  virtual int cores_per_rank() const = 0;
+
+  /// Replaces `tensor` on every rank by the sum over ranks; contiguous fp32, fp64 or int64, on the host. The same bits
+  /// on every rank, and in every run with as many ranks.
+  virtual void all_reduce_sum(at::Tensor tensor) = 0;
+  /// Returns when every rank has called it.
+  virtual void barrier() = 0;
+  /// Ends all ranks' processes at once.
+  [[noreturn]] virtual void abort(int exit_code) = 0;
+
+  bool is_root() const { return rank() == 0; }
+};
+
+/// MPI's ranks if an MPI launcher (mpirun, srun) started this process; else the process alone, without MPI.
+std::shared_ptr<Communicator> make_communicator();
+
+/// Another rank failed and has said why; this rank has nothing to add.
+class PeerFailed : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Runs `work` on every rank and meets. If it throws anywhere, the lowest rank that failed rethrows its error and all
+/// others throw PeerFailed: one message a job, nobody waits. `work` must not communicate.
+void run_on_all(Communicator& communicator, const std::function<void()>& work);
+
+/// "rank 1 on node7" for messages.
+std::string describe_rank(const Communicator& communicator);
+
+}  // namespace lockstep

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "lockstep/comm/communicator.h"
+
+namespace lockstep {
+
+/// True if an MPI launcher started this process.
+bool launched_by_mpi();
+
+/// MPI_COMM_WORLD. Initialises MPI on first use; MPI is finalised when the process exits.
+class MpiCommunicator final : public Communicator {
+ public:
+  /// Throws Error if MPI cannot be initialised.
+  MpiCommunicator();
+
+  int rank() const override { return rank_; }
+  int world_size() const override { return world_size_; }
+  int cores_per_rank() const override { return cores_per_rank_; }
+  void all_reduce_sum(at::Tensor tensor) override;
+  void barrier() override;
+  [[noreturn]] void abort(int exit_code) override;
+
+ private:
+  int rank_ = 0;
+  int world_size_ = 1;
+  int cores_per_rank_ = 1;
+};
+
+/// E.g. "Open MPI 4.1.4". Callable before MPI is initialised.
+std::string mpi_library_version();
+
+}  // namespace lockstep

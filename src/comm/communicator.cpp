@@ -1,0 +1,59 @@
+#include "lockstep/comm/communicator.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
+#include <array>
+#include <exception>
+
+#include "lockstep/comm/mpi_communicator.h"
+
+namespace lockstep {
+namespace {
+
+// The process alone.
+class SingleProcess final : public Communicator {
+ public:
+  int rank() const override { return 0; }
+  int world_size() const override { return 1; }
+  int cores_per_rank() const override {
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    return ::sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+  }
+  void all_reduce_sum(at::Tensor) override {}
+  void barrier() override {}
+  [[noreturn]] void abort(int exit_code) override { ::_exit(exit_code); }
+};
+
+}  // namespace
+
+std::shared_ptr<Communicator> make_communicator() {
+  if (launched_by_mpi()) return std::make_shared<MpiCommunicator>();
+  return std::make_shared<SingleProcess>();
+}
+
+void run_on_all(Communicator& communicator, const std::function<void()>& work) {
+  std::exception_ptr failure;
+  try {
+    work();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  at::Tensor failed = at::zeros({communicator.world_size()}, at::kLong);
+  if (failure) failed[communicator.rank()] = 1;
+  communicator.all_reduce_sum(failed);
+  if (failed.sum().item<std::int64_t>() == 0) return;
+  const auto first = failed.argmax().item<std::int64_t>();
+  if (first == communicator.rank()) std::rethrow_exception(failure);
+  throw PeerFailed(fmt::format("rank {} failed", first));
+}
+
+std::string describe_rank(const Communicator& communicator) {
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  return fmt::format("rank {} on {}", communicator.rank(), host.data());
+}
+
+}  // namespace lockstep
