@@ -22,12 +22,6 @@ struct Example {
   bool operator==(const Example&) const = default;
 };
 
-/// How many rows lost tokens to the length limit, and how.
-struct Truncation {
-  std::uint64_t inputs = 0;   // rows whose input was cut
-  std::uint64_t targets = 0;  // rows whose answer was cut
-};
-
 /// Tokenizes rows and cuts them to length.
 class ExampleBuilder {
  public:
@@ -35,12 +29,14 @@ class ExampleBuilder {
     Example example;
     bool input_truncated = false;
     bool target_truncated = false;
+    bool empty_output = false;  // model_output has no tokens: the target is EOS alone
   };
 
   /// `max_length` in tokens: encoder-decoder, of `input` and `target` each, both keep their first tokens and end
   /// in EOS; decoder-only, of both together: the input loses tokens from its left end (BOS stays), never the
   /// answer, unless the answer alone is too long: then it keeps its first `max_length` tokens, without EOS, since
-  /// a model must not learn to stop in the middle of an answer.
+  /// a model must not learn to stop in the middle of an answer (BOS, where there is one, takes one place of it). An
+  /// answer that fills the limit leaves no input: then its first token has nothing to be predicted from.
   /// Throws InputError if the tokenizer has no EOS, or for a limit below 2.
   ExampleBuilder(std::shared_ptr<const Tokenizer> tokenizer, bool has_encoder, std::optional<std::size_t> max_length);
 

@@ -1,0 +1,72 @@
+#include <fmt/format.h>
+#include <hdf5.h>
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "lockstep/core/error.h"
+#include "lockstep/core/job_file.h"
+#include "lockstep/core/log.h"
+#include "prepare.h"
+#include "summary.h"
+
+namespace {
+
+constexpr const char* kDescription =
+    "Reads the datasets of a job (rows of model_input and model_output), tokenizes them for the job's model, cuts them "
+    "to model_max_length\nand writes them as HDF5 shards into prepared_dir/train and prepared_dir/validation, for "
+    "`lockstep train` with the same job.\nA set that is already prepared from the same rows is left as it is.";
+
+std::string version() {
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return fmt::format("lockstep-prep {} (HDF5 {}.{}.{})", LOCKSTEP_VERSION, major, minor, release);
+}
+
+std::string job_key_help() {
+  return fmt::format(
+      "Keys of a job (in JOB.yaml, or as key=value on the command line). lockstep-prep uses "
+      "pretrained_model_name, has_encoder,\nmodel_max_length, training_datasets, validation_datasets, "
+      "prepared_dir, num_workers and overwrite_output_dir; the others are\nthose of `lockstep train`, "
+      "checked here too:\n\n{}\n\nExit code: 0, or 1 with one message on stderr.",
+      lockstep::describe_job_keys());
+}
+
+void run(const std::string& job_path, const std::vector<std::string>& overrides) {
+  const lockstep::PreparedJob prepared = lockstep::prepare(lockstep::load_job_file(job_path, overrides));
+  for (const auto& set : prepared.sets) {
+    if (set.reused) fmt::print("{} data: already prepared in {}\n", set.name, set.folder.string());
+    fmt::print("{}", lockstep::format_summary(set));
+  }
+  fmt::print("\n{}", lockstep::format_examples(prepared.sets.front(), *prepared.tokenizer, 2));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(kDescription, "lockstep-prep");
+  std::string job_path;
+  std::vector<std::string> overrides;
+  app.add_option("JOB.yaml", job_path, "the job file")->required();
+  app.add_option("key=value", overrides, "values that take the place of the job file's, e.g. model_max_length=256");
+  app.set_version_flag("--version", version());
+  app.footer(job_key_help);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "lockstep-prep: error: {}; see lockstep-prep --help\n", error.what());
+    return 1;
+  }
+  try {
+    lockstep::initialise_logging(0);
+    run(job_path, overrides);
+    return 0;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "lockstep-prep: error: {}\n", error.what());
+    return 1;
+  }
+}

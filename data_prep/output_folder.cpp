@@ -1,0 +1,113 @@
+#include "output_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "lockstep/core/error.h"
+#include "lockstep/data/manifest.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+
+// True for what ShardWriter leaves, complete or killed half-way.
+bool is_shard_file(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.starts_with(Manifest::kFileName) || (name.starts_with("shard-") && name.find(".h5") != std::string::npos);
+}
+
+bool holds_only_shards(const fs::path& folder) {
+  if (!fs::is_directory(folder)) return false;
+  return std::ranges::all_of(fs::directory_iterator(folder), [](const auto& entry) { return is_shard_file(entry); });
+}
+
+fs::path hidden_sibling(const fs::path& path, std::string_view suffix) {
+  return path.parent_path() / fmt::format(".{}.{}", path.filename().string(), suffix);
+}
+
+void move(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error) throw_system_error("rename " + from.string() + " into", to, error.value());
+}
+
+// The name of the files must be on disk before they can be called complete.
+void sync_folder(const fs::path& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  ::fsync(descriptor);
+  ::close(descriptor);
+}
+
+void move_aside(const fs::path& path) {
+  fs::path aside;
+  for (int i = 1; aside.empty() || fs::exists(aside); ++i) aside = fmt::format("{}.old-{}", path.string(), i);
+  move(path, aside);
+  spdlog::warn("{} held files that lockstep-prep did not write; they are now in {}", path.string(), aside.string());
+}
+
+}  // namespace
+
+FolderLock::FolderLock(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw_system_error("create the folder", folder, error.value());
+  descriptor_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor_ < 0) throw_system_error("open the folder", folder, errno);
+  // File systems without locks answer otherwise; then one goes on without.
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    ::close(descriptor_);
+    throw InputError(fmt::format("{}: another lockstep-prep is writing here; wait for it, or give another prepared_dir",
+                                 folder.string()));
+  }
+}
+
+FolderLock::~FolderLock() { ::close(descriptor_); }
+
+OutputFolder::OutputFolder(fs::path path) : path_(std::move(path)), temporary_path_(hidden_sibling(path_, "partial")) {
+  std::error_code error;
+  fs::remove_all(temporary_path_, error);
+  if (error) throw_system_error("remove what a killed run left", temporary_path_, error.value());
+  fs::create_directories(temporary_path_, error);
+  if (error) throw_system_error("create the folder", temporary_path_, error.value());
+}
+
+OutputFolder::~OutputFolder() {
+  std::error_code ignored;
+  fs::remove_all(temporary_path_, ignored);
+}
+
+void OutputFolder::commit() {
+  sync_folder(temporary_path_);
+  if (fs::exists(path_) && !holds_only_shards(path_)) move_aside(path_);
+  // Exchanging the names leaves no moment without a folder; after it the destructor removes the old one.
+  if (::renameat2(AT_FDCWD, temporary_path_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {
+    if (fs::exists(path_)) retire_folder(path_);
+    move(temporary_path_, path_);
+  }
+  sync_folder(path_.parent_path());
+}
+
+bool is_vacant(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(fs::symlink_status(path, error))) return true;
+  return fs::is_directory(path, error) && fs::is_empty(path, error);
+}
+
+void retire_folder(const fs::path& path) {
+  if (!holds_only_shards(path)) return move_aside(path);
+  const fs::path doomed = hidden_sibling(path, "removed");  // renamed first: never a half removed dataset
+  std::error_code error;
+  fs::remove_all(doomed, error);
+  move(path, doomed);
+  fs::remove_all(doomed, error);
+}
+
+}  // namespace lockstep

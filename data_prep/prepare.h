@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lockstep/core/job_file.h"
+#include "lockstep/data/manifest.h"
+#include "lockstep/text/tokenizer.h"
+
+namespace lockstep {
+
+/// One of the sets of a job, as it now lies in its folder.
+struct PreparedSet {
+  std::string name;  // "training" or "validation"
+  std::filesystem::path folder;
+  Manifest manifest;
+  bool reused = false;  // an earlier run had already prepared it
+};
+
+struct PreparedJob {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::vector<PreparedSet> sets;
+};
+
+/// Tokenizes the job's datasets into `prepared_dir`/train and `prepared_dir`/validation. A set that an earlier run has
+/// prepared from the same rows, tokenizer and limits is left as it is. Nothing that exists is touched before all
+/// new sets are complete, nor without `overwrite_output_dir`.
+PreparedJob prepare(const JobFile& job);
+
+}  // namespace lockstep

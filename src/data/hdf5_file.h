@@ -1,0 +1,89 @@
+#pragma once
+
+#include <hdf5.h>
+#include <cstdint>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// The little of HDF5 that shards need: handles that close themselves, errors as exceptions.
+namespace lockstep::hdf5 {
+
+/// Held around every use of HDF5, whose usual builds serve one thread at a time. Also keeps HDF5 from printing its
+/// error stack.
+class Lock {
+ public:
+  Lock();
+
+ private:
+  std::unique_lock<std::mutex> lock_;
+};
+
+/// An HDF5 identifier that is closed at the end of its life.
+class Handle {
+ public:
+  using Close = herr_t (*)(hid_t);
+  Handle(hid_t id, Close close) : id_(id), close_(close) {}
+  ~Handle() {
+    if (id_ >= 0) close_(id_);
+  }
+  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  Handle& operator=(Handle&&) = delete;
+  operator hid_t() const { return id_; }  // so that a handle goes where HDF5 takes an id
+
+ private:
+  hid_t id_;
+  Close close_;
+};
+
+/// A file composed in memory.
+class ImageFile {
+ public:
+  /// `name` is what messages call it.
+  explicit ImageFile(std::string name);
+
+  void make_group(const std::string& path);
+  /// A one-dimensional array: chunked, Fletcher32, deflated if `compression` is above 0; stored little-endian.
+  void write(const std::string& path, std::span<const std::uint16_t> values, int compression);
+  void write(const std::string& path, std::span<const std::uint32_t> values, int compression);
+  void write(const std::string& path, std::span<const std::uint64_t> values, int compression);
+  void write_attribute(const std::string& key, std::uint64_t value);
+  void write_attribute(const std::string& key, const std::string& value);
+
+  /// The bytes of the file.
+  std::string image();
+
+ private:
+  void write(const std::string& path, hid_t file_type, hid_t memory_type, const void* data, std::size_t size,
+             int compression);
+
+  std::string name_;
+  Handle file_;
+};
+
+/// A file on disk, open for reading, without file locking.
+class InputFile {
+ public:
+  /// Throws InputError if it is not an HDF5 file.
+  explicit InputFile(const std::filesystem::path& path);
+
+  /// Throws InputError if the array is missing, of another type, or its checksum differs.
+  std::vector<std::uint16_t> read_uint16(const std::string& path) const;
+  std::vector<std::uint32_t> read_uint32(const std::string& path) const;
+  std::vector<std::uint64_t> read_uint64(const std::string& path) const;
+
+ private:
+  template <typename T>
+  std::vector<T> read(const std::string& path, hid_t memory_type) const;
+
+  std::string name_;
+  Handle file_;
+};
+
+}  // namespace lockstep::hdf5

@@ -1,0 +1,149 @@
+#include "lockstep/data/manifest.h"
+
+#include <fmt/format.h>
+#include <charconv>
+
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+namespace {
+
+constexpr const char* kFormat = "lockstep-shards";
+
+Json histogram_to_json(const LengthHistogram& histogram) {
+  Json json = Json::object();
+  for (const auto& [length, count] : histogram.counts()) json[fmt::to_string(length)] = count;
+  return json;
+}
+
+LengthHistogram histogram_from_json(const Json& json) {
+  LengthHistogram histogram;
+  for (const auto& [key, count] : json.items()) {
+    std::uint32_t length = 0;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), length);
+    if (error != std::errc() || end != key.data() + key.size()) throw Error(fmt::format("\"{}\" is not a length", key));
+    histogram.add(length, count.get<std::uint64_t>());
+  }
+  return histogram;
+}
+
+Json counts_to_json(const TokenizationReport& report) {
+  Json dropped = Json::object();
+  for (const auto& [reason, count] : report.dropped) dropped[reason] = count;
+  return {{"rows", report.rows},
+          {"examples", report.examples},
+          {"input_tokens", report.input_tokens},
+          {"target_tokens", report.target_tokens},
+          {"truncated_inputs", report.truncated_inputs},
+          {"truncated_targets", report.truncated_targets},
+          {"empty_outputs", report.empty_outputs},
+          {"dropped", dropped}};
+}
+
+TokenizationReport report_from_json(const Json& json) {
+  const Json& counts = json.at("counts");
+  const Json& lengths = json.at("length_histogram");
+  TokenizationReport report;
+  report.rows = counts.at("rows");
+  report.examples = counts.at("examples");
+  report.input_tokens = counts.at("input_tokens");
+  report.target_tokens = counts.at("target_tokens");
+  report.truncated_inputs = counts.at("truncated_inputs");
+  report.truncated_targets = counts.at("truncated_targets");
+  report.empty_outputs = counts.at("empty_outputs");
+  for (const auto& [reason, count] : counts.at("dropped").items()) report.dropped[reason] = count;
+  report.input_lengths = histogram_from_json(lengths.at("input"));
+  report.target_lengths = histogram_from_json(lengths.at("target"));
+  report.total_lengths = histogram_from_json(lengths.at("total"));
+  return report;
+}
+
+Manifest manifest_from_json(const Json& json) {
+  Manifest manifest;
+  manifest.pretrained_model_name = json.at("pretrained_model_name");
+  manifest.has_encoder = json.at("has_encoder");
+  if (!json.at("model_max_length").is_null()) {
+    manifest.model_max_length = json.at("model_max_length").get<std::uint64_t>();
+  }
+  manifest.tokenizer_sha256 = json.at("tokenizer_sha256");
+  manifest.vocabulary_size = json.at("vocabulary_size");
+  manifest.report = report_from_json(json);
+  for (const auto& source : json.at("sources")) {
+    manifest.sources.push_back({source.at("path"), source.at("sha256"), source.at("rows")});
+    manifest.report.dataset_rows.push_back(manifest.sources.back().rows);
+  }
+  for (const auto& shard : json.at("shards")) {
+    manifest.shards.push_back({shard.at("name"), shard.at("sha256"), shard.at("bytes"), shard.at("examples")});
+  }
+  return manifest;
+}
+
+}  // namespace
+
+bool Manifest::same_preparation(const Manifest& other) const {
+  if (sources.size() != other.sources.size()) return false;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (sources[i].sha256 != other.sources[i].sha256) return false;
+  }
+  return has_encoder == other.has_encoder && model_max_length == other.model_max_length &&
+         tokenizer_sha256 == other.tokenizer_sha256 && vocabulary_size == other.vocabulary_size;
+}
+
+Json Manifest::to_json() const {
+  Json source_list = Json::array();
+  for (const auto& source : sources) {
+    source_list.push_back({{"path", source.path}, {"sha256", source.sha256}, {"rows", source.rows}});
+  }
+  Json shard_list = Json::array();
+  for (const auto& shard : shards) {
+    shard_list.push_back(
+        {{"name", shard.name}, {"sha256", shard.sha256}, {"bytes", shard.bytes}, {"examples", shard.examples}});
+  }
+  return {{"format", kFormat},
+          {"format_version", kFormatVersion},
+          {"pretrained_model_name", pretrained_model_name},
+          {"has_encoder", has_encoder},
+          {"model_max_length", model_max_length ? Json(*model_max_length) : Json(nullptr)},
+          {"tokenizer_sha256", tokenizer_sha256},
+          {"vocabulary_size", vocabulary_size},
+          {"ids_type", id_bytes() == 2 ? "uint16" : "uint32"},
+          {"counts", counts_to_json(report)},
+          {"max_lengths",
+           {{"input", report.input_lengths.max()},
+            {"target", report.target_lengths.max()},
+            {"total", report.total_lengths.max()}}},
+          {"shards", shard_list},
+          {"sources", source_list},
+          {"length_histogram",
+           {{"input", histogram_to_json(report.input_lengths)},
+            {"target", histogram_to_json(report.target_lengths)},
+            {"total", histogram_to_json(report.total_lengths)}}}};
+}
+
+Manifest Manifest::load(const std::filesystem::path& folder) {
+  const auto path = folder / kFileName;
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    throw InputError(fmt::format("{}: expected a prepared dataset, found no {}; run lockstep-prep with this job first",
+                                 folder.string(), kFileName));
+  }
+  const Json json = read_json_file(path);
+  if (!json.is_object() || json.value("format", "") != kFormat) {
+    throw InputError(
+        fmt::format("{}: expected a manifest of lockstep-prep (\"format\": \"{}\"), found another file; "
+                    "run lockstep-prep again",
+                    path.string(), kFormat));
+  }
+  if (const int version = json.value("format_version", 0); version != kFormatVersion) {
+    throw InputError(fmt::format("{}: expected format version {}, found {}; run lockstep-prep of this version again",
+                                 path.string(), kFormatVersion, version));
+  }
+  try {
+    return manifest_from_json(json);
+  } catch (const std::exception& problem) {  // nlohmann's, or a histogram's
+    throw InputError(fmt::format("{}: expected a complete manifest, found: {}; run lockstep-prep again", path.string(),
+                                 problem.what()));
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,110 @@
+#include "lockstep/data/model_folder.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <algorithm>
+
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+namespace {
+
+std::uint64_t positive_integer(const Json& config, std::string_view key, std::uint64_t fallback,
+                               const std::filesystem::path& path) {
+  const auto found = config.find(std::string(key));
+  if (found == config.end()) return fallback;
+  if (!found->is_number_unsigned() || found->get<std::uint64_t>() == 0) {
+    throw InputError(fmt::format("{}: \"{}\": expected a positive integer, found {}; correct the file", path.string(),
+                                 key, found->dump()));
+  }
+  return found->get<std::uint64_t>();
+}
+
+const ModelFamily& family_of(const Json& config, const std::filesystem::path& path) {
+  const auto& families = supported_model_families();
+  const auto found = config.find("model_type");
+  const bool named = found != config.end() && found->is_string();
+  if (named) {
+    const auto family = std::ranges::find(families, found->get<std::string>(), &ModelFamily::model_type);
+    if (family != families.end()) return *family;
+  }
+  std::vector<std::string_view> names;
+  for (const auto& family : families) names.push_back(family.model_type);
+  throw InputError(fmt::format("{}: expected a supported \"model_type\" ({}), found {}; give a model of these families",
+                               path.string(), fmt::join(names, ", "), found == config.end() ? "none" : found->dump()));
+}
+
+}  // namespace
+
+const std::vector<ModelFamily>& supported_model_families() {
+  static const std::vector<ModelFamily> families{
+      {"t5", true, "", 0, 32128},
+      {"gpt2", false, "n_positions", 1024, 50257},
+  };
+  return families;
+}
+
+ModelFolder describe_model_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(folder, error)) {
+    throw InputError(
+        fmt::format("{}: expected a model folder (with config.json and tokenizer files), found {}; check "
+                    "pretrained_model_name",
+                    folder.string(), std::filesystem::exists(folder, error) ? "a file" : "no such folder"));
+  }
+  const auto path = folder / "config.json";
+  if (!std::filesystem::exists(path, error)) {
+    throw InputError(
+        fmt::format("{}: expected a model folder, found one without config.json; check "
+                    "pretrained_model_name",
+                    folder.string()));
+  }
+  const Json config = read_json_file(path);
+  if (!config.is_object()) throw InputError(fmt::format("{}: expected a JSON object; correct the file", path.string()));
+  const ModelFamily& family = family_of(config, path);
+  const auto declared = config.find("is_encoder_decoder");
+  if (declared != config.end() && *declared != family.has_encoder) {
+    throw InputError(
+        fmt::format("{}: \"is_encoder_decoder\": expected {} for model_type \"{}\", found {}; give the "
+                    "whole model",
+                    path.string(), family.has_encoder, family.model_type, declared->dump()));
+  }
+  ModelFolder model;
+  model.model_type = family.model_type;
+  model.has_encoder = family.has_encoder;
+  model.vocabulary_size = positive_integer(config, "vocab_size", family.default_vocabulary, path);
+  if (!family.positions_key.empty()) {
+    model.max_positions = positive_integer(config, family.positions_key, family.default_positions, path);
+  }
+  return model;
+}
+
+void check_has_encoder(const ModelFolder& model, bool has_encoder, const std::filesystem::path& folder) {
+  if (model.has_encoder == has_encoder) return;
+  throw InputError(fmt::format("{}: has_encoder: expected {} for model_type \"{}\", found {}; set has_encoder: {}",
+                               folder.string(), model.has_encoder, model.model_type, has_encoder, model.has_encoder));
+}
+
+std::optional<std::size_t> resolve_max_length(std::optional<std::size_t> requested, const Tokenizer& tokenizer,
+                                              const std::optional<std::uint64_t>& max_positions) {
+  if (requested) {
+    if (!max_positions || *requested <= *max_positions) return requested;
+    spdlog::warn("model_max_length {} is more than the model's {} positions: {} is used", *requested, *max_positions,
+                 *max_positions);
+    return max_positions;
+  }
+  std::optional<std::size_t> limit = tokenizer.model_max_length();
+  std::string origin = "the tokenizer's own limit";
+  if (max_positions && (!limit || *limit > *max_positions)) {
+    limit = max_positions;
+    origin = "the model's positions";
+  }
+  spdlog::warn(
+      "model_max_length is not given: {}. A limit that suits the data is preferable for fine-tuning: it bounds "
+      "memory and time",
+      limit ? fmt::format("examples are cut to {} tokens, {}", *limit, origin)
+            : std::string("examples keep any length"));
+  return limit;
+}
+
+}  // namespace lockstep

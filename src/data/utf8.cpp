@@ -1,0 +1,54 @@
+#include "utf8.h"
+
+#include <cstdint>
+#include <cstring>
+
+namespace lockstep {
+namespace {
+
+// Length of the valid sequence that starts `text`, 0 if it is invalid.
+std::size_t sequence_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return 1;
+  std::size_t length = 0;
+  unsigned char low = 0x80, high = 0xBF;  // bounds of the second byte
+  if (first >= 0xC2 && first <= 0xDF) {
+    length = 2;
+  } else if (first >= 0xE0 && first <= 0xEF) {
+    length = 3;
+    if (first == 0xE0) low = 0xA0;
+    if (first == 0xED) high = 0x9F;
+  } else if (first >= 0xF0 && first <= 0xF4) {
+    length = 4;
+    if (first == 0xF0) low = 0x90;
+    if (first == 0xF4) high = 0x8F;
+  }
+  if (length == 0 || text.size() < length || byte(1) < low || byte(1) > high) return 0;
+  for (std::size_t i = 2; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  return length;
+}
+
+}  // namespace
+
+std::optional<std::size_t> find_invalid_utf8(std::string_view text) {
+  std::size_t position = 0;
+  while (position < text.size()) {
+    std::uint64_t block = 0;
+    if (text.size() - position >= sizeof(block)) {
+      std::memcpy(&block, text.data() + position, sizeof(block));
+      if ((block & 0x8080808080808080U) == 0) {  // eight ASCII bytes at once
+        position += sizeof(block);
+        continue;
+      }
+    }
+    const std::size_t length = sequence_length(text.substr(position));
+    if (length == 0) return position;
+    position += length;
+  }
+  return std::nullopt;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+namespace lockstep {
+
+/// Byte offset of the first byte that is not part of a valid UTF-8 sequence (RFC 3629: no surrogates, no overlong
+/// forms, at most U+10FFFF); none if `text` is valid.
+std::optional<std::size_t> find_invalid_utf8(std::string_view text);
+
+}  // namespace lockstep
