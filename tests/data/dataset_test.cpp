@@ -1,0 +1,166 @@
+#include "lockstep/data/dataset.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include "fixtures.h"
+
+namespace lockstep::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+std::string json_lines_error(const std::string& bytes) {
+  const TemporaryFolder folder;
+  const auto path = folder.write("rows.jsonl", bytes);
+  return input_error([&] { read_all(Dataset::from_file(path)); });
+}
+
+std::string csv_error(const std::string& bytes) {
+  const TemporaryFolder folder;
+  const auto path = folder.write("rows.csv", bytes);
+  return input_error([&] { read_all(Dataset::from_file(path)); });
+}
+
+std::vector<Row> read_file_rows(const std::string& name, const std::string& bytes) {
+  const TemporaryFolder folder;
+  return read_all(Dataset::from_file(folder.write(name, bytes)));
+}
+
+constexpr const char* kGoodLine = "{\"model_input\": \"a\", \"model_output\": \"b\"}\n";
+
+TEST(JsonLines, SkipsByteOrderMarkAndBlankLinesAndTakesBothLineEnds) {
+  const auto rows =
+      read_file_rows("r.jsonl",
+                     "\xEF\xBB\xBF{\"model_input\": \"a\", \"model_output\": \"b\"}\r\n\r\n  \n"
+                     "{\"x\": [1, {\"model_input\": 2}], \"model_output\": \"\", \"model_input\": \"\\u00e9\\n\"}");
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].model_input, "a");
+  EXPECT_EQ(rows[0].model_output, "b");
+  EXPECT_EQ(rows[1].model_input, "é\n");
+  EXPECT_EQ(rows[1].model_output, "");
+}
+
+TEST(JsonLines, KeepsNumbersAndBooleansAsTheyAreWritten) {
+  for (const std::string text : {"1.50", "0", "-0", "-7", "18446744073709551616", "1e5", "-2.50E-3", "true", "false"}) {
+    const auto rows = read_file_rows("r.json", fmt::format("{{\"model_input\": {}, \"model_output\": \"b\"}}\n", text));
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_EQ(rows[0].model_input, text);
+  }
+}
+
+TEST(JsonLines, NamesLineAndByteOfMalformedJson) {
+  const auto message =
+      json_lines_error(std::string(kGoodLine) + "\n{\"model_input\": \"a\", \"model_output\" \"b\"}\n");
+  EXPECT_THAT(message, AllOf(HasSubstr("rows.jsonl: line 3: "), HasSubstr("byte 39"), HasSubstr("malformed JSON")));
+}
+
+TEST(JsonLines, NamesWhatIsWrongWithARow) {
+  EXPECT_THAT(json_lines_error("{\"model_input\": \"a\", \"answer\": \"b\"}\n"),
+              AllOf(HasSubstr("line 1"), HasSubstr("a column \"model_output\""), HasSubstr("\"answer\"")));
+  EXPECT_THAT(json_lines_error(std::string(kGoodLine) + "{\"model_input\": null, \"model_output\": \"b\"}\n"),
+              AllOf(HasSubstr("line 2"), HasSubstr("\"model_input\""), HasSubstr("null")));
+  EXPECT_THAT(json_lines_error("{\"model_input\": \"a\", \"model_output\": [\"b\"]}\n"),
+              HasSubstr("an array inside it"));
+  EXPECT_THAT(json_lines_error("{\"model_input\": {\"t\": 1}, \"model_output\": \"\"}\n"),
+              HasSubstr("an object inside"));
+  EXPECT_THAT(json_lines_error("[\"a\", \"b\"]\n"), AllOf(HasSubstr("a JSON object"), HasSubstr("an array")));
+  EXPECT_THAT(json_lines_error("\"a\"\n"), AllOf(HasSubstr("a JSON object"), HasSubstr("a string")));
+  EXPECT_THAT(json_lines_error("{\"model_input\": \"a\", \"model_input\": \"c\", \"model_output\": \"b\"}\n"),
+              HasSubstr("two of them"));
+  EXPECT_THAT(json_lines_error(std::string(kGoodLine) + "{\"model_input\": \"a\", \"model_out"), HasSubstr("line 2"));
+}
+
+TEST(JsonLines, NamesTheByteThatIsNotUtf8) {
+  for (const std::string bad : {"\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"}) {
+    const auto message =
+        json_lines_error(std::string(kGoodLine) + "{\"model_input\": \"a" + bad + "\", \"model_output\": \"b\"}\n");
+    EXPECT_THAT(message, AllOf(HasSubstr("line 2"), HasSubstr("UTF-8"), HasSubstr("byte 19 of the line")));
+  }
+}
+
+TEST(JsonLines, GivesThePositionOfTheLastRow) {
+  const TemporaryFolder folder;
+  const auto path = folder.write("r.jsonl", std::string("\n") + kGoodLine + kGoodLine);
+  const auto reader = Dataset::from_file(path).open();
+  reader->next();
+  EXPECT_EQ(reader->position(), path.string() + ": line 2");
+  reader->next();
+  EXPECT_EQ(reader->position(), path.string() + ": line 3");
+  EXPECT_FALSE(reader->next());
+  EXPECT_DOUBLE_EQ(reader->progress(), 1.0);
+}
+
+TEST(Csv, ReadsQuotedNewlinesAndIgnoresOtherColumns) {
+  const auto rows = read_file_rows("r.csv",
+                                   "id,model_output,model_input\r\n1,\"b, \"\"quoted\"\"\",\"two\nlines\"\r\n"
+                                   "2,\"\",007\r\n");
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].model_input, "two\nlines");
+  EXPECT_EQ(rows[0].model_output, "b, \"quoted\"");
+  EXPECT_EQ(rows[1].model_input, "007");
+  EXPECT_EQ(rows[1].model_output, "");
+}
+
+TEST(Csv, KeepsTextThatLooksLikeSomethingElse) {
+  const auto rows =
+      read_file_rows("r.csv", "\xEF\xBB\xBFmodel_input,model_output\nNA,null\n1.50,true\n2020-01-01, x \n");
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[0].model_input, "NA");
+  EXPECT_EQ(rows[0].model_output, "null");
+  EXPECT_EQ(rows[1].model_input, "1.50");
+  EXPECT_EQ(rows[2].model_output, " x ");
+}
+
+TEST(Csv, ReadsFilesOfManyBlocks) {
+  std::string text = "model_input,model_output\n";
+  const std::string filler(1000, 'x');
+  constexpr int kRows = 20000;  // 20 MB, more than two blocks
+  for (int i = 0; i < kRows; ++i) text += fmt::format("\"{}\n{}\",{}\n", i, filler, i);
+  const auto rows = read_file_rows("r.csv", text);
+  ASSERT_EQ(rows.size(), static_cast<std::size_t>(kRows));
+  for (int i = 0; i < kRows; ++i) ASSERT_EQ(rows[static_cast<std::size_t>(i)].model_output, std::to_string(i));
+}
+
+TEST(Csv, NamesRowAndColumnOfWhatIsWrong) {
+  EXPECT_THAT(csv_error("model_input,answer\na,b\n"),
+              AllOf(HasSubstr("rows.csv"), HasSubstr("\"model_output\""), HasSubstr("\"answer\"")));
+  EXPECT_THAT(csv_error("model_input,model_output,model_input\na,b,c\n"), HasSubstr("twice"));
+  EXPECT_THAT(csv_error("model_input,model_output\na,b\nc,\n"),
+              AllOf(HasSubstr("row 2"), HasSubstr("\"model_output\""), HasSubstr("found nothing")));
+  EXPECT_THAT(csv_error("model_input,model_output\na,b\nc,d,e\n"), AllOf(HasSubstr("rows.csv"), HasSubstr("got 3")));
+  EXPECT_THAT(csv_error("model_input,model_output\na,b\nc,\xff\n"), AllOf(HasSubstr("row 2"), HasSubstr("UTF-8")));
+  EXPECT_THAT(csv_error(""), HasSubstr("empty file"));
+}
+
+TEST(Csv, HeaderAloneHasNoRows) { EXPECT_TRUE(read_file_rows("r.csv", "model_input,model_output\n").empty()); }
+
+TEST(Dataset, RefusesUnequalColumns) {
+  EXPECT_THAT(input_error([] { Dataset::from_columns({"a", "b"}, {"c"}); }), AllOf(HasSubstr("2"), HasSubstr("1")));
+}
+
+TEST(Dataset, NamesRowOfInMemoryTextThatIsNotUtf8) {
+  const auto dataset = Dataset::from_columns({"a", "b"}, {"c", "\x80"});
+  EXPECT_THAT(input_error([&] { read_all(dataset); }), AllOf(HasSubstr("row 2"), HasSubstr("model_output")));
+}
+
+TEST(Dataset, OpensIndependentReaders) {
+  const auto dataset = Dataset::from_columns({"a", "b"}, {"c", "d"});
+  const auto first = dataset.open();
+  first->next();
+  EXPECT_EQ(dataset.open()->next()->model_input, "a");
+  EXPECT_EQ(first->next()->model_input, "b");
+}
+
+TEST(Dataset, NamesMissingFilesFoldersAndUnknownKinds) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(input_error([&] { Dataset::from_file(folder.path() / "none.jsonl"); }), HasSubstr("none.jsonl"));
+  EXPECT_THAT(input_error([&] { Dataset::from_file(folder.path()); }), HasSubstr("folder"));
+  const auto text = folder.write("rows.txt", "");
+  EXPECT_THAT(input_error([&] { Dataset::from_file(text); }),
+              AllOf(HasSubstr(".txt"), HasSubstr(".jsonl"), HasSubstr(".csv")));
+}
+
+}  // namespace
+}  // namespace lockstep::test

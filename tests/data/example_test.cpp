@@ -1,0 +1,105 @@
+#include "lockstep/data/example.h"
+
+#include <gmock/gmock.h>
+#include <random>
+
+#include "fixtures.h"
+
+namespace lockstep::test {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr TokenId kBos = ByteTokenizer::kBos;
+constexpr TokenId kEos = ByteTokenizer::kEos;
+
+std::vector<TokenId> with_eos(const std::string& text) {
+  auto ids = bytes(text);
+  ids.push_back(kEos);
+  return ids;
+}
+
+ExampleBuilder::Result build(bool has_encoder, std::optional<std::size_t> limit, const Row& row,
+                             bool adds_bos = false) {
+  return ExampleBuilder(std::make_shared<ByteTokenizer>(adds_bos), has_encoder, limit).build(row);
+}
+
+TEST(ExampleBuilder, EncoderDecoderEndsBothInEos) {
+  const auto result = build(true, std::nullopt, {"in", "out"});
+  EXPECT_EQ(result.example.input, with_eos("in"));
+  EXPECT_EQ(result.example.target, with_eos("out"));
+  EXPECT_FALSE(result.input_truncated || result.target_truncated || result.empty_output);
+}
+
+TEST(ExampleBuilder, EncoderDecoderKeepsTheFirstTokensAndEos) {
+  const auto exact = build(true, 4, {"abc", "xyz"});
+  EXPECT_FALSE(exact.input_truncated || exact.target_truncated);
+  const auto cut = build(true, 4, {"abcd", "wxyz"});
+  EXPECT_TRUE(cut.input_truncated && cut.target_truncated);
+  EXPECT_EQ(cut.example.input, with_eos("abc"));
+  EXPECT_EQ(cut.example.target, with_eos("wxy"));
+}
+
+TEST(ExampleBuilder, DecoderOnlyCutsTheInputFromItsLeft) {
+  const auto exact = build(false, 6, {"abc", "xy"});
+  EXPECT_FALSE(exact.input_truncated || exact.target_truncated);
+  const auto cut = build(false, 5, {"abc", "xy"});
+  EXPECT_TRUE(cut.input_truncated);
+  EXPECT_FALSE(cut.target_truncated);
+  EXPECT_EQ(cut.example.input, bytes("bc"));
+  EXPECT_EQ(cut.example.target, with_eos("xy"));
+}
+
+TEST(ExampleBuilder, DecoderOnlyKeepsBosWhenItCuts) {
+  auto expected = bytes("c");
+  expected.insert(expected.begin(), kBos);
+  const auto cut = build(false, 5, {"abc", "xy"}, true);
+  EXPECT_EQ(cut.example.input, expected);
+  const auto long_answer = build(false, 4, {"abc", "wxyz"}, true);
+  EXPECT_EQ(long_answer.example.input, std::vector<TokenId>{kBos});
+  EXPECT_EQ(long_answer.example.target, bytes("wxy"));
+}
+
+TEST(ExampleBuilder, DecoderOnlyAnswerThatIsTooLongLosesItsEndAndEos) {
+  const auto cut = build(false, 4, {"abc", "wxyz"});
+  EXPECT_TRUE(cut.input_truncated && cut.target_truncated);
+  EXPECT_TRUE(cut.example.input.empty());
+  EXPECT_EQ(cut.example.target, bytes("wxyz"));
+  EXPECT_EQ(build(false, 4, {"", "vwxyz"}).example.target, bytes("vwxy"));
+}
+
+TEST(ExampleBuilder, EmptyOutputLeavesEos) {
+  for (const bool has_encoder : {true, false}) {
+    const auto result = build(has_encoder, 8, {"in", ""});
+    EXPECT_TRUE(result.empty_output);
+    EXPECT_EQ(result.example.target, std::vector<TokenId>{kEos});
+  }
+}
+
+TEST(ExampleBuilder, LengthsNeverExceedTheLimit) {
+  std::mt19937 random(7);
+  for (int i = 0; i < 2000; ++i) {
+    const std::size_t limit = 2 + random() % 12;
+    const Row row{std::string(random() % 16, 'i'), std::string(random() % 16, 'o')};
+    const bool adds_bos = random() % 2 == 0;
+    const auto t5 = build(true, limit, row).example;
+    EXPECT_EQ(t5.input.size(), std::min(limit, row.model_input.size() + 1));
+    EXPECT_EQ(t5.target.size(), std::min(limit, row.model_output.size() + 1));
+    const auto gpt = build(false, limit, row, adds_bos).example;
+    const std::size_t whole = row.model_input.size() + row.model_output.size() + 1 + (adds_bos ? 1 : 0);
+    EXPECT_EQ(gpt.input.size() + gpt.target.size(), std::min(limit, whole));
+    if (adds_bos) {
+      EXPECT_EQ(gpt.input.front(), kBos);
+    }
+  }
+}
+
+TEST(ExampleBuilder, RefusesTokenizersWithoutEosAndTinyLimits) {
+  auto tokenizer = std::make_shared<ByteTokenizer>();
+  EXPECT_THAT(input_error([&] { ExampleBuilder(tokenizer, true, 1); }), HasSubstr("model_max_length"));
+  tokenizer->remove_eos();
+  EXPECT_THAT(input_error([&] { ExampleBuilder(tokenizer, true, 10); }), HasSubstr("EOS"));
+}
+
+}  // namespace
+}  // namespace lockstep::test

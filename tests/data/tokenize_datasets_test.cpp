@@ -1,0 +1,180 @@
+#include "lockstep/data/tokenize_datasets.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+#include <sstream>
+
+#include "fixtures.h"
+
+namespace lockstep::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+struct RecordingSink final : ExampleSink {
+  std::vector<Example> examples;
+  void add(ExampleBuilder::Result result) override { examples.push_back(result.example); }
+};
+
+// What was logged while it lives.
+class CapturedLog {
+ public:
+  CapturedLog() : before_(spdlog::default_logger()) {
+    auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text_);
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>("captured", sink));
+    spdlog::set_pattern("%l: %v");
+  }
+  ~CapturedLog() { spdlog::set_default_logger(before_); }
+  std::string text() const { return text_.str(); }
+
+ private:
+  std::ostringstream text_;
+  std::shared_ptr<spdlog::logger> before_;
+};
+
+ExampleBuilder builder(bool has_encoder, std::optional<std::size_t> limit = std::nullopt, bool adds_bos = false) {
+  return {std::make_shared<ByteTokenizer>(adds_bos), has_encoder, limit};
+}
+
+TokenizeOptions options(std::size_t workers = 1) { return {"training", 300, workers, false}; }
+
+Dataset numbered(int rows) {
+  std::vector<std::string> inputs, outputs;
+  for (int i = 0; i < rows; ++i) {
+    inputs.push_back("in " + std::to_string(i));
+    outputs.push_back("out " + std::to_string(i));
+  }
+  return Dataset::from_columns(inputs, outputs);
+}
+
+TEST(TokenizeDatasets, KeepsTheOrderOfAllDatasetsForAnyNumberOfWorkers) {
+  for (const std::size_t workers : {1, 2, 7}) {
+    RecordingSink sink;
+    const auto report = tokenize_datasets({numbered(3000), numbered(1)}, builder(true), sink, options(workers));
+    ASSERT_EQ(sink.examples.size(), 3001U);
+    for (std::size_t i = 0; i < 3000; ++i) {
+      auto expected = bytes("in " + std::to_string(i));
+      expected.push_back(ByteTokenizer::kEos);
+      ASSERT_EQ(sink.examples[i].input, expected);
+    }
+    EXPECT_EQ(report.dataset_rows, (std::vector<std::uint64_t>{3000, 1}));
+    EXPECT_EQ(report.rows, 3001U);
+    EXPECT_EQ(report.input_lengths.max(), 8U);
+  }
+}
+
+TEST(TokenizeDatasets, WarnsOnceAKindWithCounts) {
+  const CapturedLog log;
+  RecordingSink sink;
+  const auto data = Dataset::from_columns({"abcdefgh", "abcdefgh", "a", "", "b"}, {"x", "abcdefghi", "", "", "x"});
+  const auto report = tokenize_datasets({data}, builder(true, 4), sink, options());
+  EXPECT_EQ(report.truncated_inputs, 2U);
+  EXPECT_EQ(report.truncated_targets, 1U);
+  EXPECT_EQ(report.empty_outputs, 1U);
+  EXPECT_EQ(report.dropped_rows(), 1U);
+  EXPECT_EQ(report.examples, 4U);
+  EXPECT_EQ(report.rows, 5U);
+  EXPECT_EQ(report.input_tokens, 4U + 4 + 2 + 2);
+  EXPECT_EQ(report.target_tokens, 2U + 4 + 1 + 2);
+  EXPECT_THAT(log.text(), AllOf(HasSubstr("2 of 4 inputs"), HasSubstr("1 of 4 outputs were too long"),
+                                HasSubstr("1 of 4 outputs are empty"), HasSubstr("1 of 5 rows were dropped")));
+  const std::string text = log.text();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4);
+}
+
+TEST(TokenizeDatasets, IsSilentWithoutReason) {
+  const CapturedLog log;
+  RecordingSink sink;
+  tokenize_datasets({numbered(10)}, builder(false, 100), sink, options());
+  EXPECT_EQ(log.text(), "");
+}
+
+TEST(TokenizeDatasets, DropsDecoderOnlyRowsWithoutInput) {
+  const CapturedLog log;
+  const auto data = Dataset::from_columns({"", "a"}, {"x", "y"});
+  RecordingSink without_bos, with_bos, encoder;
+  EXPECT_EQ(tokenize_datasets({data}, builder(false), without_bos, options()).dropped_rows(), 1U);
+  EXPECT_EQ(tokenize_datasets({data}, builder(false, std::nullopt, true), with_bos, options()).dropped_rows(), 0U);
+  EXPECT_EQ(tokenize_datasets({data}, builder(true), encoder, options()).dropped_rows(), 0U);
+  EXPECT_EQ(without_bos.examples.size(), 1U);
+  EXPECT_EQ(with_bos.examples.size(), 2U);
+}
+
+TEST(TokenizeDatasets, RefusesDatasetsWithoutRowsOrExamples) {
+  const CapturedLog log;
+  const TemporaryFolder folder;
+  RecordingSink sink;
+  const auto empty = Dataset::from_file(folder.write("empty.jsonl", "\n"));
+  EXPECT_THAT(input_error([&] {
+                tokenize_datasets({numbered(3), empty}, builder(true), sink, options());
+              }),
+              AllOf(HasSubstr("empty.jsonl"), HasSubstr("at least one row")));
+  EXPECT_THAT(input_error([&] { tokenize_datasets({}, builder(true), sink, options()); }), HasSubstr("training"));
+  const auto blank = Dataset::from_columns({"", ""}, {"", ""});
+  EXPECT_THAT(input_error([&] { tokenize_datasets({blank}, builder(true), sink, options()); }),
+              HasSubstr("all 2 rows were dropped"));
+}
+
+TEST(TokenizeDatasets, RefusesAVocabularyBeyondTheEmbedding) {
+  RecordingSink sink;
+  TokenizeOptions small = options();
+  small.vocabulary_size = 100;
+  EXPECT_THAT(input_error([&] { tokenize_datasets({numbered(3)}, builder(true), sink, small); }),
+              AllOf(HasSubstr("100"), HasSubstr("259")));
+  EXPECT_TRUE(sink.examples.empty());
+}
+
+TEST(TokenizeDatasets, NamesTheRowOfATokenBeyondTheEmbedding) {
+  RecordingSink sink;
+  const auto data = Dataset::from_columns({"a", "b~"}, {"x", "y"});
+  EXPECT_THAT(input_error([&] { tokenize_datasets({data}, builder(true), sink, options()); }),
+              AllOf(HasSubstr("row 2"), HasSubstr("70000"), HasSubstr("300")));
+}
+
+TEST(TokenizeDatasets, ReportsTheFirstBadRowWhateverTheNumberOfWorkers) {
+  const TemporaryFolder folder;
+  std::string lines;
+  for (int i = 0; i < 4000; ++i) {
+    lines += fmt::format("{{\"model_input\": \"{}\", \"model_output\": \"x\"}}\n", i == 700 || i == 900 ? "~" : "a");
+  }
+  const auto data = Dataset::from_file(folder.write("rows.jsonl", lines + "{\n"));
+  for (const std::size_t workers : {1, 2, 16, 64}) {
+    RecordingSink sink;
+    EXPECT_THAT(input_error([&] { tokenize_datasets({data}, builder(true), sink, options(workers)); }),
+                HasSubstr("rows.jsonl: line 701: "));
+  }
+}
+
+TEST(TokenizeDatasets, PassesOnWhatTheSinkThrows) {
+  struct FullDisk final : ExampleSink {
+    void add(ExampleBuilder::Result) override { throw Error("disk full"); }
+  } sink;
+  EXPECT_THROW(tokenize_datasets({numbered(5000)}, builder(true), sink, options(3)), Error);
+}
+
+TEST(TokenizeInMemory, HoldsTheExamples) {
+  const auto dataset = tokenize_in_memory({numbered(2)}, builder(false), options());
+  EXPECT_EQ(dataset->size(), 2U);
+  EXPECT_FALSE(dataset->has_encoder());
+  EXPECT_EQ(dataset->read(1).input, bytes("in 1"));
+  EXPECT_EQ(dataset->input_length(1), 4U);
+  EXPECT_EQ(dataset->target_length(1), 6U);
+  EXPECT_EQ(dataset->tokenizer_digest(), std::string(64, 'd'));
+}
+
+TEST(LengthHistogram, GivesExactPercentiles) {
+  LengthHistogram lengths;
+  EXPECT_EQ(lengths.percentile(0.5), 0U);
+  for (std::uint32_t i = 1; i <= 100; ++i) lengths.add(i);
+  EXPECT_EQ(lengths.percentile(0.50), 50U);
+  EXPECT_EQ(lengths.percentile(0.99), 99U);
+  EXPECT_EQ(lengths.percentile(1), 100U);
+  EXPECT_EQ(lengths.max(), 100U);
+}
+
+}  // namespace
+}  // namespace lockstep::test
