@@ -55,8 +55,9 @@ bool already_prepared(const fs::path& folder, const Manifest& wanted, bool overw
     require_overwrite(folder, overwrite, fmt::format("a dataset that cannot be used ({})", problem.what()));
     return false;
   }
-  if (existing.same_preparation(wanted)) return true;
-  require_overwrite(folder, overwrite, "one prepared from other rows, another tokenizer or another model_max_length");
+  const std::string difference = wanted.difference(existing);
+  if (difference.empty()) return true;
+  require_overwrite(folder, overwrite, "a dataset prepared with " + difference);
   return false;
 }
 

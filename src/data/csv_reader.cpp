@@ -8,6 +8,9 @@
 #include <arrow/type.h>
 #include <fmt/format.h>
 #include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <string_view>
 #include <vector>
 
 #include "lockstep/core/error.h"
@@ -35,6 +38,21 @@ arrow::csv::ParseOptions parse_options() {
   return options;
 }
 
+// Arrow's message in this project's words: it counts the header as row 1.
+std::string describe(const std::string& message) {
+  if (message.find("straddling") != std::string::npos) {
+    return fmt::format("found a row of more than {} MB, perhaps a quote that is never closed", kBlockBytes >> 20);
+  }
+  constexpr std::string_view kRow = "Row #";
+  const auto start = message.find(kRow);
+  if (start == std::string::npos) return message;
+  std::uint64_t row = 0;
+  const char* digits = message.data() + start + kRow.size();
+  const auto [end, error] = std::from_chars(digits, message.data() + message.size(), row);
+  if (error != std::errc() || row < 2) return message;
+  return fmt::format("row {} (the header not counted){}", row - 1, std::string_view(end));
+}
+
 class CsvReader final : public RowReader {
  public:
   explicit CsvReader(const std::filesystem::path& path) : path_(path) {
@@ -43,10 +61,11 @@ class CsvReader final : public RowReader {
     if (error) bytes_ = 0;
     if (bytes_ == 0 && !error) {
       throw InputError(
-          fmt::format("{}: expected a header row with model_input and model_output, found an empty file; give a CSV "
-                      "file with rows",
+          fmt::format("{}: expected a header row with model_input and model_output, found an empty file; "
+                      "give a CSV file with rows",
                       path_.string()));
     }
+    check_encoding();
     check_header();
     auto convert = arrow::csv::ConvertOptions::Defaults();
     convert.include_columns = kColumns;
@@ -88,6 +107,16 @@ class CsvReader final : public RowReader {
     return *reader;
   }
 
+  // Arrow would take UTF-16 for one broken line.
+  void check_encoding() const {
+    std::array<char, 2> mark{};
+    std::ifstream(path_, std::ios::binary).read(mark.data(), mark.size());
+    const std::string_view start(mark.data(), mark.size());
+    if (start != "\xFF\xFE" && start != "\xFE\xFF") return;
+    throw InputError(
+        fmt::format("{}: expected UTF-8, found UTF-16; convert the file (e.g. with iconv)", path_.string()));
+  }
+
   void check_header() const {
     auto convert = arrow::csv::ConvertOptions::Defaults();
     convert.check_utf8 = false;
@@ -122,12 +151,9 @@ class CsvReader final : public RowReader {
   }
 
   [[noreturn]] void fail(const arrow::Status& status) const {
-    const std::string message = fmt::format(
-        "{}: cannot be read as CSV after row {}: {}; correct the row, and quote cells with commas, quotes "
-        "or newlines",
-        path_.string(), rows_read_, status.message());
     if (status.IsIOError()) throw Error(fmt::format("{}: {}", path_.string(), status.message()));
-    throw InputError(message);
+    throw InputError(fmt::format("{}: {}; quote cells with commas, quotes or newlines, and double the quotes in them",
+                                 path_.string(), describe(status.message())));
   }
 
   std::filesystem::path path_;

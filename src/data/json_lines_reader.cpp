@@ -17,6 +17,14 @@ namespace {
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr std::size_t kBufferBytes = 1 << 20;
 
+// The end of what was read when parsing failed.
+std::string_view last_characters(std::string_view text) {
+  constexpr std::size_t kShown = 40;
+  if (text.size() > kShown) text.remove_prefix(text.size() - kShown);
+  while (!text.empty() && (static_cast<unsigned char>(text.front()) & 0xC0) == 0x80) text.remove_prefix(1);
+  return find_invalid_utf8(text) ? "" : text;
+}
+
 // Takes the two columns out of one JSON object without building a tree. Other columns may hold anything.
 class RowParser final : public nlohmann::json_sax<nlohmann::json> {
  public:
@@ -80,10 +88,9 @@ class RowParser final : public nlohmann::json_sax<nlohmann::json> {
     std::string reason = error.what();
     if (const auto start = reason.find("syntax error"); start != std::string::npos) reason = reason.substr(start);
     if (const auto tail = reason.find("; last read"); tail != std::string::npos) reason.resize(tail);
-    const auto token = last_token.substr(0, 40);
     return fail({"a JSON object",
                  fmt::format("malformed JSON at byte {} of the line ({}, near '{}')", position, reason,
-                             find_invalid_utf8(token) ? "" : token),
+                             last_characters(last_token)),
                  "correct or remove the line"});
   }
 

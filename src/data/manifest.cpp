@@ -80,13 +80,26 @@ Manifest manifest_from_json(const Json& json) {
 
 }  // namespace
 
-bool Manifest::same_preparation(const Manifest& other) const {
-  if (sources.size() != other.sources.size()) return false;
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    if (sources[i].sha256 != other.sources[i].sha256) return false;
+std::string Manifest::difference(const Manifest& other) const {
+  const auto limit = [](const Manifest& manifest) {
+    return manifest.model_max_length ? fmt::to_string(*manifest.model_max_length) : "none";
+  };
+  if (has_encoder != other.has_encoder) {
+    return fmt::format("has_encoder {} instead of {}", other.has_encoder, has_encoder);
   }
-  return has_encoder == other.has_encoder && model_max_length == other.model_max_length &&
-         tokenizer_sha256 == other.tokenizer_sha256 && vocabulary_size == other.vocabulary_size;
+  if (limit(*this) != limit(other)) return fmt::format("model_max_length {} instead of {}", limit(other), limit(*this));
+  if (tokenizer_sha256 != other.tokenizer_sha256) return "another tokenizer";
+  if (vocabulary_size != other.vocabulary_size) {
+    return fmt::format("a model with {} embedding rows instead of {}", other.vocabulary_size, vocabulary_size);
+  }
+  if (sources.size() != other.sources.size()) {
+    return fmt::format("{} files instead of {}", other.sources.size(), sources.size());
+  }
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (sources[i].sha256 != other.sources[i].sha256)
+      return fmt::format("other rows than those of {}", sources[i].path);
+  }
+  return "";
 }
 
 Json Manifest::to_json() const {

@@ -129,9 +129,12 @@ TEST(Csv, NamesRowAndColumnOfWhatIsWrong) {
   EXPECT_THAT(csv_error("model_input,model_output,model_input\na,b,c\n"), HasSubstr("twice"));
   EXPECT_THAT(csv_error("model_input,model_output\na,b\nc,\n"),
               AllOf(HasSubstr("row 2"), HasSubstr("\"model_output\""), HasSubstr("found nothing")));
-  EXPECT_THAT(csv_error("model_input,model_output\na,b\nc,d,e\n"), AllOf(HasSubstr("rows.csv"), HasSubstr("got 3")));
+  EXPECT_THAT(csv_error("model_input,model_output\na,b\nc,d,e\n"),
+              AllOf(HasSubstr("rows.csv"), HasSubstr("row 2 "), HasSubstr("got 3")));
   EXPECT_THAT(csv_error("model_input,model_output\na,b\nc,\xff\n"), AllOf(HasSubstr("row 2"), HasSubstr("UTF-8")));
   EXPECT_THAT(csv_error(""), HasSubstr("empty file"));
+  EXPECT_THAT(csv_error(std::string("\xff\xfem\0", 4)), HasSubstr("UTF-16"));
+  EXPECT_THAT(csv_error("model_input,model_output\na,\"" + std::string(20 << 20, 'x')), HasSubstr("never closed"));
 }
 
 TEST(Csv, HeaderAloneHasNoRows) { EXPECT_TRUE(read_file_rows("r.csv", "model_input,model_output\n").empty()); }

@@ -48,8 +48,9 @@ struct Manifest {
   /// The bytes that an id takes in a shard: 2 for a vocabulary below 65,536, else 4.
   std::size_t id_bytes() const { return vocabulary_size < 65536 ? 2 : 4; }
 
-  /// True if both were made from the same rows with the same tokenizer and limits, so that one can stand for the other.
-  bool same_preparation(const Manifest& other) const;
+  /// Empty if `other` was made from the same rows with the same tokenizer and limits, so that one can stand for the
+  /// other; else what differs, e.g. "model_max_length 512 instead of 128" (`other`'s instead of this one's).
+  std::string difference(const Manifest& other) const;
 
   Json to_json() const;
 
