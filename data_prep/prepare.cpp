@@ -118,6 +118,7 @@ PreparedJob prepare(const JobFile& job) {
   open_datasets(job.training_datasets);
   open_datasets(job.validation_datasets);
   const std::shared_ptr<const Tokenizer> tokenizer = load_tokenizer(model_path);
+  check_vocabulary(*tokenizer, model.vocabulary_size);
   const ExampleBuilder builder(tokenizer, job.has_encoder,
                                resolve_max_length(requested_length(job), *tokenizer, model.max_positions));
 

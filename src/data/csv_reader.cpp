@@ -19,8 +19,8 @@
 namespace lockstep {
 namespace {
 
-// A row must fit into two blocks; memory holds a few of them.
-constexpr std::int32_t kBlockBytes = 8 << 20;
+// A row must fit into a block; memory holds a few of them.
+constexpr std::int32_t kBlockBytes = 4 << 20;
 const std::vector<std::string> kColumns{"model_input", "model_output"};
 
 using StreamingReader = arrow::csv::StreamingReader;

@@ -85,6 +85,25 @@ void check_has_encoder(const ModelFolder& model, bool has_encoder, const std::fi
                                folder.string(), model.has_encoder, model.model_type, has_encoder, model.has_encoder));
 }
 
+void check_vocabulary(const Tokenizer& tokenizer, std::uint64_t vocabulary_size) {
+  if (tokenizer.vocabulary_size() > vocabulary_size) {
+    throw InputError(
+        fmt::format("expected a tokenizer whose vocabulary fits the model's embedding of {} rows "
+                    "(\"vocab_size\" in config.json), found one of {} entries; give the tokenizer that "
+                    "belongs to the model",
+                    vocabulary_size, tokenizer.vocabulary_size()));
+  }
+  for (const auto& special : {tokenizer.eos_id(), tokenizer.adds_bos() ? tokenizer.bos_id() : std::nullopt}) {
+    if (special && *special >= vocabulary_size) {
+      throw InputError(
+          fmt::format("the tokenizer's special token \"{}\" has the id {}, beyond the model's embedding of "
+                      "{} rows (\"vocab_size\" in config.json); give the tokenizer that belongs to the "
+                      "model",
+                      tokenizer.token(*special), *special, vocabulary_size));
+    }
+  }
+}
+
 std::optional<std::size_t> resolve_max_length(std::optional<std::size_t> requested, const Tokenizer& tokenizer,
                                               const std::optional<std::uint64_t>& max_positions) {
   if (requested) {

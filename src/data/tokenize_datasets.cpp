@@ -10,6 +10,7 @@
 
 #include "lockstep/core/error.h"
 #include "lockstep/core/progress.h"
+#include "lockstep/data/model_folder.h"
 #include "ordered_pipeline.h"
 
 namespace lockstep {
@@ -28,25 +29,6 @@ struct TokenizedRow {
   ExampleBuilder::Result result;
   const char* dropped = nullptr;  // the reason
 };
-
-void check_vocabulary(const Tokenizer& tokenizer, std::uint64_t vocabulary_size) {
-  if (tokenizer.vocabulary_size() > vocabulary_size) {
-    throw InputError(
-        fmt::format("expected a tokenizer whose vocabulary fits the model's embedding of {} rows "
-                    "(\"vocab_size\" in config.json), found one of {} entries; give the tokenizer that "
-                    "belongs to the model",
-                    vocabulary_size, tokenizer.vocabulary_size()));
-  }
-  for (const auto& special : {tokenizer.eos_id(), tokenizer.adds_bos() ? tokenizer.bos_id() : std::nullopt}) {
-    if (special && *special >= vocabulary_size) {
-      throw InputError(
-          fmt::format("the tokenizer's special token \"{}\" has the id {}, beyond the model's embedding of "
-                      "{} rows (\"vocab_size\" in config.json); give the tokenizer that belongs to the "
-                      "model",
-                      tokenizer.token(*special), *special, vocabulary_size));
-    }
-  }
-}
 
 class RowTokenizer {
  public:

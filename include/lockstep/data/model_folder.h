@@ -40,6 +40,10 @@ ModelFolder describe_model_folder(const std::filesystem::path& folder);
 /// Throws InputError if `has_encoder` of the job disagrees with the model.
 void check_has_encoder(const ModelFolder& model, bool has_encoder, const std::filesystem::path& folder);
 
+/// Throws InputError, naming both sizes, if the tokenizer has more entries than the embedding has rows, or a special
+/// token beyond them.
+void check_vocabulary(const Tokenizer& tokenizer, std::uint64_t vocabulary_size);
+
 /// The length limit of examples in tokens: `requested`, else the tokenizer's own, else the model's positions, else
 /// none. Without `requested`, gives one warning that a limit is preferable. Never above the model's positions: a larger
 /// request is clamped, with one warning.
