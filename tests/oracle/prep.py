@@ -1,28 +1,18 @@
-"""lockstep-prep against sentencepiece, tokenizers and h5py; its bad-input table; what a killed run leaves."""
+"""lockstep-prep's shards against sentencepiece, tokenizers and h5py."""
 
 import csv
 import hashlib
-import json
-import os
 import random
 import re
 import shutil
-import signal
-import subprocess
-import time
-from pathlib import Path
 
 import h5py
 import pytest
 import sentencepiece
+from prep_workplace import CONFIGS, FIXTURES, Workplace, contents, make_rows, manifest_of, read_rows, write_rows
+from prep_workplace import kind, t5, workplace  # noqa: F401
 from transformers import AutoTokenizer
 
-PREP = Path(os.environ["LOCKSTEP_BIN"]) / "lockstep-prep"
-FIXTURES = Path(__file__).parents[1] / "fixtures"
-CONFIGS = {
-    "t5": {"model_type": "t5", "vocab_size": 32128, "is_encoder_decoder": True, "n_positions": 512},
-    "gpt2": {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024},
-}
 HOSTILE = [
     "emoji 👩‍👩‍👧‍👦 🏳️‍🌈 👍🏽",
     "日本語のテキスト、汉字與漢字 한국어",
@@ -40,82 +30,6 @@ HOSTILE = [
     "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 \U0010ffff \ue000",
     "ру́сский עברית العربية हिन्दी ไทย",
 ]
-
-
-def read_rows(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def write_rows(path, rows):
-    path.write_text("".join(json.dumps(row, ensure_ascii=random.random() < 0.5) + "\n" for row in rows))
-    return path
-
-
-def make_rows(inputs, outputs):
-    return [{"model_input": i, "model_output": o} for i, o in zip(inputs, outputs)]
-
-
-def make_model(folder, kind, **config):
-    shutil.copytree(FIXTURES / "tokenizers" / kind, folder)
-    (folder / "config.json").write_text(json.dumps(CONFIGS[kind] | config))
-    return folder
-
-
-@pytest.fixture(params=["t5", "gpt2"])
-def kind(request):
-    return request.param
-
-
-class Workplace:
-    """A folder with a model and rows, and a job over them."""
-
-    def __init__(self, folder, kind):
-        self.folder, self.kind = folder, kind
-        self.model = make_model(folder / kind, kind)
-        self.rows = write_rows(folder / "rows.jsonl", read_rows(FIXTURES / "data/nl2bash/train.jsonl"))
-        self.prepared = folder / "prepared"
-
-    def job(self, **keys):
-        keys = {
-            "pretrained_model_name": str(self.model),
-            "has_encoder": self.kind == "t5",
-            "training_datasets": [str(self.rows)],
-            "prepared_dir": str(self.prepared),
-            "model_max_length": 128,
-        } | keys
-        path = self.folder / "job.yaml"
-        path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items() if value is not None))
-        return path
-
-    def prep(self, *overrides, **keys):
-        return subprocess.run([PREP, self.job(**keys), *overrides], capture_output=True, text=True, timeout=120)
-
-    def succeed(self, *overrides, **keys):
-        result = self.prep(*overrides, **keys)
-        assert result.returncode == 0, result.stderr
-        return result
-
-    def fail(self, *expected, keys=None, overrides=()):
-        result = self.prep(*overrides, **(keys or {}))
-        errors = [line for line in result.stderr.splitlines() if line.startswith("lockstep-prep: error: ")]
-        assert result.returncode == 1 and len(errors) == 1, result.stderr
-        for text in expected:
-            assert text in errors[0]
-        return result
-
-
-@pytest.fixture
-def workplace(tmp_path, kind):
-    return Workplace(tmp_path, kind)
-
-
-@pytest.fixture
-def t5(tmp_path):
-    return Workplace(tmp_path, "t5")
-
-
-def manifest_of(folder):
-    return json.loads((folder / "manifest.json").read_text())
 
 
 def read_shards(folder):
@@ -159,13 +73,13 @@ def split_decoder(arrays):
 class Reference:
     """What the examples must be, by other implementations."""
 
-    def __init__(self, kind):
-        self.kind = kind
-        if kind == "t5":
-            model = sentencepiece.SentencePieceProcessor(str(FIXTURES / "tokenizers/t5/spiece.model"))
+    def __init__(self, workplace):
+        self.kind = workplace.kind
+        if self.kind == "t5":
+            model = sentencepiece.SentencePieceProcessor(str(workplace.model / "spiece.model"))
             self.encode, self.eos = model.encode, 1
         else:
-            tokenizer = AutoTokenizer.from_pretrained(make_model_once("gpt2"))
+            tokenizer = AutoTokenizer.from_pretrained(workplace.model)
             self.encode = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
             self.eos = tokenizer.eos_token_id
 
@@ -181,31 +95,13 @@ class Reference:
         return (kept, target), len(kept) < len(source), len(target) < len(answer) + 1
 
 
-_folders = {}
-
-
-def make_model_once(kind):
-    if kind not in _folders:
-        import tempfile
-
-        _folders[kind] = make_model(Path(tempfile.mkdtemp()) / kind, kind)
-    return _folders[kind]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def clean_models():
-    yield
-    for folder in _folders.values():
-        shutil.rmtree(folder.parent)
-
-
 def check(workplace, rows, limit):
     result = workplace.succeed(model_max_length=limit)
     effective = manifest_of(workplace.prepared / "train")["model_max_length"]
     if limit:
         assert effective == limit
     examples = read_shards(workplace.prepared / "train")
-    reference = Reference(workplace.kind)
+    reference = Reference(workplace)
     expected = [reference.example(row, effective) for row in rows]
     assert len(examples) == len(rows)
     for row, example, (wanted, _, _) in zip(rows, examples, expected):
@@ -278,7 +174,7 @@ def test_a_list_of_files_is_one_set(t5):
     sources = manifest_of(t5.prepared / "train")["sources"]
     assert [s["rows"] for s in sources] == [300, 300]
     assert [s["sha256"] for s in sources] == [hashlib.sha256(p.read_bytes()).hexdigest() for p in paths]
-    reference = Reference("t5")
+    reference = Reference(t5)
     rows = [row for path in paths for row in read_rows(path)]
     assert read_shards(t5.prepared / "train") == [reference.example(row, 128)[0] for row in rows]
 
@@ -302,10 +198,6 @@ def test_manifest(workplace):
         assert shard.attrs["examples"] == 300
 
 
-def contents(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
 def test_bytes_do_not_depend_on_the_number_of_workers(workplace):
     rows = [row for name in ("gsm8k", "nl2bash", "scan") for row in read_rows(FIXTURES / f"data/{name}/train.jsonl")]
     random.shuffle(rows)
@@ -316,48 +208,6 @@ def test_bytes_do_not_depend_on_the_number_of_workers(workplace):
         written.append(contents(workplace.prepared))
         shutil.rmtree(workplace.prepared)
     assert written[0] == written[1] == written[2]
-
-
-def test_second_run_does_nothing(t5):
-    t5.succeed(validation_datasets=[str(FIXTURES / "data/scan/train.jsonl")])
-    before = {p: p.stat() for p in t5.prepared.rglob("*")}
-    result = t5.succeed(validation_datasets=[str(FIXTURES / "data/scan/train.jsonl")])
-    assert result.stdout.count("already prepared") == 2
-    assert {p: (s.st_mtime_ns, s.st_ino) for p, s in before.items()} == {
-        p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in t5.prepared.rglob("*")
-    }
-
-
-@pytest.mark.parametrize("change", ["limit", "rows", "tokenizer", "validation", "foreign", "damaged"])
-def test_other_data_is_replaced_only_on_demand(t5, change):
-    scan = [str(FIXTURES / "data/scan/train.jsonl")]
-    t5.succeed(validation_datasets=scan if change == "validation" else None)
-    keys = {}
-    if change == "limit":
-        keys = {"model_max_length": 64}
-    elif change == "rows":
-        write_rows(t5.rows, read_rows(t5.rows)[:-1])
-    elif change == "tokenizer":
-        t5.model = make_model(t5.folder / "other", "t5")
-        model = bytearray((t5.model / "spiece.model").read_bytes())
-        model += b"\x12\x00"  # a second, empty trainer_spec: the same model in other bytes
-        (t5.model / "spiece.model").write_bytes(model)
-    elif change == "foreign":
-        shutil.rmtree(t5.prepared)
-        (t5.prepared / "train").mkdir(parents=True)
-        (t5.prepared / "train" / "notes.txt").write_text("mine")
-    elif change == "damaged":
-        shard = t5.prepared / "train" / "shard-00000-of-00001.h5"
-        shard.write_bytes(shard.read_bytes()[:-1])
-    before = contents(t5.prepared)
-    t5.fail("overwrite_output_dir: true", keys=keys)
-    assert contents(t5.prepared) == before
-    t5.succeed("overwrite_output_dir=true", **keys)
-    fresh = t5.folder / "fresh"
-    t5.succeed(**keys | {"prepared_dir": str(fresh)})
-    assert contents(t5.prepared / "train") == contents(fresh / "train")
-    kept = {"train.old-1/notes.txt": b"mine"} if change == "foreign" else {}
-    assert {k: v for k, v in contents(t5.prepared).items() if not k.startswith("train/")} == kept
 
 
 def test_summary_and_decoded_examples(workplace):
@@ -380,128 +230,3 @@ def test_length_limit_warnings(tmp_path):
     assert manifest_of(gpt.prepared / "train")["model_max_length"] == 1024
     result = gpt.succeed(model_max_length=None)
     assert result.stderr.count("warning") == 1 and "preferable" in result.stderr
-
-
-def good_row():
-    return '{"model_input": "a", "model_output": "b"}\n'
-
-
-BAD_ROWS = {
-    "missing column": (good_row() + '{"model_input": "a", "output": "b"}\n', ["line 2", '"model_output"', '"output"']),
-    "malformed": (good_row() * 2 + '{"model_input": "a", "model_output": "b"\n', ["line 3", "malformed JSON", "byte"]),
-    "null cell": (good_row() + '{"model_input": null, "model_output": "b"}\n', ["line 2", '"model_input"', "null"]),
-    "nested": ('{"model_input": {"a": 1}, "model_output": "b"}\n', ["line 1", '"model_input"', "object"]),
-    "invalid UTF-8": (good_row().encode() + b'{"model_input": "\xff", "model_output": "b"}\n', ["line 2", "UTF-8"]),
-    "empty": ("", ["at least one row"]),
-    "blank": ("\n\n", ["at least one row"]),
-    "only empty rows": ('{"model_input": "", "model_output": ""}\n', ["at least one example"]),
-}
-
-
-@pytest.mark.parametrize("case", BAD_ROWS)
-def test_bad_rows_are_named(t5, case):
-    rows, expected = BAD_ROWS[case]
-    t5.succeed()
-    before = contents(t5.prepared)
-    t5.rows.write_bytes(rows if isinstance(rows, bytes) else rows.encode())
-    t5.fail("rows.jsonl" if "rows" not in case else "training", *expected, overrides=["overwrite_output_dir=true"])
-    assert contents(t5.prepared) == before
-    assert sorted(p.name for p in t5.prepared.iterdir()) == ["train"]
-
-
-def test_bad_csv_is_named(t5):
-    path = t5.folder / "rows.csv"
-    for text, expected in (
-        ("model_input,output\na,b\n", ['"model_output"', '"output"']),
-        ("model_input,model_output\na,b\nc,\n", ["row 2", '"model_output"']),
-        ("model_input,model_output\na,b\nc,d,e\n", ["row 2", "Expected 2 columns"]),
-        ("", ["empty file"]),
-        ("model_input,model_output\n", ["at least one row"]),
-    ):
-        path.write_text(text)
-        t5.fail("rows.csv", *expected, keys={"training_datasets": [str(path)]})
-    assert not (t5.prepared / "train").exists()
-
-
-def test_bad_jobs_and_models_are_named(t5):
-    def with_config(**config):
-        shutil.rmtree(t5.folder / "changed", ignore_errors=True)
-        return {"pretrained_model_name": str(make_model(t5.folder / "changed", "t5", **config))}
-
-    t5.fail("nowhere.jsonl", keys={"training_datasets": ["nowhere.jsonl"]})
-    t5.fail("rows.txt", ".jsonl", ".csv", keys={"training_datasets": [str(shutil.copy(t5.rows, t5.folder / "rows.txt"))]})
-    t5.fail("training_datasets", keys={"training_datasets": None})
-    t5.fail("no/such/model", keys={"pretrained_model_name": "no/such/model"})
-    t5.fail("config.json", keys={"pretrained_model_name": str(FIXTURES)})
-    t5.fail("model_type", "bert", "t5", "gpt2", keys=with_config(model_type="bert"))
-    t5.fail("32000", "100", keys=with_config(vocab_size=100))
-    t5.fail("has_encoder: true", overrides=["has_encoder=false"])
-    t5.fail("model_max_lenght", "model_max_length", overrides=["model_max_lenght=12"])
-    t5.fail("model_max_length", overrides=["model_max_length=many"])
-    t5.fail("model_max_length", overrides=["model_max_length=1"])
-    assert not (t5.prepared / "train").exists()
-
-
-def test_added_token_beyond_the_embedding_is_named_by_row(t5):
-    write_rows(t5.rows, make_rows(["plain", "with <extra_id_0>"], ["a", "b"]))
-    model = make_model(t5.folder / "small", "t5", vocab_size=32000)
-    t5.fail("line 2", "<extra_id_0>", "32099", "32000", keys={"pretrained_model_name": str(model)})
-
-
-def big_job(workplace):
-    rows = [row for name in ("gsm8k", "nl2bash", "scan") for row in read_rows(FIXTURES / f"data/{name}/train.jsonl")]
-    write_rows(workplace.rows, rows * 40)
-
-
-def test_a_killed_run_leaves_the_old_set(t5):
-    t5.succeed()
-    before = contents(t5.prepared)
-    big_job(t5)
-    job = t5.job(overwrite_output_dir=True)
-    started = time.monotonic()
-    assert subprocess.run([PREP, job], capture_output=True).returncode == 0
-    duration = time.monotonic() - started
-    after = contents(t5.prepared)
-    for i in range(12):
-        shutil.rmtree(t5.prepared)
-        (t5.prepared / "train").mkdir(parents=True)
-        for name, bytes_ in before.items():
-            (t5.prepared / name).write_bytes(bytes_)
-        with subprocess.Popen([PREP, job], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            time.sleep(duration * (i + 1) / 11)
-            process.send_signal(signal.SIGKILL)
-        visible = {k: v for k, v in contents(t5.prepared).items() if not k.startswith(".")}
-        assert visible in (before, after)
-    assert subprocess.run([PREP, job], capture_output=True).returncode == 0
-    assert contents(t5.prepared) == after
-    assert sorted(p.name for p in t5.prepared.iterdir()) == ["train"]
-
-
-def test_full_disk_leaves_the_old_set(t5):
-    disk = t5.folder / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True, text=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
-    try:
-        t5.succeed(prepared_dir=str(disk))
-        before = contents(disk)
-        big_job(t5)
-        t5.fail("No space left", str(disk), keys={"prepared_dir": str(disk), "overwrite_output_dir": True})
-        assert contents(disk) == before
-    finally:
-        subprocess.run(["umount", disk], check=True)
-
-
-def test_help_version_and_libraries():
-    help_ = subprocess.run([PREP, "--help"], capture_output=True, text=True, check=True).stdout
-    for key in ("pretrained_model_name", "has_encoder", "model_max_length", "training_datasets", "validation_datasets",
-                "prepared_dir", "num_workers", "overwrite_output_dir", "--version"):  # fmt: skip
-        assert key in help_
-    assert "HDF5" in subprocess.run([PREP, "--version"], capture_output=True, text=True, check=True).stdout
-    wrong = subprocess.run([PREP], capture_output=True, text=True)
-    assert wrong.returncode == 1 and wrong.stderr.startswith("lockstep-prep: error: ")
-    libraries = subprocess.run(["ldd", PREP], capture_output=True, text=True, check=True).stdout
-    assert "libhdf5" in libraries
-    for unwanted in ("libtorch", "libc10", "libcuda", "libmpi"):
-        assert unwanted not in libraries
