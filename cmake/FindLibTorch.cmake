@@ -14,8 +14,13 @@ if(NOT TARGET LibTorch::LibTorch)
     set(torch_root "${site_packages}/torch")
     find_path(LibTorch_INCLUDE_DIR torch/version.h PATHS "${torch_root}/include" NO_DEFAULT_PATH)
     set(LibTorch_LIBRARY_DIR "${torch_root}/lib")
+    # The wheel ships an fmt of its own version among its headers; the one that this project links must come first.
+    find_path(fmt_headers fmt/format.h NO_CACHE)
+    set(fmt_first "${CMAKE_BINARY_DIR}/CMakeFiles/fmt_before_torch")
+    file(MAKE_DIRECTORY "${fmt_first}")
+    file(CREATE_LINK "${fmt_headers}/fmt" "${fmt_first}/fmt" SYMBOLIC)
     target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE
-      "${torch_root}/include" "${torch_root}/include/torch/csrc/api/include")
+      "${fmt_first}" "${torch_root}/include" "${torch_root}/include/torch/csrc/api/include")
     target_link_libraries(LibTorch::LibTorch INTERFACE
       "${LibTorch_LIBRARY_DIR}/libtorch.so" "${LibTorch_LIBRARY_DIR}/libtorch_cpu.so" "${LibTorch_LIBRARY_DIR}/libc10.so")
   endif()

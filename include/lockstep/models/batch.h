@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lockstep/data/example.h"
+#include "lockstep/data/tokenized_dataset.h"
 
 namespace lockstep {
 
@@ -14,8 +15,8 @@ inline constexpr std::int64_t kIgnoredLabel = -100;
 
 /// Examples padded on the right to common lengths. Padding is masked by position, never by token id.
 struct Batch {
-  at::Tensor input_ids;      // [batch, length] int64: the encoder's source, or the decoder-only sequence
-  at::Tensor input_lengths;  // [batch] int64, real tokens of each row of input_ids
+  at::Tensor input_ids;          // [batch, length] int64: the encoder's source, or the decoder-only sequence
+  at::Tensor input_lengths;      // [batch] int64, real tokens of each row of input_ids
   at::Tensor decoder_input_ids;  // [batch, target_length] int64: the target shifted right; undefined for decoder-only
   at::Tensor labels;  // [batch, target_length] (encoder-decoder) or [batch, length] (decoder-only) int64: the id that
                       // this position must predict (already shifted), or kIgnoredLabel
@@ -26,5 +27,9 @@ struct Batch {
 /// `example_ids` has one entry an example.
 Batch collate(std::span<const Example> examples, std::span<const std::uint64_t> example_ids, bool has_encoder,
               TokenId decoder_start_id, TokenId pad_id);
+
+/// Reads the given examples of a dataset and collates them; their indices are the batch's example_ids.
+Batch read_batch(const TokenizedDataset& dataset, std::span<const std::uint64_t> indices, TokenId decoder_start_id,
+                 TokenId pad_id);
 
 }  // namespace lockstep

@@ -1,9 +1,9 @@
 #pragma once
 
+#include <torch/torch.h>
 #include <memory>
 #include <optional>
 #include <string>
-#include <torch/torch.h>
 
 #include "lockstep/core/json.h"
 #include "lockstep/models/batch.h"
@@ -13,13 +13,15 @@ namespace lockstep {
 
 /// What a model is apart from its weights.
 struct ModelInfo {
-  std::string model_type;      // config.json's "model_type", e.g. "t5"
+  std::string model_type;    // config.json's "model_type", e.g. "t5"
+  std::string architecture;  // transformers' class, e.g. "T5ForConditionalGeneration"
   bool has_encoder = false;
-  std::int64_t vocabulary_size = 0;      // rows of the embedding
+  std::int64_t vocabulary_size = 0;  // rows of the embedding
   std::int64_t hidden_size = 0;
   std::optional<std::int64_t> max_positions;  // learned positions; none where any length works (T5)
   TokenId decoder_start_id = 0;               // encoder-decoder models only
   Json config;                                // config.json as it was read
+  Json generation_config;                     // generation_config.json likewise; null if there is none
 };
 
 /// What earlier positions leave for later ones while a batch of sequences is generated. Made by
@@ -38,6 +40,9 @@ class LanguageModel : public torch::nn::Module {
   explicit LanguageModel(ModelInfo info) : info_(std::move(info)) {}
 
   const ModelInfo& info() const { return info_; }
+
+  /// Draws all weights anew, with the distributions of transformers' _init_weights.
+  virtual void initialise_weights(const at::Generator& generator) = 0;
 
   /// Logits [batch, positions, vocabulary] of every position that has a row in `batch.labels`.
   virtual at::Tensor logits(const Batch& batch, Dropout& dropout) = 0;

@@ -1,0 +1,164 @@
+#include "lockstep/generation/decoding.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+#include <span>
+
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+namespace {
+
+// The ids that end a text: generation_config.json's, else config.json's (one or a list), else the tokenizer's, as
+// transformers looks for them.
+std::set<TokenId> end_ids(const ModelInfo& info, const Tokenizer& tokenizer) {
+  for (const Json* config : {&info.generation_config, &info.config}) {
+    if (!config->is_object() || !config->contains("eos_token_id")) continue;
+    const Json& ids = config->at("eos_token_id");
+    if (ids.is_number_unsigned()) return {ids.get<TokenId>()};
+    if (ids.is_array()) return ids.get<std::set<TokenId>>();
+  }
+  if (tokenizer.eos_id()) return {*tokenizer.eos_id()};
+  return {};
+}
+
+// Cuts decoder-only prompts and new tokens to the learned positions, with a warning each; the number of new tokens.
+std::size_t fit_positions(const ModelInfo& info, std::vector<std::vector<TokenId>>& prompts,
+                          std::size_t max_new_tokens) {
+  if (info.has_encoder || !info.max_positions) return max_new_tokens;
+  const auto positions = static_cast<std::size_t>(*info.max_positions);
+  if (max_new_tokens >= positions) {
+    spdlog::warn("max_new_tokens {} is clamped to {}: the model has {} positions", max_new_tokens, positions - 1,
+                 positions);
+    max_new_tokens = positions - 1;
+  }
+  const std::size_t room = positions - max_new_tokens;
+  std::size_t cut = 0;
+  for (auto& prompt : prompts) {
+    if (prompt.size() <= room) continue;
+    prompt.erase(prompt.begin(), prompt.end() - static_cast<std::ptrdiff_t>(room));
+    ++cut;
+  }
+  if (cut > 0) {
+    spdlog::warn(
+        "{} of {} prompts are cut from the left to {} tokens: the model has {} positions, {} of them for new tokens",
+        cut, prompts.size(), room, positions, max_new_tokens);
+  }
+  return max_new_tokens;
+}
+
+// One batch of prompts, each continued until it ends.
+class BatchDecoder {
+ public:
+  BatchDecoder(LanguageModel& model, const std::set<TokenId>& ends, std::size_t max_new_tokens)
+      : model_(model), ends_(ends), max_new_tokens_(max_new_tokens) {}
+
+  // `rows` are indices into `prompts` and `results`.
+  void run(std::span<const std::size_t> rows, const std::vector<std::vector<TokenId>>& prompts,
+           std::vector<Generated>& results) {
+    std::vector<std::size_t> running(rows.begin(), rows.end());
+    auto [state, logits] = start(rows, prompts);
+    for (std::size_t count = 1; !running.empty(); ++count) {
+      at::Tensor tokens = logits.argmax(-1);
+      const std::vector<std::int64_t> kept = record(tokens, count, running, results);
+      if (kept.empty()) return;
+      if (kept.size() < static_cast<std::size_t>(tokens.size(0))) {
+        const at::Tensor rows_kept = at::tensor(kept, at::kLong);
+        state->keep_rows(rows_kept);
+        tokens = tokens.index_select(0, rows_kept);
+      }
+      logits = model_.decode_step(*state, tokens);
+    }
+  }
+
+ private:
+  LanguageModel::Started start(std::span<const std::size_t> rows, const std::vector<std::vector<TokenId>>& prompts) {
+    std::size_t longest = 0;
+    for (const std::size_t row : rows) longest = std::max(longest, prompts[row].size());
+    const auto batch = static_cast<std::int64_t>(rows.size());
+    at::Tensor ids = at::zeros({batch, static_cast<std::int64_t>(longest)}, at::kLong);
+    at::Tensor lengths = at::empty({batch}, at::kLong);
+    for (std::int64_t i = 0; i < batch; ++i) {
+      const auto& prompt = prompts[rows[static_cast<std::size_t>(i)]];
+      std::copy(prompt.begin(), prompt.end(), ids.data_ptr<std::int64_t>() + i * ids.size(1));
+      lengths[i] = static_cast<std::int64_t>(prompt.size());
+    }
+    return model_.start_decoding(ids, lengths);
+  }
+
+  // Appends each row's token; drops the rows that have ended from `running` and returns the positions of the others.
+  std::vector<std::int64_t> record(const at::Tensor& tokens, std::size_t count, std::vector<std::size_t>& running,
+                                   std::vector<Generated>& results) const {
+    std::vector<std::int64_t> kept;
+    std::vector<std::size_t> still_running;
+    for (std::size_t i = 0; i < running.size(); ++i) {
+      const auto token = static_cast<TokenId>(tokens.const_data_ptr<std::int64_t>()[i]);
+      Generated& result = results[running[i]];
+      result.ids.push_back(token);
+      result.stopped = ends_.contains(token);
+      if (result.stopped || count == max_new_tokens_) continue;
+      kept.push_back(static_cast<std::int64_t>(i));
+      still_running.push_back(running[i]);
+    }
+    running = std::move(still_running);
+    return kept;
+  }
+
+  LanguageModel& model_;
+  const std::set<TokenId>& ends_;
+  std::size_t max_new_tokens_;
+};
+
+}  // namespace
+
+std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& tokenizer,
+                                    const std::vector<std::vector<TokenId>>& given_prompts,
+                                    const GenerationOptions& options,
+                                    const std::function<void(std::size_t)>& on_progress) {
+  const at::NoGradGuard no_grad;
+  auto prompts = given_prompts;
+  const std::size_t max_new_tokens = fit_positions(model.info(), prompts, options.max_new_tokens);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    if (prompts[i].empty())
+      throw InputError(fmt::format("prompt {} has no tokens; a decoder-only model needs at least one", i + 1));
+  }
+  std::vector<std::size_t> order(prompts.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return prompts[a].size() > prompts[b].size(); });
+
+  std::vector<Generated> results(prompts.size());
+  const std::set<TokenId> ends = end_ids(model.info(), tokenizer);
+  BatchDecoder decoder(model, ends, max_new_tokens);
+  for (std::size_t begin = 0; begin < order.size(); begin += options.batch_size) {
+    const std::size_t rows = std::min(options.batch_size, order.size() - begin);
+    decoder.run(std::span(order).subspan(begin, rows), prompts, results);
+    if (on_progress) on_progress(begin + rows);
+  }
+  return results;
+}
+
+std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, bool has_encoder, const std::string& text) {
+  std::vector<TokenId> ids;
+  if (!has_encoder && tokenizer.adds_bos() && tokenizer.bos_id()) ids.push_back(*tokenizer.bos_id());
+  tokenizer.encode(text, ids);
+  if (has_encoder && tokenizer.eos_id()) ids.push_back(*tokenizer.eos_id());
+  return ids;
+}
+
+std::vector<std::string> generate(LanguageModel& model, const Tokenizer& tokenizer,
+                                  const std::vector<std::string>& prompts, const GenerationOptions& options) {
+  std::vector<std::vector<TokenId>> ids;
+  for (const std::string& prompt : prompts) ids.push_back(encode_prompt(tokenizer, model.info().has_encoder, prompt));
+  std::vector<std::string> texts;
+  for (const Generated& continuation : generate_ids(model, tokenizer, ids, options)) {
+    texts.push_back(tokenizer.decode(continuation.ids));
+  }
+  return texts;
+}
+
+}  // namespace lockstep

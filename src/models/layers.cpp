@@ -1,0 +1,85 @@
+#include "lockstep/models/layers.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+namespace {
+
+at::Tensor relu(const at::Tensor& x) { return at::relu(x); }
+at::Tensor silu(const at::Tensor& x) { return at::silu(x); }
+at::Tensor tanh(const at::Tensor& x) { return at::tanh(x); }
+at::Tensor gelu(const at::Tensor& x) { return at::gelu(x); }
+at::Tensor gelu_tanh(const at::Tensor& x) { return at::gelu(x, "tanh"); }
+at::Tensor quick_gelu(const at::Tensor& x) { return x * at::sigmoid(1.702 * x); }
+
+constexpr std::array kActivations = {
+    std::pair{"relu", &relu},
+    std::pair{"gelu", &gelu},
+    std::pair{"gelu_new", &gelu_tanh},
+    std::pair{"gelu_pytorch_tanh", &gelu_tanh},
+    std::pair{"gelu_fast", &gelu_tanh},
+    std::pair{"silu", &silu},
+    std::pair{"swish", &silu},
+    std::pair{"tanh", &tanh},
+    std::pair{"quick_gelu", &quick_gelu},
+};
+
+}  // namespace
+
+Linear::Linear(std::int64_t in, std::int64_t out, bool has_bias) {
+  weight = register_parameter("weight", torch::empty({out, in}));
+  if (has_bias) bias = register_parameter("bias", torch::zeros({out}));
+}
+
+Conv1D::Conv1D(std::int64_t in, std::int64_t out) {
+  weight = register_parameter("weight", torch::empty({in, out}));
+  bias = register_parameter("bias", torch::zeros({out}));
+}
+
+at::Tensor Conv1D::forward(const at::Tensor& x) const {
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = weight.size(1);
+  return at::addmm(bias, x.reshape({-1, x.size(-1)}), weight).view(shape);
+}
+
+Embedding::Embedding(std::int64_t count, std::int64_t features) {
+  weight = register_parameter("weight", torch::empty({count, features}));
+}
+
+RmsNorm::RmsNorm(std::int64_t features, double epsilon_) : epsilon(epsilon_) {
+  weight = register_parameter("weight", torch::ones({features}));
+}
+
+at::Tensor RmsNorm::forward(const at::Tensor& x) const { return at::rms_norm(x, {x.size(-1)}, weight, epsilon); }
+
+LayerNorm::LayerNorm(std::int64_t features, double epsilon_) : epsilon(epsilon_) {
+  weight = register_parameter("weight", torch::ones({features}));
+  bias = register_parameter("bias", torch::zeros({features}));
+}
+
+at::Tensor LayerNorm::forward(const at::Tensor& x) const {
+  return at::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);
+}
+
+Activation activation_by_name(const std::string& name) {
+  std::vector<std::string> known;
+  for (const auto& [known_name, function] : kActivations) {
+    if (name == known_name) return function;
+    known.emplace_back(known_name);
+  }
+  throw InputError(
+      fmt::format("config.json: the activation '{}' is not supported (supported: {})", name, fmt::join(known, ", ")));
+}
+
+void fill_normal(const at::Tensor& parameter, double standard_deviation, const at::Generator& generator) {
+  const at::NoGradGuard no_grad;
+  parameter.normal_(0, standard_deviation, generator);
+}
+
+}  // namespace lockstep

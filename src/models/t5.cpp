@@ -1,0 +1,381 @@
+// T5 (Raffel et al. 2020) as transformers' T5ForConditionalGeneration computes it: v1.0, v1.1, Flan-T5.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "lockstep/core/error.h"
+#include "lockstep/models/attention.h"
+#include "lockstep/models/config.h"
+#include "lockstep/models/families.h"
+#include "lockstep/models/kv_cache.h"
+#include "lockstep/models/layers.h"
+#include "lockstep/models/loss.h"
+
+namespace lockstep {
+namespace {
+
+struct T5Config {
+  std::int64_t vocabulary, features, head_features, inner_features, encoder_layers, decoder_layers, heads, buckets,
+      max_distance;
+  double dropout, norm_epsilon, initializer_factor;
+  Activation activation;
+  bool gated;
+  bool scale_outputs;  // the decoder's output by features^-0.5 before the head
+
+  explicit T5Config(const Json& config)
+      : vocabulary(config_integer(config, "vocab_size", 32128)),
+        features(config_integer(config, "d_model", 512)),
+        head_features(config_integer(config, "d_kv", 64)),
+        inner_features(config_integer(config, "d_ff", 2048)),
+        encoder_layers(config_integer(config, "num_layers", 6)),
+        decoder_layers(config_integer(config, "num_decoder_layers", encoder_layers)),
+        heads(config_integer(config, "num_heads", 8)),
+        buckets(config_integer(config, "relative_attention_num_buckets", 32)),
+        max_distance(config_integer(config, "relative_attention_max_distance", 128)),
+        dropout(config_probability(config, "dropout_rate", 0.1)),
+        norm_epsilon(config_number(config, "layer_norm_epsilon", 1e-6)),
+        initializer_factor(config_number(config, "initializer_factor", 1)),
+        // transformers takes tie_word_embeddings for the sign of v1.0, unless it has saved what it took it for.
+        scale_outputs(config_flag(config, "scale_decoder_outputs", config_flag(config, "tie_word_embeddings", true))) {
+    const std::string feed_forward = config_text(config, "feed_forward_proj", "relu");
+    gated = feed_forward.starts_with("gated-");
+    const std::string name = gated ? feed_forward.substr(6) : feed_forward;
+    activation = activation_by_name(feed_forward == "gated-gelu" ? "gelu_new" : name);
+  }
+};
+
+struct T5Attention : torch::nn::Module {
+  T5Attention(const T5Config& config, bool has_relative_bias)
+      : heads(config.heads),
+        dropout(config.dropout),
+        q(add("q", config.features, config.heads * config.head_features)),
+        k(add("k", config.features, config.heads * config.head_features)),
+        v(add("v", config.features, config.heads * config.head_features)),
+        o(add("o", config.heads * config.head_features, config.features)) {
+    if (!has_relative_bias) return;
+    relative_attention_bias =
+        register_module("relative_attention_bias", std::make_shared<Embedding>(config.buckets, config.heads));
+  }
+
+  at::Tensor query(const at::Tensor& x) const { return split_heads(q->forward(x), heads); }
+  at::Tensor key(const at::Tensor& x) const { return split_heads(k->forward(x), heads); }
+  at::Tensor value(const at::Tensor& x) const { return split_heads(v->forward(x), heads); }
+
+  // T5 does not scale its scores: the scale is in the initial weights.
+  at::Tensor attend_to(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                       const at::Tensor& bias, Dropout& dropout_masks) const {
+    return o->forward(attend(queries, keys, values, {.bias = bias, .dropout = dropout}, dropout_masks));
+  }
+
+  std::int64_t heads;
+  double dropout;
+  std::shared_ptr<Linear> q, k, v, o;
+  std::shared_ptr<Embedding> relative_attention_bias;  // in a stack's first layer
+
+ private:
+  std::shared_ptr<Linear> add(const char* name, std::int64_t in, std::int64_t out) {
+    return register_module(name, std::make_shared<Linear>(in, out, false));
+  }
+};
+
+struct T5FeedForward : torch::nn::Module {
+  explicit T5FeedForward(const T5Config& config) : activation(config.activation), dropout(config.dropout) {
+    wi = add(config.gated ? "wi_0" : "wi", config.features, config.inner_features);
+    if (config.gated) wi_1 = add("wi_1", config.features, config.inner_features);
+    wo = add("wo", config.inner_features, config.features);
+  }
+
+  at::Tensor forward(const at::Tensor& x, Dropout& dropout_masks) const {
+    at::Tensor hidden = activation(wi->forward(x));
+    if (wi_1) hidden = hidden * wi_1->forward(x);
+    return wo->forward(dropout_masks(hidden, dropout));
+  }
+
+  Activation activation;
+  double dropout;
+  std::shared_ptr<Linear> wi, wi_1, wo;
+
+ private:
+  std::shared_ptr<Linear> add(const char* name, std::int64_t in, std::int64_t out) {
+    return register_module(name, std::make_shared<Linear>(in, out, false));
+  }
+};
+
+// A sub-layer with its norm before it, under the names of transformers: layer.N.{SelfAttention,...},
+// layer.N.layer_norm.
+template <class Sublayer>
+struct Normed : torch::nn::Module {
+  Normed(const char* name, std::shared_ptr<Sublayer> module, const T5Config& config)
+      : sublayer(register_module(name, std::move(module))),
+        layer_norm(register_module("layer_norm", std::make_shared<RmsNorm>(config.features, config.norm_epsilon))) {}
+  std::shared_ptr<Sublayer> sublayer;
+  std::shared_ptr<RmsNorm> layer_norm;
+};
+
+// What a decoder layer keeps of earlier positions.
+struct T5LayerCache {
+  KvCache self;
+  at::Tensor cross_keys, cross_values;  // [batch, heads, source, features]
+};
+
+// What the layers of one forward pass share.
+struct T5Pass {
+  at::Tensor self_bias;   // [1 or batch, heads, query, key]
+  at::Tensor cross_bias;  // [batch, 1, 1, source]; undefined in the encoder
+  at::Tensor encoded;     // [batch, source, features]; undefined in the encoder
+  Dropout& dropout;
+};
+
+struct T5Block : torch::nn::Module {
+  T5Block(const T5Config& config, bool is_decoder, bool has_relative_bias) : dropout(config.dropout) {
+    auto layers = register_module("layer", std::make_shared<torch::nn::Module>());
+    self = add_layer(*layers, "0", "SelfAttention", std::make_shared<T5Attention>(config, has_relative_bias), config);
+    if (is_decoder) {
+      cross = add_layer(*layers, "1", "EncDecAttention", std::make_shared<T5Attention>(config, false), config);
+    }
+    feed_forward =
+        add_layer(*layers, is_decoder ? "2" : "1", "DenseReluDense", std::make_shared<T5FeedForward>(config), config);
+  }
+
+  at::Tensor forward(at::Tensor x, T5Pass& pass) const {
+    const at::Tensor normed = self->layer_norm->forward(x);
+    const T5Attention& attention = *self->sublayer;
+    x = add(x,
+            attention.attend_to(attention.query(normed), attention.key(normed), attention.value(normed), pass.self_bias,
+                                pass.dropout),
+            pass);
+    if (cross) x = add_cross(x, cross->sublayer->key(pass.encoded), cross->sublayer->value(pass.encoded), pass);
+    return add_feed_forward(x, pass);
+  }
+
+  // One new token a row, at `position`.
+  at::Tensor forward_step(at::Tensor x, T5LayerCache& cache, const at::Tensor& positions, T5Pass& pass) const {
+    const at::Tensor normed = self->layer_norm->forward(x);
+    const T5Attention& attention = *self->sublayer;
+    const auto [keys, values] =
+        cache.self.append(attention.key(normed), attention.value(normed), positions, pass.self_bias.size(-1));
+    x = add(x, attention.attend_to(attention.query(normed), keys, values, pass.self_bias, pass.dropout), pass);
+    return add_feed_forward(add_cross(x, cache.cross_keys, cache.cross_values, pass), pass);
+  }
+
+  double dropout;
+  std::shared_ptr<Normed<T5Attention>> self, cross;
+  std::shared_ptr<Normed<T5FeedForward>> feed_forward;
+
+ private:
+  template <class Sublayer>
+  static std::shared_ptr<Normed<Sublayer>> add_layer(torch::nn::Module& layers, const char* number, const char* name,
+                                                     std::shared_ptr<Sublayer> sublayer, const T5Config& config) {
+    return layers.register_module(number, std::make_shared<Normed<Sublayer>>(name, std::move(sublayer), config));
+  }
+
+  at::Tensor add(const at::Tensor& x, const at::Tensor& y, T5Pass& pass) const { return x + pass.dropout(y, dropout); }
+
+  at::Tensor add_cross(const at::Tensor& x, const at::Tensor& keys, const at::Tensor& values, T5Pass& pass) const {
+    const at::Tensor queries = cross->sublayer->query(cross->layer_norm->forward(x));
+    return add(x, cross->sublayer->attend_to(queries, keys, values, pass.cross_bias, pass.dropout), pass);
+  }
+
+  at::Tensor add_feed_forward(const at::Tensor& x, T5Pass& pass) const {
+    return add(x, feed_forward->sublayer->forward(feed_forward->layer_norm->forward(x), pass.dropout), pass);
+  }
+};
+
+// Encoder or decoder. The embedding is shared between them and given with each call.
+struct T5Stack : torch::nn::Module {
+  T5Stack(const T5Config& config_, bool is_decoder_) : config(config_), is_decoder(is_decoder_) {
+    auto list = register_module("block", std::make_shared<torch::nn::Module>());
+    const std::int64_t layers = is_decoder ? config.decoder_layers : config.encoder_layers;
+    for (std::int64_t layer = 0; layer < layers; ++layer) {
+      blocks.push_back(
+          list->register_module(std::to_string(layer), std::make_shared<T5Block>(config, is_decoder, layer == 0)));
+    }
+    final_layer_norm =
+        register_module("final_layer_norm", std::make_shared<RmsNorm>(config.features, config.norm_epsilon));
+  }
+
+  at::Tensor forward(const at::Tensor& embedded, T5Pass& pass) const {
+    at::Tensor x = pass.dropout(embedded, config.dropout);
+    for (const auto& block : blocks) x = block->forward(x, pass);
+    return pass.dropout(final_layer_norm->forward(x), config.dropout);
+  }
+
+  at::Tensor forward_step(at::Tensor x, std::vector<T5LayerCache>& caches, const at::Tensor& positions,
+                          T5Pass& pass) const {
+    for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
+      x = blocks[layer]->forward_step(x, caches[layer], positions, pass);
+    }
+    return final_layer_norm->forward(x);
+  }
+
+  // The learned bias of queries at `first` ... `first` + `queries` - 1 for keys 0 ... `keys` - 1: [1, heads, queries,
+  // keys].
+  at::Tensor position_bias(std::int64_t first, std::int64_t queries, std::int64_t keys) const {
+    const at::Tensor distance = at::arange(keys, at::kLong).unsqueeze(0) -
+                                at::arange(first, first + queries, at::kLong).unsqueeze(1);  // [queries, keys]
+    const auto& table = blocks.front()->self->sublayer->relative_attention_bias;
+    return table->forward(bucket(distance)).permute({2, 0, 1}).unsqueeze(0);
+  }
+
+  T5Config config;
+  bool is_decoder;
+  std::vector<std::shared_ptr<T5Block>> blocks;
+  std::shared_ptr<RmsNorm> final_layer_norm;
+
+ private:
+  // The bucket of key position minus query position: half of the buckets for exact small distances, the others
+  // logarithmic up to max_distance; the encoder has as many for each direction (mesh-tensorflow's
+  // transformer_layers.py).
+  at::Tensor bucket(const at::Tensor& distance) const {
+    const std::int64_t buckets = is_decoder ? config.buckets : config.buckets / 2;
+    at::Tensor offset = at::zeros_like(distance);
+    at::Tensor magnitude;
+    if (is_decoder) {
+      magnitude = -at::clamp_max(distance, 0);
+    } else {
+      offset = (distance > 0).to(at::kLong) * buckets;
+      magnitude = distance.abs();
+    }
+    const std::int64_t exact = buckets / 2;
+    const double log_range = std::log(static_cast<double>(config.max_distance) / static_cast<double>(exact));
+    at::Tensor coarse = exact + (at::log(at::clamp_min(magnitude, 1).to(at::kFloat) / static_cast<double>(exact)) /
+                                 log_range * static_cast<double>(buckets - exact))
+                                    .to(at::kLong);
+    coarse = at::clamp_max(coarse, buckets - 1);
+    return offset + at::where(magnitude < exact, magnitude, coarse);
+  }
+};
+
+struct T5State final : DecodingState {
+  void keep_rows(const at::Tensor& rows) override {
+    cross_bias = cross_bias.index_select(0, rows);
+    for (T5LayerCache& cache : caches) {
+      cache.self.keep_rows(rows);
+      cache.cross_keys = cache.cross_keys.index_select(0, rows);
+      cache.cross_values = cache.cross_values.index_select(0, rows);
+    }
+  }
+  std::vector<T5LayerCache> caches;  // a layer
+  at::Tensor cross_bias;             // [batch, 1, 1, source]
+  std::int64_t position = 0;         // of the next token
+};
+
+class T5 final : public LanguageModel {
+ public:
+  T5(ModelInfo info, const T5Config& config, bool untied_head)
+      : LanguageModel(std::move(info)),
+        config_(config),
+        shared_(register_module("shared", std::make_shared<Embedding>(config.vocabulary, config.features))),
+        encoder_(register_module("encoder", std::make_shared<T5Stack>(config, false))),
+        decoder_(register_module("decoder", std::make_shared<T5Stack>(config, true))) {
+    if (untied_head) {
+      lm_head_ = register_module("lm_head", std::make_shared<Linear>(config.features, config.vocabulary, false));
+    }
+  }
+
+  void initialise_weights(const at::Generator& generator) override {
+    for (const auto& parameter : named_parameters()) {
+      if (parameter.value().dim() == 1) {
+        const at::NoGradGuard no_grad;
+        parameter.value().fill_(config_.initializer_factor);
+      } else {
+        fill_normal(parameter.value(), config_.initializer_factor * standard_deviation(parameter.key()), generator);
+      }
+    }
+  }
+
+  at::Tensor logits(const Batch& batch, Dropout& dropout) override { return head(decode(batch, dropout)); }
+
+  at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override {
+    const LabelledPositions labelled(batch.labels);
+    return negative_log_likelihood(head(labelled.select(decode(batch, dropout))), labelled.labels);
+  }
+
+  at::Tensor row_loss_sums(const Batch& batch) override {
+    Dropout none;
+    const LabelledPositions labelled(batch.labels);
+    return labelled.sum_by_row(negative_log_likelihoods(head(labelled.select(decode(batch, none))), labelled.labels));
+  }
+
+  Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) override {
+    Dropout none;
+    auto state = std::make_unique<T5State>();
+    state->cross_bias = padding_bias(lengths, input_ids.size(1));
+    const at::Tensor encoded = encode(input_ids, state->cross_bias, none);
+    for (const auto& block : decoder_->blocks) {
+      state->caches.push_back({{}, block->cross->sublayer->key(encoded), block->cross->sublayer->value(encoded)});
+    }
+    const at::Tensor start =
+        at::full({input_ids.size(0)}, static_cast<std::int64_t>(info().decoder_start_id), at::kLong);
+    at::Tensor logits = decode_step(*state, start);
+    return {std::move(state), logits};
+  }
+
+  at::Tensor decode_step(DecodingState& decoding_state, const at::Tensor& tokens) override {
+    Dropout none;
+    auto& state = static_cast<T5State&>(decoding_state);
+    T5Pass pass{decoder_->position_bias(state.position, 1, state.position + 1), state.cross_bias, {}, none};
+    const at::Tensor positions = at::full({tokens.size(0)}, state.position, at::kLong);
+    ++state.position;
+    return head(
+        decoder_->forward_step(shared_->forward(tokens.unsqueeze(1)), state.caches, positions, pass).squeeze(1));
+  }
+
+ private:
+  double standard_deviation(const std::string& name) const {
+    const double features = 1 / std::sqrt(static_cast<double>(config_.features));
+    const double heads = 1 / std::sqrt(static_cast<double>(config_.head_features));
+    if (name.ends_with(".q.weight")) return features * heads;
+    if (name.ends_with(".o.weight")) return heads / std::sqrt(static_cast<double>(config_.heads));
+    if (name.ends_with(".wo.weight")) return 1 / std::sqrt(static_cast<double>(config_.inner_features));
+    const bool is_vocabulary = name == "shared.weight" || name == "lm_head.weight";
+    return is_vocabulary ? 1 : features;
+  }
+
+  at::Tensor encode(const at::Tensor& input_ids, const at::Tensor& padding, Dropout& dropout) const {
+    const std::int64_t length = input_ids.size(1);
+    T5Pass pass{encoder_->position_bias(0, length, length) + padding, {}, {}, dropout};
+    return encoder_->forward(shared_->forward(input_ids), pass);
+  }
+
+  // The decoder's last hidden states, [batch, target_length, features].
+  at::Tensor decode(const Batch& batch, Dropout& dropout) const {
+    const at::Tensor padding = padding_bias(batch.input_lengths, batch.input_ids.size(1));
+    const at::Tensor encoded = encode(batch.input_ids, padding, dropout);
+    const std::int64_t length = batch.decoder_input_ids.size(1);
+    T5Pass pass{decoder_->position_bias(0, length, length) + causal_bias(length), padding, encoded, dropout};
+    return decoder_->forward(shared_->forward(batch.decoder_input_ids), pass);
+  }
+
+  at::Tensor head(const at::Tensor& hidden) const {
+    const at::Tensor scaled =
+        config_.scale_outputs ? hidden * (1 / std::sqrt(static_cast<double>(config_.features))) : hidden;
+    return at::linear(scaled, lm_head_ ? lm_head_->weight : shared_->weight);
+  }
+
+  T5Config config_;
+  std::shared_ptr<Embedding> shared_;
+  std::shared_ptr<T5Stack> encoder_, decoder_;
+  std::shared_ptr<Linear> lm_head_;  // null: the embedding's weights
+};
+
+}  // namespace
+
+std::shared_ptr<LanguageModel> build_t5(const Json& config, const BuildOptions& options) {
+  const T5Config parsed(config);
+  const std::int64_t start = config_token(config, "decoder_start_token_id", config_token(config, "pad_token_id", 0));
+  ModelInfo info{.model_type = "t5",
+                 .architecture = "T5ForConditionalGeneration",
+                 .has_encoder = true,
+                 .vocabulary_size = parsed.vocabulary,
+                 .hidden_size = parsed.features,
+                 .max_positions = std::nullopt,
+                 .decoder_start_id = static_cast<TokenId>(start),
+                 .config = config,
+                 .generation_config = options.generation_config};
+  return std::make_shared<T5>(std::move(info), parsed, options.untied_head);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,1 @@
+// Gives the target that owns the precompiled torch/torch.h something to compile.
