@@ -171,7 +171,8 @@ install_python() {
     local quiet=()
     [[ -t 1 ]] || quiet=(--quiet)
     "$venv/bin/python" -m pip install "${quiet[@]}" --disable-pip-version-check --no-input \
-      --constraint="$root/launch/constraints.txt" "${requirements[@]/#/--requirement=}" || fail "pip failed; what it says stands above"
+      --constraint="$root/launch/constraints.txt" "${requirements[@]/#/--requirement=}" ||
+      fail "pip failed; what it says stands above"
   fi
   write_stamp
   rm -f "$unfinished"

@@ -19,7 +19,9 @@ program() {
   printf '#!/bin/bash\n%s\n' "$2" >"$scratch/bin/$1"
   chmod +x "$scratch/bin/$1"
 }
-setup() { (cd "$scratch" && PYTHON=python3 PATH="$scratch/bin:/usr/bin:/bin" checkout/launch/setup.sh "$@" >"$scratch/output" 2>&1); }
+setup() {
+  PYTHON=python3 PATH="$scratch/bin:/usr/bin:/bin" "$scratch/checkout/launch/setup.sh" "$@" >"$scratch/output" 2>&1
+}
 calls_of() { grep -c "^$1" "$calls" || true; }
 
 # A machine where every package but one is there, and a Python whose environments pretend to hold what pip is given.
