@@ -7,7 +7,7 @@
 #include "csv_reader.h"
 #include "json_lines_reader.h"
 #include "lockstep/core/error.h"
-#include "utf8.h"
+#include "lockstep/core/utf8.h"
 
 namespace lockstep {
 

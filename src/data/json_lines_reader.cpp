@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "lockstep/core/error.h"
-#include "utf8.h"
+#include "lockstep/core/utf8.h"
 
 namespace lockstep {
 namespace {

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace lockstep {
@@ -44,7 +45,7 @@ class Tokenizer {
   /// The tokenizer's own limit in tokens; none if it states none (or transformers' "very large").
   const std::optional<std::size_t>& model_max_length() const { return settings_.model_max_length; }
 
-  /// SHA-256 over the names and bytes of the tokenizer's files.
+  /// SHA-256 over the names and bytes of the files that save() writes.
   const std::string& digest() const { return settings_.digest; }
 
   /// Writes the tokenizer's files into an existing folder, byte for byte, so that transformers'
@@ -56,14 +57,17 @@ class Tokenizer {
     std::string name;
     std::string bytes;
   };
-  /// What load_tokenizer() reads from the folder beside the vocabulary.
+  /// What load_tokenizer() finds in the folder beside the vocabulary.
   struct Settings {
     std::optional<TokenId> bos, eos, pad;
     bool adds_bos = false;
     std::optional<std::size_t> model_max_length;
+    std::vector<File> files;  // as save() writes them
     std::string digest;
-    std::vector<File> files;
   };
+  Tokenizer() = default;
+  explicit Tokenizer(Settings settings) : settings_(std::move(settings)) {}
+
   Settings settings_;
 };
 

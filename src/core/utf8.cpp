@@ -1,4 +1,4 @@
-#include "utf8.h"
+#include "lockstep/core/utf8.h"
 
 #include <cstdint>
 #include <cstring>
@@ -6,11 +6,16 @@
 namespace lockstep {
 namespace {
 
-// Length of the valid sequence that starts `text`, 0 if it is invalid.
-std::size_t sequence_length(std::string_view text) {
+struct Sequence {
+  std::size_t length;  // of an ill-formed one: its maximal subpart, at least 1
+  bool valid;
+};
+
+// The sequence that starts `text`.
+Sequence scan(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
+  if (first < 0x80) return {1, true};
   std::size_t length = 0;
   unsigned char low = 0x80, high = 0xBF;  // bounds of the second byte
   if (first >= 0xC2 && first <= 0xDF) {
@@ -24,11 +29,11 @@ std::size_t sequence_length(std::string_view text) {
     if (first == 0xF0) low = 0x90;
     if (first == 0xF4) high = 0x8F;
   }
-  if (length == 0 || text.size() < length || byte(1) < low || byte(1) > high) return 0;
+  if (length == 0 || text.size() < 2 || byte(1) < low || byte(1) > high) return {1, false};
   for (std::size_t i = 2; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
+    if (i >= text.size() || (byte(i) & 0xC0) != 0x80) return {i, false};
   }
-  return length;
+  return {length, true};
 }
 
 }  // namespace
@@ -44,11 +49,22 @@ std::optional<std::size_t> find_invalid_utf8(std::string_view text) {
         continue;
       }
     }
-    const std::size_t length = sequence_length(text.substr(position));
-    if (length == 0) return position;
-    position += length;
+    const Sequence sequence = scan(text.substr(position));
+    if (!sequence.valid) return position;
+    position += sequence.length;
   }
   return std::nullopt;
+}
+
+std::string replace_invalid_utf8(std::string_view text) {
+  std::string result;
+  while (const auto invalid = find_invalid_utf8(text)) {
+    result += text.substr(0, *invalid);
+    result += "\xEF\xBF\xBD";
+    text.remove_prefix(*invalid);
+    text.remove_prefix(scan(text).length);
+  }
+  return result.append(text);
 }
 
 }  // namespace lockstep

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace lockstep {
@@ -9,5 +10,9 @@ namespace lockstep {
 /// Byte offset of the first byte that is not part of a valid UTF-8 sequence (RFC 3629: no surrogates, no overlong
 /// forms, at most U+10FFFF); none if `text` is valid.
 std::optional<std::size_t> find_invalid_utf8(std::string_view text);
+
+/// `text` with U+FFFD for the maximal subpart of every ill-formed sequence, as the Unicode Standard (3.9) recommends
+/// and Python's errors="replace" does.
+std::string replace_invalid_utf8(std::string_view text);
 
 }  // namespace lockstep

@@ -1,0 +1,17 @@
+#include "lockstep/text/tokenizer.h"
+
+#include "lockstep/core/atomic_file.h"
+
+namespace lockstep {
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
+  std::vector<TokenId> ids;
+  encode(text, ids);
+  return ids;
+}
+
+void Tokenizer::save(const std::filesystem::path& folder) const {
+  for (const File& file : settings_.files) write_file(folder / file.name, file.bytes);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,83 @@
+#include "tokenizer_settings.h"
+
+#include <fmt/format.h>
+
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kNoLimit = 1e20;  // transformers writes 1e30 where a tokenizer has no limit
+
+Json read_object(const fs::path& path) {
+  if (!fs::exists(path)) return Json::object();
+  Json json = read_json_file(path);
+  if (!json.is_object()) throw InputError(fmt::format("{}: expected a JSON object", path.string()));
+  return json;
+}
+
+void read_special_tokens(const Json& object, TokenizerFolderSettings& settings) {
+  for (const auto& [key, target] : {std::pair{"bos_token", &settings.bos}, std::pair{"eos_token", &settings.eos},
+                                    std::pair{"pad_token", &settings.pad}, std::pair{"unk_token", &settings.unk}}) {
+    if (auto text = read_token_text(object, key)) *target = std::move(text);
+  }
+  for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
+    if (!object.contains(key) || !object.at(key).is_array()) continue;
+    settings.additional_special_tokens.clear();
+    for (const Json& token : object.at(key)) {
+      settings.additional_special_tokens.push_back(token.is_object() ? token.at("content").get<std::string>()
+                                                                     : token.get<std::string>());
+    }
+  }
+}
+
+void read_added_tokens(const Json& config, const Json& added, TokenizerFolderSettings& settings) {
+  for (const auto& [content, id] : added.items())
+    settings.added_tokens.push_back({.content = content, .id = id.get<TokenId>()});
+  if (!config.contains("added_tokens_decoder")) return;
+  for (const auto& [id, token] : config.at("added_tokens_decoder").items()) {
+    settings.added_tokens.push_back(read_added_token(token, static_cast<TokenId>(std::stoul(id))));
+  }
+}
+
+}  // namespace
+
+AddedToken read_added_token(const Json& json, TokenId id) {
+  return {.content = json.at("content").get<std::string>(),
+          .id = id,
+          .special = json.value("special", false),
+          .lstrip = json.value("lstrip", false),
+          .rstrip = json.value("rstrip", false),
+          .single_word = json.value("single_word", false)};
+}
+
+std::optional<std::string> read_token_text(const Json& object, const char* key) {
+  if (!object.contains(key) || object.at(key).is_null()) return std::nullopt;
+  const Json& token = object.at(key);
+  return token.is_object() ? token.at("content").get<std::string>() : token.get<std::string>();
+}
+
+TokenizerFolderSettings read_folder_settings(const fs::path& folder) {
+  TokenizerFolderSettings settings;
+  try {
+    settings.config = read_object(folder / "tokenizer_config.json");
+    read_special_tokens(read_object(folder / "special_tokens_map.json"), settings);
+    read_special_tokens(settings.config, settings);
+    read_added_tokens(settings.config, read_object(folder / "added_tokens.json"), settings);
+    if (settings.config.contains("model_max_length") && settings.config["model_max_length"].is_number()) {
+      const auto limit = settings.config["model_max_length"].get<double>();
+      if (limit >= 1 && limit < kNoLimit) settings.model_max_length = static_cast<std::size_t>(limit);
+    }
+  } catch (const Json::exception& error) {
+    throw InputError(fmt::format("{}: tokenizer_config.json, special_tokens_map.json or added_tokens.json: {}",
+                                 folder.string(), error.what()));
+  } catch (const std::invalid_argument&) {
+    throw InputError(
+        fmt::format("{}: tokenizer_config.json: added_tokens_decoder: expected ids as keys", folder.string()));
+  }
+  return settings;
+}
+
+}  // namespace lockstep

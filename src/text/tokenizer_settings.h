@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "added_tokens.h"
+#include "lockstep/core/json.h"
+
+namespace lockstep {
+
+/// What the files beside the vocabulary say: tokenizer_config.json, special_tokens_map.json, added_tokens.json.
+struct TokenizerFolderSettings {
+  Json config = Json::object();                   // tokenizer_config.json
+  std::optional<std::string> bos, eos, pad, unk;  // as texts
+  std::vector<AddedToken> added_tokens;
+  std::vector<std::string> additional_special_tokens;
+  std::optional<std::size_t> model_max_length;
+};
+
+/// Throws InputError naming the file for one that is not of the expected form.
+TokenizerFolderSettings read_folder_settings(const std::filesystem::path& folder);
+
+/// An element of "added_tokens_decoder" or of tokenizer.json's "added_tokens".
+AddedToken read_added_token(const Json& json, TokenId id);
+
+/// The text of a special token, given as such or as an object with "content"; none for null or a missing key.
+std::optional<std::string> read_token_text(const Json& object, const char* key);
+
+}  // namespace lockstep
