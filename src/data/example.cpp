@@ -60,4 +60,16 @@ ExampleBuilder::Result ExampleBuilder::build(const Row& row) const {
   return result;
 }
 
+void check_token_ids(const Example& example, std::uint64_t vocabulary_size, const Tokenizer& tokenizer,
+                     const std::string& position) {
+  for (const auto* ids : {&example.input, &example.target}) {
+    const auto beyond = std::ranges::find_if(*ids, [&](TokenId id) { return id >= vocabulary_size; });
+    if (beyond == ids->end()) continue;
+    throw InputError(
+        fmt::format("{}: the token \"{}\" has the id {}, beyond the model's embedding of {} rows "
+                    "(\"vocab_size\" in config.json); remove it from the row, or enlarge the embedding",
+                    position, tokenizer.token(*beyond), *beyond, vocabulary_size));
+  }
+}
+
 }  // namespace lockstep

@@ -52,21 +52,11 @@ class RowTokenizer {
     } catch (const InputError& error) {
       throw InputError(fmt::format("{}: {}", position, error.what()));
     }
-    const auto& [input, target] = tokenized.result.example;
-    check_ids(input, position);
-    check_ids(target, position);
+    const std::vector<TokenId>& input = tokenized.result.example.input;
+    check_token_ids(tokenized.result.example, vocabulary_size_, builder_.tokenizer(), position);
     // An input that the length limit cut away altogether is the limit's doing, and counted as truncated.
     if (!builder_.has_encoder() && input.empty() && !tokenized.result.input_truncated) tokenized.dropped = kEmptyInput;
     return tokenized;
-  }
-
-  void check_ids(const std::vector<TokenId>& ids, const std::string& position) const {
-    const auto beyond = std::ranges::find_if(ids, [this](TokenId id) { return id >= vocabulary_size_; });
-    if (beyond == ids.end()) return;
-    throw InputError(
-        fmt::format("{}: the token \"{}\" has the id {}, beyond the model's embedding of {} rows "
-                    "(\"vocab_size\" in config.json); remove it from the row, or enlarge the embedding",
-                    position, builder_.tokenizer().token(*beyond), *beyond, vocabulary_size_));
   }
 
   const ExampleBuilder& builder_;

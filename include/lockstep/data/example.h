@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "lockstep/data/dataset.h"
@@ -52,5 +53,10 @@ class ExampleBuilder {
   bool has_encoder_;
   std::optional<std::size_t> max_length_;
 };
+
+/// Throws InputError, naming the token and `position` (where the row stands, e.g. "train.jsonl: line 12"), if the
+/// example has an id beyond the model's embedding of `vocabulary_size` rows.
+void check_token_ids(const Example& example, std::uint64_t vocabulary_size, const Tokenizer& tokenizer,
+                     const std::string& position);
 
 }  // namespace lockstep
