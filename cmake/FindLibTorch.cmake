@@ -3,6 +3,9 @@
 # on an installed CUDA toolkit, which a machine without a GPU does not have.
 if(NOT TARGET LibTorch::LibTorch)
   add_library(LibTorch::LibTorch INTERFACE IMPORTED)
+  # The wheel's libraries export parts of the libstdc++ that they were built with (std::filesystem::remove_all among
+  # them, which crashes here); the system's must be found before them.
+  target_link_libraries(LibTorch::LibTorch INTERFACE stdc++)
   if(Torch_DIR)
     find_package(Torch REQUIRED)
     target_link_libraries(LibTorch::LibTorch INTERFACE ${TORCH_LIBRARIES})
