@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "lockstep/comm/communicator.h"
+#include "lockstep/data/tokenized_dataset.h"
+#include "lockstep/models/model.h"
+
+namespace lockstep {
+
+/// Negative log-likelihood (natural logarithm) over the target tokens of one example.
+struct RowLoss {
+  double loss_sum = 0;
+  std::uint64_t target_tokens = 0;
+};
+
+struct LossTotals {
+  double loss_sum = 0;
+  std::uint64_t target_tokens = 0;
+
+  /// Mean over target tokens; 0 without any.
+  double mean() const { return target_tokens == 0 ? 0 : loss_sum / static_cast<double>(target_tokens); }
+};
+
+/// The loss of every example, in the dataset's order, without dropout and without gradients. The ranks share the
+/// batches; every rank gets all results. `on_progress(rows_done)` is called after each batch of this rank.
+std::vector<RowLoss> evaluate_rows(LanguageModel& model, const TokenizedDataset& dataset, std::uint64_t batch_size,
+                                   TokenId pad_id, Communicator& communicator,
+                                   const std::function<void(std::uint64_t)>& on_progress = {});
+
+LossTotals total(const std::vector<RowLoss>& rows);
+
+}  // namespace lockstep

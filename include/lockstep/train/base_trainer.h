@@ -1,0 +1,47 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lockstep/core/hyperparameters.h"
+#include "lockstep/data/dataset.h"
+#include "lockstep/generation/decoding.h"
+#include "lockstep/models/model.h"
+#include "lockstep/text/tokenizer.h"
+
+namespace lockstep {
+
+/// A model and the tokenizer that belongs to it: `auto [model, tokenizer] = trainer.train_model(...)`.
+struct TrainedModel {
+  std::shared_ptr<LanguageModel> model;
+  std::shared_ptr<const Tokenizer> tokenizer;
+
+  /// Reads a Hugging Face model folder. Throws InputError naming what is missing, malformed or not supported.
+  static TrainedModel load(const std::filesystem::path& folder);
+  /// The same with random weights by the folder's config.json, drawn by `seed`.
+  static TrainedModel create(const std::filesystem::path& folder, std::uint64_t seed);
+
+  /// Continues each prompt greedily; see generate() in generation/decoding.h.
+  std::vector<std::string> generate(const std::vector<std::string>& prompts,
+                                    const GenerationOptions& options = {}) const;
+
+  /// Writes a folder that transformers opens: model, config and tokenizer. Creates it where it is missing.
+  void save(const std::filesystem::path& folder) const;
+};
+
+/// Trains models with a fixed set of hyperparameters; subclass it for other architectures or strategies.
+class BaseTrainer {
+ public:
+  virtual ~BaseTrainer() = default;
+
+  /// Trains on all rows of `training_datasets` together and returns the trained model and its tokenizer, ready for
+  /// inference or further fine-tuning. Hyperparameters are given by name (core/hyperparameters.h). Throws InputError
+  /// for an unknown one or one out of range, and for datasets that cannot be read.
+  virtual TrainedModel train_model(const std::vector<Dataset>& training_datasets,
+                                   const HyperparameterChoices& hyperparameters = {},
+                                   const std::vector<Dataset>& validation_datasets = {}) = 0;
+};
+
+}  // namespace lockstep

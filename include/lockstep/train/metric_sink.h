@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include "lockstep/core/progress.h"
+
+namespace lockstep {
+
+/// What one optimizer step did, over all ranks.
+struct StepMetrics {
+  std::uint64_t step = 0;  // from 1
+  double epoch = 0;        // epochs done, with the fraction
+  double loss = 0;         // mean over the global batch's target tokens
+  double grad_norm = 0;    // before clipping
+  double learning_rate = 0;
+  std::uint64_t tokens = 0;         // real ones
+  std::uint64_t target_tokens = 0;  // those that the loss covers
+  double padding = 0;               // share of the positions that ran
+  double seconds = 0;
+};
+
+struct EvaluationMetrics {
+  std::uint64_t step = 0;
+  double epoch = 0;
+  double eval_loss = 0;  // mean over the validation set's target tokens
+  std::uint64_t target_tokens = 0;
+  double seconds = 0;
+};
+
+/// Receives the metrics of a run as they come. Only rank 0 has sinks.
+class MetricSink {
+ public:
+  virtual ~MetricSink() = default;
+  virtual void on_step(const StepMetrics& metrics) = 0;
+  virtual void on_evaluation(const EvaluationMetrics& metrics) = 0;
+};
+
+/// A line of JSON a step and an evaluation, with "event" telling which; flushed line by line.
+class JsonLinesSink final : public MetricSink {
+ public:
+  /// Replaces an old file. Steps are written every `logging_steps`. Throws Error if it cannot be written.
+  JsonLinesSink(std::filesystem::path path, std::uint64_t logging_steps);
+  void on_step(const StepMetrics& metrics) override;
+  void on_evaluation(const EvaluationMetrics& metrics) override;
+
+ private:
+  void write_line(const std::string& line);
+
+  std::filesystem::path path_;
+  std::ofstream stream_;
+  std::uint64_t logging_steps_;
+};
+
+/// A progress bar with the time left, and a line in the log an epoch.
+class ConsoleSink final : public MetricSink {
+ public:
+  ConsoleSink(std::uint64_t total_steps, std::uint64_t steps_per_epoch);
+  void on_step(const StepMetrics& metrics) override;
+  void on_evaluation(const EvaluationMetrics& metrics) override;
+
+ private:
+  Progress progress_;
+  std::uint64_t total_steps_;
+  std::uint64_t steps_per_epoch_;
+  double epoch_loss_ = 0, epoch_seconds_ = 0;
+  std::uint64_t epoch_tokens_ = 0, epoch_target_tokens_ = 0;
+};
+
+}  // namespace lockstep

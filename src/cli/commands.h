@@ -1,0 +1,12 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace lockstep {
+
+// Each adds its subcommand, whose callback does the work and throws what stops it.
+void add_train_command(CLI::App& app);
+void add_generate_command(CLI::App& app);
+void add_evaluate_command(CLI::App& app);
+
+}  // namespace lockstep

@@ -1,0 +1,104 @@
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "commands.h"
+#include "lockstep/core/atomic_file.h"
+#include "lockstep/core/json.h"
+#include "lockstep/core/progress.h"
+#include "lockstep/data/model_folder.h"
+#include "lockstep/evaluation/evaluator.h"
+#include "lockstep/train/base_trainer.h"
+#include "ranks.h"
+
+namespace lockstep {
+namespace {
+
+struct Arguments {
+  std::string model;
+  std::string dataset;
+  std::string output;
+  std::uint64_t batch_size = 16;
+  std::optional<std::size_t> model_max_length;
+};
+
+// Every row becomes an example, so that the output has a line a row.
+std::unique_ptr<TokenizedDataset> tokenize_every_row(const Arguments& arguments, const TrainedModel& model) {
+  const ModelInfo& info = model.model->info();
+  const auto max_length = resolve_max_length(arguments.model_max_length, *model.tokenizer, info.max_positions);
+  const ExampleBuilder builder(model.tokenizer, info.has_encoder, max_length);
+  const auto reader = Dataset::from_file(arguments.dataset).open();
+  std::vector<Example> examples;
+  std::uint64_t truncated = 0;
+  while (const auto row = reader->next()) {
+    auto result = builder.build(*row);
+    check_token_ids(result.example, static_cast<std::uint64_t>(info.vocabulary_size), *model.tokenizer,
+                    reader->position());
+    truncated += result.input_truncated || result.target_truncated ? 1 : 0;
+    examples.push_back(std::move(result.example));
+  }
+  if (truncated > 0) spdlog::warn("{} of {} rows are cut to {} tokens", truncated, examples.size(), *max_length);
+  return std::make_unique<InMemoryTokenizedDataset>(std::move(examples), info.has_encoder, model.tokenizer->digest());
+}
+
+void write_results(const Arguments& arguments, const std::vector<RowLoss>& rows) {
+  AtomicFile file(arguments.output);
+  for (const RowLoss& row : rows) {
+    file.write(Json({{"loss_sum", row.loss_sum}, {"target_tokens", row.target_tokens}}).dump() + "\n");
+  }
+  file.commit();
+  const LossTotals totals = total(rows);
+  fmt::print("{}\n", Json({{"rows", rows.size()},
+                           {"loss_sum", totals.loss_sum},
+                           {"target_tokens", totals.target_tokens},
+                           {"loss", totals.mean()}})
+                         .dump());
+}
+
+void evaluate(const Arguments& arguments, const std::shared_ptr<Communicator>& communicator) {
+  TrainedModel model;
+  std::unique_ptr<TokenizedDataset> dataset;
+  run_on_all(*communicator, [&] {
+    model = TrainedModel::load(arguments.model);
+    dataset = tokenize_every_row(arguments, model);
+  });
+  at::set_num_threads(communicator->cores_per_rank());
+  Progress progress("evaluate", "row", dataset->size(), communicator->is_root());
+  const auto rows = evaluate_rows(*model.model, *dataset, arguments.batch_size, model.tokenizer->pad_id().value(),
+                                  *communicator, [&](std::uint64_t done) { progress.update(done); });
+  progress.clear();
+  run_on_all(*communicator, [&] {
+    if (communicator->is_root()) write_results(arguments, rows);
+  });
+}
+
+}  // namespace
+
+void add_evaluate_command(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand(
+      "evaluate", "Computes the negative log-likelihood of a dataset's answers: a line a row, totals on stdout.");
+  command->add_option("--model", arguments->model, "model folder")->required()->type_name("DIR");
+  command->add_option("--dataset", arguments->dataset, "rows of model_input and model_output")
+      ->required()
+      ->type_name("FILE.jsonl");
+  command
+      ->add_option(
+          "--output", arguments->output,
+          "written: loss_sum (over the answer's tokens and its EOS, natural logarithm) and target_tokens of each row")
+      ->required()
+      ->type_name("FILE.jsonl");
+  command->add_option("--batch-size", arguments->batch_size, "rows of a batch")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--model-max-length", arguments->model_max_length,
+                      "tokens to which rows are cut [the tokenizer's own limit, else the model's]");
+  command->callback([arguments] {
+    run_on_ranks([&](const std::shared_ptr<Communicator>& communicator) { evaluate(*arguments, communicator); });
+  });
+}
+
+}  // namespace lockstep

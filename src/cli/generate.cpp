@@ -1,0 +1,103 @@
+#include <fmt/format.h>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "lockstep/core/atomic_file.h"
+#include "lockstep/core/json.h"
+#include "lockstep/core/progress.h"
+#include "lockstep/train/base_trainer.h"
+#include "ranks.h"
+
+namespace lockstep {
+namespace {
+
+struct Arguments {
+  std::string model;
+  std::string input;
+  std::string output;
+  std::string prompt;
+  GenerationOptions options;
+};
+
+std::vector<Row> read_rows(const std::string& path) {
+  std::vector<Row> rows;
+  const auto reader = Dataset::from_file(path).open();
+  while (auto row = reader->next()) rows.push_back(std::move(*row));
+  return rows;
+}
+
+void write_predictions(const std::string& path, const std::vector<Row>& rows,
+                       const std::vector<std::string>& predictions) {
+  AtomicFile file(path);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Json line = {
+        {"model_input", rows[i].model_input}, {"model_output", rows[i].model_output}, {"prediction", predictions[i]}};
+    file.write(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  }
+  file.commit();
+}
+
+void generate_for_file(const Arguments& arguments, const TrainedModel& model) {
+  const std::vector<Row> rows = read_rows(arguments.input);
+  std::vector<std::vector<TokenId>> prompts;
+  for (const Row& row : rows) {
+    prompts.push_back(encode_prompt(*model.tokenizer, model.model->info().has_encoder, row.model_input));
+  }
+  Progress progress("generate", "row", rows.size());
+  const auto generated = generate_ids(*model.model, *model.tokenizer, prompts, arguments.options,
+                                      [&](std::size_t done) { progress.update(done); });
+  progress.clear();
+  std::vector<std::string> predictions;
+  std::size_t stopped = 0;
+  for (const Generated& continuation : generated) {
+    predictions.push_back(model.tokenizer->decode(continuation.ids));
+    stopped += continuation.stopped ? 1 : 0;
+  }
+  write_predictions(arguments.output, rows, predictions);
+  fmt::print("{} predictions, {} of them ended by themselves (EOS), in {}\n", rows.size(), stopped, arguments.output);
+}
+
+void generate_command(const Arguments& arguments, Communicator& communicator) {
+  if (communicator.world_size() > 1)
+    throw InputError("generate runs as one process; start it without mpirun or srun -n");
+  const TrainedModel model = TrainedModel::load(arguments.model);
+  at::set_num_threads(communicator.cores_per_rank());
+  if (arguments.input.empty()) {
+    fmt::print("{}\n", model.generate({arguments.prompt}, arguments.options).front());
+  } else {
+    generate_for_file(arguments, model);
+  }
+}
+
+}  // namespace
+
+void add_generate_command(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command =
+      app.add_subcommand("generate", "Answers the rows of a file, or one prompt, greedily: batched, with a KV cache.");
+  command->add_option("--model", arguments->model, "model folder")->required()->type_name("DIR");
+  CLI::Option* input =
+      command->add_option("--input", arguments->input, "rows with model_input")->type_name("FILE.jsonl");
+  CLI::Option* output =
+      command->add_option("--output", arguments->output, "written: model_input, model_output, prediction of each row")
+          ->type_name("FILE.jsonl");
+  CLI::Option* prompt = command->add_option("--prompt", arguments->prompt, "one text; the answer goes to stdout");
+  command->add_option("--max-new-tokens", arguments->options.max_new_tokens, "longest answer, in tokens")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--batch-size", arguments->options.batch_size, "rows of a batch")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  input->needs(output);
+  output->needs(input);
+  prompt->excludes(input);
+  command->callback([arguments, input, prompt] {
+    if (input->count() == 0 && prompt->count() == 0) throw CLI::RequiredError("--input or --prompt");
+    run_on_ranks(
+        [&](const std::shared_ptr<Communicator>& communicator) { generate_command(*arguments, *communicator); });
+  });
+}
+
+}  // namespace lockstep

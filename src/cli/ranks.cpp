@@ -1,0 +1,37 @@
+#include "ranks.h"
+
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+#include <cstdio>
+#include <cstdlib>
+
+#include "lockstep/core/log.h"
+
+namespace lockstep {
+
+void report_error(const std::string& message) {
+  fmt::print(stderr, "lockstep: error: {}\n", message);
+  std::fflush(stderr);
+}
+
+std::string describe_error(const std::exception& error) {
+  // LibTorch's what() carries a stack trace.
+  if (const auto* of_torch = dynamic_cast<const c10::Error*>(&error)) return of_torch->what_without_backtrace();
+  return error.what();
+}
+
+void run_on_ranks(const std::function<void(const std::shared_ptr<Communicator>&)>& work) {
+  const std::shared_ptr<Communicator> communicator = make_communicator();
+  initialise_logging(communicator->rank());
+  try {
+    work(communicator);
+  } catch (const PeerFailed&) {
+    std::exit(EXIT_FAILURE);
+  } catch (const std::exception& error) {
+    if (communicator->world_size() == 1) throw;
+    report_error(fmt::format("{}: {}", describe_rank(*communicator), describe_error(error)));
+    communicator->abort(EXIT_FAILURE);
+  }
+}
+
+}  // namespace lockstep

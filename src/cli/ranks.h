@@ -1,0 +1,20 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "lockstep/comm/communicator.h"
+
+namespace lockstep {
+
+/// Runs a subcommand on the ranks that the launcher started. If `work` throws on one rank alone, that rank says why,
+/// with its name, and ends the whole job; exits with 1.
+void run_on_ranks(const std::function<void(const std::shared_ptr<Communicator>&)>& work);
+
+/// What an exception says, in one line.
+std::string describe_error(const std::exception& error);
+
+/// Writes the one line that a failed run leaves on stderr.
+void report_error(const std::string& message);
+
+}  // namespace lockstep

@@ -1,0 +1,72 @@
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "lockstep/core/job_file.h"
+#include "lockstep/data/model_folder.h"
+#include "lockstep/data/shard_reader.h"
+#include "lockstep/train/generation_model_trainer.h"
+#include "ranks.h"
+
+namespace lockstep {
+namespace {
+
+struct Arguments {
+  std::string job;
+  std::vector<std::string> overrides;
+};
+
+// What every rank reads before training starts.
+struct Inputs {
+  JobFile job;
+  TrainedModel model;
+  std::shared_ptr<const TokenizedDataset> training;
+  std::shared_ptr<const TokenizedDataset> validation;  // null if lockstep-prep made none
+};
+
+// One rank reads the shards through to check them; the others trust it.
+VerifyShards verify_on_root(const Communicator& communicator) {
+  return communicator.is_root() ? VerifyShards::yes : VerifyShards::no;
+}
+
+Inputs read_inputs(const Arguments& arguments, const Communicator& communicator) {
+  Inputs inputs;
+  inputs.job = load_job_file(arguments.job, arguments.overrides);
+  const JobFile& job = inputs.job;
+  const std::filesystem::path prepared = job.prepared_dir;
+  check_has_encoder(describe_model_folder(job.pretrained_model_name), job.has_encoder, job.pretrained_model_name);
+  inputs.training = PreparedDataset::open(prepared / "train", verify_on_root(communicator));
+  if (std::filesystem::exists(prepared / "validation")) {
+    inputs.validation = PreparedDataset::open(prepared / "validation", verify_on_root(communicator));
+  }
+  inputs.model = job.from_scratch ? TrainedModel::create(job.pretrained_model_name,
+                                                         static_cast<std::uint64_t>(job.hyperparameters.seed))
+                                  : TrainedModel::load(job.pretrained_model_name);
+  return inputs;
+}
+
+void train(const Arguments& arguments, const std::shared_ptr<Communicator>& communicator) {
+  Inputs inputs;
+  run_on_all(*communicator, [&] { inputs = read_inputs(arguments, *communicator); });
+  GenerationModelTrainer trainer(inputs.model, std::nullopt, communicator);
+  trainer.train_tokenized(inputs.training, inputs.validation, inputs.job.hyperparameters);
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand(
+      "train",
+      "Fine-tunes a model on what lockstep-prep made of the same job file. Start it by mpirun or srun, or alone.");
+  command->add_option("job", arguments->job, "job file")->required()->type_name("JOB.yaml");
+  command->add_option("overrides", arguments->overrides, "replace keys of the job file")->type_name("key=value");
+  command->footer("Keys of the job file [default]:\n" + describe_job_keys());
+  command->callback([arguments] {
+    run_on_ranks([&](const std::shared_ptr<Communicator>& communicator) { train(*arguments, communicator); });
+  });
+}
+
+}  // namespace lockstep

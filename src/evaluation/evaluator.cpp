@@ -1,0 +1,62 @@
+#include "lockstep/evaluation/evaluator.h"
+
+#include <ATen/ATen.h>
+
+#include "lockstep/data/batch_plan.h"
+
+namespace lockstep {
+namespace {
+
+// Evaluation mode while it lives; then the mode that was before.
+class EvaluationMode {
+ public:
+  explicit EvaluationMode(LanguageModel& model) : model_(model), was_training_(model.is_training()) { model.eval(); }
+  ~EvaluationMode() { model_.train(was_training_); }
+  EvaluationMode(const EvaluationMode&) = delete;
+  EvaluationMode& operator=(const EvaluationMode&) = delete;
+
+ private:
+  LanguageModel& model_;
+  bool was_training_;
+};
+
+}  // namespace
+
+std::vector<RowLoss> evaluate_rows(LanguageModel& model, const TokenizedDataset& dataset, std::uint64_t batch_size,
+                                   TokenId pad_id, Communicator& communicator,
+                                   const std::function<void(std::uint64_t)>& on_progress) {
+  const EvaluationMode mode(model);
+  const at::NoGradGuard no_grad;
+  at::Tensor losses = at::zeros({static_cast<std::int64_t>(dataset.size())}, at::kDouble);
+  auto* loss_of = losses.data_ptr<double>();
+
+  const auto batches = plan_evaluation(dataset, batch_size);
+  std::uint64_t rows_done = 0;
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    rows_done += batches[i].examples.size();
+    if (i % static_cast<std::size_t>(communicator.world_size()) != static_cast<std::size_t>(communicator.rank()))
+      continue;
+    const Batch batch = read_batch(dataset, batches[i].examples, model.info().decoder_start_id, pad_id);
+    const at::Tensor sums = model.row_loss_sums(batch).to(at::kDouble).contiguous();
+    for (std::size_t row = 0; row < batches[i].examples.size(); ++row) {
+      loss_of[batches[i].examples[row]] = sums.data_ptr<double>()[row];
+    }
+    if (on_progress) on_progress(rows_done);
+  }
+  communicator.all_reduce_sum(losses);
+
+  std::vector<RowLoss> rows(dataset.size());
+  for (std::uint64_t i = 0; i < rows.size(); ++i) rows[i] = {loss_of[i], label_tokens(dataset, i)};
+  return rows;
+}
+
+LossTotals total(const std::vector<RowLoss>& rows) {
+  LossTotals totals;
+  for (const RowLoss& row : rows) {
+    totals.loss_sum += row.loss_sum;
+    totals.target_tokens += row.target_tokens;
+  }
+  return totals;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,146 @@
+#include "lockstep/train/generation_model_trainer.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <cstdlib>
+#include <utility>
+
+#include "lockstep/core/error.h"
+#include "lockstep/core/log.h"
+#include "lockstep/data/model_folder.h"
+#include "lockstep/data/split.h"
+#include "lockstep/data/tokenize_datasets.h"
+#include "lockstep/train/metric_sink.h"
+#include "lockstep/train/output_folder.h"
+#include "lockstep/train/training_loop.h"
+
+namespace lockstep {
+namespace {
+
+void use_threads(std::int64_t threads_per_rank, const Communicator& communicator) {
+  if (threads_per_rank > 0) {
+    at::set_num_threads(static_cast<int>(threads_per_rank));
+  } else if (std::getenv("OMP_NUM_THREADS") == nullptr) {
+    at::set_num_threads(communicator.cores_per_rank());
+  }
+}
+
+TrainedModel load(const std::string& folder, bool has_encoder) {
+  check_has_encoder(describe_model_folder(folder), has_encoder, folder);
+  return TrainedModel::load(folder);
+}
+
+}  // namespace
+
+GenerationModelTrainer::GenerationModelTrainer(const std::string& pretrained_model_name, bool has_encoder,
+                                               std::optional<std::size_t> model_max_length)
+    : GenerationModelTrainer(load(pretrained_model_name, has_encoder), model_max_length) {}
+
+GenerationModelTrainer::GenerationModelTrainer(TrainedModel model, std::optional<std::size_t> model_max_length,
+                                               std::shared_ptr<Communicator> communicator)
+    : trained_(std::move(model)),
+      requested_max_length_(model_max_length),
+      communicator_(communicator ? std::move(communicator) : make_communicator()) {}
+
+TrainedModel GenerationModelTrainer::train_model(const std::vector<Dataset>& training_datasets,
+                                                 const HyperparameterChoices& hyperparameters,
+                                                 const std::vector<Dataset>& validation_datasets) {
+  const Hyperparameters chosen = Hyperparameters::from_choices(hyperparameters);
+  if (training_datasets.empty()) throw InputError("training_datasets: expected at least one dataset, found none");
+  std::shared_ptr<const TokenizedDataset> training, validation;
+  run_on_all(*communicator_, [&] {
+    training = tokenize(training_datasets);
+    if (!validation_datasets.empty()) validation = tokenize(validation_datasets);
+  });
+  return train_tokenized(std::move(training), std::move(validation), chosen);
+}
+
+TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const TokenizedDataset> training,
+                                                     std::shared_ptr<const TokenizedDataset> validation,
+                                                     const Hyperparameters& hyperparameters) {
+  use_threads(hyperparameters.threads_per_rank, *communicator_);
+  const std::filesystem::path output_dir = hyperparameters.output_dir;
+  Validated data;
+  run_on_all(*communicator_, [&] {
+    check_tokenizer(*training);
+    if (validation) check_tokenizer(*validation);
+    data = choose_validation(training, validation, hyperparameters);
+    if (!communicator_->is_root()) return;
+    prepare_output_folder(output_dir, hyperparameters.overwrite_output_dir, saved_bytes());
+    if (hyperparameters.logging_dir) log_to_file(std::filesystem::path(*hyperparameters.logging_dir) / "train.log");
+  });
+
+  TrainingLoop loop(*trained_.model, data.training, data.validation, trained_.tokenizer->pad_id().value(),
+                    hyperparameters, communicator_);
+  spdlog::info("{} rows in global batches of {}: {} steps an epoch, {} in all, on {} ranks of {} threads",
+               data.training->size(), loop.global_batch_size(), loop.steps_per_epoch(), loop.total_steps(),
+               communicator_->world_size(), at::get_num_threads());
+  if (communicator_->is_root()) {
+    JsonLinesSink metrics(output_dir / "metrics.jsonl", static_cast<std::uint64_t>(hyperparameters.logging_steps));
+    ConsoleSink console(loop.total_steps(), loop.steps_per_epoch());
+    loop.run({&metrics, &console});
+  } else {
+    loop.run({});
+  }
+  run_on_all(*communicator_, [&] {
+    if (communicator_->is_root()) trained_.save(output_dir);
+  });
+  spdlog::info("model and tokenizer saved in {}", output_dir.string());
+  return trained_;
+}
+
+GenerationModelTrainer::Validated GenerationModelTrainer::choose_validation(
+    std::shared_ptr<const TokenizedDataset> training, std::shared_ptr<const TokenizedDataset> validation,
+    const Hyperparameters& hyperparameters) const {
+  if (hyperparameters.evaluation_strategy == "no") {
+    if (validation) {
+      spdlog::warn("evaluation_strategy is no: the validation set is not used");
+    } else {
+      spdlog::info("evaluation_strategy is no: no evaluation during training");
+    }
+    return {std::move(training), nullptr};
+  }
+  if (validation) return {std::move(training), std::move(validation)};
+  if (!trained_.model->info().has_encoder) {
+    spdlog::warn(
+        "no validation set is given: evaluation is skipped; give validation_datasets to see a validation loss");
+    return {std::move(training), nullptr};
+  }
+  if (training->size() <= 1) {
+    throw InputError(
+        fmt::format("no validation set is given, and {} training row cannot be split; add rows, give "
+                    "validation_datasets, or set evaluation_strategy: no",
+                    training->size()));
+  }
+  auto split =
+      split_for_validation(training, hyperparameters.test_size, static_cast<std::uint64_t>(hyperparameters.seed));
+  spdlog::warn("no validation set is given: {} of {} training rows (test_size {}) are set apart for it",
+               split.validation->size(), training->size(), hyperparameters.test_size);
+  return {std::move(split.training), std::move(split.validation)};
+}
+
+void GenerationModelTrainer::check_tokenizer(const TokenizedDataset& dataset) const {
+  if (dataset.tokenizer_digest() == trained_.tokenizer->digest()) return;
+  throw InputError(
+      fmt::format("the data were prepared with another tokenizer (sha256 {:.12}...) than the model's ({:.12}...); "
+                  "run lockstep-prep again with this model",
+                  dataset.tokenizer_digest(), trained_.tokenizer->digest()));
+}
+
+std::shared_ptr<const TokenizedDataset> GenerationModelTrainer::tokenize(const std::vector<Dataset>& datasets) const {
+  const ModelInfo& info = trained_.model->info();
+  const auto max_length = resolve_max_length(requested_max_length_, *trained_.tokenizer, info.max_positions);
+  const ExampleBuilder builder(trained_.tokenizer, info.has_encoder, max_length);
+  return tokenize_in_memory(datasets, builder,
+                            {.vocabulary_size = static_cast<std::uint64_t>(info.vocabulary_size),
+                             .num_workers = static_cast<std::size_t>(communicator_->cores_per_rank())});
+}
+
+std::uint64_t GenerationModelTrainer::saved_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& parameter : trained_.model->parameters()) bytes += parameter.nbytes();
+  return bytes;
+}
+
+}  // namespace lockstep

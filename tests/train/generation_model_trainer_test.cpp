@@ -1,0 +1,167 @@
+#include "lockstep/train/generation_model_trainer.h"
+
+#include <gmock/gmock.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <sstream>
+
+#include "lockstep/core/atomic_file.h"
+#include "lockstep/core/error.h"
+#include "lockstep/core/json.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::Not;
+using testing::ThrowsMessage;
+
+// What spdlog's default logger says while it lives.
+class CapturedLog {
+ public:
+  CapturedLog() : previous_(spdlog::default_logger()) {
+    spdlog::set_default_logger(
+        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(stream_)));
+  }
+  ~CapturedLog() { spdlog::set_default_logger(previous_); }
+  CapturedLog(const CapturedLog&) = delete;
+  CapturedLog& operator=(const CapturedLog&) = delete;
+  std::string text() const { return stream_.str(); }
+
+ private:
+  std::ostringstream stream_;
+  std::shared_ptr<spdlog::logger> previous_;
+};
+
+Dataset rows(std::size_t count) {
+  std::vector<std::string> inputs, outputs;
+  const std::vector<std::string> words = {"walk", "run", "jump", "look"};
+  const std::vector<std::string> actions = {"I_WALK", "I_RUN", "I_JUMP", "I_LOOK"};
+  for (std::size_t i = 0; i < count; ++i) {
+    inputs.push_back(words[i % 4] + (i % 3 == 0 ? " twice" : ""));
+    outputs.push_back(actions[i % 4] + (i % 3 == 0 ? " " + actions[i % 4] : ""));
+  }
+  return Dataset::from_columns(inputs, outputs);
+}
+
+class GenerationModelTrainerTest : public testing::Test {
+ protected:
+  void TearDown() override { fs::remove_all(folder_); }
+
+  TrainedModel train(const fs::path& model, std::size_t training_rows, HyperparameterChoices choices,
+                     const std::vector<Dataset>& validation = {}) {
+    choices.emplace("output_dir", (folder_ / "result").string());
+    choices.emplace("num_train_epochs", 2);
+    choices.emplace("global_batch_size", 4);
+    GenerationModelTrainer trainer(TrainedModel::create(model, 1), 32);
+    return trainer.train_model({rows(training_rows), rows(2)}, choices, validation);
+  }
+
+  std::vector<Json> metrics(const std::string& event) const {
+    std::istringstream lines(read_file(folder_ / "result" / "metrics.jsonl"));
+    std::vector<Json> found;
+    for (std::string line; std::getline(lines, line);) {
+      if (Json json = Json::parse(line); json["event"] == event) found.push_back(std::move(json));
+    }
+    return found;
+  }
+
+  fs::path folder_ = fs::temp_directory_path() / ("trainer_test_" + std::to_string(::getpid()));
+  fs::path t5_ = fs::path(LOCKSTEP_EXAMPLES) / "models" / "scan-t5";
+  fs::path gpt2_ = fs::path(LOCKSTEP_EXAMPLES) / "models" / "nl2bash-gpt2";
+};
+
+TEST_F(GenerationModelTrainerTest, ReturnsAModelThatGeneratesAndWasSaved) {
+  const TrainedModel trained = train(t5_, 10, {});
+  const auto answers = trained.generate({"walk"}, {.max_new_tokens = 4});
+  EXPECT_EQ(TrainedModel::load(folder_ / "result").generate({"walk"}, {.max_new_tokens = 4}), answers);
+}
+
+TEST_F(GenerationModelTrainerTest, AListOfDatasetsIsOneTrainingSet) {
+  train(t5_, 10, {}, {rows(3)});
+  EXPECT_EQ(metrics("step").size(), 6U);  // 12 rows in batches of 4, two epochs
+  EXPECT_EQ(metrics("evaluation").size(), 2U);
+}
+
+TEST_F(GenerationModelTrainerTest, AnEncoderDecoderWithoutValidationSetSplitsWithAWarning) {
+  const CapturedLog log;
+  train(t5_, 18, {{"test_size", 0.15}});
+  EXPECT_THAT(log.text(), HasSubstr("[warning] no validation set is given: 3 of 20 training rows"));
+  EXPECT_EQ(metrics("evaluation").size(), 2U);
+}
+
+TEST_F(GenerationModelTrainerTest, ADecoderOnlyModelWithoutValidationSetTrainsWithAWarning) {
+  const CapturedLog log;
+  train(gpt2_, 10, {});
+  EXPECT_THAT(log.text(), HasSubstr("[warning] no validation set is given: evaluation is skipped"));
+  EXPECT_EQ(metrics("evaluation").size(), 0U);
+  EXPECT_EQ(metrics("step").size(), 6U);
+}
+
+TEST_F(GenerationModelTrainerTest, NoEvaluationIsAnInfoAndAWarningIfAValidationSetWasGiven) {
+  {
+    const CapturedLog log;
+    train(t5_, 10, {{"evaluation_strategy", "no"}});
+    EXPECT_THAT(log.text(), HasSubstr("[info] evaluation_strategy is no"));
+    EXPECT_THAT(log.text(), Not(HasSubstr("[warning] evaluation_strategy is no")));
+  }
+  const CapturedLog log;
+  train(t5_, 10, {{"evaluation_strategy", "no"}, {"overwrite_output_dir", true}}, {rows(3)});
+  EXPECT_THAT(log.text(), HasSubstr("[warning] evaluation_strategy is no: the validation set is not used"));
+  EXPECT_EQ(metrics("evaluation").size(), 0U);
+}
+
+TEST_F(GenerationModelTrainerTest, MistakesAreRefusedBeforeAnyWork) {
+  EXPECT_THAT(
+      [&] {
+        train(t5_, 10, {{"num_epochs", 2}});
+      },
+      ThrowsMessage<InputError>(HasSubstr("the nearest key is 'num_train_epochs'")));
+  EXPECT_THAT([&] { GenerationModelTrainer("no-such-folder", true); },
+              ThrowsMessage<InputError>(HasSubstr("no-such-folder")));
+  GenerationModelTrainer trainer(TrainedModel::create(t5_, 1));
+  EXPECT_THROW(trainer.train_model({}), InputError);
+  EXPECT_FALSE(fs::exists(folder_ / "result"));
+}
+
+TEST_F(GenerationModelTrainerTest, HasEncoderMustAgreeWithTheModel) {
+  TrainedModel::create(t5_, 1).save(folder_ / "model");
+  EXPECT_THROW(GenerationModelTrainer((folder_ / "model").string(), false), InputError);
+}
+
+TEST_F(GenerationModelTrainerTest, OneRowCannotBeSplit) {
+  GenerationModelTrainer trainer(TrainedModel::create(t5_, 1), 32);
+  EXPECT_THAT(
+      [&] {
+        trainer.train_model({rows(1)}, {{"output_dir", (folder_ / "result").string()}});
+      },
+      ThrowsMessage<InputError>(HasSubstr("1 training row cannot be split")));
+}
+
+TEST_F(GenerationModelTrainerTest, AnotherRunsResultsAreKept) {
+  train(t5_, 4, {});
+  const std::string weights = read_file(folder_ / "result" / "model.safetensors");
+  EXPECT_THAT(
+      [&] {
+        train(t5_, 4, {{"seed", 3}});
+      },
+      ThrowsMessage<InputError>(HasSubstr("overwrite_output_dir: true")));
+  EXPECT_EQ(read_file(folder_ / "result" / "model.safetensors"), weights);
+}
+
+TEST_F(GenerationModelTrainerTest, TheReturnedModelTrainsFurther) {
+  const TrainedModel first = train(t5_, 10, {{"learning_rate", 1e-2}});
+  const double last_loss = metrics("step").back()["loss"];
+  GenerationModelTrainer further(first, 32);
+  further.train_model({rows(10), rows(2)}, {{"output_dir", (folder_ / "further").string()}, {"max_steps", 1}});
+  std::istringstream lines(read_file(folder_ / "further" / "metrics.jsonl"));
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_LT(Json::parse(line)["loss"].get<double>(), 1.3 * last_loss);
+}
+
+}  // namespace
+}  // namespace lockstep
