@@ -44,10 +44,13 @@ std::map<std::string, std::string> stored_names(const SafetensorsFile& file, con
   return names;
 }
 
-// A head that only repeats the embedding is tied to it.
-bool has_own_head(const SafetensorsFile& file, const std::map<std::string, std::string>& names) {
+// As transformers decides: a head that only repeats the embedding is tied to it, except where config.json says that it
+// is not. T5's config.json does not count: there the key tells v1.0 from v1.1.
+bool has_own_head(const SafetensorsFile& file, const std::map<std::string, std::string>& names, const Json& config) {
+  const bool declared_own =
+      config_text(config, "model_type", "") != "t5" && !config_flag(config, "tie_word_embeddings", true);
   const auto head = names.find(kHead);
-  if (head == names.end()) return false;
+  if (head == names.end() || declared_own) return declared_own;
   for (const char* embedding : {"shared.weight", "transformer.wte.weight"}) {
     const auto found = names.find(embedding);
     if (found != names.end()) return !file.tensor(head->second).equal(file.tensor(found->second));
@@ -118,9 +121,14 @@ Json saved_config(const LanguageModel& model, std::optional<TokenId> pad_id) {
 std::shared_ptr<LanguageModel> load_model(const fs::path& folder) {
   const Json config = read_config(folder);
   const SafetensorsFile file(folder / kWeightsFile);
-  const auto names = stored_names(file, config_text(config, "model_type", ""));
-  auto model = build(folder, config, has_own_head(file, names));
-  copy_weights(*model, file, names);
+  std::map<std::string, std::string> names;
+  const bool untied_head = naming_folder(folder, [&] {
+    names = stored_names(file, config_text(config, "model_type", ""));
+    return has_own_head(file, names, config);
+  });
+  if (!untied_head) names.erase(kHead);
+  auto model = build(folder, config, untied_head);
+  copy_weights(*model, file, std::move(names));
   return model;
 }
 

@@ -240,10 +240,10 @@ struct T5Stack : torch::nn::Module {
     }
     const std::int64_t exact = buckets / 2;
     const double log_range = std::log(static_cast<double>(config.max_distance) / static_cast<double>(exact));
-    at::Tensor coarse = exact + (at::log(at::clamp_min(magnitude, 1).to(at::kFloat) / static_cast<double>(exact)) /
-                                 log_range * static_cast<double>(buckets - exact))
-                                    .to(at::kLong);
-    coarse = at::clamp_max(coarse, buckets - 1);
+    const at::Tensor logarithmic = at::log(at::clamp_min(magnitude, 1).to(at::kFloat) / static_cast<double>(exact)) /
+                                   log_range * static_cast<double>(buckets - exact);
+    // A max_distance within the exact buckets leaves no range for the others: infinity or NaN.
+    const at::Tensor coarse = exact + at::clamp(at::nan_to_num(logarithmic), -exact, buckets - 1 - exact).to(at::kLong);
     return offset + at::where(magnitude < exact, magnitude, coarse);
   }
 };

@@ -1,0 +1,97 @@
+// What a model folder computes, for the oracle tests.
+//   model_probe MODEL_DIR CASE.json OUTPUT_DIR
+// CASE.json: examples [{input, target}], prompts [[id, ...]], max_new_tokens, batch_size, pad_id.
+// Writes OUTPUT_DIR/{values,gradients}.safetensors, generated.json and the model, saved again, in OUTPUT_DIR/saved.
+//   model_probe --create MODEL_DIR SEED OUTPUT_DIR
+// Writes a model with random weights.
+#include <fmt/format.h>
+#include <cstdio>
+
+#include "lockstep/core/error.h"
+#include "lockstep/generation/decoding.h"
+#include "lockstep/models/pretrained.h"
+#include "lockstep/models/safetensors.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+// The case holds ids, so that nothing is left for a tokenizer to do.
+class NoTokenizer final : public Tokenizer {
+ public:
+  void encode(std::string_view, std::vector<TokenId>&) const override {}
+  std::string decode(std::span<const TokenId>, bool) const override { return {}; }
+  std::string token(TokenId) const override { return {}; }
+  std::size_t vocabulary_size() const override { return 0; }
+};
+
+Batch read_case_batch(const Json& description, const ModelInfo& info) {
+  std::vector<Example> examples;
+  std::vector<std::uint64_t> example_ids;
+  for (const Json& example : description.at("examples")) {
+    example_ids.push_back(examples.size());
+    examples.push_back(
+        {example.at("input").get<std::vector<TokenId>>(), example.at("target").get<std::vector<TokenId>>()});
+  }
+  return collate(examples, example_ids, info.has_encoder, info.decoder_start_id,
+                 description.at("pad_id").get<TokenId>());
+}
+
+void write_values(LanguageModel& model, const Batch& batch, const fs::path& output) {
+  Dropout none;
+  const at::Tensor loss_sum = model.loss_sum(batch, none);
+  loss_sum.backward();
+  NamedTensors gradients;
+  for (const auto& parameter : model.named_parameters()) {
+    const at::Tensor& gradient = parameter.value().grad();
+    gradients.emplace_back(parameter.key(), gradient.defined() ? gradient : at::zeros_like(parameter.value()));
+  }
+  write_safetensors(output / "gradients.safetensors", gradients);
+
+  const at::NoGradGuard no_grad;
+  write_safetensors(output / "values.safetensors", {{"logits", model.logits(batch, none)},
+                                                    {"row_loss_sums", model.row_loss_sums(batch)},
+                                                    {"loss_sum", loss_sum.detach().view({1})}});
+}
+
+void write_generated(LanguageModel& model, const Json& description, const fs::path& output) {
+  const GenerationOptions options{.max_new_tokens = description.at("max_new_tokens").get<std::size_t>(),
+                                  .batch_size = description.at("batch_size").get<std::size_t>()};
+  Json rows = Json::array();
+  const auto prompts = description.at("prompts").get<std::vector<std::vector<TokenId>>>();
+  for (const Generated& row : generate_ids(model, NoTokenizer(), prompts, options)) {
+    rows.push_back({{"ids", row.ids}, {"stopped", row.stopped}});
+  }
+  write_json_file(output / "generated.json", rows);
+}
+
+void probe(const fs::path& folder, const fs::path& case_file, const fs::path& output) {
+  const Json description = read_json_file(case_file);
+  const auto model = load_model(folder);
+  write_values(*model, read_case_batch(description, model->info()), output);
+  write_generated(*model, description, output);
+  fs::create_directories(output / "saved");
+  save_model(*model, output / "saved", std::nullopt);
+}
+
+}  // namespace
+}  // namespace lockstep
+
+int main(int count, char** arguments) {
+  try {
+    if (count == 5 && std::string(arguments[1]) == "--create") {
+      const auto model = lockstep::create_model(arguments[2], std::stoull(arguments[3]));
+      lockstep::save_model(*model, arguments[4], std::nullopt);
+    } else if (count == 4) {
+      lockstep::probe(arguments[1], arguments[2], arguments[3]);
+    } else {
+      throw lockstep::InputError("usage: model_probe MODEL_DIR CASE.json OUTPUT_DIR");
+    }
+  } catch (const lockstep::InputError& error) {
+    std::fputs(error.what(), stderr);
+    return 2;
+  }
+  return 0;
+}

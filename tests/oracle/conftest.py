@@ -1,0 +1,100 @@
+"""What the oracle tests share: the built programs, and small models whose weights transformers made.
+
+LOCKSTEP_CASES sets the number of random cases; LOCKSTEP_SEED repeats one that failed.
+"""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("LOCKSTEP_BIN", ROOT / "build" / "bin"))
+EXAMPLE_MODELS = {"t5": ROOT / "examples" / "models" / "scan-t5", "gpt2": ROOT / "examples" / "models" / "nl2bash-gpt2"}
+EXAMPLE_DATA = {"t5": ROOT / "examples" / "data" / "scan", "gpt2": ROOT / "examples" / "data" / "nl2bash"}
+
+
+def run(*command, ranks=None, check=True, **environment):
+    """Runs a program of the build, under mpirun if `ranks` is given."""
+    command = [str(part) for part in command]
+    command[0] = str(BIN / command[0])
+    if ranks is not None:
+        command = [str(ROOT / "launch" / "mpirun.sh"), "-n", str(ranks)] + command
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=600, env={**os.environ, **environment})
+    if check and finished.returncode != 0:
+        raise AssertionError(f"{' '.join(command)}\nexit code {finished.returncode}\n{finished.stdout}\n{finished.stderr}")
+    return finished
+
+
+def read_lines(path):
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def write_rows(path, rows):
+    with open(path, "w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return path
+
+
+def example_rows(kind, count, seed):
+    rows = read_lines(EXAMPLE_DATA[kind] / "train.jsonl")
+    return random.Random(seed).sample(rows, count)
+
+
+def random_model(kind, folder, seed, **fixed):
+    """Saves a model of random small configuration and weights, with the example tokenizer of its kind."""
+    import torch
+    import transformers
+
+    generator = random.Random(seed)
+    tokenizer_folder = EXAMPLE_MODELS["gpt2" if kind == "gpt2" else "t5"]
+    vocabulary = json.loads((tokenizer_folder / "config.json").read_text())["vocab_size"]
+    if kind == "gpt2":
+        heads = generator.choice([1, 2, 4])
+        config = transformers.GPT2Config(
+            vocab_size=vocabulary, n_positions=256, n_embd=heads * generator.choice([8, 12]), n_head=heads,
+            n_layer=generator.choice([1, 2, 3]), n_inner=generator.choice([None, 40]),
+            layer_norm_epsilon=generator.choice([1e-5, 1e-3]),
+            activation_function=generator.choice(["gelu_new", "relu", "gelu"]),
+            scale_attn_by_inverse_layer_idx=generator.choice([True, False]),
+            bos_token_id=0, eos_token_id=0, **fixed)
+        model_class = transformers.GPT2LMHeadModel
+    else:
+        config = transformers.T5Config(
+            vocab_size=vocabulary, d_model=generator.choice([16, 24, 32]), d_kv=generator.choice([4, 8]),
+            d_ff=generator.choice([20, 48]), num_layers=generator.choice([1, 2]), num_decoder_layers=generator.choice([1, 3]),
+            num_heads=generator.choice([1, 2, 4]), relative_attention_num_buckets=generator.choice([8, 32]),
+            relative_attention_max_distance=generator.choice([20, 128]), initializer_factor=generator.choice([0.5, 1.0]),
+            feed_forward_proj="relu" if kind == "t5-v1.0" else "gated-gelu", tie_word_embeddings=kind == "t5-v1.0",
+            decoder_start_token_id=0, **fixed)
+        model_class = transformers.T5ForConditionalGeneration
+    torch.manual_seed(seed)
+    model = model_class(config)
+    model.save_pretrained(folder)
+    for file in tokenizer_folder.iterdir():
+        if file.name != "config.json":
+            shutil.copy(file, folder / file.name)
+    return model.eval()
+
+
+def load_saved(kind, folder):
+    """The model and tokenizer of a folder as transformers opens it, and what it missed or did not expect."""
+    import transformers
+
+    auto = transformers.AutoModelForCausalLM if kind == "gpt2" else transformers.AutoModelForSeq2SeqLM
+    model, info = auto.from_pretrained(folder, output_loading_info=True)
+    return model.eval(), transformers.AutoTokenizer.from_pretrained(folder), info
+
+
+@pytest.fixture(params=range(int(os.environ.get("LOCKSTEP_CASES", "2"))), ids=lambda case: f"case{case}")
+def seed(request):
+    base = int(os.environ.get("LOCKSTEP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
+    value = base + request.param
+    print(f"seed {value} (again: LOCKSTEP_SEED={value} LOCKSTEP_CASES=1)")
+    return value

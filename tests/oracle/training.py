@@ -1,0 +1,277 @@
+"""lockstep train against the same loop in PyTorch, against itself on other ranks, and on bad input."""
+
+import hashlib
+import json
+import os
+import shutil
+
+import pytest
+import torch
+from conftest import EXAMPLE_MODELS, example_rows, load_saved, random_model, read_lines, run, write_rows
+
+KINDS = ["t5-v1.0", "t5-v1.1", "gpt2"]
+EOS = {"t5": 1, "gpt2": 0}
+
+
+def write_job(folder, model, rows, has_encoder, **keys):
+    write_rows(folder / "train.jsonl", rows)
+    lines = {"pretrained_model_name": model, "has_encoder": str(has_encoder).lower(),
+             "training_datasets": f"[{folder / 'train.jsonl'}]", "prepared_dir": folder / "prepared",
+             "output_dir": folder / "result", "evaluation_strategy": "no", **keys}
+    job = folder / "job.yaml"
+    job.write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
+    return job
+
+
+def encode(tokenizer, row, has_encoder):
+    eos = tokenizer.eos_token_id
+    source = tokenizer(row["model_input"], add_special_tokens=False).input_ids
+    target = tokenizer(row["model_output"], add_special_tokens=False).input_ids + [eos]
+    return (source + [eos] if has_encoder else source), target
+
+
+def torch_loss_sum(model, source, target, has_encoder):
+    """The sum over the target's tokens, one row at a time, so that there is no padding."""
+    if has_encoder:
+        logits = model(input_ids=torch.tensor([source]), labels=torch.tensor([target])).logits[0]
+    else:
+        logits = model(input_ids=torch.tensor([source + target])).logits[0, len(source) - 1:-1]
+    return torch.nn.functional.cross_entropy(logits, torch.tensor(target), reduction="sum")
+
+
+def torch_losses(model, examples, has_encoder, steps, learning_rate, weight_decay, warmup):
+    """Full-batch AdamW as the Hugging Face Trainer groups the parameters, linear schedule, clipping at 1."""
+    decayed = [p for n, p in model.named_parameters() if p.dim() > 1 and "bias" not in n]
+    others = [p for n, p in model.named_parameters() if p.dim() == 1 or "bias" in n]
+    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}],
+                                  lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: step / warmup if step < warmup else (steps - step) / (steps - warmup))
+    tokens = sum(len(target) for _, target in examples)
+    losses = []
+    model.train()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        total = 0.0
+        for source, target in examples:
+            loss = torch_loss_sum(model, source, target, has_encoder) / tokens
+            loss.backward()
+            total += loss.item()
+        losses.append(total)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return losses
+
+
+def step_losses(folder):
+    return [line["loss"] for line in read_lines(folder / "metrics.jsonl") if line["event"] == "step"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ten_steps_follow_pytorch_and_the_folder_opens(kind, seed, tmp_path):
+    has_encoder = kind != "gpt2"
+    no_dropout = {"dropout_rate": 0.0} if has_encoder else {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    model = random_model(kind, tmp_path / "model", seed, **no_dropout)
+    rows = example_rows("t5" if has_encoder else "gpt2", 12, seed)
+    job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, max_steps=10, global_batch_size=12,
+                    per_device_train_batch_size=5, learning_rate=5e-3, weight_decay=0.1, warmup_steps=3)
+    run("lockstep-prep", job)
+    run("lockstep", "train", job)
+
+    saved, tokenizer, info = load_saved(kind, tmp_path / "result")
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
+    assert tokenizer.pad_token is not None
+    examples = [encode(tokenizer, row, has_encoder) for row in rows]
+    expected = torch_losses(model, examples, has_encoder, 10, 5e-3, 0.1, 3)
+    found = step_losses(tmp_path / "result")
+    assert found == pytest.approx(expected, rel=1e-4)
+
+    model.eval()
+    for source, target in examples[:4]:
+        with torch.no_grad():
+            ours, theirs = (torch_loss_sum(m, source, target, has_encoder).item() for m in (saved, model))
+        assert ours == pytest.approx(theirs, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_evaluate_and_generate_equal_transformers(kind, seed, tmp_path):
+    has_encoder = kind != "gpt2"
+    random_model(kind, tmp_path / "model", seed)
+    rows = example_rows("t5" if has_encoder else "gpt2", int(os.environ.get("LOCKSTEP_ROWS", "40")), seed)
+    rows_file = write_rows(tmp_path / "rows.jsonl", rows)
+    model, tokenizer, _ = load_saved(kind, tmp_path / "model")
+
+    totals = json.loads(run("lockstep", "evaluate", "--model", tmp_path / "model", "--dataset", rows_file, "--output",
+                            tmp_path / "losses.jsonl", "--batch-size", 7).stdout)
+    lines = read_lines(tmp_path / "losses.jsonl")
+    assert len(lines) == len(rows)
+    for row, line in zip(rows, lines):
+        source, target = encode(tokenizer, row, has_encoder)
+        with torch.no_grad():
+            expected = torch_loss_sum(model, source, target, has_encoder).item()
+        assert line["target_tokens"] == len(target)
+        assert line["loss_sum"] == pytest.approx(expected, rel=1e-5), row
+    assert totals["target_tokens"] == sum(line["target_tokens"] for line in lines)
+    assert totals["loss_sum"] == pytest.approx(sum(line["loss_sum"] for line in lines), rel=1e-9)
+
+    run("lockstep", "generate", "--model", tmp_path / "model", "--input", rows_file, "--output", tmp_path / "answers.jsonl",
+        "--max-new-tokens", 12, "--batch-size", 6)
+    for row, line in zip(rows, read_lines(tmp_path / "answers.jsonl")):
+        source, _ = encode(tokenizer, row, has_encoder)
+        with torch.no_grad():
+            output = model.generate(torch.tensor([source]), attention_mask=torch.ones(1, len(source), dtype=torch.long),
+                                    do_sample=False, use_cache=False, max_new_tokens=12, pad_token_id=tokenizer.pad_token_id or 0)[0]
+        new_ids = output[1:] if has_encoder else output[len(source):]
+        assert line["prediction"] == tokenizer.decode(new_ids, skip_special_tokens=True,
+                                                      clean_up_tokenization_spaces=False), row
+        assert line["model_input"] == row["model_input"] and line["model_output"] == row["model_output"]
+
+
+@pytest.mark.parametrize("kind", ["t5", "gpt2"])
+def test_ranks_micro_batches_and_accumulation_change_nothing(kind, seed, tmp_path):
+    """With the dropout of the model's config: masks belong to examples, not to ranks."""
+    rows = example_rows(kind, 30, seed)
+    dropout = {"dropout_rate": 0.1} if kind == "t5" else {}
+    random_model("t5-v1.1" if kind == "t5" else "gpt2", tmp_path / "model", seed, **dropout)
+    job = write_job(tmp_path, tmp_path / "model", rows, kind == "t5", num_train_epochs=3, global_batch_size=8,
+                    learning_rate=2e-3, evaluation_strategy="epoch")
+    run("lockstep-prep", job)
+    losses, evaluations = [], []
+    for ranks, rows_each, accumulation in [(None, 8, 1), (1, 3, 1), (2, 4, 1), (2, 100, 3), (3, 2, 2)]:
+        output = tmp_path / f"result-{ranks}-{rows_each}-{accumulation}"
+        run("lockstep", "train", job, f"output_dir={output}", f"per_device_train_batch_size={rows_each}",
+            f"gradient_accumulation_steps={accumulation}", ranks=ranks)
+        losses.append(step_losses(output))
+        evaluations.append([line["eval_loss"] for line in read_lines(output / "metrics.jsonl")
+                            if line["event"] == "evaluation"])
+    assert len(losses[0]) == (12 if kind == "gpt2" else 12)
+    for other in losses[1:]:
+        assert other == pytest.approx(losses[0], rel=1e-5)
+    for other in evaluations[1:]:
+        assert other == pytest.approx(evaluations[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("ranks", [None, 2])
+def test_the_same_job_twice_gives_the_same_bits(ranks, seed, tmp_path):
+    rows = example_rows("t5", 24, seed)
+    job = write_job(tmp_path, EXAMPLE_MODELS["t5"], rows, True, from_scratch="true", num_train_epochs=2,
+                    per_device_train_batch_size=4, learning_rate=1e-3)
+    run("lockstep-prep", job)
+    digests = set()
+    for attempt in range(2):
+        output = tmp_path / f"result{attempt}"
+        run("lockstep", "train", job, f"output_dir={output}", ranks=ranks)
+        digests.add(hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest())
+    assert len(digests) == 1
+
+
+class TestBadInput:
+    @pytest.fixture
+    def job(self, tmp_path):
+        random_model("t5-v1.1", tmp_path / "model", 5)
+        job = write_job(tmp_path, tmp_path / "model", example_rows("t5", 8, 1), True, max_steps=1, global_batch_size=4)
+        run("lockstep-prep", job)
+        return job
+
+    def refused(self, job, *overrides, names, ranks=None):
+        result = job.parent / "result"
+        before = {path.name: path.read_bytes() for path in result.iterdir()} if result.is_dir() else None
+        finished = run("lockstep", "train", job, *overrides, ranks=ranks, check=False)
+        assert finished.returncode not in (0, -6, -11), finished.stderr
+        errors = [line for line in finished.stderr.splitlines() if line.startswith("lockstep: error:")]
+        assert len(errors) == 1, finished.stderr
+        for name in names:
+            assert name in errors[0], errors[0]
+        after = {path.name: path.read_bytes() for path in result.iterdir()} if result.is_dir() else None
+        assert after == before or (before is None and not after)
+
+    @pytest.mark.parametrize("ranks", [None, 2])
+    def test_job_file(self, job, ranks):
+        self.refused(job, "learning_rat=1", names=["learning_rat", "learning_rate"], ranks=ranks)
+        self.refused(job, "num_train_epochs=-1", names=["num_train_epochs"], ranks=ranks)
+        self.refused(job, "seed=abc", names=["seed", "abc"])
+        self.refused(job, "prepared_dir=absent", names=["absent", "lockstep-prep"])
+        self.refused(job.parent / "absent.yaml", names=["absent.yaml"])
+
+    def test_model_folder(self, job, tmp_path):
+        self.refused(job, "pretrained_model_name=/nowhere/model", names=["/nowhere/model"])
+        config = tmp_path / "model" / "config.json"
+        text = config.read_text()
+        config.write_text(text.replace('"model_type": "t5"', '"model_type": "perceiver"'))
+        self.refused(job, names=["perceiver", "t5", "gpt2"])
+        config.unlink()
+        self.refused(job, names=["config.json"])
+        config.write_text(text)
+        self.refused(job, "has_encoder=false", names=["has_encoder"])
+        config.write_text(text.replace('"vocab_size": ', '"vocab_size": 3, "unused": '))
+        self.refused(job, names=["vocab"])
+
+    def test_weights(self, job, tmp_path):
+        from safetensors.torch import load_file, save_file
+
+        path = tmp_path / "model" / "model.safetensors"
+        weights = load_file(path)
+        name = "decoder.final_layer_norm.weight"
+        save_file({k: v for k, v in weights.items() if k != name}, path)
+        self.refused(job, names=["model.safetensors", name])
+        save_file({**weights, "surplus.weight": torch.zeros(2)}, path)
+        self.refused(job, names=["model.safetensors", "surplus.weight"])
+        save_file({**weights, name: torch.zeros(3)}, path)
+        self.refused(job, names=[name, "[3]"])
+        save_file(weights, path)
+        path.write_bytes(path.read_bytes()[:-100])
+        self.refused(job, names=["model.safetensors"])
+        path.unlink()
+        self.refused(job, names=["model.safetensors"])
+
+    def test_shards(self, job, tmp_path):
+        shard = next((tmp_path / "prepared" / "train").glob("shard-*.h5"))
+        data = bytearray(shard.read_bytes())
+        data[len(data) // 2] ^= 1
+        shard.write_bytes(data)
+        self.refused(job, names=[shard.name])
+        (tmp_path / "prepared" / "train" / "manifest.json").unlink()
+        self.refused(job, names=["manifest.json", "lockstep-prep"])
+
+    def test_another_tokenizer(self, job, tmp_path):
+        path = tmp_path / "model" / "tokenizer_config.json"
+        path.write_text(path.read_text().replace("{", '{"changed": 1, ', 1))
+        self.refused(job, names=["tokenizer", "lockstep-prep"])
+
+    def test_results_of_another_run(self, job, tmp_path):
+        run("lockstep", "train", job)
+        self.refused(job, names=["overwrite_output_dir: true"])
+        run("lockstep", "train", job, "overwrite_output_dir=true")
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+    def test_full_disk(self, job, tmp_path):
+        import subprocess
+
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(disk)], capture_output=True)
+        if mounted.returncode != 0:
+            pytest.skip("this machine does not allow mounts")
+        try:
+            self.refused(job, f"output_dir={disk / 'result'}", names=["disk", "space"])
+            assert not list(disk.rglob("*.partial"))
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_help_and_versions_are_complete():
+    for command in [["train"], ["generate"], ["evaluate"], []]:
+        text = run("lockstep", *command, "--help").stdout
+        assert "Usage" in text
+    assert "per_device_train_batch_size" in run("lockstep", "train", "--help").stdout
+    version = run("lockstep", "--version").stdout
+    for library in ["lockstep", "LibTorch", "MPI", "NCCL", "HDF5"]:
+        assert library in version
+
+
+def test_arguments_are_checked(tmp_path):
+    for arguments in [["train"], ["generate", "--model", "x"], ["nonsense"], ["generate", "--model", "x", "--input", "y"],
+                      ["evaluate", "--model", "x", "--dataset", "y", "--output", "z", "--batch-size", "0"]]:
+        assert run("lockstep", *arguments, check=False).returncode != 0
+    assert shutil.which("mpirun")
