@@ -3,7 +3,7 @@ set -euo pipefail
 
 if [[ ${1:-} == -h || ${1:-} == --help || $# -eq 0 ]]; then
   cat <<'HELP'
-Usage: launch/mpirun.sh [mpirun's own options] PROGRAM [ARGUMENT ...]
+Usage: launch/mpirun.sh [--help] [mpirun's own options] PROGRAM [ARGUMENT ...]
   e.g. launch/mpirun.sh -n 2 build/bin/lockstep train JOB.yaml
 
 Runs mpirun with everything as given. As root, where Open MPI refuses to start and counts too few cores in a
