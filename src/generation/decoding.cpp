@@ -13,6 +13,8 @@
 namespace lockstep {
 namespace {
 
+constexpr std::size_t kAnswerShare = 4;  // of the positions, one in so many is kept free for an answer
+
 // The ids that end a text: generation_config.json's, else config.json's (one or a list), else the tokenizer's, as
 // transformers looks for them.
 std::set<TokenId> end_ids(const ModelInfo& info, const Tokenizer& tokenizer) {
@@ -26,45 +28,56 @@ std::set<TokenId> end_ids(const ModelInfo& info, const Tokenizer& tokenizer) {
   return {};
 }
 
-// Cuts decoder-only prompts and new tokens to the learned positions, with a warning each; the number of new tokens.
-std::size_t fit_positions(const ModelInfo& info, std::vector<std::vector<TokenId>>& prompts,
-                          std::size_t max_new_tokens) {
-  if (info.has_encoder || !info.max_positions) return max_new_tokens;
+// How many tokens each row may gain. Cuts prompts of decoder-only models from the left where they leave too few of the
+// learned positions to an answer; BOS stays.
+std::vector<std::size_t> fit_positions(const ModelInfo& info, const Tokenizer& tokenizer,
+                                       std::vector<std::vector<TokenId>>& prompts, std::size_t max_new_tokens) {
+  if (info.has_encoder || !info.max_positions) return std::vector<std::size_t>(prompts.size(), max_new_tokens);
   const auto positions = static_cast<std::size_t>(*info.max_positions);
-  if (max_new_tokens >= positions) {
-    spdlog::warn("max_new_tokens {} is clamped to {}: the model has {} positions", max_new_tokens, positions - 1,
-                 positions);
-    max_new_tokens = positions - 1;
-  }
-  const std::size_t room = positions - max_new_tokens;
+  const std::size_t reserved = std::min(max_new_tokens, std::max<std::size_t>(1, positions / kAnswerShare));
+  const std::size_t longest = std::max<std::size_t>(1, positions - std::min(positions, reserved));
+  std::vector<std::size_t> limits;
   std::size_t cut = 0;
   for (auto& prompt : prompts) {
-    if (prompt.size() <= room) continue;
-    prompt.erase(prompt.begin(), prompt.end() - static_cast<std::ptrdiff_t>(room));
-    ++cut;
+    if (prompt.size() > longest) {
+      const bool has_bos = longest > 1 && tokenizer.adds_bos() && prompt.front() == tokenizer.bos_id();
+      const auto surplus = static_cast<std::ptrdiff_t>(prompt.size() - longest);
+      const auto begin = prompt.begin() + (has_bos ? 1 : 0);
+      prompt.erase(begin, begin + surplus);
+      ++cut;
+    }
+    limits.push_back(std::min(max_new_tokens, positions - std::min(positions, prompt.size())));
   }
   if (cut > 0) {
-    spdlog::warn(
-        "{} of {} prompts are cut from the left to {} tokens: the model has {} positions, {} of them for new tokens",
-        cut, prompts.size(), room, positions, max_new_tokens);
+    spdlog::warn("{} of {} prompts are cut from the left to {} tokens: the model has {} positions", cut, prompts.size(),
+                 longest, positions);
   }
-  return max_new_tokens;
+  return limits;
+}
+
+void warn_of_ended_positions(const std::vector<Generated>& results, std::size_t max_new_tokens, const ModelInfo& info) {
+  const auto ended = std::ranges::count_if(
+      results, [&](const Generated& result) { return !result.stopped && result.ids.size() < max_new_tokens; });
+  if (ended == 0) return;
+  spdlog::warn("{} of {} answers end before max_new_tokens {}: the model has {} positions for prompt and answer", ended,
+               results.size(), max_new_tokens, *info.max_positions);
 }
 
 // One batch of prompts, each continued until it ends.
 class BatchDecoder {
  public:
-  BatchDecoder(LanguageModel& model, const std::set<TokenId>& ends, std::size_t max_new_tokens)
-      : model_(model), ends_(ends), max_new_tokens_(max_new_tokens) {}
+  // `limits`: the most new tokens of each row, one at least.
+  BatchDecoder(LanguageModel& model, const std::set<TokenId>& ends, const std::vector<std::size_t>& limits)
+      : model_(model), ends_(ends), limits_(limits) {}
 
   // `rows` are indices into `prompts` and `results`.
   void run(std::span<const std::size_t> rows, const std::vector<std::vector<TokenId>>& prompts,
            std::vector<Generated>& results) {
     std::vector<std::size_t> running(rows.begin(), rows.end());
     auto [state, logits] = start(rows, prompts);
-    for (std::size_t count = 1; !running.empty(); ++count) {
+    while (true) {
       at::Tensor tokens = logits.argmax(-1);
-      const std::vector<std::int64_t> kept = record(tokens, count, running, results);
+      const std::vector<std::int64_t> kept = record(tokens, running, results);
       if (kept.empty()) return;
       if (kept.size() < static_cast<std::size_t>(tokens.size(0))) {
         const at::Tensor rows_kept = at::tensor(kept, at::kLong);
@@ -91,7 +104,7 @@ class BatchDecoder {
   }
 
   // Appends each row's token; drops the rows that have ended from `running` and returns the positions of the others.
-  std::vector<std::int64_t> record(const at::Tensor& tokens, std::size_t count, std::vector<std::size_t>& running,
+  std::vector<std::int64_t> record(const at::Tensor& tokens, std::vector<std::size_t>& running,
                                    std::vector<Generated>& results) const {
     std::vector<std::int64_t> kept;
     std::vector<std::size_t> still_running;
@@ -100,7 +113,7 @@ class BatchDecoder {
       Generated& result = results[running[i]];
       result.ids.push_back(token);
       result.stopped = ends_.contains(token);
-      if (result.stopped || count == max_new_tokens_) continue;
+      if (result.stopped || result.ids.size() >= limits_[running[i]]) continue;
       kept.push_back(static_cast<std::int64_t>(i));
       still_running.push_back(running[i]);
     }
@@ -110,7 +123,7 @@ class BatchDecoder {
 
   LanguageModel& model_;
   const std::set<TokenId>& ends_;
-  std::size_t max_new_tokens_;
+  const std::vector<std::size_t>& limits_;
 };
 
 }  // namespace
@@ -121,11 +134,11 @@ std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& token
                                     const std::function<void(std::size_t)>& on_progress) {
   const at::NoGradGuard no_grad;
   auto prompts = given_prompts;
-  const std::size_t max_new_tokens = fit_positions(model.info(), prompts, options.max_new_tokens);
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     if (prompts[i].empty())
       throw InputError(fmt::format("prompt {} has no tokens; a decoder-only model needs at least one", i + 1));
   }
+  const auto limits = fit_positions(model.info(), tokenizer, prompts, options.max_new_tokens);
   std::vector<std::size_t> order(prompts.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(),
@@ -133,12 +146,13 @@ std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& token
 
   std::vector<Generated> results(prompts.size());
   const std::set<TokenId> ends = end_ids(model.info(), tokenizer);
-  BatchDecoder decoder(model, ends, max_new_tokens);
+  BatchDecoder decoder(model, ends, limits);
   for (std::size_t begin = 0; begin < order.size(); begin += options.batch_size) {
     const std::size_t rows = std::min(options.batch_size, order.size() - begin);
     decoder.run(std::span(order).subspan(begin, rows), prompts, results);
     if (on_progress) on_progress(begin + rows);
   }
+  warn_of_ended_positions(results, options.max_new_tokens, model.info());
   return results;
 }
 

@@ -1,50 +1,17 @@
 #include "lockstep/train/training_loop.h"
 
 #include <gmock/gmock.h>
-#include <torch/torch.h>
 
+#include <cmath>
 #include <random>
 
 #include "lockstep/core/error.h"
+#include "models/bigram_model.h"
 
 namespace lockstep {
 namespace {
 
-ModelInfo info_of(std::int64_t vocabulary) {
-  ModelInfo info;
-  info.vocabulary_size = vocabulary;
-  return info;
-}
-
-// Predicts each label from the token at its position alone: the smallest model that trains.
-class BigramModel final : public LanguageModel {
- public:
-  explicit BigramModel(std::int64_t vocabulary) : LanguageModel(info_of(vocabulary)) {
-    weight_ = register_parameter("weight", torch::zeros({vocabulary, vocabulary}));
-  }
-  void initialise_weights(const at::Generator&) override { throw Error("not needed here"); }
-  at::Tensor logits(const Batch& batch, Dropout&) override {
-    return weight_.index_select(0, batch.input_ids.flatten());
-  }
-  at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override {
-    ++micro_batches;
-    return torch::nll_loss(torch::log_softmax(logits(batch, dropout), -1), batch.labels.flatten(), {},
-                           at::Reduction::Sum, kIgnoredLabel);
-  }
-  at::Tensor row_loss_sums(const Batch& batch) override {
-    Dropout none;
-    const at::Tensor losses = torch::nll_loss(torch::log_softmax(logits(batch, none), -1), batch.labels.flatten(), {},
-                                              at::Reduction::None, kIgnoredLabel);
-    return losses.view_as(batch.labels).sum(-1);
-  }
-  Started start_decoding(const at::Tensor&, const at::Tensor&) override { throw Error("not needed here"); }
-  at::Tensor decode_step(DecodingState&, const at::Tensor&) override { throw Error("not needed here"); }
-
-  int micro_batches = 0;
-
- private:
-  at::Tensor weight_;
-};
+using test::BigramModel;
 
 class Recorder final : public MetricSink {
  public:

@@ -22,9 +22,10 @@ struct Generated {
 };
 
 /// Continues each prompt greedily until EOS or `max_new_tokens`; equals transformers.generate(do_sample=False).
-/// Prompts of decoder-only models that leave no room within the learned positions are cut from the left, and
-/// `max_new_tokens` is clamped, with one warning each. `on_progress(rows_done)` is called after each batch.
-/// Throws InputError for a prompt without tokens on a decoder-only model.
+/// Where a decoder-only model has learned positions, prompt and answer share them: an answer ends with the last
+/// position, and a prompt that leaves less than a quarter of them (or `max_new_tokens`, if that is less) is cut from
+/// the left, BOS kept; one warning each. `on_progress(rows_done)` is called after each batch. Throws InputError for a
+/// prompt without tokens on a decoder-only model.
 std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& tokenizer,
                                     const std::vector<std::vector<TokenId>>& prompts, const GenerationOptions& options,
                                     const std::function<void(std::size_t)>& on_progress = {});

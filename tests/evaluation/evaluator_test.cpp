@@ -1,0 +1,64 @@
+#include "lockstep/evaluation/evaluator.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+#include "models/bigram_model.h"
+
+namespace lockstep {
+namespace {
+
+using test::BigramModel;
+
+constexpr std::int64_t kVocabulary = 7;
+
+// Every next token is certain but for token 6, whose followers are alike.
+BigramModel half_certain_model() {
+  BigramModel model(kVocabulary);
+  const at::NoGradGuard no_grad;
+  for (std::int64_t token = 0; token < kVocabulary - 1; ++token) model.weight[token][token + 1] = 1000;
+  return model;
+}
+
+InMemoryTokenizedDataset rows() {
+  return {{{{1}, {2, 3}}, {{6, 6}, {1}}, {{2}, {3, 4, 5, 6}}, {{1, 2, 6}, {0, 1}}}, false, "digest"};
+}
+
+TEST(Evaluator, GivesTheLossOfEveryRowInTheDatasetsOrder) {
+  BigramModel model = half_certain_model();
+  const auto communicator = make_communicator();
+  const double uncertain = std::log(static_cast<double>(kVocabulary));
+  const std::vector<double> expected = {0, uncertain, 0, uncertain};
+  const std::vector<std::uint64_t> tokens = {2, 1, 4, 2};
+  for (const std::uint64_t batch_size : {1U, 3U, 10U}) {
+    const auto found = evaluate_rows(model, rows(), batch_size, 0, *communicator);
+    ASSERT_EQ(found.size(), expected.size());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      EXPECT_NEAR(found[i].loss_sum, expected[i], 1e-6) << "row " << i << ", batch size " << batch_size;
+      EXPECT_EQ(found[i].target_tokens, tokens[i]) << "row " << i;
+    }
+    EXPECT_NEAR(total(found).mean(), 2 * uncertain / 9, 1e-6);
+  }
+}
+
+TEST(Evaluator, RunsInEvaluationModeAndGoesBackToTraining) {
+  BigramModel model = half_certain_model();
+  model.train();
+  evaluate_rows(model, rows(), 2, 0, *make_communicator());
+  EXPECT_FALSE(model.was_training);
+  EXPECT_TRUE(model.is_training());
+  EXPECT_FALSE(model.weight.grad().defined());
+}
+
+TEST(Evaluator, ReportsItsProgress) {
+  BigramModel model = half_certain_model();
+  std::vector<std::uint64_t> done;
+  evaluate_rows(model, rows(), 3, 0, *make_communicator(), [&](std::uint64_t rows_done) { done.push_back(rows_done); });
+  EXPECT_THAT(done, testing::ElementsAre(3, 4));
+}
+
+TEST(Evaluator, TheMeanOfNothingIsZero) { EXPECT_EQ(LossTotals{}.mean(), 0); }
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <utility>
+
+#include "lockstep/models/model.h"
+
+namespace lockstep::test {
+
+inline ModelInfo bigram_info(std::int64_t vocabulary) {
+  ModelInfo info;
+  info.vocabulary_size = vocabulary;
+  return info;
+}
+
+/// Predicts each token from the one before it alone: the smallest decoder-only model that trains and generates.
+/// `weight` [vocabulary, vocabulary] holds the logits of the next token.
+class BigramModel final : public LanguageModel {
+ public:
+  explicit BigramModel(std::int64_t vocabulary) : BigramModel(bigram_info(vocabulary)) {}
+  explicit BigramModel(ModelInfo info) : LanguageModel(std::move(info)) {
+    const std::int64_t vocabulary = this->info().vocabulary_size;
+    weight = register_parameter("weight", torch::zeros({vocabulary, vocabulary}));
+  }
+
+  void initialise_weights(const at::Generator&) override { torch::nn::init::zeros_(weight); }
+  at::Tensor logits(const Batch& batch, Dropout&) override { return weight.index_select(0, batch.input_ids.flatten()); }
+  at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override {
+    ++micro_batches;
+    return losses(batch, dropout, at::Reduction::Sum);
+  }
+  at::Tensor row_loss_sums(const Batch& batch) override {
+    Dropout none;
+    was_training = is_training();
+    return losses(batch, none, at::Reduction::None).view_as(batch.labels).sum(-1);
+  }
+  Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) override {
+    const at::Tensor last = input_ids.gather(1, (lengths - 1).unsqueeze(1)).squeeze(1);
+    auto state = std::make_unique<State>();
+    at::Tensor next = decode_step(*state, last);
+    return {std::move(state), next};
+  }
+  at::Tensor decode_step(DecodingState&, const at::Tensor& tokens) override {
+    decoded_rows += tokens.size(0);
+    return weight.index_select(0, tokens);
+  }
+
+  at::Tensor weight;
+  int micro_batches = 0;
+  bool was_training = false;  // when the last row_loss_sums() was called
+  std::int64_t decoded_rows = 0;
+
+ private:
+  struct State final : DecodingState {
+    void keep_rows(const at::Tensor&) override {}
+  };
+  at::Tensor losses(const Batch& batch, Dropout& dropout, at::Reduction::Reduction reduction) {
+    return torch::nll_loss(torch::log_softmax(logits(batch, dropout), -1), batch.labels.flatten(), {}, reduction,
+                           kIgnoredLabel);
+  }
+};
+
+}  // namespace lockstep::test
