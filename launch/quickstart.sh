@@ -89,7 +89,7 @@ train scan-t5
 try scan-t5 64
 printf '\n== A GPT-type model on nl2bash: a sentence becomes a shell command, ended by EOS ==\n'
 train nl2bash-gpt2
-try nl2bash-gpt2 96
+try nl2bash-gpt2 200
 
 cat <<HELP
 

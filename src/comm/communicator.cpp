@@ -5,7 +5,9 @@
 #include <sched.h>
 #include <unistd.h>
 #include <array>
+#include <cstdlib>
 #include <exception>
+#include <string_view>
 
 #include "lockstep/comm/mpi_communicator.h"
 
@@ -31,6 +33,13 @@ class SingleProcess final : public Communicator {
 
 std::shared_ptr<Communicator> make_communicator() {
   if (launched_by_mpi()) return std::make_shared<MpiCommunicator>();
+  const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");  // set by srun alone
+  if (tasks != nullptr && std::string_view(tasks) != "1") {
+    throw InputError(
+        fmt::format("srun started {} tasks without MPI: each would train alone and all would write the same results; "
+                    "use srun --mpi=pmix (srun --mpi=list shows what there is), or mpirun",
+                    tasks));
+  }
   return std::make_shared<SingleProcess>();
 }
 

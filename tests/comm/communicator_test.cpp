@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <cstdlib>
+
 #include "lockstep/comm/mpi_communicator.h"
 #include "lockstep/comm/nccl_version.h"
 
@@ -24,6 +26,15 @@ TEST(Communicator, AFailureOfTheOnlyRankIsItsOwn) {
   const auto communicator = make_communicator();
   EXPECT_THROW(run_on_all(*communicator, [] { throw InputError("reason"); }), InputError);
   EXPECT_NO_THROW(run_on_all(*communicator, [] {}));
+}
+
+TEST(Communicator, SeveralTasksOfSrunWithoutMpiAreRefused) {
+  if (launched_by_mpi()) GTEST_SKIP() << "started by an MPI launcher";
+  ::setenv("SLURM_STEP_NUM_TASKS", "4", 1);
+  EXPECT_THAT([] { make_communicator(); }, testing::ThrowsMessage<InputError>(testing::HasSubstr("--mpi=pmix")));
+  ::setenv("SLURM_STEP_NUM_TASKS", "1", 1);
+  EXPECT_EQ(make_communicator()->world_size(), 1);
+  ::unsetenv("SLURM_STEP_NUM_TASKS");
 }
 
 TEST(Communicator, LibrariesTellTheirVersions) {

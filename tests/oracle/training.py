@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 
 import pytest
 import torch
-from conftest import EXAMPLE_MODELS, example_rows, load_saved, random_model, read_lines, run, write_rows
+from conftest import EXAMPLE_DATA, EXAMPLE_MODELS, example_rows, load_saved, random_model, read_lines, run, write_rows
 
 KINDS = ["t5-v1.0", "t5-v1.1", "gpt2"]
 EOS = {"t5": 1, "gpt2": 0}
@@ -164,6 +165,19 @@ def test_the_same_job_twice_gives_the_same_bits(ranks, seed, tmp_path):
         run("lockstep", "train", job, f"output_dir={output}", ranks=ranks)
         digests.add(hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest())
     assert len(digests) == 1
+
+
+def test_a_decoder_only_model_learns_to_stop(tmp_path):
+    """EOS is a label although it pads, too: answers to unseen rows end by themselves."""
+    short = [row for row in read_lines(EXAMPLE_DATA["gpt2"] / "train.jsonl") if len(row["model_output"]) < 40]
+    job = write_job(tmp_path, EXAMPLE_MODELS["gpt2"], short[50:], False, from_scratch="true", num_train_epochs=3,
+                    global_batch_size=16, per_device_train_batch_size=16, learning_rate=2e-3)
+    run("lockstep-prep", job)
+    run("lockstep", "train", job, ranks=2)
+    unseen = write_rows(tmp_path / "unseen.jsonl", short[:50])
+    said = run("lockstep", "generate", "--model", tmp_path / "result", "--input", unseen, "--output",
+               tmp_path / "answers.jsonl", "--max-new-tokens", 200).stdout
+    assert int(re.search(r"(\d+) of them ended by themselves", said).group(1)) >= 0.95 * 50, said
 
 
 class TestBadInput:

@@ -30,7 +30,8 @@ class Communicator {
   bool is_root() const { return rank() == 0; }
 };
 
-/// MPI's ranks if an MPI launcher (mpirun, srun) started this process; else the process alone, without MPI.
+/// MPI's ranks if an MPI launcher (mpirun, srun) started this process; else the process alone, without MPI. Throws
+/// InputError if srun started several tasks without giving them MPI ranks.
 std::shared_ptr<Communicator> make_communicator();
 
 /// Another rank failed and has said why; this rank has nothing to add.
