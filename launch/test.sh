@@ -8,7 +8,7 @@ Usage: launch/test.sh [--all] [--help] [ctest's own options]
 
 Sets up, builds and runs the tests; ctest's summary comes last, and its exit code is this script's.
 
-  --all   also the long tests: LOCKSTEP_ALL_TESTS=1
+  --all   20 random cases of each comparison with transformers instead of 2 (LOCKSTEP_CASES, LOCKSTEP_ROWS)
 HELP
 }
 
@@ -16,7 +16,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 ctest_arguments=()
 for argument in "$@"; do
   case $argument in
-    --all) export LOCKSTEP_ALL_TESTS=1 ;;
+    --all) export LOCKSTEP_CASES=20 LOCKSTEP_ROWS=200 ;;
     -h | --help)
       usage
       exit 0

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "commands.h"
+#include "lockstep/comm/threads.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/json.h"
 #include "lockstep/core/progress.h"
@@ -28,7 +29,7 @@ struct Arguments {
 // Every row becomes an example, so that the output has a line a row.
 std::unique_ptr<TokenizedDataset> tokenize_every_row(const Arguments& arguments, const TrainedModel& model) {
   const ModelInfo& info = model.model->info();
-  const auto max_length = resolve_max_length(arguments.model_max_length, *model.tokenizer, info.max_positions);
+  const auto max_length = longest_example(arguments.model_max_length, *model.tokenizer, info.max_positions).tokens;
   const ExampleBuilder builder(model.tokenizer, info.has_encoder, max_length);
   const auto reader = Dataset::from_file(arguments.dataset).open();
   std::vector<Example> examples;
@@ -40,12 +41,12 @@ std::unique_ptr<TokenizedDataset> tokenize_every_row(const Arguments& arguments,
     truncated += result.input_truncated || result.target_truncated ? 1 : 0;
     examples.push_back(std::move(result.example));
   }
+  if (examples.empty()) throw InputError(arguments.dataset + ": expected at least one row, found none");
   if (truncated > 0) spdlog::warn("{} of {} rows are cut to {} tokens", truncated, examples.size(), *max_length);
   return std::make_unique<InMemoryTokenizedDataset>(std::move(examples), info.has_encoder, model.tokenizer->digest());
 }
 
-void write_results(const Arguments& arguments, const std::vector<RowLoss>& rows) {
-  AtomicFile file(arguments.output);
+void write_results(AtomicFile& file, const std::vector<RowLoss>& rows) {
   for (const RowLoss& row : rows) {
     file.write(Json({{"loss_sum", row.loss_sum}, {"target_tokens", row.target_tokens}}).dump() + "\n");
   }
@@ -61,17 +62,19 @@ void write_results(const Arguments& arguments, const std::vector<RowLoss>& rows)
 void evaluate(const Arguments& arguments, const std::shared_ptr<Communicator>& communicator) {
   TrainedModel model;
   std::unique_ptr<TokenizedDataset> dataset;
+  std::optional<AtomicFile> output;  // opened first: a place that cannot be written is found before the work
   run_on_all(*communicator, [&] {
+    if (communicator->is_root()) output.emplace(arguments.output);
     model = TrainedModel::load(arguments.model);
     dataset = tokenize_every_row(arguments, model);
   });
-  at::set_num_threads(communicator->cores_per_rank());
+  set_compute_threads(0, *communicator);
   Progress progress("evaluate", "row", dataset->size(), communicator->is_root());
   const auto rows = evaluate_rows(*model.model, *dataset, arguments.batch_size, model.tokenizer->pad_id().value(),
                                   *communicator, [&](std::uint64_t done) { progress.update(done); });
   progress.clear();
   run_on_all(*communicator, [&] {
-    if (communicator->is_root()) write_results(arguments, rows);
+    if (communicator->is_root()) write_results(*output, rows);
   });
 }
 
@@ -93,7 +96,7 @@ void add_evaluate_command(CLI::App& app) {
       ->type_name("FILE.jsonl");
   command->add_option("--batch-size", arguments->batch_size, "rows of a batch")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1 << 30));
   command->add_option("--model-max-length", arguments->model_max_length,
                       "tokens to which rows are cut [the tokenizer's own limit, else the model's]");
   command->callback([arguments] {

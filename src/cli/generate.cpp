@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "commands.h"
+#include "lockstep/comm/threads.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/json.h"
 #include "lockstep/core/progress.h"
@@ -25,12 +26,11 @@ std::vector<Row> read_rows(const std::string& path) {
   std::vector<Row> rows;
   const auto reader = Dataset::from_file(path).open();
   while (auto row = reader->next()) rows.push_back(std::move(*row));
+  if (rows.empty()) throw InputError(path + ": expected at least one row, found none");
   return rows;
 }
 
-void write_predictions(const std::string& path, const std::vector<Row>& rows,
-                       const std::vector<std::string>& predictions) {
-  AtomicFile file(path);
+void write_predictions(AtomicFile& file, const std::vector<Row>& rows, const std::vector<std::string>& predictions) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Json line = {
         {"model_input", rows[i].model_input}, {"model_output", rows[i].model_output}, {"prediction", predictions[i]}};
@@ -40,6 +40,7 @@ void write_predictions(const std::string& path, const std::vector<Row>& rows,
 }
 
 void generate_for_file(const Arguments& arguments, const TrainedModel& model) {
+  AtomicFile output(arguments.output);  // first: a place that cannot be written is found before the work
   const std::vector<Row> rows = read_rows(arguments.input);
   std::vector<std::vector<TokenId>> prompts;
   for (const Row& row : rows) {
@@ -55,15 +56,17 @@ void generate_for_file(const Arguments& arguments, const TrainedModel& model) {
     predictions.push_back(model.tokenizer->decode(continuation.ids));
     stopped += continuation.stopped ? 1 : 0;
   }
-  write_predictions(arguments.output, rows, predictions);
+  write_predictions(output, rows, predictions);
   fmt::print("{} predictions, {} of them ended by themselves (EOS), in {}\n", rows.size(), stopped, arguments.output);
 }
 
 void generate_command(const Arguments& arguments, Communicator& communicator) {
-  if (communicator.world_size() > 1)
-    throw InputError("generate runs as one process; start it without mpirun or srun -n");
+  run_on_all(communicator, [&] {
+    if (communicator.world_size() > 1)
+      throw InputError("generate runs as one process; start it without mpirun or srun -n");
+  });
   const TrainedModel model = TrainedModel::load(arguments.model);
-  at::set_num_threads(communicator.cores_per_rank());
+  set_compute_threads(0, communicator);
   if (arguments.input.empty()) {
     fmt::print("{}\n", model.generate({arguments.prompt}, arguments.options).front());
   } else {
@@ -86,10 +89,10 @@ void add_generate_command(CLI::App& app) {
   CLI::Option* prompt = command->add_option("--prompt", arguments->prompt, "one text; the answer goes to stdout");
   command->add_option("--max-new-tokens", arguments->options.max_new_tokens, "longest answer, in tokens")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1 << 30));
   command->add_option("--batch-size", arguments->options.batch_size, "rows of a batch")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1 << 30));
   input->needs(output);
   output->needs(input);
   prompt->excludes(input);

@@ -30,8 +30,11 @@ int main(int argc, char** argv) {
   lockstep::add_evaluate_command(app);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error);
+    lockstep::report_error(fmt::format("{}; see lockstep --help", error.what()));
+    return EXIT_FAILURE;
   } catch (const std::exception& error) {
     lockstep::report_error(lockstep::describe_error(error));
     return EXIT_FAILURE;

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -38,8 +39,13 @@ Inputs read_inputs(const Arguments& arguments, const Communicator& communicator)
   const std::filesystem::path prepared = job.prepared_dir;
   check_has_encoder(describe_model_folder(job.pretrained_model_name), job.has_encoder, job.pretrained_model_name);
   inputs.training = PreparedDataset::open(prepared / "train", verify_on_root(communicator));
-  if (std::filesystem::exists(prepared / "validation")) {
+  if (!job.validation_datasets.empty()) {
     inputs.validation = PreparedDataset::open(prepared / "validation", verify_on_root(communicator));
+  } else if (std::filesystem::exists(prepared / "validation")) {
+    throw InputError(
+        fmt::format("{}: expected no validation set, because the job has no validation_datasets, found one; run "
+                    "lockstep-prep again with this job",
+                    (prepared / "validation").string()));
   }
   inputs.model = job.from_scratch ? TrainedModel::create(job.pretrained_model_name,
                                                          static_cast<std::uint64_t>(job.hyperparameters.seed))
@@ -61,8 +67,8 @@ void add_train_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "train",
       "Fine-tunes a model on what lockstep-prep made of the same job file. Start it by mpirun or srun, or alone.");
-  command->add_option("job", arguments->job, "job file")->required()->type_name("JOB.yaml");
-  command->add_option("overrides", arguments->overrides, "replace keys of the job file")->type_name("key=value");
+  command->add_option("JOB.yaml", arguments->job, "job file")->required();
+  command->add_option("key=value", arguments->overrides, "replace keys of the job file");
   command->footer("Keys of the job file [default]:\n" + describe_job_keys());
   command->callback([arguments] {
     run_on_ranks([&](const std::shared_ptr<Communicator>& communicator) { train(*arguments, communicator); });

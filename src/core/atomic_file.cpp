@@ -32,6 +32,9 @@ void sync_folder(const std::filesystem::path& folder) {
 
 AtomicFile::AtomicFile(std::filesystem::path path)
     : path_(std::move(path)), temporary_path_(fmt::format("{}.{}.partial", path_.string(), ::getpid())) {
+  if (std::filesystem::is_directory(path_)) {
+    throw InputError(fmt::format("{}: expected a file to write, found a folder; give a file's name", path_.string()));
+  }
   create_parent_folder(path_);
   descriptor_ = ::open(temporary_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0) throw_system_error("create", path_, errno);

@@ -90,7 +90,9 @@ std::string show(const KeyTable::Target& target) {
   return std::visit(
       Overloaded{
           [](const bool* value) { return std::string(*value ? "true" : "false"); },
-          [](const std::vector<std::string>* value) { return fmt::format("[{}]", fmt::join(*value, ", ")); },
+          [](const std::vector<std::string>* value) {
+            return value->empty() ? "none" : fmt::format("{}", fmt::join(*value, ", "));
+          },
           [](const std::optional<std::int64_t>* value) { return *value ? std::to_string(**value) : "none"; },
           [](const std::optional<std::string>* value) { return value->value_or("none"); },
           [](const auto* value) { return fmt::format("{}", *value); },
@@ -116,8 +118,10 @@ const KeyTable::Key& KeyTable::find(std::string_view name, const std::string& wh
   });
   std::vector<std::string_view> names;
   for (const Key& key : keys_) names.push_back(key.name);
-  throw InputError(fmt::format("{}: unknown key '{}'; the nearest key is '{}' (supported: {})", where, name,
-                               nearest->name, fmt::join(names, ", ")));
+  const bool is_near = edit_distance(nearest->name, name) <= std::max<std::size_t>(2, nearest->name.size() / 2);
+  throw InputError(fmt::format("{}: unknown key '{}'{} (supported: {})", where, name,
+                               is_near ? fmt::format("; the nearest key is '{}'", nearest->name) : "",
+                               fmt::join(names, ", ")));
 }
 
 void KeyTable::set(std::string_view name, const Text& value, const std::string& where) {

@@ -47,17 +47,15 @@ const std::vector<ModelFamily>& supported_model_families() {
 ModelFolder describe_model_folder(const std::filesystem::path& folder) {
   std::error_code error;
   if (!std::filesystem::is_directory(folder, error)) {
-    throw InputError(
-        fmt::format("{}: expected a model folder (with config.json and tokenizer files), found {}; check "
-                    "pretrained_model_name",
-                    folder.string(), std::filesystem::exists(folder, error) ? "a file" : "no such folder"));
+    throw InputError(fmt::format(
+        "{}: expected a model folder (with config.json and tokenizer files), found {}; give the path of one "
+        "(names on the hub are not downloaded)",
+        folder.string(), std::filesystem::exists(folder, error) ? "a file" : "no such folder"));
   }
   const auto path = folder / "config.json";
   if (!std::filesystem::exists(path, error)) {
-    throw InputError(
-        fmt::format("{}: expected a model folder, found one without config.json; check "
-                    "pretrained_model_name",
-                    folder.string()));
+    throw InputError(fmt::format(
+        "{}: expected a model folder, found one without config.json; give the folder of a model", folder.string()));
   }
   const Json config = read_json_file(path);
   if (!config.is_object()) throw InputError(fmt::format("{}: expected a JSON object; correct the file", path.string()));
@@ -104,26 +102,30 @@ void check_vocabulary(const Tokenizer& tokenizer, std::uint64_t vocabulary_size)
   }
 }
 
+LengthLimit longest_example(std::optional<std::size_t> requested, const Tokenizer& tokenizer,
+                            const std::optional<std::uint64_t>& max_positions) {
+  LengthLimit limit = requested ? LengthLimit{requested, "model_max_length"}
+                                : LengthLimit{tokenizer.model_max_length(), "the tokenizer's own limit"};
+  if (max_positions && (!limit.tokens || *limit.tokens > *max_positions)) {
+    limit = {max_positions, "the model's positions"};
+  }
+  return limit;
+}
+
 std::optional<std::size_t> resolve_max_length(std::optional<std::size_t> requested, const Tokenizer& tokenizer,
                                               const std::optional<std::uint64_t>& max_positions) {
-  if (requested) {
-    if (!max_positions || *requested <= *max_positions) return requested;
-    spdlog::warn("model_max_length {} is more than the model's {} positions: {} is used", *requested, *max_positions,
-                 *max_positions);
-    return max_positions;
+  const LengthLimit limit = longest_example(requested, tokenizer, max_positions);
+  if (!requested) {
+    spdlog::warn(
+        "model_max_length is not given: {}. A limit that suits the data is preferable for fine-tuning: it bounds "
+        "memory and time",
+        limit.tokens ? fmt::format("examples are cut to {} tokens, {}", *limit.tokens, limit.origin)
+                     : std::string("examples keep any length"));
+  } else if (limit.tokens != requested) {
+    spdlog::warn("model_max_length {} is more than the model's {} positions: {} is used", *requested, *limit.tokens,
+                 *limit.tokens);
   }
-  std::optional<std::size_t> limit = tokenizer.model_max_length();
-  std::string origin = "the tokenizer's own limit";
-  if (max_positions && (!limit || *limit > *max_positions)) {
-    limit = max_positions;
-    origin = "the model's positions";
-  }
-  spdlog::warn(
-      "model_max_length is not given: {}. A limit that suits the data is preferable for fine-tuning: it bounds "
-      "memory and time",
-      limit ? fmt::format("examples are cut to {} tokens, {}", *limit, origin)
-            : std::string("examples keep any length"));
-  return limit;
+  return limit.tokens;
 }
 
 }  // namespace lockstep

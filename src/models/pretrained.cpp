@@ -120,6 +120,12 @@ Json saved_config(const LanguageModel& model, std::optional<TokenId> pad_id) {
 
 std::shared_ptr<LanguageModel> load_model(const fs::path& folder) {
   const Json config = read_config(folder);
+  if (!fs::exists(folder / kWeightsFile)) {
+    throw InputError(
+        fmt::format("{}: expected weights in {}, found none; give a folder that has them, or train from random ones "
+                    "(from_scratch: true)",
+                    folder.string(), kWeightsFile));
+  }
   const SafetensorsFile file(folder / kWeightsFile);
   std::map<std::string, std::string> names;
   const bool untied_head = naming_folder(folder, [&] {

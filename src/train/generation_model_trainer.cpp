@@ -3,9 +3,9 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <cstdlib>
 #include <utility>
 
+#include "lockstep/comm/threads.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/log.h"
 #include "lockstep/data/model_folder.h"
@@ -17,14 +17,6 @@
 
 namespace lockstep {
 namespace {
-
-void use_threads(std::int64_t threads_per_rank, const Communicator& communicator) {
-  if (threads_per_rank > 0) {
-    at::set_num_threads(static_cast<int>(threads_per_rank));
-  } else if (std::getenv("OMP_NUM_THREADS") == nullptr) {
-    at::set_num_threads(communicator.cores_per_rank());
-  }
-}
 
 TrainedModel load(const std::string& folder, bool has_encoder) {
   check_has_encoder(describe_model_folder(folder), has_encoder, folder);
@@ -59,7 +51,7 @@ TrainedModel GenerationModelTrainer::train_model(const std::vector<Dataset>& tra
 TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const TokenizedDataset> training,
                                                      std::shared_ptr<const TokenizedDataset> validation,
                                                      const Hyperparameters& hyperparameters) {
-  use_threads(hyperparameters.threads_per_rank, *communicator_);
+  set_compute_threads(hyperparameters.threads_per_rank, *communicator_);
   const std::filesystem::path output_dir = hyperparameters.output_dir;
   Validated data;
   run_on_all(*communicator_, [&] {

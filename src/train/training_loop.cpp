@@ -112,6 +112,7 @@ StepMetrics TrainingLoop::train_step(std::uint64_t step, std::span<const std::ui
 
   StepMetrics metrics;
   metrics.grad_norm = clip_gradient_norm(reducer_.flat(), hyperparameters_.max_grad_norm);
+  check_finite(step, loss_sum.item<double>(), metrics.grad_norm);
   metrics.learning_rate = schedule_.at(step);
   optimizer_.step(reducer_.flat(), metrics.learning_rate);
 
@@ -136,6 +137,17 @@ double TrainingLoop::run_micro_batches(std::uint64_t step, const StepPlan& plan)
     sum += loss.item<double>();
   }
   return sum;
+}
+
+// All ranks hold the same numbers, so that all come here together.
+void TrainingLoop::check_finite(std::uint64_t step, double loss_sum, double grad_norm) {
+  if (std::isfinite(loss_sum) && std::isfinite(grad_norm)) return;
+  run_on_all(*communicator_, [&] {
+    throw Error(fmt::format(
+        "step {}: the loss ({}) or the gradients' norm ({}) is no finite number: training has diverged; try "
+        "a lower learning_rate, or more warmup_steps",
+        step + 1, loss_sum, grad_norm));
+  });
 }
 
 EvaluationMetrics TrainingLoop::evaluate(std::uint64_t step) {

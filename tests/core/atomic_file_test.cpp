@@ -55,5 +55,9 @@ TEST_F(AtomicFileTest, SaysThatTheDiskIsFull) {
               ThrowsMessage<Error>(HasSubstr("model: cannot write: No space left on device; free some space")));
 }
 
+TEST(AtomicFile, AFolderInItsPlaceIsNamedAtOnce) {
+  EXPECT_THROW(AtomicFile(std::filesystem::temp_directory_path()), InputError);
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -76,5 +76,14 @@ TEST(KeyTable, AListForASingleValueIsRefused) {
       ThrowsMessage<InputError>(HasSubstr("here: rows: expected a single value, found the list [1, 2]")));
 }
 
+TEST(KeyTable, ANearestKeyIsNamedOnlyIfItIsNear) {
+  std::int64_t value = 0;
+  KeyTable table;
+  table.add("seed", &value, "help");
+  EXPECT_THAT([&] { table.set("fp16", {{"1"}}, "job.yaml"); },
+              testing::ThrowsMessage<InputError>(
+                  testing::AllOf(testing::HasSubstr("'fp16'"), testing::Not(testing::HasSubstr("nearest")))));
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 
 import pytest
 import torch
@@ -248,6 +247,10 @@ class TestBadInput:
         (tmp_path / "prepared" / "train" / "manifest.json").unlink()
         self.refused(job, names=["manifest.json", "lockstep-prep"])
 
+    def test_validation_set_of_another_job(self, job, tmp_path):
+        run("lockstep-prep", job, f"validation_datasets=[{tmp_path / 'train.jsonl'}]")
+        self.refused(job, names=["validation_datasets", "lockstep-prep"])
+
     def test_another_tokenizer(self, job, tmp_path):
         path = tmp_path / "model" / "tokenizer_config.json"
         path.write_text(path.read_text().replace("{", '{"changed": 1, ', 1))
@@ -284,8 +287,17 @@ def test_help_and_versions_are_complete():
         assert library in version
 
 
-def test_arguments_are_checked(tmp_path):
-    for arguments in [["train"], ["generate", "--model", "x"], ["nonsense"], ["generate", "--model", "x", "--input", "y"],
-                      ["evaluate", "--model", "x", "--dataset", "y", "--output", "z", "--batch-size", "0"]]:
-        assert run("lockstep", *arguments, check=False).returncode != 0
-    assert shutil.which("mpirun")
+@pytest.mark.parametrize("arguments", [
+    ["train"], ["nonsense"], ["generate", "--model", "x"], ["generate", "--model", "x", "--input", "y"],
+    ["evaluate", "--model", "x", "--dataset", "y", "--output", "z", "--batch-size", "0"]])
+def test_arguments_are_checked(arguments):
+    finished = run("lockstep", *arguments, check=False)
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("lockstep: error: ") and "--help" in finished.stderr
+
+
+def test_results_that_cannot_be_written_are_refused_first(tmp_path):
+    rows = write_rows(tmp_path / "rows.jsonl", example_rows("t5", 2, 1))
+    for command, option in (("evaluate", "--dataset"), ("generate", "--input")):
+        finished = run("lockstep", command, "--model", "absent", option, rows, "--output", tmp_path, check=False)
+        assert finished.returncode == 1 and f"{tmp_path}: expected a file" in finished.stderr

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "lockstep/core/error.h"
@@ -117,6 +118,18 @@ TEST(TrainingLoop, TheSameJobGivesTheSameBits) {
   train(choices, 25, false, &first);
   train(choices, 25, false, &second);
   EXPECT_TRUE(first.parameters()[0].equal(second.parameters()[0]));
+}
+
+TEST(TrainingLoop, ADivergedStepStopsTheRunBeforeTheWeightsChange) {
+  BigramModel model(kVocabulary);
+  model.weight.data()[3][4] = std::numeric_limits<float>::infinity();
+  const at::Tensor before = model.weight.clone();
+  EXPECT_THAT(
+      [&] {
+        train({{"max_steps", 50}, {"global_batch_size", 25}}, 25, false, &model);
+      },
+      testing::ThrowsMessage<Error>(testing::AllOf(testing::HasSubstr("step "), testing::HasSubstr("learning_rate"))));
+  EXPECT_TRUE(model.weight.equal(before));
 }
 
 TEST(TrainingLoop, RefusesDataOfAnotherKindAndEmptyData) {

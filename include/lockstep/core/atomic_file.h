@@ -10,7 +10,7 @@ namespace lockstep {
 /// name, synced to disk, then renamed over. Without commit() the destructor removes the temporary file.
 class AtomicFile {
  public:
-  /// Creates missing parent folders. Throws Error if the file cannot be made.
+  /// Creates missing parent folders. Throws Error if the file cannot be made, InputError if `path` is a folder.
   explicit AtomicFile(std::filesystem::path path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;

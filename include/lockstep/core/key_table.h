@@ -36,7 +36,7 @@ class KeyTable {
   void add(std::string name, Target target, std::string help, Range range);
   void add(std::string name, Target target, std::string help, Choices choices);
 
-  /// Throws InputError for an unknown key (naming the nearest one), a value of the wrong type or out of range. `where`
+  /// Throws InputError for an unknown key (naming a near one), a value of the wrong type or out of range. `where`
   /// begins the message, e.g. "job.yaml: line 3".
   void set(std::string_view name, const Text& value, const std::string& where);
 

@@ -44,6 +44,17 @@ void check_has_encoder(const ModelFolder& model, bool has_encoder, const std::fi
 /// token beyond them.
 void check_vocabulary(const Tokenizer& tokenizer, std::uint64_t vocabulary_size);
 
+/// A length limit of examples in tokens, and where it comes from: "model_max_length", "the tokenizer's own limit" or
+/// "the model's positions".
+struct LengthLimit {
+  std::optional<std::size_t> tokens;  // none: examples keep any length
+  std::string origin;
+};
+
+/// `requested`, else the tokenizer's own limit, but never above the model's positions.
+LengthLimit longest_example(std::optional<std::size_t> requested, const Tokenizer& tokenizer,
+                            const std::optional<std::uint64_t>& max_positions);
+
 /// The length limit of examples in tokens: `requested`, else the tokenizer's own, else the model's positions, else
 /// none. Without `requested`, gives one warning that a limit is preferable. Never above the model's positions: a larger
 /// request is clamped, with one warning.

@@ -33,13 +33,15 @@ class TrainingLoop {
   std::uint64_t steps_per_epoch() const { return steps_per_epoch_; }
   std::uint64_t global_batch_size() const { return global_batch_size_; }
 
-  /// Trains to the end. The sinks receive every step and every evaluation; ranks other than 0 give none.
+  /// Trains to the end. Throws Error, before the weights are touched, at a step whose loss or gradients are not finite.
+  /// The sinks receive every step and every evaluation; ranks other than 0 give none.
   void run(const std::vector<MetricSink*>& sinks);
 
  private:
   StepMetrics train_step(std::uint64_t step, std::span<const std::uint64_t> global_batch);
   /// Forward and backward of this rank's micro-batches; the sum of their losses.
   double run_micro_batches(std::uint64_t step, const StepPlan& plan);
+  void check_finite(std::uint64_t step, double loss_sum, double grad_norm);
   EvaluationMetrics evaluate(std::uint64_t step);
   double epochs_done(std::uint64_t step) const;
 

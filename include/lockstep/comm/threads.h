@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+
+#include "lockstep/comm/communicator.h"
+
+namespace lockstep {
+
+/// Sets how many threads LibTorch computes with: `threads_per_rank`; if that is 0, OMP_NUM_THREADS, else the rank's
+/// share of the cores.
+void set_compute_threads(std::int64_t threads_per_rank, const Communicator& communicator);
+
+}  // namespace lockstep
