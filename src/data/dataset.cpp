@@ -1,13 +1,15 @@
 #include "lockstep/data/dataset.h"
 
 #include <fmt/format.h>
+#include <glob.h>
 #include <algorithm>
-#include <cerrno>
+#include <utility>
 
-#include "csv_reader.h"
-#include "json_lines_reader.h"
+#include "file_reader.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/utf8.h"
+#include "row_templates.h"
+#include "saved_dataset.h"
 
 namespace lockstep {
 
@@ -18,20 +20,9 @@ struct Dataset::Columns {
 
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr std::string_view kInMemoryName = "in-memory dataset";
-
-enum class FileKind { json_lines, csv };
-
-FileKind file_kind(const std::filesystem::path& path) {
-  std::string extension = path.extension().string();
-  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
-  if (extension == ".jsonl" || extension == ".json") return FileKind::json_lines;
-  if (extension == ".csv") return FileKind::csv;
-  throw InputError(
-      fmt::format("{}: expected a dataset file, found {}; supported are .jsonl and .json (JSON Lines) "
-                  "and .csv",
-                  path.string(), extension.empty() ? "a name without extension" : "the extension " + extension));
-}
 
 class ColumnsReader final : public RowReader {
  public:
@@ -65,9 +56,64 @@ class ColumnsReader final : public RowReader {
   std::size_t rows_read_ = 0;
 };
 
+// Fills the templates with the rows' cells.
+class TemplateReader final : public RowReader {
+ public:
+  TemplateReader(const std::vector<fs::path>& files, RowTemplates templates)
+      : templates_(std::move(templates)), cells_reader_(open_cells(files, templates_.columns())) {}
+
+  std::optional<Row> next() override {
+    if (!cells_reader_->next(cells_)) return std::nullopt;
+    return templates_.fill(cells_);
+  }
+  std::string position() const override { return cells_reader_->position(); }
+  double progress() const override { return cells_reader_->progress(); }
+
+ private:
+  RowTemplates templates_;
+  std::unique_ptr<CellReader> cells_reader_;
+  Cells cells_;
+};
+
+struct Location {
+  fs::path path;
+  std::optional<std::string> split;
+};
+
+// What exists: the path as it stands, else a folder with a split behind it.
+Location find_location(const std::string& text) {
+  std::error_code error;
+  if (fs::exists(text, error)) return {text, std::nullopt};
+  const std::size_t colon = text.rfind(':');
+  if (colon != std::string::npos && fs::is_directory(text.substr(0, colon), error)) {
+    return {text.substr(0, colon), text.substr(colon + 1)};
+  }
+  throw InputError(fmt::format("{}: no such dataset file; check the path (it is relative to the working folder {})",
+                               text, fs::current_path(error).string()));
+}
+
+// In the order of their bytes, whatever the locale.
+std::vector<std::string> match(const std::string& pattern) {
+  glob_t found{};
+  const int result = ::glob(pattern.c_str(), GLOB_NOSORT | GLOB_ERR, nullptr, &found);
+  std::vector<std::string> paths(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  ::globfree(&found);
+  std::error_code error;
+  if (result == GLOB_NOMATCH) {
+    throw InputError(
+        fmt::format("{}: expected a file that matches, found none; check the pattern (it is relative to "
+                    "the working folder {})",
+                    pattern, fs::current_path(error).string()));
+  }
+  if (result != 0) throw InputError(fmt::format("{}: a folder of it cannot be read; check its permissions", pattern));
+  std::ranges::sort(paths);
+  return paths;
+}
+
 }  // namespace
 
-Dataset Dataset::from_columns(std::vector<std::string> model_input, std::vector<std::string> model_output) {
+Dataset Dataset::from_columns(std::vector<std::string> model_input, std::vector<std::string> model_output,
+                              InputContainsOutput input_contains_output) {
   if (model_input.size() != model_output.size()) {
     throw InputError(
         fmt::format("{}: expected columns of one length, found {} in model_input and {} in model_output; "
@@ -76,35 +122,43 @@ Dataset Dataset::from_columns(std::vector<std::string> model_input, std::vector<
   }
   Dataset dataset;
   dataset.columns_ = std::make_shared<const Columns>(Columns{std::move(model_input), std::move(model_output)});
+  dataset.options_.format.input_contains_output = input_contains_output;
   dataset.name_ = kInMemoryName;
   return dataset;
 }
 
-Dataset Dataset::from_file(const std::filesystem::path& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) {
-    throw InputError(fmt::format("{}: no such dataset file; check the path (it is relative to the working folder {})",
-                                 path.string(), std::filesystem::current_path(error).string()));
-  }
-  if (std::filesystem::is_directory(status)) {
-    throw InputError(
-        fmt::format("{}: expected a dataset file, found a folder; give a .jsonl, .json or .csv file", path.string()));
-  }
-  file_kind(path);
+Dataset Dataset::from_file(const fs::path& path, const DatasetOptions& options) {
+  const Location location = find_location(path.string());
   Dataset dataset;
-  dataset.path_ = path;
+  dataset.options_ = options;
   dataset.name_ = path.string();
+  if (fs::is_directory(location.path)) {
+    SavedDataset saved = describe_saved_dataset(location.path, location.split, options.default_split);
+    dataset.files_ = std::move(saved.files);
+    if (saved.split) dataset.name_ = fmt::format("{}:{}", location.path.string(), *saved.split);
+  } else {
+    dataset.files_.push_back(path);
+  }
+  for (const auto& file : dataset.files_) check_file_kind(file);
+  RowTemplates(options.format, options.output_is_optional);
   return dataset;
 }
 
-std::unique_ptr<RowReader> Dataset::open() const {
-  if (!path_) return std::make_unique<ColumnsReader>(columns_, columns_->model_input, columns_->model_output);
-  return file_kind(*path_) == FileKind::csv ? open_csv(*path_) : open_json_lines(*path_);
+Dataset Dataset::from_file(const fs::path& path) { return from_file(path, DatasetOptions()); }
+
+std::vector<Dataset> Dataset::find(const std::string& location, const DatasetOptions& options) {
+  std::error_code error;
+  if (location.find_first_of("*?[") == std::string::npos || fs::exists(location, error)) {
+    return {from_file(location, options)};
+  }
+  std::vector<Dataset> datasets;
+  for (const auto& path : match(location)) datasets.push_back(from_file(path, options));
+  return datasets;
 }
 
-const std::string& Dataset::name() const { return name_; }
-
-const std::optional<std::filesystem::path>& Dataset::path() const { return path_; }
+std::unique_ptr<RowReader> Dataset::open() const {
+  if (columns_) return std::make_unique<ColumnsReader>(columns_, columns_->model_input, columns_->model_output);
+  return std::make_unique<TemplateReader>(files_, RowTemplates(options_.format, options_.output_is_optional));
+}
 
 }  // namespace lockstep

@@ -2,13 +2,14 @@
 
 #include <filesystem>
 #include <memory>
+#include <vector>
 
-#include "lockstep/data/dataset.h"
+#include "cell_reader.h"
 
 namespace lockstep {
 
 /// Reads a JSON Lines file as a stream: one JSON object a line; blank lines and a byte order mark at the start are
 /// skipped.
-std::unique_ptr<RowReader> open_json_lines(const std::filesystem::path& path);
+std::unique_ptr<CellReader> open_json_lines(const std::filesystem::path& path, const std::vector<Column>& columns);
 
 }  // namespace lockstep

@@ -68,9 +68,12 @@ class ReadingProgress {
  public:
   ReadingProgress(const std::vector<Dataset>& datasets, const TokenizeOptions& options) {
     for (const auto& dataset : datasets) {
-      std::error_code error;
-      const auto bytes = dataset.path() ? std::filesystem::file_size(*dataset.path(), error) : 0;
-      kilobytes_.push_back(error ? 0 : static_cast<double>(bytes) / 1024);
+      kilobytes_.push_back(0);
+      for (const auto& file : dataset.files()) {
+        std::error_code error;
+        const auto bytes = std::filesystem::file_size(file, error);
+        if (!error) kilobytes_.back() += static_cast<double>(bytes) / 1024;
+      }
     }
     double total = 0;
     for (const double kilobytes : kilobytes_) total += kilobytes;

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "lockstep/data/row_format.h"
+
 namespace lockstep {
 
 /// One pair of the training task.
@@ -28,26 +30,48 @@ class RowReader {
   virtual double progress() const = 0;
 };
 
-/// Rows with the columns `model_input` and `model_output`: in memory, or a file that is read as a stream.
+/// How to read a dataset's files.
+struct DatasetOptions {
+  RowFormat format{};
+  std::string default_split = "train";  // of a DatasetDict, where the location names none
+  /// Rows may lack the columns of response_template, as for generation: then model_output is empty.
+  bool output_is_optional = false;
+};
+
+/// Rows with the columns `model_input` and `model_output`: in memory, or files that are read as a stream.
 /// Cheap to copy.
+///
+/// A file's kind is that of its name: `.jsonl` and `.ndjson` (JSON Lines), `.json` (an array of objects if it begins
+/// with "[", else JSON Lines), `.csv`, `.tsv`, each perhaps with `.gz`, `.zst`, `.bz2` or `.lz4` behind it, `.parquet`
+/// and `.arrow` (IPC file or stream). A folder is what `save_to_disk` of Hugging Face datasets wrote; the split of a
+/// DatasetDict is chosen by `FOLDER:SPLIT`.
+///
+/// Numbers and booleans become their JSON text. A missing or null cell, and any other type, is an error.
 class Dataset {
  public:
   /// Throws InputError if the columns differ in length.
-  static Dataset from_columns(std::vector<std::string> model_input, std::vector<std::string> model_output);
-  /// A `.jsonl`/`.json` (JSON Lines) or `.csv` file. Throws InputError if it is missing or of another kind.
+  static Dataset from_columns(std::vector<std::string> model_input, std::vector<std::string> model_output,
+                              InputContainsOutput input_contains_output = InputContainsOutput::automatic);
+  /// A file, a folder, or `FOLDER:SPLIT`. Throws InputError if it is missing or of another kind.
+  static Dataset from_file(const std::filesystem::path& path, const DatasetOptions& options);
   static Dataset from_file(const std::filesystem::path& path);
+  /// The datasets that a job file names: one as from_file takes it, or all that match a pattern with `*`, `?` or
+  /// `[...]` (as glob(3) has it), sorted by name. Throws InputError if none does.
+  static std::vector<Dataset> find(const std::string& location, const DatasetOptions& options);
 
-  /// Starts at the first row; independent of other readers.
+  /// Starts at the first row; independent of other readers. Throws InputError as RowReader::next() does.
   std::unique_ptr<RowReader> open() const;
-  /// The file's path, or "in-memory dataset".
-  const std::string& name() const;
-  /// The file, if the rows are not in memory.
-  const std::optional<std::filesystem::path>& path() const;
+  /// The location, with the split of a DatasetDict, or "in-memory dataset".
+  const std::string& name() const { return name_; }
+  /// The files that are read, in the order of the rows; none if the rows are in memory.
+  const std::vector<std::filesystem::path>& files() const { return files_; }
+  InputContainsOutput input_contains_output() const { return options_.format.input_contains_output; }
 
  private:
   struct Columns;
   std::shared_ptr<const Columns> columns_;
-  std::optional<std::filesystem::path> path_;
+  std::vector<std::filesystem::path> files_;
+  DatasetOptions options_;
   std::string name_;
 };
 
