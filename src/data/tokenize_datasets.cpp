@@ -10,6 +10,7 @@
 
 #include "lockstep/core/error.h"
 #include "lockstep/core/progress.h"
+#include "lockstep/data/contained_output.h"
 #include "lockstep/data/model_folder.h"
 #include "ordered_pipeline.h"
 
@@ -115,9 +116,9 @@ void warn(const TokenizationReport& report, const ExampleBuilder& builder, const
 
 // Reads one dataset to its end, pushing chunks of rows. Returns the number of rows.
 template <typename Pipeline>
-std::uint64_t push_rows(const Dataset& dataset, Pipeline& pipeline,
+std::uint64_t push_rows(const Dataset& dataset, const ExampleBuilder& builder, Pipeline& pipeline,
                         const std::function<void(double, std::uint64_t)>& progress) {
-  const auto reader = dataset.open();
+  const auto reader = open_for_model(dataset, builder.tokenizer(), builder.has_encoder());
   std::uint64_t rows = 0;
   Chunk chunk;
   const auto push = [&] {
@@ -165,7 +166,7 @@ TokenizationReport tokenize_datasets(const std::vector<Dataset>& datasets, const
   ReadingProgress progress(datasets, options);
   for (std::size_t i = 0; i < datasets.size(); ++i) {
     try {
-      report.dataset_rows.push_back(push_rows(datasets[i], pipeline, [&](double share, std::uint64_t rows) {
+      report.dataset_rows.push_back(push_rows(datasets[i], builder, pipeline, [&](double share, std::uint64_t rows) {
         progress.update(i, share, report.rows + rows);
       }));
     } catch (...) {
