@@ -27,10 +27,11 @@ std::string version() {
 
 std::string job_key_help() {
   return fmt::format(
-      "Keys of a job (in JOB.yaml, or as key=value on the command line). lockstep-prep uses "
-      "pretrained_model_name, has_encoder,\nmodel_max_length, training_datasets, validation_datasets, "
-      "prepared_dir, num_workers and overwrite_output_dir; the others are\nthose of `lockstep train`, "
-      "checked here too:\n\n{}\n\nExit code: 0, or 1 with one message on stderr.",
+      "Keys of a job (in JOB.yaml, or as key=value on the command line). lockstep-prep uses pretrained_model_name, "
+      "has_encoder,\nmodel_max_length, training_datasets, validation_datasets, input_column, output_column, "
+      "prompt_template,\nresponse_template, input_contains_output, prepared_dir, num_workers and overwrite_output_dir; "
+      "the others are those of\n`lockstep train`, checked here too:\n\n{}\n\nExit code: 0, or 1 with one message on "
+      "stderr.",
       lockstep::describe_job_keys());
 }
 

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <algorithm>
+#include <iterator>
 #include <optional>
+#include <utility>
 
 #include "lockstep/core/digest.h"
 #include "lockstep/core/error.h"
@@ -26,9 +29,21 @@ struct Task {
   std::unique_ptr<OutputFolder> output;
 };
 
-std::vector<Dataset> open_datasets(const std::vector<std::string>& paths) {
+RowFormat row_format(const JobFile& job) {
+  return {.input_column = job.input_column,
+          .output_column = job.output_column,
+          .prompt_template = job.prompt_template,
+          .response_template = job.response_template,
+          .input_contains_output = parse_input_contains_output(job.input_contains_output)};
+}
+
+// `set` is "train" or "validation": the split of a DatasetDict that names none.
+std::vector<Dataset> find_datasets(const JobFile& job, const std::string& set,
+                                   const std::vector<std::string>& locations) {
+  const DatasetOptions options{.format = row_format(job), .default_split = set};
   std::vector<Dataset> datasets;
-  for (const auto& path : paths) datasets.push_back(Dataset::from_file(path));
+  for (const auto& location : locations)
+    std::ranges::move(Dataset::find(location, options), std::back_inserter(datasets));
   return datasets;
 }
 
@@ -61,15 +76,24 @@ bool already_prepared(const fs::path& folder, const Manifest& wanted, bool overw
   return false;
 }
 
+// Of its file, or of the digests of its files.
+std::string digest(const Dataset& dataset) {
+  if (dataset.files().size() == 1) return sha256_file(dataset.files().front());
+  Sha256 all;
+  for (const auto& file : dataset.files()) all.update(sha256_file(file));
+  return all.hex_digest();
+}
+
 Manifest describe(const JobFile& job, const ModelFolder& model, const ExampleBuilder& builder,
-                  const std::vector<std::string>& paths) {
+                  const std::vector<Dataset>& datasets) {
   Manifest manifest;
   manifest.pretrained_model_name = job.pretrained_model_name;
   manifest.has_encoder = builder.has_encoder();
   manifest.model_max_length = builder.max_length();
   manifest.tokenizer_sha256 = builder.tokenizer().digest();
   manifest.vocabulary_size = model.vocabulary_size;
-  for (const auto& path : paths) manifest.sources.push_back({path, sha256_file(path), 0});
+  manifest.row_format = row_format(job);
+  for (const auto& dataset : datasets) manifest.sources.push_back({dataset.name(), digest(dataset), 0});
   return manifest;
 }
 
@@ -80,12 +104,12 @@ std::optional<std::size_t> requested_length(const JobFile& job) {
 
 // The first half of the work: every check that can be made before a row is read.
 Task plan_task(const JobFile& job, const ModelFolder& model, const ExampleBuilder& builder, const std::string& name,
-               const std::string& folder, const std::vector<std::string>& paths) {
+               const std::string& folder, std::vector<Dataset> datasets) {
   Task task;
-  task.datasets = open_datasets(paths);
+  task.datasets = std::move(datasets);
   task.set.name = name;
   task.set.folder = fs::path(job.prepared_dir) / folder;
-  task.set.manifest = describe(job, model, builder, paths);
+  task.set.manifest = describe(job, model, builder, task.datasets);
   Manifest existing;
   if (already_prepared(task.set.folder, task.set.manifest, job.hyperparameters.overwrite_output_dir, existing)) {
     task.set.manifest = std::move(existing);
@@ -115,8 +139,8 @@ PreparedJob prepare(const JobFile& job) {
   const ModelFolder model = describe_model_folder(model_path);
   check_has_encoder(model, job.has_encoder, model_path);
   // Missing files are the likeliest mistake: found before the tokenizer is loaded and anything is hashed.
-  open_datasets(job.training_datasets);
-  open_datasets(job.validation_datasets);
+  auto training_datasets = find_datasets(job, "train", job.training_datasets);
+  auto validation_datasets = find_datasets(job, "validation", job.validation_datasets);
   const std::shared_ptr<const Tokenizer> tokenizer = load_tokenizer(model_path);
   check_vocabulary(*tokenizer, model.vocabulary_size);
   const ExampleBuilder builder(tokenizer, job.has_encoder,
@@ -124,10 +148,10 @@ PreparedJob prepare(const JobFile& job) {
 
   const FolderLock lock(job.prepared_dir);
   std::vector<Task> tasks;
-  tasks.push_back(plan_task(job, model, builder, "training", "train", job.training_datasets));
+  tasks.push_back(plan_task(job, model, builder, "training", "train", std::move(training_datasets)));
   const fs::path validation = fs::path(job.prepared_dir) / "validation";
   if (!job.validation_datasets.empty()) {
-    tasks.push_back(plan_task(job, model, builder, "validation", "validation", job.validation_datasets));
+    tasks.push_back(plan_task(job, model, builder, "validation", "validation", std::move(validation_datasets)));
   } else if (!is_vacant(validation)) {
     require_overwrite(validation, job.hyperparameters.overwrite_output_dir,
                       "a validation set although the job has no validation_datasets");

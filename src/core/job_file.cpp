@@ -14,7 +14,9 @@ namespace {
 KeyTable::Text to_text(const YAML::Node& node, const std::string& where) {
   if (node.IsNull()) return {{"none"}};
   if (node.IsScalar()) return {{node.Scalar()}};
-  if (!node.IsSequence()) throw InputError(where + ": expected a value or a list, found a mapping");
+  if (!node.IsSequence())
+    throw InputError(where +
+                     ": expected a value or a list, found a mapping; put a text with braces or a colon in quotes");
   KeyTable::Text text{.items = {}, .is_list = true};
   for (const YAML::Node& item : node) {
     if (!item.IsScalar()) throw InputError(where + ": expected a list of plain values");
@@ -68,8 +70,20 @@ void JobFile::bind(KeyTable& table) {
             "the model's",
             KeyTable::Range{2, 1e9});
   table.add("training_datasets", &training_datasets,
-            "files with model_input and model_output; together one training set");
-  table.add("validation_datasets", &validation_datasets, "files for the validation loss");
+            "together one training set: files (.jsonl, .json, .csv, .tsv, perhaps .gz or .zst, .parquet, .arrow), "
+            "patterns (data/*.jsonl), save_to_disk folders (FOLDER:SPLIT of a DatasetDict, else train)");
+  table.add("validation_datasets", &validation_datasets,
+            "the same for the validation loss (of a DatasetDict, else validation)");
+  table.add("input_column", &input_column, "column that is the input");
+  table.add("output_column", &output_column, "column that is the output");
+  table.add("prompt_template", &prompt_template,
+            "the model's input, with any column in braces, e.g. \"Question: {question}\\nAnswer: \"; {{ and }} are "
+            "braces; {model_input} is input_column");
+  table.add("response_template", &response_template, "the same for the output; {model_output} is output_column");
+  table.add("input_contains_output", &input_contains_output,
+            "whether inputs already end with their outputs, to be taken off; auto: for GPT-type models, if all of a "
+            "dataset's first 100 rows do",
+            KeyTable::Choices{"auto", "true", "false"});
   table.add("prepared_dir", &prepared_dir, "lockstep-prep writes train/ and validation/ here");
   table.add("num_workers", &num_workers, "threads of lockstep-prep; 0: all cores it may use", KeyTable::Range{0, 4096});
   hyperparameters.bind(table);

@@ -58,6 +58,33 @@ TokenizationReport report_from_json(const Json& json) {
   return report;
 }
 
+Json to_json(const RowFormat& format) {
+  return {{"input_column", format.input_column},
+          {"output_column", format.output_column},
+          {"prompt_template", format.prompt_template},
+          {"response_template", format.response_template},
+          {"input_contains_output", to_text(format.input_contains_output)}};
+}
+
+RowFormat row_format_from_json(const Json& json) {
+  return {.input_column = json.at("input_column"),
+          .output_column = json.at("output_column"),
+          .prompt_template = json.at("prompt_template"),
+          .response_template = json.at("response_template"),
+          .input_contains_output = parse_input_contains_output(json.at("input_contains_output").get<std::string>())};
+}
+
+// The first setting that differs, as Manifest::difference() has it; empty if none does.
+std::string difference(const RowFormat& mine, const RowFormat& other) {
+  const Json my_settings = to_json(mine);
+  const Json other_settings = to_json(other);
+  for (const auto& [key, value] : my_settings.items()) {
+    const Json& other_value = other_settings.at(key);
+    if (value != other_value) return fmt::format("{} {} instead of {}", key, other_value.dump(), value.dump());
+  }
+  return "";
+}
+
 Manifest manifest_from_json(const Json& json) {
   Manifest manifest;
   manifest.pretrained_model_name = json.at("pretrained_model_name");
@@ -67,6 +94,7 @@ Manifest manifest_from_json(const Json& json) {
   }
   manifest.tokenizer_sha256 = json.at("tokenizer_sha256");
   manifest.vocabulary_size = json.at("vocabulary_size");
+  manifest.row_format = row_format_from_json(json.at("row_format"));
   manifest.report = report_from_json(json);
   for (const auto& source : json.at("sources")) {
     manifest.sources.push_back({source.at("path"), source.at("sha256"), source.at("rows")});
@@ -92,6 +120,7 @@ std::string Manifest::difference(const Manifest& other) const {
   if (vocabulary_size != other.vocabulary_size) {
     return fmt::format("a model with {} embedding rows instead of {}", other.vocabulary_size, vocabulary_size);
   }
+  if (auto differs = lockstep::difference(row_format, other.row_format); !differs.empty()) return differs;
   if (sources.size() != other.sources.size()) {
     return fmt::format("{} files instead of {}", other.sources.size(), sources.size());
   }
@@ -119,6 +148,7 @@ Json Manifest::to_json() const {
           {"model_max_length", model_max_length ? Json(*model_max_length) : Json(nullptr)},
           {"tokenizer_sha256", tokenizer_sha256},
           {"vocabulary_size", vocabulary_size},
+          {"row_format", lockstep::to_json(row_format)},
           {"ids_type", id_bytes() == 2 ? "uint16" : "uint32"},
           {"counts", counts_to_json(report)},
           {"max_lengths",

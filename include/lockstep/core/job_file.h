@@ -17,6 +17,11 @@ struct JobFile {
   std::optional<std::int64_t> model_max_length;
   std::vector<std::string> training_datasets;
   std::vector<std::string> validation_datasets;
+  std::string input_column = "model_input";
+  std::string output_column = "model_output";
+  std::string prompt_template = "{model_input}";
+  std::string response_template = "{model_output}";
+  std::string input_contains_output = "auto";
   std::string prepared_dir = "prepared";
   std::int64_t num_workers = 0;
   Hyperparameters hyperparameters;

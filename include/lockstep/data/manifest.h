@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lockstep/core/json.h"
+#include "lockstep/data/row_format.h"
 #include "lockstep/data/tokenization_report.h"
 
 namespace lockstep {
@@ -21,10 +22,10 @@ struct ShardEntry {
   bool operator==(const ShardEntry&) const = default;
 };
 
-/// A file that the rows came from.
+/// A dataset that the rows came from.
 struct SourceEntry {
-  std::string path;  // as the job gave it
-  std::string sha256;
+  std::string path;    // Dataset::name()
+  std::string sha256;  // of its file; of the digests of its files, if it has several
   std::uint64_t rows = 0;
 
   bool operator==(const SourceEntry&) const = default;
@@ -41,6 +42,7 @@ struct Manifest {
   std::optional<std::uint64_t> model_max_length;
   std::string tokenizer_sha256;
   std::uint64_t vocabulary_size = 0;  // rows of the model's embedding: every id is below
+  RowFormat row_format;
   std::vector<SourceEntry> sources;
   TokenizationReport report;
   std::vector<ShardEntry> shards;
@@ -48,8 +50,8 @@ struct Manifest {
   /// The bytes that an id takes in a shard: 2 for a vocabulary below 65,536, else 4.
   std::size_t id_bytes() const { return vocabulary_size < 65536 ? 2 : 4; }
 
-  /// Empty if `other` was made from the same rows with the same tokenizer and limits, so that one can stand for the
-  /// other; else what differs, e.g. "model_max_length 512 instead of 128" (`other`'s instead of this one's).
+  /// Empty if `other` was made from the same rows with the same tokenizer, templates and limits, so that one can stand
+  /// for the other; else what differs, e.g. "model_max_length 512 instead of 128" (`other`'s instead of this one's).
   std::string difference(const Manifest& other) const;
 
   Json to_json() const;
