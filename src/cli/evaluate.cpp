@@ -6,10 +6,12 @@
 #include <vector>
 
 #include "commands.h"
+#include "dataset_options.h"
 #include "lockstep/comm/threads.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/json.h"
 #include "lockstep/core/progress.h"
+#include "lockstep/data/contained_output.h"
 #include "lockstep/data/model_folder.h"
 #include "lockstep/evaluation/evaluator.h"
 #include "lockstep/train/base_trainer.h"
@@ -21,6 +23,7 @@ namespace {
 struct Arguments {
   std::string model;
   std::string dataset;
+  DatasetOptions dataset_options{.default_split = "validation"};
   std::string output;
   std::uint64_t batch_size = 16;
   std::optional<std::size_t> model_max_length;
@@ -31,7 +34,8 @@ std::unique_ptr<TokenizedDataset> tokenize_every_row(const Arguments& arguments,
   const ModelInfo& info = model.model->info();
   const auto max_length = longest_example(arguments.model_max_length, *model.tokenizer, info.max_positions).tokens;
   const ExampleBuilder builder(model.tokenizer, info.has_encoder, max_length);
-  const auto reader = Dataset::from_file(arguments.dataset).open();
+  const auto reader = open_for_model(Dataset::from_file(arguments.dataset, arguments.dataset_options), *model.tokenizer,
+                                     info.has_encoder);
   std::vector<Example> examples;
   std::uint64_t truncated = 0;
   while (const auto row = reader->next()) {
@@ -85,9 +89,12 @@ void add_evaluate_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "evaluate", "Computes the negative log-likelihood of a dataset's answers: a line a row, totals on stdout.");
   command->add_option("--model", arguments->model, "model folder")->required()->type_name("DIR");
-  command->add_option("--dataset", arguments->dataset, "rows of model_input and model_output")
+  command
+      ->add_option("--dataset", arguments->dataset,
+                   "the rows: a file or folder as in a job's validation_datasets, see lockstep-prep --help")
       ->required()
-      ->type_name("FILE.jsonl");
+      ->type_name("FILE");
+  add_dataset_options(*command, arguments->dataset_options);
   command
       ->add_option(
           "--output", arguments->output,

@@ -4,10 +4,12 @@
 #include <vector>
 
 #include "commands.h"
+#include "dataset_options.h"
 #include "lockstep/comm/threads.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/json.h"
 #include "lockstep/core/progress.h"
+#include "lockstep/data/contained_output.h"
 #include "lockstep/train/base_trainer.h"
 #include "ranks.h"
 
@@ -17,16 +19,18 @@ namespace {
 struct Arguments {
   std::string model;
   std::string input;
+  DatasetOptions input_options{.default_split = "validation", .output_is_optional = true};
   std::string output;
   std::string prompt;
   GenerationOptions options;
 };
 
-std::vector<Row> read_rows(const std::string& path) {
+std::vector<Row> read_rows(const Arguments& arguments, const TrainedModel& model) {
   std::vector<Row> rows;
-  const auto reader = Dataset::from_file(path).open();
+  const auto reader = open_for_model(Dataset::from_file(arguments.input, arguments.input_options), *model.tokenizer,
+                                     model.model->info().has_encoder);
   while (auto row = reader->next()) rows.push_back(std::move(*row));
-  if (rows.empty()) throw InputError(path + ": expected at least one row, found none");
+  if (rows.empty()) throw InputError(arguments.input + ": expected at least one row, found none");
   return rows;
 }
 
@@ -41,7 +45,7 @@ void write_predictions(AtomicFile& file, const std::vector<Row>& rows, const std
 
 void generate_for_file(const Arguments& arguments, const TrainedModel& model) {
   AtomicFile output(arguments.output);  // first: a place that cannot be written is found before the work
-  const std::vector<Row> rows = read_rows(arguments.input);
+  const std::vector<Row> rows = read_rows(arguments, model);
   std::vector<std::vector<TokenId>> prompts;
   for (const Row& row : rows) {
     prompts.push_back(encode_prompt(*model.tokenizer, model.model->info().has_encoder, row.model_input));
@@ -82,7 +86,12 @@ void add_generate_command(CLI::App& app) {
       app.add_subcommand("generate", "Answers the rows of a file, or one prompt, greedily: batched, with a KV cache.");
   command->add_option("--model", arguments->model, "model folder")->required()->type_name("DIR");
   CLI::Option* input =
-      command->add_option("--input", arguments->input, "rows with model_input")->type_name("FILE.jsonl");
+      command
+          ->add_option("--input", arguments->input,
+                       "the rows, which need no output: a file or folder as in a job's validation_datasets, see "
+                       "lockstep-prep --help")
+          ->type_name("FILE");
+  add_dataset_options(*command, arguments->input_options);
   CLI::Option* output =
       command->add_option("--output", arguments->output, "written: model_input, model_output, prediction of each row")
           ->type_name("FILE.jsonl");

@@ -1,0 +1,26 @@
+#include "dataset_options.h"
+
+#include <map>
+#include <string>
+
+namespace lockstep {
+
+void add_dataset_options(CLI::App& command, DatasetOptions& options) {
+  RowFormat& format = options.format;
+  command.add_option("--input-column", format.input_column, "column that is the input")->capture_default_str();
+  command.add_option("--output-column", format.output_column, "column that is the output")->capture_default_str();
+  command.add_option("--prompt-template", format.prompt_template, "the model's input, with any column in braces")
+      ->capture_default_str();
+  command.add_option("--response-template", format.response_template, "the same for the output")->capture_default_str();
+  command
+      .add_option("--input-contains-output", format.input_contains_output,
+                  "whether inputs already end with their outputs, to be taken off")
+      ->default_str("auto")
+      ->transform(CLI::Transformer(std::map<std::string, InputContainsOutput>{
+          {"auto", InputContainsOutput::automatic},
+          {"true", InputContainsOutput::yes},
+          {"false", InputContainsOutput::no},
+      }));
+}
+
+}  // namespace lockstep
