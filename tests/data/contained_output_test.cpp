@@ -1,0 +1,75 @@
+#include "lockstep/data/contained_output.h"
+
+#include <gmock/gmock.h>
+
+#include "fixtures.h"
+
+namespace lockstep::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+struct Opened {
+  std::vector<Row> rows;
+  std::vector<std::string> positions;
+};
+
+// ByteTokenizer's EOS is the text "2".
+Opened open(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
+            InputContainsOutput setting = InputContainsOutput::automatic, bool has_encoder = false) {
+  const auto reader = open_for_model(Dataset::from_columns(inputs, outputs, setting), ByteTokenizer(), has_encoder);
+  Opened opened;
+  while (auto row = reader->next()) {
+    opened.rows.push_back(*row);
+    opened.positions.push_back(reader->position());
+  }
+  return opened;
+}
+
+std::vector<std::string> inputs_of(const Opened& opened) {
+  std::vector<std::string> inputs;
+  for (const auto& row : opened.rows) inputs.push_back(row.model_input);
+  return inputs;
+}
+
+TEST(ContainedOutput, IsTakenOffWhereEachRowEndsWithIt) {
+  const auto opened = open({"Q a A b", "Q c A d", "Q e A"}, {"b", "d", ""});
+  EXPECT_EQ(inputs_of(opened), (std::vector<std::string>{"Q a A ", "Q c A ", "Q e A"}));
+  EXPECT_EQ(opened.rows[1].model_output, "d");
+  EXPECT_EQ(opened.positions[1], "in-memory dataset: row 2");
+  EXPECT_EQ(opened.positions[2], "in-memory dataset: row 3");
+}
+
+TEST(ContainedOutput, IsTakenOffWithTheTextOfEos) {
+  const auto opened = open({"Q a A b2", "Q c A d2", "Q e A f"}, {"b2", "d", "f"});
+  EXPECT_EQ(inputs_of(opened), (std::vector<std::string>{"Q a A ", "Q c A ", "Q e A "}));
+  EXPECT_EQ(opened.rows[0].model_output, "b");
+}
+
+TEST(ContainedOutput, IsLeftWhereOneOfTheFirstRowsDiffers) {
+  EXPECT_EQ(inputs_of(open({"a b", "c e"}, {"b", "d"})), (std::vector<std::string>{"a b", "c e"}));
+  EXPECT_EQ(inputs_of(open({"copy"}, {"copy"})), (std::vector<std::string>{"copy"}));
+  EXPECT_EQ(inputs_of(open({"a", "b"}, {"", ""})), (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(ContainedOutput, IsLeftForEncodersAndOnDemand) {
+  const std::vector<std::string> inputs{"a b"}, outputs{"b"};
+  EXPECT_EQ(inputs_of(open(inputs, outputs, InputContainsOutput::automatic, true)), inputs);
+  EXPECT_EQ(inputs_of(open(inputs, outputs, InputContainsOutput::no)), inputs);
+  EXPECT_EQ(inputs_of(open(inputs, outputs, InputContainsOutput::yes, true)), (std::vector<std::string>{"a "}));
+}
+
+TEST(ContainedOutput, NamesALaterRowThatDiffers) {
+  std::vector<std::string> inputs(kInspectedRows + 1, "a b"), outputs(kInspectedRows + 1, "b");
+  EXPECT_EQ(open(inputs, outputs).rows.back().model_input, "a ");
+  inputs.back() = "a c";
+  EXPECT_THAT(input_error([&] { open(inputs, outputs); }),
+              AllOf(HasSubstr("row 101: "), HasSubstr("input_contains_output: false")));
+  inputs[kInspectedRows - 1] = "a c";
+  EXPECT_EQ(open(inputs, outputs).rows.front().model_input, "a b");
+  EXPECT_THAT(input_error([&] { open({"a"}, {"b"}, InputContainsOutput::yes); }), HasSubstr("row 1: "));
+}
+
+}  // namespace
+}  // namespace lockstep::test
