@@ -40,6 +40,23 @@ TEST_F(JobFileTest, ReadsKeysListsAndOverrides) {
   EXPECT_EQ(job.model_max_length, 64);
 }
 
+TEST_F(JobFileTest, TemplatesKeepTheirBracesAndNewlines) {
+  const JobFile job = load(std::string(kMinimal) +
+                               "prompt_template: \"Q: {question}\\nA: \"\nresponse_template: |\n  {{{answer}}}\n  end\n"
+                               "input_contains_output: true\n",
+                           {"output_column=reply"});
+  EXPECT_EQ(job.prompt_template, "Q: {question}\nA: ");
+  EXPECT_EQ(job.response_template, "{{{answer}}}\nend\n");
+  EXPECT_EQ(job.input_contains_output, "true");
+  EXPECT_EQ(job.input_column, "model_input");
+  EXPECT_EQ(job.output_column, "reply");
+  EXPECT_THAT([&] { load(std::string(kMinimal) + "prompt_template: {question}\n"); },
+              ThrowsMessage<InputError>(HasSubstr("line 3: expected a value or a list, found a mapping; put a text")));
+  EXPECT_THAT(
+      [&] { load(std::string(kMinimal) + "input_contains_output: maybe\n"); },
+      ThrowsMessage<InputError>(HasSubstr("line 3: input_contains_output: expected one of: auto, true, false")));
+}
+
 TEST_F(JobFileTest, UnknownKeyNamesFileLineAndNearest) {
   EXPECT_THAT([&] { load(std::string(kMinimal) + "\nlearningrate: 1\n"); },
               ThrowsMessage<InputError>(HasSubstr(
