@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <unistd.h>
-#include <array>
 #include <cerrno>
 #include <vector>
 
@@ -30,12 +29,14 @@ Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
 void Sha256::update(std::string_view bytes) { EVP_DigestUpdate(context_->handle.get(), bytes.data(), bytes.size()); }
 
-std::string Sha256::hex_digest() {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int length = 0;
-  EVP_DigestFinal_ex(context_->handle.get(), digest.data(), &length);
-  return fmt::format("{:02x}", fmt::join(digest.begin(), digest.begin() + length, ""));
+Sha256::Bytes Sha256::take() {
+  Bytes digest{};
+  EVP_DigestFinal_ex(context_->handle.get(), digest.data(), nullptr);
+  EVP_DigestInit_ex(context_->handle.get(), nullptr, nullptr);  // the algorithm again: no look-up, no allocation
+  return digest;
 }
+
+std::string Sha256::hex_digest() { return fmt::format("{:02x}", fmt::join(take(), "")); }
 
 std::string sha256(std::string_view bytes) {
   Sha256 digest;

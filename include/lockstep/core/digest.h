@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -15,8 +16,12 @@ class Sha256 {
   Sha256(Sha256&&) noexcept;
   Sha256& operator=(Sha256&&) noexcept;
 
+  using Bytes = std::array<unsigned char, 32>;
+
   void update(std::string_view bytes);
-  /// 64 lower-case hexadecimal digits. Call once.
+  /// The digest of all bytes since the beginning or the last digest taken; the next begins anew.
+  Bytes take();
+  /// The same in 64 lower-case hexadecimal digits.
   std::string hex_digest();
 
  private:

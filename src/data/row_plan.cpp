@@ -1,0 +1,34 @@
+#include "lockstep/data/row_plan.h"
+
+namespace lockstep {
+
+RowPlan::RowPlan(const RowSelection& selection, std::uint64_t shard_text_bytes)
+    : selection_(selection), shard_text_bytes_(shard_text_bytes) {}
+
+RowPlan::Place RowPlan::place(const Row& row) {
+  Place place;
+  const RowHash hash = hasher_(row);
+  if (selection_.part != RowSelection::Part::all) {
+    const bool held_out = is_held_out(hash, selection_.validation_split);
+    if (held_out != (selection_.part == RowSelection::Part::validation)) return place;
+  }
+  place.in_set = true;
+  place.duplicate = is_duplicate(hash);
+  if (place.duplicate && selection_.deduplicate) return place;
+  const std::uint64_t bytes = row.model_input.size() + row.model_output.size();
+  if (text_bytes_ > 0 && text_bytes_ + bytes > shard_text_bytes_) {
+    ++shard_;
+    text_bytes_ = 0;
+  }
+  text_bytes_ += bytes;
+  place.shard = shard_;
+  return place;
+}
+
+bool RowPlan::is_duplicate(const RowHash& hash) {
+  if (!selection_.deduplicate && seen_.size() >= RowHashSet::kMaxCounted) return false;
+  ++compared_rows_;
+  return !seen_.insert(hash);
+}
+
+}  // namespace lockstep
