@@ -2,6 +2,7 @@
 #include <hdf5.h>
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <string>
 #include <vector>
@@ -35,8 +36,16 @@ std::string job_key_help() {
       lockstep::describe_job_keys());
 }
 
-void run(const std::string& job_path, const std::vector<std::string>& overrides) {
-  const lockstep::PreparedJob prepared = lockstep::prepare(lockstep::load_job_file(job_path, overrides));
+void run(const std::string& job_path, const std::vector<std::string>& overrides, const lockstep::WorkShare& share) {
+  const lockstep::PreparedJob prepared = lockstep::prepare(lockstep::load_job_file(job_path, overrides), share);
+  if (!prepared.complete) {
+    fmt::print("rank {} of {}: its shards are written; {}\n", share.rank, share.size,
+               prepared.missing_shards == 0
+                   ? "another rank, which finished at the same time, puts the sets in place"
+                   : fmt::format("{} shards of other ranks are missing yet, the last of which puts the sets in place",
+                                 prepared.missing_shards));
+    return;
+  }
   for (const auto& set : prepared.sets) {
     if (set.reused) fmt::print("{} data: already prepared in {}\n", set.name, set.folder.string());
     fmt::print("{}", lockstep::format_summary(set));
@@ -63,8 +72,9 @@ int main(int argc, char** argv) {
     return 1;
   }
   try {
-    lockstep::initialise_logging(0);
-    run(job_path, overrides);
+    const lockstep::WorkShare share = lockstep::find_work_share([](const char* name) { return std::getenv(name); });
+    lockstep::initialise_logging(static_cast<int>(share.rank));
+    run(job_path, overrides, share);
     return 0;
   } catch (const std::exception& error) {
     fmt::print(stderr, "lockstep-prep: error: {}\n", error.what());

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
@@ -32,6 +33,10 @@ fs::path hidden_sibling(const fs::path& path, std::string_view suffix) {
   return path.parent_path() / fmt::format(".{}.{}", path.filename().string(), suffix);
 }
 
+fs::path partial_sibling(const fs::path& path, const std::string& content) {
+  return hidden_sibling(path, content.substr(0, 16) + ".partial");
+}
+
 void move(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::rename(from, to, error);
@@ -55,14 +60,14 @@ void move_aside(const fs::path& path) {
 
 }  // namespace
 
-FolderLock::FolderLock(const fs::path& folder) {
+FolderLock::FolderLock(const fs::path& folder, Kind kind) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw_system_error("create the folder", folder, error.value());
   descriptor_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor_ < 0) throw_system_error("open the folder", folder, errno);
   // File systems without locks answer otherwise; then one goes on without.
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+  if (::flock(descriptor_, (kind == Kind::alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     ::close(descriptor_);
     throw InputError(fmt::format("{}: another lockstep-prep is writing here; wait for it, or give another prepared_dir",
                                  folder.string()));
@@ -71,34 +76,70 @@ FolderLock::FolderLock(const fs::path& folder) {
 
 FolderLock::~FolderLock() { ::close(descriptor_); }
 
-OutputFolder::OutputFolder(fs::path path) : path_(std::move(path)), temporary_path_(hidden_sibling(path_, "partial")) {
+OutputFolder::OutputFolder(fs::path path, const std::string& content)
+    : path_(std::move(path)), temporary_path_(partial_sibling(path_, content)) {
   std::error_code error;
-  fs::remove_all(temporary_path_, error);
-  if (error) throw_system_error("remove what a killed run left", temporary_path_, error.value());
   fs::create_directories(temporary_path_, error);
   if (error) throw_system_error("create the folder", temporary_path_, error.value());
 }
 
 OutputFolder::~OutputFolder() {
   std::error_code ignored;
-  fs::remove_all(temporary_path_, ignored);
+  fs::remove(temporary_path_, ignored);  // if it is empty: finished shards are for the next run
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void OutputFolder::clear() {
+  discard();
+  std::error_code error;
+  fs::create_directories(temporary_path_, error);
+  if (error) throw_system_error("create the folder", temporary_path_, error.value());
+}
+
+void OutputFolder::discard() {
+  std::error_code error;
+  fs::remove_all(temporary_path_, error);
+  if (error) throw_system_error("remove the folder", temporary_path_, error.value());
+}
+
+bool OutputFolder::claim() {
+  descriptor_ = ::open(temporary_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor_ < 0) return false;  // another has committed it
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
+  struct stat held {
+  }, named{};
+  return ::fstat(descriptor_, &held) == 0 && ::stat(temporary_path_.c_str(), &named) == 0 &&
+         held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
 void OutputFolder::commit() {
   sync_folder(temporary_path_);
   if (fs::exists(path_) && !holds_only_shards(path_)) move_aside(path_);
-  // Exchanging the names leaves no moment without a folder; after it the destructor removes the old one.
+  // Exchanging the names leaves no moment without a folder.
   if (::renameat2(AT_FDCWD, temporary_path_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {
     if (fs::exists(path_)) retire_folder(path_);
     move(temporary_path_, path_);
   }
   sync_folder(path_.parent_path());
+  std::error_code ignored;
+  fs::remove_all(temporary_path_, ignored);  // what was there before
 }
 
 bool is_vacant(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(fs::symlink_status(path, error))) return true;
   return fs::is_directory(path, error) && fs::is_empty(path, error);
+}
+
+void remove_leftovers(const fs::path& path, const std::string& content) {
+  const std::string kept = content.empty() ? "" : partial_sibling(path, content).filename().string();
+  const std::string start = fmt::format(".{}.", path.filename().string());
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(path.parent_path())) {
+    const std::string name = entry.path().filename().string();
+    if (name == kept || !name.starts_with(start)) continue;
+    if (name.ends_with(".partial") || name.ends_with(".removed")) fs::remove_all(entry.path(), ignored);
+  }
 }
 
 void retire_folder(const fs::path& path) {

@@ -26,7 +26,17 @@ namespace fs = std::filesystem;
 struct Task {
   PreparedSet set;
   std::vector<Dataset> datasets;
-  std::unique_ptr<OutputFolder> output;
+  std::unique_ptr<OutputFolder> output;  // null for a set that is reused
+  std::unique_ptr<ShardWriter> writer;   // null if a killed run had written all
+  RowsRead read;
+};
+
+// What a set is made from.
+struct Source {
+  std::string name;    // of the set
+  std::string folder;  // within prepared_dir
+  std::vector<std::string> paths;
+  RowSelection::Part part = RowSelection::Part::all;
 };
 
 RowFormat row_format(const JobFile& job) {
@@ -37,13 +47,14 @@ RowFormat row_format(const JobFile& job) {
           .input_contains_output = parse_input_contains_output(job.input_contains_output)};
 }
 
-// `set` is "train" or "validation": the split of a DatasetDict that names none.
-std::vector<Dataset> find_datasets(const JobFile& job, const std::string& set,
-                                   const std::vector<std::string>& locations) {
-  const DatasetOptions options{.format = row_format(job), .default_split = set};
+std::vector<Dataset> find_datasets(const JobFile& job, const Source& source) {
+  // Of a DatasetDict that names no split. What validation_split sets apart comes from the training rows.
+  const std::string split = source.part == RowSelection::Part::validation ? "train" : source.folder;
+  const DatasetOptions options{.format = row_format(job), .default_split = split};
   std::vector<Dataset> datasets;
-  for (const auto& location : locations)
-    std::ranges::move(Dataset::find(location, options), std::back_inserter(datasets));
+  for (const auto& path : source.paths) {
+    std::ranges::move(Dataset::find(path, options), std::back_inserter(datasets));
+  }
   return datasets;
 }
 
@@ -84,7 +95,7 @@ std::string digest(const Dataset& dataset) {
   return all.hex_digest();
 }
 
-Manifest describe(const JobFile& job, const ModelFolder& model, const ExampleBuilder& builder,
+Manifest describe(const JobFile& job, const ModelFolder& model, const ExampleBuilder& builder, RowSelection::Part part,
                   const std::vector<Dataset>& datasets) {
   Manifest manifest;
   manifest.pretrained_model_name = job.pretrained_model_name;
@@ -93,6 +104,7 @@ Manifest describe(const JobFile& job, const ModelFolder& model, const ExampleBui
   manifest.tokenizer_sha256 = builder.tokenizer().digest();
   manifest.vocabulary_size = model.vocabulary_size;
   manifest.row_format = row_format(job);
+  manifest.selection = {job.deduplicate, part == RowSelection::Part::all ? 0 : job.validation_split, part};
   for (const auto& dataset : datasets) manifest.sources.push_back({dataset.name(), digest(dataset), 0});
   return manifest;
 }
@@ -102,70 +114,171 @@ std::optional<std::size_t> requested_length(const JobFile& job) {
   return static_cast<std::size_t>(*job.model_max_length);
 }
 
-// The first half of the work: every check that can be made before a row is read.
-Task plan_task(const JobFile& job, const ModelFolder& model, const ExampleBuilder& builder, const std::string& name,
-               const std::string& folder, std::vector<Dataset> datasets) {
-  Task task;
-  task.datasets = std::move(datasets);
-  task.set.name = name;
-  task.set.folder = fs::path(job.prepared_dir) / folder;
-  task.set.manifest = describe(job, model, builder, task.datasets);
-  Manifest existing;
-  if (already_prepared(task.set.folder, task.set.manifest, job.hyperparameters.overwrite_output_dir, existing)) {
-    task.set.manifest = std::move(existing);
-    task.set.reused = true;
-  }
-  return task;
+// Everything that the bytes of the shards depend on.
+std::string content_digest(const Manifest& description, const JobFile& job) {
+  return sha256(fmt::format("{} {} {}", LOCKSTEP_VERSION, job.shard_text_bytes, description.to_json().dump()));
 }
 
-void fill(Task& task, const ExampleBuilder& builder, std::int64_t num_workers) {
-  task.output = std::make_unique<OutputFolder>(task.set.folder);
-  ShardWriter writer(task.output->temporary_path(), task.set.manifest);
-  TokenizeOptions options;
-  options.name = task.set.name;
-  options.vocabulary_size = task.set.manifest.vocabulary_size;
-  options.num_workers = static_cast<std::size_t>(num_workers);
-  options.show_progress = true;
-  task.set.manifest = writer.finish(tokenize_datasets(task.datasets, builder, writer, options));
+class Preparation {
+ public:
+  Preparation(const JobFile& job, const WorkShare& share, const ModelFolder& model, const ExampleBuilder& builder)
+      : job_(job), share_(share), model_(model), builder_(builder) {}
+
+  // Every check that can be made before a row is read.
+  void plan(const Source& source) {
+    Task task;
+    task.datasets = find_datasets(job_, source);
+    task.set.name = source.name;
+    task.set.folder = fs::path(job_.prepared_dir) / source.folder;
+    task.set.manifest = describe(job_, model_, builder_, source.part, task.datasets);
+    task.set.reused = reuse(task.set);
+    const std::string content = task.set.reused ? "" : content_digest(task.set.manifest, job_);
+    if (share_.size == 1) remove_leftovers(task.set.folder, content);
+    if (!task.set.reused) task.output = std::make_unique<OutputFolder>(task.set.folder, content);
+    tasks_.push_back(std::move(task));
+  }
+
+  // Writes this process's shards. Returns the number of those that others have still to write.
+  std::uint64_t write_shards() {
+    std::uint64_t missing = 0;
+    for (Task& task : tasks_) {
+      if (task.output) missing += fill(task);
+    }
+    return missing;
+  }
+
+  // Puts all sets in place, once all shards are written. False if another process does so.
+  bool commit() {
+    const auto first = std::ranges::find_if(tasks_, [](const Task& task) { return task.output != nullptr; });
+    if (first != tasks_.end() && !first->output->claim()) return false;
+    for (Task& task : tasks_) {
+      if (!task.writer) continue;
+      const TokenizationReport report = task.writer->report(task.read);
+      check_report(report, builder_, task.set.name);
+      task.set.manifest = task.writer->finish(report);
+    }
+    for (Task& task : tasks_) {
+      if (task.output) task.output->commit();
+    }
+    return true;
+  }
+
+  // Another process may have put the sets in place since plan(), if all shards were there from the start.
+  bool done_by_others() {
+    for (Task& task : tasks_) {
+      if (task.set.reused) continue;
+      task.set.reused = reuse(task.set);
+      if (!task.set.reused) return false;
+      task.output->discard();
+    }
+    return true;
+  }
+
+  // Throws away the shards written so far, unless other processes write there too.
+  void discard() {
+    for (Task& task : tasks_) {
+      if (task.output && share_.size == 1) task.output->discard();
+    }
+  }
+
+  std::vector<PreparedSet> sets() const {
+    std::vector<PreparedSet> sets;
+    for (const Task& task : tasks_) sets.push_back(task.set);
+    return sets;
+  }
+
+ private:
+  bool reuse(PreparedSet& set) const {
+    Manifest existing;
+    if (!already_prepared(set.folder, set.manifest, job_.hyperparameters.overwrite_output_dir, existing)) return false;
+    set.manifest = std::move(existing);
+    return true;
+  }
+
+  std::uint64_t fill(Task& task) const {
+    const fs::path& folder = task.output->temporary_path();
+    if (auto finished = ShardWriter::finish_interrupted(folder, task.set.manifest)) {
+      task.set.manifest = std::move(*finished);
+      return 0;
+    }
+    if (fs::exists(folder / Manifest::kFileName)) task.output->clear();
+    task.writer = std::make_unique<ShardWriter>(folder, task.set.manifest, ShardOptions{.share = share_});
+    TokenizeOptions options;
+    options.name = task.set.name;
+    options.vocabulary_size = task.set.manifest.vocabulary_size;
+    options.num_workers = static_cast<std::size_t>(job_.num_workers);
+    options.show_progress = share_.rank == 0;
+    options.selection = task.set.manifest.selection;
+    options.shard_text_bytes = static_cast<std::uint64_t>(job_.shard_text_bytes);
+    task.read = tokenize_datasets(task.datasets, builder_, *task.writer, options).read;
+    const std::uint64_t missing = task.writer->flush();
+    if (task.writer->shards_found() > 0) {
+      spdlog::info("{} data: {} shards were already written by an earlier run, which was interrupted", task.set.name,
+                   task.writer->shards_found());
+    }
+    return missing;
+  }
+
+  const JobFile& job_;
+  const WorkShare share_;
+  const ModelFolder& model_;
+  const ExampleBuilder& builder_;
+  std::vector<Task> tasks_;
+};
+
+std::vector<Source> sources_of(const JobFile& job) {
+  if (job.training_datasets.empty()) {
+    throw InputError("training_datasets: expected at least one file, found none; list them in the job file");
+  }
+  if (job.validation_split > 0) {
+    if (!job.validation_datasets.empty()) {
+      throw InputError(
+          fmt::format("validation_split: expected 0 for a job with validation_datasets, found {}; keep one of the two",
+                      job.validation_split));
+    }
+    return {{"training", "train", job.training_datasets, RowSelection::Part::training},
+            {"validation", "validation", job.training_datasets, RowSelection::Part::validation}};
+  }
+  std::vector<Source> sources{{"training", "train", job.training_datasets}};
+  if (!job.validation_datasets.empty()) sources.push_back({"validation", "validation", job.validation_datasets});
+  return sources;
 }
 
 }  // namespace
 
-PreparedJob prepare(const JobFile& job) {
-  if (job.training_datasets.empty()) {
-    throw InputError("training_datasets: expected at least one file, found none; list them in the job file");
-  }
+PreparedJob prepare(const JobFile& job, const WorkShare& share) {
+  const std::vector<Source> sources = sources_of(job);
   const fs::path model_path = job.pretrained_model_name;
   const ModelFolder model = describe_model_folder(model_path);
   check_has_encoder(model, job.has_encoder, model_path);
   // Missing files are the likeliest mistake: found before the tokenizer is loaded and anything is hashed.
-  auto training_datasets = find_datasets(job, "train", job.training_datasets);
-  auto validation_datasets = find_datasets(job, "validation", job.validation_datasets);
+  for (const auto& source : sources) find_datasets(job, source);
   const std::shared_ptr<const Tokenizer> tokenizer = load_tokenizer(model_path);
   check_vocabulary(*tokenizer, model.vocabulary_size);
   const ExampleBuilder builder(tokenizer, job.has_encoder,
                                resolve_max_length(requested_length(job), *tokenizer, model.max_positions));
 
-  const FolderLock lock(job.prepared_dir);
-  std::vector<Task> tasks;
-  tasks.push_back(plan_task(job, model, builder, "training", "train", std::move(training_datasets)));
+  const FolderLock lock(job.prepared_dir,
+                        share.size == 1 ? FolderLock::Kind::alone : FolderLock::Kind::with_other_ranks);
+  Preparation preparation(job, share, model, builder);
+  for (const auto& source : sources) preparation.plan(source);
   const fs::path validation = fs::path(job.prepared_dir) / "validation";
-  if (!job.validation_datasets.empty()) {
-    tasks.push_back(plan_task(job, model, builder, "validation", "validation", std::move(validation_datasets)));
-  } else if (!is_vacant(validation)) {
+  const bool has_validation = sources.size() > 1;
+  if (!has_validation && !is_vacant(validation)) {
     require_overwrite(validation, job.hyperparameters.overwrite_output_dir,
                       "a validation set although the job has no validation_datasets");
   }
 
-  for (Task& task : tasks) {
-    if (!task.set.reused) fill(task, builder, job.num_workers);
+  PreparedJob prepared{tokenizer, {}, 0, false};
+  try {
+    prepared.missing_shards = preparation.write_shards();
+    prepared.complete = prepared.missing_shards == 0 ? preparation.commit() : preparation.done_by_others();
+  } catch (const InputError&) {
+    preparation.discard();  // other rows will make other shards
+    throw;
   }
-  PreparedJob prepared{tokenizer, {}};
-  for (Task& task : tasks) {
-    if (task.output) task.output->commit();
-    prepared.sets.push_back(std::move(task.set));
-  }
-  if (job.validation_datasets.empty() && !is_vacant(validation)) retire_folder(validation);
+  prepared.sets = preparation.sets();
+  if (prepared.complete && !has_validation && !is_vacant(validation)) retire_folder(validation);
   return prepared;
 }
 

@@ -6,6 +6,7 @@
 
 #include "lockstep/core/job_file.h"
 #include "lockstep/data/manifest.h"
+#include "lockstep/data/work_share.h"
 #include "lockstep/text/tokenizer.h"
 
 namespace lockstep {
@@ -21,11 +22,16 @@ struct PreparedSet {
 struct PreparedJob {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::vector<PreparedSet> sets;
+  std::uint64_t missing_shards = 0;  // that other ranks had still to write when this one had written its own
+  bool complete = false;             // the sets are in place; else the last of the other ranks puts them there
 };
 
 /// Tokenizes the job's datasets into `prepared_dir`/train and `prepared_dir`/validation. A set that an earlier run has
 /// prepared from the same rows, tokenizer and limits is left as it is. Nothing that exists is touched before all
-/// new sets are complete, nor without `overwrite_output_dir`.
-PreparedJob prepare(const JobFile& job);
+/// new sets are complete, nor without `overwrite_output_dir`. What a killed run has finished of them is kept.
+///
+/// Several processes with the same job share the work by `share`; they meet in `prepared_dir` alone, and none waits for
+/// another: the last one to finish puts the sets in place.
+PreparedJob prepare(const JobFile& job, const WorkShare& share);
 
 }  // namespace lockstep

@@ -63,8 +63,8 @@ std::string format_summary(const PreparedSet& set) {
   const auto line = [&](const char* title, const std::string& value) {
     text += fmt::format("  {:<20}{}\n", title, value);
   };
-  line("rows",
-       fmt::format("{} in {} file{}", report.rows, manifest.sources.size(), manifest.sources.size() == 1 ? "" : "s"));
+  line("rows", fmt::format("{} in {} file{}", report.read.rows, manifest.sources.size(),
+                           manifest.sources.size() == 1 ? "" : "s"));
   line("examples", fmt::to_string(report.examples));
   line("tokens", fmt::format("{}: {} input + {} target", report.input_tokens + report.target_tokens,
                              report.input_tokens, report.target_tokens));
@@ -74,7 +74,7 @@ std::string format_summary(const PreparedSet& set) {
   line("truncated targets",
        fmt::format("{}{}", report.truncated_targets, percentage(report.truncated_targets, report.examples)));
   line("empty outputs", fmt::to_string(report.empty_outputs));
-  line("dropped", fmt::format("{}{}", report.dropped_rows(), percentage(report.dropped_rows(), report.rows)));
+  line("dropped", fmt::format("{}{}", report.dropped_rows(), percentage(report.dropped_rows(), report.read.rows)));
   for (const auto& [reason, count] : report.dropped) text += fmt::format("    {} x {}\n", count, reason);
   line("shards", fmt::format("{}, {:.1f} MB", manifest.shards.size(), static_cast<double>(bytes) / 1e6));
   text += fmt::format("  {:<10}{:>8}{:>8}{:>8}{:>8}\n", "length", "p50", "p90", "p99", "max");

@@ -86,6 +86,13 @@ void JobFile::bind(KeyTable& table) {
             KeyTable::Choices{"auto", "true", "false"});
   table.add("prepared_dir", &prepared_dir, "lockstep-prep writes train/ and validation/ here");
   table.add("num_workers", &num_workers, "threads of lockstep-prep; 0: all cores it may use", KeyTable::Range{0, 4096});
+  table.add("deduplicate", &deduplicate, "lockstep-prep drops rows that equal an earlier one of their set");
+  table.add("validation_split", &validation_split,
+            "share of the training rows that lockstep-prep sets apart for validation, by their hash: equal rows stay "
+            "together; 0: none (then lockstep train splits T5-type data by test_size)",
+            KeyTable::Range{0, 0.99});
+  table.add("shard_text_bytes", &shard_text_bytes, "text that one shard of lockstep-prep takes, in bytes",
+            KeyTable::Range{1, 1e12});
   hyperparameters.bind(table);
 }
 

@@ -1,7 +1,8 @@
 #include "lockstep/data/manifest.h"
 
 #include <fmt/format.h>
-#include <charconv>
+#include <algorithm>
+#include <array>
 
 #include "lockstep/core/error.h"
 
@@ -10,52 +11,19 @@ namespace {
 
 constexpr const char* kFormat = "lockstep-shards";
 
-Json histogram_to_json(const LengthHistogram& histogram) {
-  Json json = Json::object();
-  for (const auto& [length, count] : histogram.counts()) json[fmt::to_string(length)] = count;
-  return json;
-}
+constexpr std::array<const char*, 3> kParts{"all", "training", "validation"};  // of RowSelection::Part
 
-LengthHistogram histogram_from_json(const Json& json) {
-  LengthHistogram histogram;
-  for (const auto& [key, count] : json.items()) {
-    std::uint32_t length = 0;
-    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), length);
-    if (error != std::errc() || end != key.data() + key.size()) throw Error(fmt::format("\"{}\" is not a length", key));
-    histogram.add(length, count.get<std::uint64_t>());
-  }
-  return histogram;
-}
+const char* name_of(RowSelection::Part part) { return kParts.at(static_cast<std::size_t>(part)); }
 
-Json counts_to_json(const TokenizationReport& report) {
-  Json dropped = Json::object();
-  for (const auto& [reason, count] : report.dropped) dropped[reason] = count;
-  return {{"rows", report.rows},
-          {"examples", report.examples},
-          {"input_tokens", report.input_tokens},
-          {"target_tokens", report.target_tokens},
-          {"truncated_inputs", report.truncated_inputs},
-          {"truncated_targets", report.truncated_targets},
-          {"empty_outputs", report.empty_outputs},
-          {"dropped", dropped}};
-}
-
-TokenizationReport report_from_json(const Json& json) {
-  const Json& counts = json.at("counts");
-  const Json& lengths = json.at("length_histogram");
-  TokenizationReport report;
-  report.rows = counts.at("rows");
-  report.examples = counts.at("examples");
-  report.input_tokens = counts.at("input_tokens");
-  report.target_tokens = counts.at("target_tokens");
-  report.truncated_inputs = counts.at("truncated_inputs");
-  report.truncated_targets = counts.at("truncated_targets");
-  report.empty_outputs = counts.at("empty_outputs");
-  for (const auto& [reason, count] : counts.at("dropped").items()) report.dropped[reason] = count;
-  report.input_lengths = histogram_from_json(lengths.at("input"));
-  report.target_lengths = histogram_from_json(lengths.at("target"));
-  report.total_lengths = histogram_from_json(lengths.at("total"));
-  return report;
+RowSelection selection_from_json(const Json& json) {
+  RowSelection selection;
+  selection.deduplicate = json.at("deduplicate");
+  selection.validation_split = json.at("validation_split");
+  const std::string part = json.at("part");
+  const auto found = std::ranges::find(kParts, part);
+  if (found == kParts.end()) throw Error(fmt::format("\"{}\" is not a part of a split", part));
+  selection.part = static_cast<RowSelection::Part>(found - kParts.begin());
+  return selection;
 }
 
 Json to_json(const RowFormat& format) {
@@ -95,10 +63,11 @@ Manifest manifest_from_json(const Json& json) {
   manifest.tokenizer_sha256 = json.at("tokenizer_sha256");
   manifest.vocabulary_size = json.at("vocabulary_size");
   manifest.row_format = row_format_from_json(json.at("row_format"));
-  manifest.report = report_from_json(json);
+  manifest.selection = selection_from_json(json.at("selection"));
+  manifest.report = TokenizationReport::read_from(json);
   for (const auto& source : json.at("sources")) {
     manifest.sources.push_back({source.at("path"), source.at("sha256"), source.at("rows")});
-    manifest.report.dataset_rows.push_back(manifest.sources.back().rows);
+    manifest.report.read.dataset_rows.push_back(manifest.sources.back().rows);
   }
   for (const auto& shard : json.at("shards")) {
     manifest.shards.push_back({shard.at("name"), shard.at("sha256"), shard.at("bytes"), shard.at("examples")});
@@ -121,6 +90,13 @@ std::string Manifest::difference(const Manifest& other) const {
     return fmt::format("a model with {} embedding rows instead of {}", other.vocabulary_size, vocabulary_size);
   }
   if (auto differs = lockstep::difference(row_format, other.row_format); !differs.empty()) return differs;
+  if (selection.deduplicate != other.selection.deduplicate) {
+    return fmt::format("deduplicate {} instead of {}", other.selection.deduplicate, selection.deduplicate);
+  }
+  if (selection != other.selection) {
+    return fmt::format("validation_split {} instead of {}", other.selection.validation_split,
+                       selection.validation_split);
+  }
   if (sources.size() != other.sources.size()) {
     return fmt::format("{} files instead of {}", other.sources.size(), sources.size());
   }
@@ -141,26 +117,23 @@ Json Manifest::to_json() const {
     shard_list.push_back(
         {{"name", shard.name}, {"sha256", shard.sha256}, {"bytes", shard.bytes}, {"examples", shard.examples}});
   }
-  return {{"format", kFormat},
-          {"format_version", kFormatVersion},
-          {"pretrained_model_name", pretrained_model_name},
-          {"has_encoder", has_encoder},
-          {"model_max_length", model_max_length ? Json(*model_max_length) : Json(nullptr)},
-          {"tokenizer_sha256", tokenizer_sha256},
-          {"vocabulary_size", vocabulary_size},
-          {"row_format", lockstep::to_json(row_format)},
-          {"ids_type", id_bytes() == 2 ? "uint16" : "uint32"},
-          {"counts", counts_to_json(report)},
-          {"max_lengths",
-           {{"input", report.input_lengths.max()},
-            {"target", report.target_lengths.max()},
-            {"total", report.total_lengths.max()}}},
-          {"shards", shard_list},
-          {"sources", source_list},
-          {"length_histogram",
-           {{"input", histogram_to_json(report.input_lengths)},
-            {"target", histogram_to_json(report.target_lengths)},
-            {"total", histogram_to_json(report.total_lengths)}}}};
+  Json json{{"format", kFormat},
+            {"format_version", kFormatVersion},
+            {"pretrained_model_name", pretrained_model_name},
+            {"has_encoder", has_encoder},
+            {"model_max_length", model_max_length ? Json(*model_max_length) : Json(nullptr)},
+            {"tokenizer_sha256", tokenizer_sha256},
+            {"vocabulary_size", vocabulary_size},
+            {"row_format", lockstep::to_json(row_format)},
+            {"ids_type", id_bytes() == 2 ? "uint16" : "uint32"},
+            {"selection",
+             {{"deduplicate", selection.deduplicate},
+              {"validation_split", selection.validation_split},
+              {"part", name_of(selection.part)}}},
+            {"shards", shard_list},
+            {"sources", source_list}};
+  report.write(json);
+  return json;
 }
 
 Manifest Manifest::load(const std::filesystem::path& folder) {

@@ -17,44 +17,62 @@
 namespace lockstep {
 namespace {
 
+// A chunk is small enough that threads end together, and large enough that handing it over costs nothing.
 constexpr std::size_t kChunkRows = 256;
+constexpr std::size_t kChunkTextBytes = 256 << 10;
 constexpr const char* kEmptyRow = "neither input nor output";
 constexpr const char* kEmptyInput = "empty input (a decoder-only model has no token to predict the answer from)";
 
+// Rows of one shard.
 struct Chunk {
+  std::uint64_t shard = 0;
   std::vector<Row> rows;
   std::vector<std::string> positions;
+  std::size_t text_bytes = 0;
+
+  void add(Row row, std::string position) {
+    text_bytes += row.model_input.size() + row.model_output.size();
+    rows.push_back(std::move(row));
+    positions.push_back(std::move(position));
+  }
+  bool is_full() const { return rows.size() == kChunkRows || text_bytes >= kChunkTextBytes; }
 };
 
-struct TokenizedRow {
-  ExampleBuilder::Result result;
-  const char* dropped = nullptr;  // the reason
+struct TokenizedChunk {
+  std::uint64_t shard = 0;
+  std::vector<TokenizedRow> rows;
 };
+
+using TokenizingPipeline = OrderedPipeline<Chunk, TokenizedChunk>;
 
 class RowTokenizer {
  public:
   RowTokenizer(const ExampleBuilder& builder, std::uint64_t vocabulary_size)
       : builder_(builder), vocabulary_size_(vocabulary_size) {}
 
-  std::vector<TokenizedRow> operator()(const Chunk& chunk) const {
-    std::vector<TokenizedRow> tokenized;
-    tokenized.reserve(chunk.rows.size());
-    for (std::size_t i = 0; i < chunk.rows.size(); ++i)
-      tokenized.push_back(tokenize(chunk.rows[i], chunk.positions[i]));
+  TokenizedChunk operator()(Chunk chunk) const {
+    TokenizedChunk tokenized{chunk.shard, {}};
+    tokenized.rows.reserve(chunk.rows.size());
+    for (std::size_t i = 0; i < chunk.rows.size(); ++i) {
+      tokenized.rows.push_back(tokenize(chunk.rows[i], std::move(chunk.positions[i])));
+    }
     return tokenized;
   }
 
  private:
-  TokenizedRow tokenize(const Row& row, const std::string& position) const {
-    if (row.model_input.empty() && row.model_output.empty()) return {{}, kEmptyRow};
-    TokenizedRow tokenized;
+  TokenizedRow tokenize(const Row& row, std::string position) const {
+    TokenizedRow tokenized{std::move(position), {}};
+    if (row.model_input.empty() && row.model_output.empty()) {
+      tokenized.dropped = kEmptyRow;
+      return tokenized;
+    }
     try {
       tokenized.result = builder_.build(row);
     } catch (const InputError& error) {
-      throw InputError(fmt::format("{}: {}", position, error.what()));
+      throw InputError(fmt::format("{}: {}", tokenized.position, error.what()));
     }
     const std::vector<TokenId>& input = tokenized.result.example.input;
-    check_token_ids(tokenized.result.example, vocabulary_size_, builder_.tokenizer(), position);
+    check_token_ids(tokenized.result.example, vocabulary_size_, builder_.tokenizer(), tokenized.position);
     // An input that the length limit cut away altogether is the limit's doing, and counted as truncated.
     if (!builder_.has_encoder() && input.empty() && !tokenized.result.input_truncated) tokenized.dropped = kEmptyInput;
     return tokenized;
@@ -109,35 +127,71 @@ void warn(const TokenizationReport& report, const ExampleBuilder& builder, const
   if (report.dropped_rows() > 0) {
     std::vector<std::string> reasons;
     for (const auto& [reason, count] : report.dropped) reasons.push_back(fmt::format("{}: {}", count, reason));
-    spdlog::warn("{} data: {} of {} rows were dropped: {}", name, report.dropped_rows(), report.rows,
+    if (report.read.duplicates_dropped && report.read.duplicates > 0) {
+      reasons.push_back(fmt::format("{}: equal to an earlier row", report.read.duplicates));
+    }
+    spdlog::warn("{} data: {} of {} rows were dropped: {}", name, report.dropped_rows(), report.read.rows,
                  fmt::join(reasons, "; "));
   }
 }
 
-// Reads one dataset to its end, pushing chunks of rows. Returns the number of rows.
-template <typename Pipeline>
-std::uint64_t push_rows(const Dataset& dataset, const ExampleBuilder& builder, Pipeline& pipeline,
-                        const std::function<void(double, std::uint64_t)>& progress) {
-  const auto reader = open_for_model(dataset, builder.tokenizer(), builder.has_encoder());
-  std::uint64_t rows = 0;
-  Chunk chunk;
-  const auto push = [&] {
-    pipeline.push(std::exchange(chunk, {}));
-    progress(reader->progress(), rows);
-  };
-  while (auto row = reader->next()) {
-    ++rows;
-    chunk.rows.push_back(std::move(*row));
-    chunk.positions.push_back(reader->position());
-    if (chunk.rows.size() == kChunkRows) push();
+// Reads datasets, and hands on what the plan and the sink want of them.
+class Reading {
+ public:
+  Reading(const ExampleBuilder& builder, const TokenizeOptions& options, ExampleSink& sink,
+          TokenizingPipeline& pipeline, TokenizationReport& report)
+      : builder_(builder), plan_(options.selection, options.shard_text_bytes), sink_(sink), pipeline_(pipeline), report_(report) {
+    report_.read.duplicates_dropped = options.selection.deduplicate;
   }
-  if (!chunk.rows.empty()) push();
-  if (rows == 0) {
-    throw InputError(
-        fmt::format("{}: expected at least one row, found none; fill the dataset or leave it out", dataset.name()));
+
+  // Reads to the end. `progress` takes the share read, now and then.
+  void read(const Dataset& dataset, const std::function<void(double)>& progress) {
+    const auto reader = open_for_model(dataset, builder_.tokenizer(), builder_.has_encoder());
+    std::uint64_t rows = 0;
+    while (auto row = reader->next()) {
+      if (++rows % kChunkRows == 0) progress(reader->progress());
+      take(std::move(*row), *reader);
+    }
+    if (rows == 0) {
+      throw InputError(
+          fmt::format("{}: expected at least one row, found none; fill the dataset or leave it out", dataset.name()));
+    }
+    report_.read.dataset_rows.push_back(rows);
   }
-  return rows;
-}
+
+  void finish() {
+    push();
+    pipeline_.finish();
+    report_.read.compared_rows = plan_.compared_rows();
+  }
+
+ private:
+  void take(Row row, const RowReader& reader) {
+    const RowPlan::Place place = plan_.place(row);
+    if (!place.in_set) return;
+    ++report_.read.rows;
+    if (place.duplicate) {
+      RowsRead& read = report_.read;
+      if (++read.duplicates <= TokenizationReport::kNamedRows) read.first_duplicates.push_back(reader.position());
+    }
+    if (!place.shard || !sink_.wants(*place.shard)) return;
+    if (chunk_.shard != *place.shard) push();
+    chunk_.shard = *place.shard;
+    chunk_.add(std::move(row), reader.position());
+    if (chunk_.is_full()) push();
+  }
+
+  void push() {
+    if (!chunk_.rows.empty()) pipeline_.push(std::exchange(chunk_, {}));
+  }
+
+  const ExampleBuilder& builder_;
+  RowPlan plan_;
+  ExampleSink& sink_;
+  TokenizingPipeline& pipeline_;
+  TokenizationReport& report_;
+  Chunk chunk_;
+};
 
 std::size_t worker_count(std::size_t requested) {
   return requested > 0 ? requested : std::max(1U, std::thread::hardware_concurrency());
@@ -151,39 +205,42 @@ TokenizationReport tokenize_datasets(const std::vector<Dataset>& datasets, const
   if (datasets.empty())
     throw InputError(fmt::format("{} data: expected at least one dataset, found none", options.name));
   TokenizationReport report;
-  const auto consume = [&](std::vector<TokenizedRow> chunk) {
-    for (auto& row : chunk) {
-      if (row.dropped != nullptr) {
-        ++report.dropped[row.dropped];
-        continue;
-      }
-      report.add(row.result);
-      sink.add(std::move(row.result));
+  const auto consume = [&](TokenizedChunk chunk) {
+    for (auto& row : chunk.rows) {
+      report.add(row);
+      sink.add(chunk.shard, std::move(row));
     }
   };
-  OrderedPipeline<Chunk, std::vector<TokenizedRow>> pipeline(worker_count(options.num_workers),
-                                                             RowTokenizer(builder, options.vocabulary_size), consume);
+  TokenizingPipeline pipeline(worker_count(options.num_workers), RowTokenizer(builder, options.vocabulary_size),
+                              consume);
   ReadingProgress progress(datasets, options);
-  for (std::size_t i = 0; i < datasets.size(); ++i) {
-    try {
-      report.dataset_rows.push_back(push_rows(datasets[i], builder, pipeline, [&](double share, std::uint64_t rows) {
-        progress.update(i, share, report.rows + rows);
-      }));
-    } catch (...) {
-      pipeline.finish();  // an error of an earlier row comes first, whatever the number of workers
-      throw;
+  Reading reading(builder, options, sink, pipeline, report);
+  try {
+    for (std::size_t i = 0; i < datasets.size(); ++i) {
+      reading.read(datasets[i], [&](double share) { progress.update(i, share, report.read.rows); });
     }
-    report.rows += report.dataset_rows.back();
+  } catch (...) {
+    reading.finish();  // an error of an earlier row comes first, whatever the number of workers
+    throw;
   }
-  pipeline.finish();
+  reading.finish();
+  return report;
+}
+
+void check_report(const TokenizationReport& report, const ExampleBuilder& builder, const std::string& name) {
+  if (report.read.rows == 0) {
+    throw InputError(
+        fmt::format("{} data: expected at least one row, found none: the split by the rows' hash left none; change "
+                    "validation_split, or add rows",
+                    name));
+  }
   if (report.examples == 0) {
     throw InputError(
         fmt::format("{} data: expected at least one example, found none: all {} rows were dropped; fill "
                     "model_input and model_output",
-                    options.name, report.rows));
+                    name, report.read.rows));
   }
-  warn(report, builder, options.name);
-  return report;
+  warn(report, builder, name);
 }
 
 std::unique_ptr<InMemoryTokenizedDataset> tokenize_in_memory(const std::vector<Dataset>& datasets,
@@ -191,9 +248,12 @@ std::unique_ptr<InMemoryTokenizedDataset> tokenize_in_memory(const std::vector<D
                                                              const TokenizeOptions& options) {
   struct MemorySink final : ExampleSink {
     std::vector<Example> examples;
-    void add(ExampleBuilder::Result result) override { examples.push_back(std::move(result.example)); }
+    bool wants(std::uint64_t) override { return true; }
+    void add(std::uint64_t, TokenizedRow row) override {
+      if (row.dropped == nullptr) examples.push_back(std::move(row.result.example));
+    }
   } sink;
-  tokenize_datasets(datasets, builder, sink, options);
+  check_report(tokenize_datasets(datasets, builder, sink, options), builder, options.name);
   return std::make_unique<InMemoryTokenizedDataset>(std::move(sink.examples), builder.has_encoder(),
                                                     builder.tokenizer().digest());
 }

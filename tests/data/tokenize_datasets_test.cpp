@@ -17,7 +17,14 @@ using testing::Not;
 
 struct RecordingSink final : ExampleSink {
   std::vector<Example> examples;
-  void add(ExampleBuilder::Result result) override { examples.push_back(result.example); }
+  std::vector<std::uint64_t> shards;  // of each example
+  std::optional<std::uint64_t> unwanted;
+  bool wants(std::uint64_t shard) override { return shard != unwanted; }
+  void add(std::uint64_t shard, TokenizedRow row) override {
+    if (row.dropped != nullptr) return;
+    examples.push_back(row.result.example);
+    shards.push_back(shard);
+  }
 };
 
 // What was logged while it lives.
@@ -40,7 +47,9 @@ ExampleBuilder builder(bool has_encoder, std::optional<std::size_t> limit = std:
   return {std::make_shared<ByteTokenizer>(adds_bos), has_encoder, limit};
 }
 
-TokenizeOptions options(std::size_t workers = 1) { return {"training", 300, workers, false}; }
+TokenizeOptions options(std::size_t workers = 1) {
+  return {.name = "training", .vocabulary_size = 300, .num_workers = workers};
+}
 
 Dataset numbered(int rows) {
   std::vector<std::string> inputs, outputs;
@@ -61,8 +70,8 @@ TEST(TokenizeDatasets, KeepsTheOrderOfAllDatasetsForAnyNumberOfWorkers) {
       expected.push_back(ByteTokenizer::kEos);
       ASSERT_EQ(sink.examples[i].input, expected);
     }
-    EXPECT_EQ(report.dataset_rows, (std::vector<std::uint64_t>{3000, 1}));
-    EXPECT_EQ(report.rows, 3001U);
+    EXPECT_EQ(report.read.dataset_rows, (std::vector<std::uint64_t>{3000, 1}));
+    EXPECT_EQ(report.read.rows, 3001U);
     EXPECT_EQ(report.input_lengths.max(), 8U);
   }
 }
@@ -72,12 +81,13 @@ TEST(TokenizeDatasets, WarnsOnceAKindWithCounts) {
   RecordingSink sink;
   const auto data = Dataset::from_columns({"abcdefgh", "abcdefgh", "a", "", "b"}, {"x", "abcdefghi", "", "", "x"});
   const auto report = tokenize_datasets({data}, builder(true, 4), sink, options());
+  check_report(report, builder(true, 4), "training");
   EXPECT_EQ(report.truncated_inputs, 2U);
   EXPECT_EQ(report.truncated_targets, 1U);
   EXPECT_EQ(report.empty_outputs, 1U);
   EXPECT_EQ(report.dropped_rows(), 1U);
   EXPECT_EQ(report.examples, 4U);
-  EXPECT_EQ(report.rows, 5U);
+  EXPECT_EQ(report.read.rows, 5U);
   EXPECT_EQ(report.input_tokens, 4U + 4 + 2 + 2);
   EXPECT_EQ(report.target_tokens, 2U + 4 + 1 + 2);
   EXPECT_THAT(log.text(), AllOf(HasSubstr("2 of 4 inputs"), HasSubstr("1 of 4 outputs were too long"),
@@ -89,7 +99,8 @@ TEST(TokenizeDatasets, WarnsOnceAKindWithCounts) {
 TEST(TokenizeDatasets, IsSilentWithoutReason) {
   const CapturedLog log;
   RecordingSink sink;
-  tokenize_datasets({numbered(10)}, builder(false, 100), sink, options());
+  check_report(tokenize_datasets({numbered(10)}, builder(false, 100), sink, options()), builder(false, 100),
+               "training");
   EXPECT_EQ(log.text(), "");
 }
 
@@ -115,7 +126,7 @@ TEST(TokenizeDatasets, RefusesDatasetsWithoutRowsOrExamples) {
               AllOf(HasSubstr("empty.jsonl"), HasSubstr("at least one row")));
   EXPECT_THAT(input_error([&] { tokenize_datasets({}, builder(true), sink, options()); }), HasSubstr("training"));
   const auto blank = Dataset::from_columns({"", ""}, {"", ""});
-  EXPECT_THAT(input_error([&] { tokenize_datasets({blank}, builder(true), sink, options()); }),
+  EXPECT_THAT(input_error([&] { tokenize_in_memory({blank}, builder(true), options()); }),
               HasSubstr("all 2 rows were dropped"));
 }
 
@@ -151,9 +162,67 @@ TEST(TokenizeDatasets, ReportsTheFirstBadRowWhateverTheNumberOfWorkers) {
 
 TEST(TokenizeDatasets, PassesOnWhatTheSinkThrows) {
   struct FullDisk final : ExampleSink {
-    void add(ExampleBuilder::Result) override { throw Error("disk full"); }
+    bool wants(std::uint64_t) override { return true; }
+    void add(std::uint64_t, TokenizedRow) override { throw Error("disk full"); }
   } sink;
   EXPECT_THROW(tokenize_datasets({numbered(5000)}, builder(true), sink, options(3)), Error);
+}
+
+TEST(TokenizeDatasets, CutsShardsByTheTextOfTheRows) {
+  TokenizeOptions small = options(2);
+  small.shard_text_bytes = 50;  // five rows of 9 bytes, then four of 11
+  RecordingSink sink;
+  tokenize_datasets({numbered(1000)}, builder(true), sink, small);
+  ASSERT_EQ(sink.shards.size(), 1000U);
+  EXPECT_EQ(std::count(sink.shards.begin(), sink.shards.end(), 0U), 5);
+  EXPECT_EQ(std::count(sink.shards.begin(), sink.shards.end(), 4U), 4);
+  EXPECT_TRUE(std::is_sorted(sink.shards.begin(), sink.shards.end()));
+}
+
+TEST(TokenizeDatasets, LeavesOutTheRowsThatTheSinkDoesNotWant) {
+  TokenizeOptions small = options(2);
+  small.shard_text_bytes = 50;
+  RecordingSink all, some;
+  some.unwanted = 1;
+  tokenize_datasets({numbered(100)}, builder(true), all, small);
+  const auto report = tokenize_datasets({numbered(100)}, builder(true), some, small);
+  std::vector<Example> expected;
+  for (std::size_t i = 0; i < 100; ++i) {
+    if (all.shards[i] != 1) expected.push_back(all.examples[i]);
+  }
+  EXPECT_EQ(some.examples, expected);
+  EXPECT_EQ(report.read.rows, 100U);
+  EXPECT_EQ(report.examples, expected.size());
+}
+
+TEST(TokenizeDatasets, NamesTheFirstRowsOfEachKind) {
+  const CapturedLog log;
+  RecordingSink sink;
+  std::vector<std::string> inputs(20, "abcdefgh");
+  inputs[2] = "ab";
+  const auto data = Dataset::from_columns(inputs, std::vector<std::string>(20, "x"));
+  const auto report = tokenize_datasets({data}, builder(true, 4), sink, options(3));
+  EXPECT_THAT(report.first_rows.at("truncated_inputs"),
+              testing::ElementsAre(HasSubstr("row 1"), HasSubstr("row 2"), HasSubstr("row 4"), HasSubstr("row 5"),
+                                   HasSubstr("row 6")));
+  EXPECT_EQ(report.read.duplicates, 18U);
+  EXPECT_THAT(report.read.first_duplicates.front(), HasSubstr("row 2"));
+}
+
+TEST(TokenizeDatasets, CountsAndOnDemandDropsDuplicates) {
+  const CapturedLog log;
+  const auto data = Dataset::from_columns({"a", "ab", "a", "a", "ab"}, {"bc", "c", "bc", "b", "c"});
+  RecordingSink all, distinct;
+  EXPECT_EQ(tokenize_datasets({data}, builder(true), all, options()).read.duplicates, 2U);
+  EXPECT_EQ(all.examples.size(), 5U);
+  TokenizeOptions deduplicating = options();
+  deduplicating.selection.deduplicate = true;
+  const auto report = tokenize_datasets({data, data}, builder(true), distinct, deduplicating);
+  EXPECT_EQ(report.read.duplicates, 7U);
+  EXPECT_EQ(report.dropped_rows(), 7U);
+  all.examples.erase(all.examples.begin() + 2);
+  all.examples.pop_back();
+  EXPECT_EQ(distinct.examples, all.examples);
 }
 
 TEST(TokenizeInMemory, HoldsTheExamples) {

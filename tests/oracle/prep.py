@@ -117,6 +117,9 @@ def check(workplace, rows, limit):
         "truncated_targets": truncated[1],
         "empty_outputs": counts["empty_outputs"],
         "dropped": {},
+        "duplicates": len(rows) - len({(row["model_input"], row["model_output"]) for row in rows}),
+        "duplicates_dropped": False,
+        "rows_compared_for_duplicates": len(rows),
     }
     for count, phrase in zip(truncated, ("inputs were cut", "outputs were too long")):
         assert result.stderr.count(phrase) == (1 if count else 0)

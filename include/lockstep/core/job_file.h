@@ -24,6 +24,9 @@ struct JobFile {
   std::string input_contains_output = "auto";
   std::string prepared_dir = "prepared";
   std::int64_t num_workers = 0;
+  bool deduplicate = false;
+  double validation_split = 0;
+  std::int64_t shard_text_bytes = 32 << 20;
   Hyperparameters hyperparameters;
 
   /// Binds every key, the hyperparameters' too.

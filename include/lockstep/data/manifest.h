@@ -8,6 +8,7 @@
 
 #include "lockstep/core/json.h"
 #include "lockstep/data/row_format.h"
+#include "lockstep/data/row_plan.h"
 #include "lockstep/data/tokenization_report.h"
 
 namespace lockstep {
@@ -44,14 +45,16 @@ struct Manifest {
   std::uint64_t vocabulary_size = 0;  // rows of the model's embedding: every id is below
   RowFormat row_format;
   std::vector<SourceEntry> sources;
+  RowSelection selection;
   TokenizationReport report;
   std::vector<ShardEntry> shards;
 
   /// The bytes that an id takes in a shard: 2 for a vocabulary below 65,536, else 4.
   std::size_t id_bytes() const { return vocabulary_size < 65536 ? 2 : 4; }
 
-  /// Empty if `other` was made from the same rows with the same tokenizer, templates and limits, so that one can stand
-  /// for the other; else what differs, e.g. "model_max_length 512 instead of 128" (`other`'s instead of this one's).
+  /// Empty if `other` was made from the same rows of the same files with the same tokenizer, templates and limits, so
+  /// that one can stand for the other; else what differs, e.g. "model_max_length 512 instead of 128" (`other`'s instead
+  /// of this one's).
   std::string difference(const Manifest& other) const;
 
   Json to_json() const;

@@ -2,16 +2,23 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <future>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "lockstep/data/manifest.h"
+#include "lockstep/data/shard_part.h"
 #include "lockstep/data/tokenize_datasets.h"
+#include "lockstep/data/work_share.h"
 
 namespace lockstep {
 
+class ShardBuffer;
+
 struct ShardOptions {
-  std::uint64_t shard_bytes = 64 << 20;  // of ids, before compression; a shard holds one example at least
-  int compression = 0;                   // deflate level, 0 (none) to 9
+  int compression = 0;   // deflate level, 0 (none) to 9
+  WorkShare share = {};  // the shards that this process writes
 };
 
 /// Writes examples into a folder as HDF5 shards, `shard-00000-of-00008.h5`, and at the end `manifest.json`.
@@ -21,37 +28,51 @@ struct ShardOptions {
 /// `target_start` (uint32) is the index within the sequence at which the target starts. Arrays are chunked and carry
 /// Fletcher32 checksums. Shards are composed in memory, so that the bytes depend on the examples alone and a full disk
 /// is an ordinary error.
+///
+/// Each shard is on disk, with its checksum, before the next but one is begun (one is written in the background). A
+/// writer on a folder that a killed one has left, for the same description, wants the missing and the damaged shards
+/// alone. Several processes may fill one folder, each with its share.
 class ShardWriter final : public ExampleSink {
  public:
-  /// `description` says what the shards are made from (all but report and shards). Throws InputError if `folder`
-  /// already holds files.
+  /// `description` says what the shards are made from (all but report and shards).
   ShardWriter(std::filesystem::path folder, Manifest description, ShardOptions options = {});
+  /// Waits for the shard that is being written.
+  ~ShardWriter() override;
 
+  bool wants(std::uint64_t shard) override;
   /// Throws Error, naming the file, if a shard cannot be written.
-  void add(ExampleBuilder::Result result) override;
+  void add(std::uint64_t shard, TokenizedRow row) override;
 
-  /// Writes what is left, gives the shards their names and writes the manifest. Call once.
+  /// Writes what is left. Returns the number of shards that other processes have still to write. Call once.
+  std::uint64_t flush();
+  /// Shards that an earlier run had finished, among those of this process.
+  std::uint64_t shards_found() const { return shards_found_; }
+
+  /// The report over the shards of all processes, after a flush() that returned 0; `read` is what the datasets showed.
+  TokenizationReport report(RowsRead read) const;
+  /// Gives the shards of all processes their names and writes the manifest, after a flush() that returned 0. Removes
+  /// whatever else lies in the folder.
   Manifest finish(const TokenizationReport& report);
 
- private:
-  struct Block {  // the examples of one array: ids one after another
-    std::vector<TokenId> ids;
-    std::vector<std::uint64_t> offsets{0};
+  /// Completes what a finish() that was killed has begun. None if there was none, or it wrote something else than
+  /// `description`, or a shard is damaged.
+  static std::optional<Manifest> finish_interrupted(const std::filesystem::path& folder, const Manifest& description);
 
-    void append(const std::vector<TokenId>& more);
-    void close_example() { offsets.push_back(ids.size()); }
-  };
+ private:
   void write_shard();
-  std::string compose_image() const;
-  std::filesystem::path partial_path(std::size_t shard) const;
+  void wait_for_shard();
 
   std::filesystem::path folder_;
   Manifest manifest_;
   ShardOptions options_;
-  Block first_;   // source, or the sequence
-  Block second_;  // target; unused for decoder-only
-  std::vector<std::uint32_t> target_starts_;
-  TokenizationReport shard_report_;  // of the shard being filled
+  std::vector<std::optional<ShardPart>> parts_;  // of all shards that a row was planned for
+  bool wanted_ = false;                          // the last of them
+  std::uint64_t shards_found_ = 0;
+  std::unique_ptr<ShardBuffer> buffer_;  // of the shard being filled
+  std::uint64_t shard_ = 0;
+  TokenizationReport report_;
+  std::future<ShardPart> writing_;
+  std::uint64_t shard_in_writing_ = 0;
 };
 
 }  // namespace lockstep

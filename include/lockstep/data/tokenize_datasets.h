@@ -8,38 +8,47 @@
 
 #include "lockstep/data/dataset.h"
 #include "lockstep/data/example.h"
+#include "lockstep/data/row_plan.h"
 #include "lockstep/data/tokenization_report.h"
 #include "lockstep/data/tokenized_dataset.h"
 
 namespace lockstep {
 
-/// Takes examples in the order of the rows.
+/// Takes rows in their order, each with the number of its shard, which never falls.
 class ExampleSink {
  public:
   virtual ~ExampleSink() = default;
-  virtual void add(ExampleBuilder::Result result) = 0;
+  /// Asked for each row before it is tokenized. False: the row need not be, its shard is written elsewhere.
+  virtual bool wants(std::uint64_t shard) = 0;
+  virtual void add(std::uint64_t shard, TokenizedRow row) = 0;
 };
 
 struct TokenizeOptions {
   std::string name = "training";      // which set this is, for messages and the progress bar
   std::uint64_t vocabulary_size = 0;  // rows of the model's embedding
-  std::size_t num_workers = 0;        // threads that tokenize; 0: one a core
+  std::size_t num_workers = 0;        // threads in all, this one included; 0: one a core
   bool show_progress = false;
+  RowSelection selection = {};
+  std::uint64_t shard_text_bytes = 32 << 20;  // RowPlan's
 };
 
 /// Tokenizes the rows of `datasets`, one after another, into `sink`: the same calls for any number of workers, from
-/// this thread. Memory does not grow with the datasets.
+/// this thread. Memory grows with the number of different rows alone, by the hashes that duplicates are found with
+/// (RowHashSet). The report counts in `read` all rows of the set, and else those that the sink wanted.
 ///
-/// Kept, with one warning a kind that gives the count: truncated inputs, truncated targets, empty outputs. Dropped and
-/// counted by reason, with one warning: rows with neither input nor output, and decoder-only rows whose input has no
-/// token to predict the answer from.
+/// Dropped and counted by reason: rows with neither input nor output, and decoder-only rows whose input has no token to
+/// predict the answer from.
 ///
 /// Throws InputError for a malformed row, a dataset without rows, a tokenizer whose vocabulary is larger than the
-/// embedding, a row with a token beyond it, and if no example is left.
+/// embedding, and a row with a token beyond it.
 TokenizationReport tokenize_datasets(const std::vector<Dataset>& datasets, const ExampleBuilder& builder,
                                      ExampleSink& sink, const TokenizeOptions& options);
 
-/// The same into memory.
+/// Throws InputError if no example is left. Else gives one warning a kind, with the count, for truncated inputs,
+/// truncated targets, empty outputs and dropped rows. `name` says which set it is.
+void check_report(const TokenizationReport& report, const ExampleBuilder& builder, const std::string& name);
+
+/// tokenize_datasets() into memory, and check_report().
 std::unique_ptr<InMemoryTokenizedDataset> tokenize_in_memory(const std::vector<Dataset>& datasets,
                                                              const ExampleBuilder& builder,
                                                              const TokenizeOptions& options);
