@@ -1,24 +1,31 @@
 #include <fmt/format.h>
 #include <hdf5.h>
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <string>
 #include <vector>
 
-#include "lockstep/core/error.h"
+#include "commands.h"
+#include "examples.h"
 #include "lockstep/core/job_file.h"
 #include "lockstep/core/log.h"
+#include "lockstep/data/shard_reader.h"
 #include "prepare.h"
 #include "summary.h"
 
 namespace {
 
+constexpr std::uint64_t kShownExamples = 2;
 constexpr const char* kDescription =
     "Reads the datasets of a job (rows of model_input and model_output), tokenizes them for the job's model, cuts them "
     "to model_max_length\nand writes them as HDF5 shards into prepared_dir/train and prepared_dir/validation, for "
-    "`lockstep train` with the same job.\nA set that is already prepared from the same rows is left as it is.";
+    "`lockstep train` with the same job.\nA set that is already prepared from the same rows is left as it is; "
+    "a run that was killed is continued when it is started again.\nUnder mpirun, srun or a Slurm array the processes "
+    "share the work; the shards have the same bytes for any number of\nprocesses and threads. The first argument is a "
+    "subcommand's name, or else a job file (write ./verify for one of that name).";
 
 std::string version() {
   unsigned major = 0, minor = 0, release = 0;
@@ -30,9 +37,9 @@ std::string job_key_help() {
   return fmt::format(
       "Keys of a job (in JOB.yaml, or as key=value on the command line). lockstep-prep uses pretrained_model_name, "
       "has_encoder,\nmodel_max_length, training_datasets, validation_datasets, input_column, output_column, "
-      "prompt_template,\nresponse_template, input_contains_output, prepared_dir, num_workers and overwrite_output_dir; "
-      "the others are those of\n`lockstep train`, checked here too:\n\n{}\n\nExit code: 0, or 1 with one message on "
-      "stderr.",
+      "prompt_template,\nresponse_template, input_contains_output, prepared_dir, deduplicate, validation_split, "
+      "shard_text_bytes, num_workers and\noverwrite_output_dir; the others are those of `lockstep train`, checked here "
+      "too:\n\n{}\n\nExit code: 0, or 1 with one message on stderr.",
       lockstep::describe_job_keys());
 }
 
@@ -48,9 +55,13 @@ void run(const std::string& job_path, const std::vector<std::string>& overrides,
   }
   for (const auto& set : prepared.sets) {
     if (set.reused) fmt::print("{} data: already prepared in {}\n", set.name, set.folder.string());
-    fmt::print("{}", lockstep::format_summary(set));
+    fmt::print("{} data: {}", set.name, lockstep::format_summary(set.folder, set.manifest));
   }
-  fmt::print("\n{}", lockstep::format_examples(prepared.sets.front(), *prepared.tokenizer, 2));
+  const auto training = lockstep::PreparedDataset::open(prepared.sets.front().folder, lockstep::VerifyShards::no);
+  fmt::print("\n");
+  for (std::uint64_t i = 0; i < std::min<std::uint64_t>(kShownExamples, training->size()); ++i) {
+    fmt::print("{}", lockstep::format_example(*training, i, *prepared.tokenizer));
+  }
 }
 
 }  // namespace
@@ -59,23 +70,32 @@ int main(int argc, char** argv) {
   CLI::App app(kDescription, "lockstep-prep");
   std::string job_path;
   std::vector<std::string> overrides;
-  app.add_option("JOB.yaml", job_path, "the job file")->required();
+  app.add_option("JOB.yaml", job_path, "the job file");
   app.add_option("key=value", overrides, "values that take the place of the job file's, e.g. model_max_length=256");
   app.set_version_flag("--version", version());
   app.footer(job_key_help);
+  app.require_subcommand(0, 1);
+  lockstep::add_verify_command(app);
+  lockstep::add_inspect_command(app);
+  lockstep::add_tokenize_command(app);
+  app.parse_complete_callback([&] {
+    const bool has_command = !app.get_subcommands().empty();
+    if (has_command == !job_path.empty()) {
+      throw CLI::ValidationError(has_command ? "expected a job file or a subcommand, found both"
+                                             : "expected a job file or a subcommand, found neither");
+    }
+  });
   try {
+    const lockstep::WorkShare share = lockstep::find_work_share([](const char* name) { return std::getenv(name); });
+    lockstep::initialise_logging(static_cast<int>(share.rank));
     app.parse(argc, argv);
+    if (!job_path.empty()) run(job_path, overrides, share);
+    return 0;
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
     fmt::print(stderr, "lockstep-prep: error: {}; see lockstep-prep --help\n", error.what());
     return 1;
-  }
-  try {
-    const lockstep::WorkShare share = lockstep::find_work_share([](const char* name) { return std::getenv(name); });
-    lockstep::initialise_logging(static_cast<int>(share.rank));
-    run(job_path, overrides, share);
-    return 0;
   } catch (const std::exception& error) {
     fmt::print(stderr, "lockstep-prep: error: {}\n", error.what());
     return 1;

@@ -2,13 +2,15 @@
 
 #include <fmt/format.h>
 #include <algorithm>
-
-#include "lockstep/data/shard_reader.h"
+#include <cmath>
+#include <numeric>
+#include <vector>
 
 namespace lockstep {
 namespace {
 
-constexpr std::size_t kMaxShownBytes = 600;  // of one text
+constexpr std::uint32_t kMaxBars = 12;
+constexpr double kBarCells = 40;
 
 std::string percentage(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? "" : fmt::format(" ({:.2f} %)", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
@@ -19,63 +21,76 @@ std::string length_line(const char* title, const LengthHistogram& lengths) {
                      lengths.percentile(0.99), lengths.max());
 }
 
-// Control characters would act on the terminal; newlines and tabs are spelled out too, an example is a line.
-std::string printable(std::string_view text) {
-  std::string shown;
-  for (const char c : text) {
-    if (c == '\n') {
-      shown += "\\n";
-    } else if (c == '\t') {
-      shown += "\\t";
-    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      shown += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    } else {
-      shown += c;
-    }
+// "    first: rows.jsonl: line 3, rows.jsonl: line 9, ...", or nothing.
+std::string first_line(const std::vector<std::string>& positions, std::uint64_t count) {
+  if (positions.empty()) return "";
+  return fmt::format("    first: {}{}\n", fmt::join(positions, ", "), count > positions.size() ? ", ..." : "");
+}
+
+std::string first_line(const TokenizationReport& report, const std::string& kind, std::uint64_t count) {
+  const auto found = report.first_rows.find(kind);
+  return found == report.first_rows.end() ? "" : first_line(found->second, count);
+}
+
+// 1, 2, 5, 10, 20, 50, ...: the smallest that covers `max` with kMaxBars bars.
+std::uint32_t bar_width(std::uint32_t max) {
+  std::uint64_t width = 1;
+  for (int step = 0; width * kMaxBars <= max; ++step) width = step % 3 == 1 ? width / 2 * 5 : width * 2;
+  return static_cast<std::uint32_t>(width);
+}
+
+std::string format_histogram(const char* title, const LengthHistogram& lengths) {
+  const std::uint32_t width = bar_width(lengths.max());
+  std::vector<std::uint64_t> bars(lengths.max() / width + 1);
+  for (const auto& [length, count] : lengths.counts()) bars[length / width] += count;
+  const std::uint64_t highest = *std::ranges::max_element(bars);
+  std::string text = fmt::format("{} (tokens: examples)\n", title);
+  for (std::size_t i = 0; i < bars.size(); ++i) {
+    const double share = highest == 0 ? 0 : static_cast<double>(bars[i]) / static_cast<double>(highest);
+    std::string bar;
+    for (auto cells = std::lround(std::ceil(share * kBarCells)); cells > 0; --cells) bar += "█";
+    const std::size_t first = i * width;
+    text += fmt::format("  {:>6}{:<7} {:>10} {}\n", first, width == 1 ? "" : fmt::format("-{}", first + width - 1),
+                        bars[i], bar);
   }
-  return shown;
-}
-
-bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
-
-// Long texts lose their middle.
-std::string shorten(const std::string& text) {
-  if (text.size() <= kMaxShownBytes) return text;
-  std::size_t head = kMaxShownBytes / 2;
-  while (head > 0 && continues_character(text[head])) --head;
-  std::size_t tail = text.size() - kMaxShownBytes / 2;
-  while (tail < text.size() && continues_character(text[tail])) ++tail;
-  return fmt::format("{} [...] {}", text.substr(0, head), text.substr(tail));
-}
-
-std::string show(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
-  return shorten(printable(tokenizer.decode(ids, /*skip_special_tokens=*/false)));
+  return text;
 }
 
 }  // namespace
 
-std::string format_summary(const PreparedSet& set) {
-  const Manifest& manifest = set.manifest;
+std::string format_summary(const std::filesystem::path& folder, const Manifest& manifest) {
   const TokenizationReport& report = manifest.report;
+  const RowsRead& read = report.read;
   std::uint64_t bytes = 0;
   for (const auto& shard : manifest.shards) bytes += shard.bytes;
-  std::string text = fmt::format("{} data: {}\n", set.name, set.folder.string());
+  std::string text = folder.string() + "\n";
   const auto line = [&](const char* title, const std::string& value) {
     text += fmt::format("  {:<20}{}\n", title, value);
   };
-  line("rows", fmt::format("{} in {} file{}", report.read.rows, manifest.sources.size(),
-                           manifest.sources.size() == 1 ? "" : "s"));
+  const auto counted = [&](const char* title, std::uint64_t count, std::uint64_t whole) {
+    line(title, fmt::format("{}{}", count, percentage(count, whole)));
+  };
+  const std::uint64_t all_rows = std::accumulate(read.dataset_rows.begin(), read.dataset_rows.end(), std::uint64_t{0});
+  line("rows", fmt::format("{}{} in {} file{}", read.rows, all_rows == read.rows ? "" : fmt::format(" of {}", all_rows),
+                           manifest.sources.size(), manifest.sources.size() == 1 ? "" : "s"));
   line("examples", fmt::to_string(report.examples));
   line("tokens", fmt::format("{}: {} input + {} target", report.input_tokens + report.target_tokens,
                              report.input_tokens, report.target_tokens));
   line("model_max_length", manifest.model_max_length ? fmt::to_string(*manifest.model_max_length) : "none");
-  line("truncated inputs",
-       fmt::format("{}{}", report.truncated_inputs, percentage(report.truncated_inputs, report.examples)));
-  line("truncated targets",
-       fmt::format("{}{}", report.truncated_targets, percentage(report.truncated_targets, report.examples)));
+  counted("truncated inputs", report.truncated_inputs, report.examples);
+  text += first_line(report, "truncated_inputs", report.truncated_inputs);
+  counted("truncated targets", report.truncated_targets, report.examples);
+  text += first_line(report, "truncated_targets", report.truncated_targets);
   line("empty outputs", fmt::to_string(report.empty_outputs));
-  line("dropped", fmt::format("{}{}", report.dropped_rows(), percentage(report.dropped_rows(), report.read.rows)));
-  for (const auto& [reason, count] : report.dropped) text += fmt::format("    {} x {}\n", count, reason);
+  text += first_line(report, "empty_outputs", report.empty_outputs);
+  counted("duplicate rows", read.duplicates, read.rows);
+  if (read.compared_rows < read.rows) text += fmt::format("    among the first {} rows\n", read.compared_rows);
+  text += first_line(read.first_duplicates, read.duplicates);
+  counted("dropped", report.dropped_rows(), read.rows);
+  for (const auto& [reason, count] : report.dropped) {
+    text += fmt::format("    {} x {}\n", count, reason) + first_line(report, reason, count);
+  }
+  if (read.duplicates_dropped) text += fmt::format("    {} x duplicate of an earlier row\n", read.duplicates);
   line("shards", fmt::format("{}, {:.1f} MB", manifest.shards.size(), static_cast<double>(bytes) / 1e6));
   text += fmt::format("  {:<10}{:>8}{:>8}{:>8}{:>8}\n", "length", "p50", "p90", "p99", "max");
   text += length_line("input", report.input_lengths);
@@ -84,18 +99,10 @@ std::string format_summary(const PreparedSet& set) {
   return text;
 }
 
-std::string format_examples(const PreparedSet& set, const Tokenizer& tokenizer, std::size_t count) {
-  const auto dataset = PreparedDataset::open(set.folder, VerifyShards::no);
-  std::string text;
-  for (std::uint64_t i = 0; i < std::min<std::uint64_t>(count, dataset->size()); ++i) {
-    const Example example = dataset->read(i);
-    text += fmt::format("example {} ({} + {} tokens, the label between « and »):\n  ", i + 1, example.input.size(),
-                        example.target.size());
-    text += show(tokenizer, example.input);
-    if (dataset->has_encoder()) text += "\n  ";  // two sequences; a decoder-only model sees one
-    text += fmt::format("«{}»\n", show(tokenizer, example.target));
-  }
-  return text;
+std::string format_histograms(const TokenizationReport& report) {
+  return format_histogram("input lengths", report.input_lengths) +
+         format_histogram("target lengths", report.target_lengths) +
+         format_histogram("total lengths", report.total_lengths);
 }
 
 }  // namespace lockstep

@@ -1,15 +1,17 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 
-#include "prepare.h"
+#include "lockstep/data/manifest.h"
 
 namespace lockstep {
 
-/// The table of a prepared set: rows, examples, tokens, truncated, dropped and why, percentiles of the lengths.
-std::string format_summary(const PreparedSet& set);
+/// The table of a prepared set: rows, examples, tokens, truncated and dropped with the first rows of each, duplicates,
+/// percentiles of the lengths.
+std::string format_summary(const std::filesystem::path& folder, const Manifest& manifest);
 
-/// The first `count` examples decoded, special tokens included, with the label span between « and ».
-std::string format_examples(const PreparedSet& set, const Tokenizer& tokenizer, std::size_t count);
+/// How many examples have which length, as bars: of inputs, targets and both together.
+std::string format_histograms(const TokenizationReport& report);
 
 }  // namespace lockstep

@@ -155,7 +155,12 @@ PreparedDataset::PreparedDataset(Manifest manifest) : manifest_(std::move(manife
 PreparedDataset::~PreparedDataset() = default;
 
 std::unique_ptr<PreparedDataset> PreparedDataset::open(const std::filesystem::path& folder, VerifyShards verify) {
-  std::unique_ptr<PreparedDataset> dataset(new PreparedDataset(Manifest::load(folder)));
+  return open(folder, Manifest::load(folder), verify);
+}
+
+std::unique_ptr<PreparedDataset> PreparedDataset::open(const std::filesystem::path& folder, Manifest stated,
+                                                       VerifyShards verify) {
+  std::unique_ptr<PreparedDataset> dataset(new PreparedDataset(std::move(stated)));
   const Manifest& manifest = dataset->manifest_;
   for (const ShardEntry& entry : manifest.shards) {
     if (std::filesystem::path(entry.name).filename() != entry.name) {

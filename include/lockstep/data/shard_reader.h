@@ -20,6 +20,9 @@ class PreparedDataset final : public TokenizedDataset {
   /// Throws InputError for a folder without manifest, another format version, a shard that is missing, of another size
   /// or inconsistent, and, with VerifyShards::yes, for one whose sha256 differs from the manifest's.
   static std::unique_ptr<PreparedDataset> open(const std::filesystem::path& folder, VerifyShards verify);
+  /// The same with a manifest at hand, of which only some shards may be left, instead of the folder's.
+  static std::unique_ptr<PreparedDataset> open(const std::filesystem::path& folder, Manifest manifest,
+                                               VerifyShards verify);
   ~PreparedDataset() override;
 
   const Manifest& manifest() const;

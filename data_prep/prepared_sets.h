@@ -1,0 +1,12 @@
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+namespace lockstep {
+
+/// The folders of prepared sets that `folder` stands for: itself, or its train/ and validation/. Throws InputError if
+/// neither is a prepared set.
+std::vector<std::filesystem::path> find_prepared_sets(const std::filesystem::path& folder);
+
+}  // namespace lockstep

@@ -1,0 +1,67 @@
+#include <fmt/format.h>
+#include <cerrno>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "commands.h"
+#include "examples.h"
+#include "lockstep/core/error.h"
+#include "lockstep/text/load_tokenizer.h"
+
+namespace lockstep {
+namespace {
+
+// "15496  995" and below it "Hello  Ġworld", in columns.
+void print_tokens(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
+  std::string numbers, pieces;
+  for (const TokenId id : ids) {
+    const std::string piece = printable(tokenizer.token(id));
+    const std::string number = fmt::to_string(id);
+    const std::size_t width = std::max(count_characters(piece), number.size()) + 2;
+    numbers += number + std::string(width - number.size(), ' ');
+    pieces += piece + std::string(width - count_characters(piece), ' ');
+  }
+  fmt::print("{}\n{}\n", numbers, pieces);
+}
+
+void tokenize(const std::string& folder, const std::string& file) {
+  const auto tokenizer = load_tokenizer(folder);
+  std::ifstream stream;
+  if (!file.empty()) {
+    errno = 0;
+    stream.open(file, std::ios::binary);
+    if (!stream) throw_system_error("open", file, errno);
+  }
+  std::istream& input = file.empty() ? std::cin : stream;
+  std::string line;
+  for (std::uint64_t number = 1; std::getline(input, line); ++number) {
+    try {
+      print_tokens(*tokenizer, tokenizer->encode(line));
+    } catch (const InputError& error) {
+      throw InputError(fmt::format("{}: line {}: {}", file.empty() ? "standard input" : file, number, error.what()));
+    }
+  }
+}
+
+}  // namespace
+
+void add_tokenize_command(CLI::App& app) {
+  struct Arguments {
+    std::string tokenizer, file;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("tokenize", "Shows the ids and the pieces of each line of a text.");
+  command->add_option("--tokenizer", arguments->tokenizer, "a model's folder, or one with its tokenizer files alone")
+      ->required()
+      ->type_name("DIR");
+  command->add_option("file", arguments->file, "the text, in UTF-8; without it, standard input")->type_name("FILE");
+  command->footer(
+      "Prints two lines for each: the ids, and below them the pieces as the vocabulary spells them. No BOS or EOS is "
+      "added,\nand special tokens that stand in the text become their own id, as in training data. Control characters "
+      "are spelled out.\nExit code: 0, or 1 with one message on stderr.");
+  command->callback([arguments] { tokenize(arguments->tokenizer, arguments->file); });
+}
+
+}  // namespace lockstep

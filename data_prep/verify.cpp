@@ -1,0 +1,59 @@
+#include <fmt/format.h>
+#include <memory>
+#include <string>
+
+#include "commands.h"
+#include "lockstep/core/error.h"
+#include "lockstep/data/verify_shards.h"
+#include "prepared_sets.h"
+
+namespace lockstep {
+namespace {
+
+// A set without a readable manifest is damaged too; the others are still checked.
+bool verify(const std::filesystem::path& folder) {
+  std::vector<std::string> problems;
+  Manifest manifest;
+  try {
+    manifest = Manifest::load(folder);
+    problems = find_damage(folder, manifest);
+  } catch (const Error& problem) {
+    problems.emplace_back(problem.what());
+  }
+  std::uint64_t bytes = 0;
+  for (const auto& shard : manifest.shards) bytes += shard.bytes;
+  fmt::print("{}: {}\n", folder.string(),
+             problems.empty() ? fmt::format("whole: {} examples in {} shards, {:.1f} MB", manifest.report.examples,
+                                            manifest.shards.size(), static_cast<double>(bytes) / 1e6)
+                              : fmt::format("damaged: {} problem{}", problems.size(), problems.size() == 1 ? "" : "s"));
+  for (const auto& problem : problems) fmt::print(stderr, "{}\n", problem);
+  return problems.empty();
+}
+
+void verify_all(const std::filesystem::path& folder) {
+  bool whole = true;
+  for (const auto& set : find_prepared_sets(folder)) whole = verify(set) && whole;
+  if (!whole) {
+    throw InputError(
+        fmt::format("{}: expected whole sets, found damaged ones, named above; run lockstep-prep again "
+                    "with overwrite_output_dir=true",
+                    folder.string()));
+  }
+}
+
+}  // namespace
+
+void add_verify_command(CLI::App& app) {
+  auto folder = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand(
+      "verify",
+      "Reads every shard of prepared sets to the last id, and compares it with the manifest: size and sha256, HDF5's\n"
+      "own checksums, ascending offsets, ids below the vocabulary's size, counts of examples and tokens, lengths.");
+  command->add_option("folder", *folder, "a prepared_dir, or its train/ or validation/")->required()->type_name("DIR");
+  command->footer(
+      "Prints a line a set, and on stderr a line for every damaged shard.\n"
+      "Exit code: 0 if all is whole, else 1.");
+  command->callback([folder] { verify_all(*folder); });
+}
+
+}  // namespace lockstep
