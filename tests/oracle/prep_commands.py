@@ -154,7 +154,7 @@ def test_inspect_draws_the_lengths(workplace, rng):
 def test_inspect_shows_a_row(workplace, rng):
     rows = [row for row in read_rows(FIXTURES / "data/scan/train.jsonl")]
     write_rows(workplace.rows, rows)
-    workplace.succeed(**SHARDED)
+    workplace.succeed(model_max_length=1000, **SHARDED)
     for number in rng.sample(range(1, len(rows) + 1), 5):
         shown = command("inspect", workplace.prepared, "--row", number)
         assert shown.returncode == 0 and f"example {number} " in shown.stdout
@@ -226,7 +226,7 @@ def test_duplicates_and_split(workplace, rng):
 
     def split(some, share, folder):
         write_rows(workplace.rows, some)
-        workplace.succeed(**SHARDED | {"prepared_dir": str(folder), "validation_split": share})
+        workplace.succeed(**SHARDED | {"prepared_dir": str(folder), "validation_split": share, "model_max_length": 1000})
         counts = [manifest_of(folder / name)["counts"] for name in ("train", "validation")]
         assert sum(c["rows"] for c in counts) == len(some)
         return examples(folder / "validation"), counts
