@@ -43,7 +43,12 @@ std::string job_key_help() {
       lockstep::describe_job_keys());
 }
 
-void run(const std::string& job_path, const std::vector<std::string>& overrides, const lockstep::WorkShare& share) {
+void run(const std::string& job_path, const std::vector<std::string>& overrides) {
+  const lockstep::WorkShare share = lockstep::find_work_share([](const char* name) { return std::getenv(name); });
+  lockstep::initialise_logging(static_cast<int>(share.rank));
+  if (share.size > 1) {
+    spdlog::info("{} processes, by the environment of mpirun, srun or a Slurm array, share the work", share.size);
+  }
   const lockstep::PreparedJob prepared = lockstep::prepare(lockstep::load_job_file(job_path, overrides), share);
   if (!prepared.complete) {
     fmt::print("rank {} of {}: its shards are written; {}\n", share.rank, share.size,
@@ -86,10 +91,9 @@ int main(int argc, char** argv) {
     }
   });
   try {
-    const lockstep::WorkShare share = lockstep::find_work_share([](const char* name) { return std::getenv(name); });
-    lockstep::initialise_logging(static_cast<int>(share.rank));
+    lockstep::initialise_logging(0);
     app.parse(argc, argv);
-    if (!job_path.empty()) run(job_path, overrides, share);
+    if (!job_path.empty()) run(job_path, overrides);
     return 0;
   } catch (const CLI::Success& help) {
     return app.exit(help);

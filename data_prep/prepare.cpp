@@ -279,6 +279,7 @@ PreparedJob prepare(const JobFile& job, const WorkShare& share) {
   }
   prepared.sets = preparation.sets();
   if (prepared.complete && !has_validation && !is_vacant(validation)) retire_folder(validation);
+  if (share.size == 1 && !has_validation) remove_leftovers(validation, "");
   return prepared;
 }
 
