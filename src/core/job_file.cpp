@@ -91,7 +91,8 @@ void JobFile::bind(KeyTable& table) {
             "share of the training rows that lockstep-prep sets apart for validation, by their hash: equal rows stay "
             "together; 0: none (then lockstep train splits T5-type data by test_size)",
             KeyTable::Range{0, 0.99});
-  table.add("shard_text_bytes", &shard_text_bytes, "text that one shard of lockstep-prep takes, in bytes",
+  table.add("shard_text_bytes", &shard_text_bytes,
+            "text that one shard of lockstep-prep takes, in bytes, with 16 more for each row",
             KeyTable::Range{1, 1e12});
   hyperparameters.bind(table);
 }

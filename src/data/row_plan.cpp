@@ -1,6 +1,12 @@
 #include "lockstep/data/row_plan.h"
 
 namespace lockstep {
+namespace {
+
+// Of its offsets, without which very short rows would make large shards.
+constexpr std::uint64_t kOffsetBytes = 16;
+
+}  // namespace
 
 RowPlan::RowPlan(const RowSelection& selection, std::uint64_t shard_text_bytes)
     : selection_(selection), shard_text_bytes_(shard_text_bytes) {}
@@ -15,7 +21,7 @@ RowPlan::Place RowPlan::place(const Row& row) {
   place.in_set = true;
   place.duplicate = is_duplicate(hash);
   if (place.duplicate && selection_.deduplicate) return place;
-  const std::uint64_t bytes = row.model_input.size() + row.model_output.size();
+  const std::uint64_t bytes = row.model_input.size() + row.model_output.size() + kOffsetBytes;
   if (text_bytes_ > 0 && text_bytes_ + bytes > shard_text_bytes_) {
     ++shard_;
     text_bytes_ = 0;

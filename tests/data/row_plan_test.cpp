@@ -54,7 +54,7 @@ TEST(RowPlan, SplitsByTheRowAlone) {
 }
 
 TEST(RowPlan, GivesEachShardItsText) {
-  RowPlan plan({}, 10);
+  RowPlan plan({}, 3 * 16 + 10);
   const auto shard = [&](const char* input, const char* output) { return plan.place({input, output}).shard.value(); };
   EXPECT_EQ(shard("12345", "123"), 0U);
   EXPECT_EQ(shard("", "12"), 0U);
@@ -65,7 +65,7 @@ TEST(RowPlan, GivesEachShardItsText) {
 }
 
 TEST(RowPlan, LeavesDuplicatesOutOfTheText) {
-  RowPlan plan({.deduplicate = true}, 4);
+  RowPlan plan({.deduplicate = true}, 2 * 16 + 4);
   EXPECT_EQ(plan.place({"ab", ""}).shard, 0U);
   for (int i = 0; i < 5; ++i) EXPECT_FALSE(plan.place({"ab", ""}).shard.has_value());
   EXPECT_EQ(plan.place({"", "ab"}).shard, 0U);

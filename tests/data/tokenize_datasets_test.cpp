@@ -170,7 +170,7 @@ TEST(TokenizeDatasets, PassesOnWhatTheSinkThrows) {
 
 TEST(TokenizeDatasets, CutsShardsByTheTextOfTheRows) {
   TokenizeOptions small = options(2);
-  small.shard_text_bytes = 50;  // five rows of 9 bytes, then four of 11
+  small.shard_text_bytes = 5 * (9 + 16);  // five rows of 9 bytes, then four of 11
   RecordingSink sink;
   tokenize_datasets({numbered(1000)}, builder(true), sink, small);
   ASSERT_EQ(sink.shards.size(), 1000U);
@@ -181,7 +181,7 @@ TEST(TokenizeDatasets, CutsShardsByTheTextOfTheRows) {
 
 TEST(TokenizeDatasets, LeavesOutTheRowsThatTheSinkDoesNotWant) {
   TokenizeOptions small = options(2);
-  small.shard_text_bytes = 50;
+  small.shard_text_bytes = 125;
   RecordingSink all, some;
   some.unwanted = 1;
   tokenize_datasets({numbered(100)}, builder(true), all, small);

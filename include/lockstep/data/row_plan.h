@@ -29,7 +29,8 @@ class RowPlan {
     std::optional<std::uint64_t> shard;  // ascending; none: the row is left out
   };
 
-  /// A shard takes rows until their text would exceed `shard_text_bytes`, and one at least.
+  /// A shard takes rows, and one at least, until their text, with 16 bytes more for each row, would exceed
+  /// `shard_text_bytes`.
   RowPlan(const RowSelection& selection, std::uint64_t shard_text_bytes);
 
   Place place(const Row& row);
@@ -46,7 +47,7 @@ class RowPlan {
   RowHashSet seen_;
   std::uint64_t compared_rows_ = 0;
   std::uint64_t shard_ = 0;
-  std::uint64_t text_bytes_ = 0;  // of the shard so far
+  std::uint64_t text_bytes_ = 0;  // of the shard so far, as the constructor counts them
 };
 
 }  // namespace lockstep
