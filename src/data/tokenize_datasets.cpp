@@ -140,7 +140,11 @@ class Reading {
  public:
   Reading(const ExampleBuilder& builder, const TokenizeOptions& options, ExampleSink& sink,
           TokenizingPipeline& pipeline, TokenizationReport& report)
-      : builder_(builder), plan_(options.selection, options.shard_text_bytes), sink_(sink), pipeline_(pipeline), report_(report) {
+      : builder_(builder),
+        plan_(options.selection, options.shard_text_bytes),
+        sink_(sink),
+        pipeline_(pipeline),
+        report_(report) {
     report_.read.duplicates_dropped = options.selection.deduplicate;
   }
 
