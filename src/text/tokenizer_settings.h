@@ -17,6 +17,7 @@ struct TokenizerFolderSettings {
   std::vector<AddedToken> added_tokens;
   std::vector<std::string> additional_special_tokens;
   std::optional<std::size_t> model_max_length;
+  bool add_bos_token = false, add_eos_token = false;  // count where no tokenizer.json says what stands round a text
 };
 
 /// Throws InputError naming the file for one that is not of the expected form.
