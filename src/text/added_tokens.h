@@ -32,6 +32,8 @@ class AddedTokens {
 
   const AddedToken* find(TokenId id) const;
   const AddedToken* find(std::string_view content) const;
+  /// Behind the largest id; 0 without tokens.
+  TokenId end_id() const { return by_id_.empty() ? 0 : by_id_.rbegin()->first + 1; }
   const std::map<std::string, AddedToken, std::less<>>& by_content() const { return by_content_; }
 
  private:
@@ -58,7 +60,7 @@ class AddedTokenFinder {
       if (match.token->lstrip) begin = std::max(blanks_begin(text, begin), done);
       if (match.token->rstrip) end = blanks_end(text, end);
       if (done < begin) on_text(done, begin);
-      on_token(*match.token);
+      if (begin < end) on_token(*match.token);  // else the blanks that it is made of were swallowed before
       done = end;
     }
     if (done != text.size()) on_text(done, text.size());

@@ -12,6 +12,16 @@ enum class CharacterClass : std::uint8_t { kOther, kLetter, kNumber, kMark, kPun
 
 CharacterClass character_class(char32_t code_point);
 
+/// Unicode's general categories, by their names; kCn is an unassigned code point.
+// clang-format off
+enum class GeneralCategory : std::uint8_t {
+  kCn, kLu, kLl, kLt, kLm, kLo, kMn, kMc, kMe, kNd, kNl, kNo, kPc, kPd, kPs, kPe, kPi, kPf, kPo,
+  kSm, kSc, kSk, kSo, kZs, kZl, kZp, kCc, kCf, kCo
+};
+// clang-format on
+
+GeneralCategory general_category(char32_t code_point);
+
 /// \w of the Rust regex crate: alphabetic, mark, decimal digit, connector punctuation, join control.
 bool is_word_character(char32_t code_point);
 

@@ -28,7 +28,7 @@ void map_characters(NormalizedText& normalized, const Map& map) {
     const bool is_first = position == 0;
     const std::optional<char32_t> character = map(next_code_point(normalized.text, position));
     if (character) append_utf8(*character, result);
-    if (is_first && !character) normalized.at_origin = false;
+    if (is_first && !character) normalized.origin_end = 0;
   }
   normalized.text = std::move(result);
 }
@@ -68,7 +68,7 @@ class Strip final : public Normalizer {
     text.resize(end);
     std::size_t begin = 0;
     while (left_ && begin < text.size() && is_space_at(text, begin)) next_code_point(text, begin);
-    if (begin > 0) normalized.at_origin = false;
+    if (begin > 0) normalized.origin_end = 0;
     text.erase(0, begin);
   }
 
@@ -80,7 +80,9 @@ class Prepend final : public Normalizer {
  public:
   explicit Prepend(std::string prefix) : prefix_(std::move(prefix)) {}
   void apply(NormalizedText& normalized) const override {
-    if (!normalized.text.empty()) normalized.text.insert(0, prefix_);
+    if (normalized.text.empty()) return;
+    normalized.text.insert(0, prefix_);
+    if (normalized.origin_end > 0) normalized.origin_end += prefix_.size();
   }
 
  private:
@@ -98,7 +100,7 @@ class Replace final : public Normalizer {
     std::size_t done = 0;
     bool found = false;
     for_each_match(*pattern_, text, [&](const TextRange& match) {
-      if (match.begin == 0 && match.end > 0 && content_.empty()) normalized.at_origin = false;
+      if (match.begin == 0 && match.end > 0 && content_.empty()) normalized.origin_end = 0;
       result.append(text, done, match.begin - done);
       result += content_;
       done = match.end;

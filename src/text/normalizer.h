@@ -10,8 +10,8 @@ namespace lockstep {
 /// A text on its way through the normalizers.
 struct NormalizedText {
   std::string text;
-  /// Its first character stems from the first character that the user gave, which nothing removed.
-  bool at_origin = true;
+  /// A piece that begins before this place stems from the first character that the user gave; 0 if that was removed.
+  std::size_t origin_end = 1;
 };
 
 /// A rewriting of the whole text before it is split. Immutable.

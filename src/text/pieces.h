@@ -13,10 +13,11 @@ namespace lockstep {
 /// a text costs no allocation.
 class Pieces {
  public:
-  /// One piece, all of `text`, which must outlive the next reset(). `at_origin`: it begins where the user's text does.
-  void reset(std::string_view text, bool at_origin) {
+  /// One piece, all of `text`, which must outlive the next reset(). What begins before `origin_end` stems from the
+  /// first character of the user's text.
+  void reset(std::string_view text, std::size_t origin_end) {
     text_ = text;
-    at_origin_ = at_origin;
+    origin_end_ = origin_end;
     ranges_.clear();
     if (!text.empty()) ranges_.push_back({0, text.size()});
   }
@@ -25,7 +26,7 @@ class Pieces {
   std::string_view operator[](std::size_t i) const {
     return text_.substr(ranges_[i].begin, ranges_[i].end - ranges_[i].begin);
   }
-  bool at_origin(std::size_t i) const { return at_origin_ && i == 0 && ranges_[0].begin == 0; }
+  bool at_origin(std::size_t i) const { return ranges_[i].begin < origin_end_; }
 
   /// Cuts every piece: `cut` (text of the piece, emit) calls emit(begin, end) for what becomes of it, in order.
   template <typename Cut>
@@ -44,12 +45,14 @@ class Pieces {
   void rewrite(const Append& append) {
     next_buffer_.clear();
     next_ranges_.clear();
+    std::size_t next_origin_end = 0;
     for (std::size_t i = 0; i < ranges_.size(); ++i) {
       const std::size_t begin = next_buffer_.size();
+      if (at_origin(i)) next_origin_end = begin + 1;
       append((*this)[i], at_origin(i), next_buffer_);
       if (next_buffer_.size() > begin) next_ranges_.push_back({begin, next_buffer_.size()});
     }
-    at_origin_ = !ranges_.empty() && at_origin(0);
+    origin_end_ = next_origin_end;
     buffer_.swap(next_buffer_);
     ranges_.swap(next_ranges_);
     text_ = buffer_;
@@ -59,7 +62,7 @@ class Pieces {
   std::string_view text_;
   std::string buffer_, next_buffer_;
   std::vector<TextRange> ranges_, next_ranges_;
-  bool at_origin_ = false;
+  std::size_t origin_end_ = 0;
 };
 
 }  // namespace lockstep

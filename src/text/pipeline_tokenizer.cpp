@@ -44,24 +44,24 @@ void PipelineTokenizer::encode(std::string_view text, std::vector<TokenId>& ids)
   raw_.split(
       text,
       [&](std::size_t begin, std::size_t end) {
-        encode_stretch(text.substr(begin, end - begin), begin == 0, work, ids);
+        encode_stretch(text.substr(begin, end - begin), begin == 0 ? 1 : 0, work, ids);
       },
       [&](const AddedToken& token) { ids.push_back(token.id); });
 }
 
-void PipelineTokenizer::encode_stretch(std::string_view text, bool at_origin, Workspace& work,
+void PipelineTokenizer::encode_stretch(std::string_view text, std::size_t origin_end, Workspace& work,
                                        std::vector<TokenId>& ids) const {
   if (components_.normalizer) {
     work.normalized.text.assign(text);
-    work.normalized.at_origin = at_origin;
+    work.normalized.origin_end = origin_end;
     components_.normalizer->apply(work.normalized);
     text = work.normalized.text;
-    at_origin = work.normalized.at_origin;
+    origin_end = work.normalized.origin_end;
   }
   normalized_.split(
       text,
       [&](std::size_t begin, std::size_t end) {
-        work.pieces.reset(text.substr(begin, end - begin), at_origin && begin == 0);
+        work.pieces.reset(text.substr(begin, end - begin), origin_end > begin ? origin_end - begin : 0);
         components_.pre_tokenizers.apply(work.pieces);
         for (std::size_t i = 0; i < work.pieces.size(); ++i) encode_piece(work.pieces[i], work, ids);
       },

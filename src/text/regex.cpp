@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <oniguruma.h>
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -13,13 +14,37 @@
 namespace lockstep {
 namespace {
 
-const std::map<char, CharacterClass>& class_letters() {
-  static const std::map<char, CharacterClass> letters{{'L', CharacterClass::kLetter},
-                                                      {'N', CharacterClass::kNumber},
-                                                      {'M', CharacterClass::kMark},
-                                                      {'P', CharacterClass::kPunctuation},
-                                                      {'S', CharacterClass::kSymbol}};
-  return letters;
+using Predicate = std::function<bool(char32_t)>;
+
+bool has_class(char32_t c, CharacterClass wanted) { return character_class(c) == wanted; }
+
+// \w of Oniguruma: unlike the Rust crate's it has the superscript and fraction digits of Latin-1 but no joiners.
+bool is_oniguruma_word(char32_t c) {
+  if (c == 0xB2 || c == 0xB3 || c == 0xB9 || (c >= 0xBC && c <= 0xBE)) return true;
+  return c != 0x200C && c != 0x200D && is_word_character(c);
+}
+
+// The properties that patterns use, by the name in \p{...}. Oniguruma has room for 20 of a program's own.
+const std::map<std::string, Predicate, std::less<>>& properties() {
+  static const auto properties = [] {
+    std::map<std::string, Predicate, std::less<>> map{
+        {"L", [](char32_t c) { return has_class(c, CharacterClass::kLetter); }},
+        {"N", [](char32_t c) { return has_class(c, CharacterClass::kNumber); }},
+        {"M", [](char32_t c) { return has_class(c, CharacterClass::kMark); }},
+        {"P", [](char32_t c) { return has_class(c, CharacterClass::kPunctuation); }},
+        {"S", [](char32_t c) { return has_class(c, CharacterClass::kSymbol); }},
+        {"Word", is_oniguruma_word}};
+    constexpr std::pair<const char*, GeneralCategory> kCategories[] = {
+        {"Lu", GeneralCategory::kLu}, {"Ll", GeneralCategory::kLl}, {"Lt", GeneralCategory::kLt},
+        {"Lm", GeneralCategory::kLm}, {"Lo", GeneralCategory::kLo}, {"Mn", GeneralCategory::kMn},
+        {"Mc", GeneralCategory::kMc}, {"Me", GeneralCategory::kMe}, {"Nd", GeneralCategory::kNd},
+        {"Nl", GeneralCategory::kNl}, {"No", GeneralCategory::kNo}};
+    for (const auto& [name, category] : kCategories) {
+      map.emplace(name, [wanted = category](char32_t c) { return general_category(c) == wanted; });
+    }
+    return map;
+  }();
+  return properties;
 }
 
 std::string message(int code, OnigErrorInfo* info = nullptr) {
@@ -28,12 +53,12 @@ std::string message(int code, OnigErrorInfo* info = nullptr) {
   return {reinterpret_cast<const char*>(text), static_cast<std::size_t>(length)};
 }
 
-// The code points of a class as Oniguruma takes them: the number of ranges, then the first and last of each.
-std::vector<OnigCodePoint> code_point_ranges(CharacterClass wanted) {
+// A set of code points as Oniguruma takes it: the number of ranges, then the first and last of each.
+std::vector<OnigCodePoint> code_point_ranges(const Predicate& contains) {
   constexpr char32_t kCodePoints = 0x110000;
   std::vector<OnigCodePoint> ranges{0};
   for (char32_t c = 0; c < kCodePoints; ++c) {
-    if (character_class(c) != wanted) continue;
+    if (!contains(c)) continue;
     if (ranges.size() > 1 && ranges.back() == c - 1) {
       ranges.back() = c;
     } else {
@@ -44,30 +69,47 @@ std::vector<OnigCodePoint> code_point_ranges(CharacterClass wanted) {
   return ranges;
 }
 
-// Debian's Oniguruma knows an older Unicode; the properties "lockstepL" and so on are what its \p{L} should be.
-void define_properties() {
-  static std::map<char, std::vector<OnigCodePoint>> ranges;  // Oniguruma keeps pointers into it
+// Debian's Oniguruma knows an older Unicode; the property "lockstepL" is what its \p{L} should be. Returns that name.
+std::string define_property(std::string_view name) {
+  static std::mutex mutex;
+  static std::map<std::string, std::vector<OnigCodePoint>, std::less<>> defined;  // Oniguruma keeps pointers into it
+  const std::lock_guard lock(mutex);
+  const std::string own = fmt::format("lockstep{}", name);
+  if (defined.contains(name)) return own;
   OnigEncoding encodings[] = {ONIG_ENCODING_UTF8};
-  onig_initialize(encodings, 1);
-  for (const auto& [letter, kind] : class_letters()) {
-    ranges[letter] = code_point_ranges(kind);
-    const int code =
-        onig_unicode_define_user_property(fmt::format("lockstep{}", letter).c_str(), ranges[letter].data());
-    if (code != ONIG_NORMAL) throw Error("Oniguruma: " + message(code));
-  }
+  if (defined.empty()) onig_initialize(encodings, 1);
+  auto& ranges = defined[std::string(name)] = code_point_ranges(properties().find(name)->second);
+  const int code = onig_unicode_define_user_property(own.c_str(), ranges.data());
+  if (code != ONIG_NORMAL) throw Error("Oniguruma: " + message(code));
+  return own;
 }
 
-std::string with_own_properties(const std::string& pattern) {
+// The pattern with its \p{...}, \w and \d in terms of those properties.
+std::string with_own_properties(std::string_view pattern) {
   std::string result;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    const bool is_property = pattern.compare(i, 3, "\\p{") == 0 || pattern.compare(i, 3, "\\P{") == 0;
-    if (is_property && i + 4 < pattern.size() && pattern[i + 4] == '}' && class_letters().contains(pattern[i + 3])) {
-      result += fmt::format("{}lockstep{}}}", pattern.substr(i, 3), pattern[i + 3]);
-      i += 4;
-    } else {
-      result += pattern[i];
-      if (pattern[i] == '\\' && i + 1 < pattern.size()) result += pattern[++i];  // "\\\\p{L}" is no property
+  while (!pattern.empty()) {
+    if (pattern[0] != '\\' || pattern.size() < 2) {
+      result += pattern[0];
+      pattern.remove_prefix(1);
+      continue;
     }
+    const char kind = pattern[1];
+    std::size_t length = 2;
+    std::string_view name;
+    if (kind == 'w' || kind == 'W') name = "Word";
+    if (kind == 'd' || kind == 'D') name = "Nd";
+    if ((kind == 'p' || kind == 'P') && pattern.substr(2).starts_with('{') &&
+        pattern.find('}') != std::string_view::npos) {
+      length = pattern.find('}') + 1;
+      name = pattern.substr(3, length - 4);
+    }
+    if (properties().contains(name)) {
+      const bool is_negated = kind == 'P' || kind == 'W' || kind == 'D';
+      result += fmt::format("\\{}{{{}}}", is_negated ? 'P' : 'p', define_property(name));
+    } else {
+      result += pattern.substr(0, length);
+    }
+    pattern.remove_prefix(length);
   }
   return result;
 }
@@ -87,8 +129,6 @@ struct Region {
 void Regex::Free::operator()(re_pattern_buffer* regex) const { onig_free(regex); }
 
 Regex::Regex(const std::string& pattern) {
-  static std::once_flag defined;
-  std::call_once(defined, define_properties);
   const std::string own = with_own_properties(pattern);
   OnigRegex regex = nullptr;
   OnigErrorInfo info{};

@@ -10,7 +10,7 @@ struct re_pattern_buffer;
 namespace lockstep {
 
 /// A regular expression of Oniguruma, the engine of Hugging Face tokenizers, with that library's Unicode tables for
-/// \p{L}, \p{N}, \p{M}, \p{P} and \p{S}.
+/// \w, \d, \p{L}, \p{N}, \p{M}, \p{P}, \p{S} and the categories that they consist of.
 class Regex final : public TextPattern {
  public:
   /// Throws InputError naming what is wrong with `pattern`.

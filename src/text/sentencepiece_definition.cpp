@@ -117,9 +117,9 @@ TokenizerDefinition make_definition(const Proto& proto, TokenizerClass tokenizer
     const auto name = [](std::optional<std::string>& token, std::int64_t id, const std::string& piece) {
       if (!token && id >= 0) token = piece;
     };
-    name(settings.bos, proto.bos_id, proto.bos_piece);
-    name(settings.eos, proto.eos_id, proto.eos_piece);
-    name(settings.unk, proto.unk_id, proto.unk_piece);
+    name(settings.special.bos, proto.bos_id, proto.bos_piece);
+    name(settings.special.eos, proto.eos_id, proto.eos_piece);
+    name(settings.special.unk, proto.unk_id, proto.unk_piece);
   } else {
     definition.normalizer = precompiled(proto);
   }

@@ -1,8 +1,6 @@
 #include "special_tokens.h"
 
-#include <fmt/format.h>
-
-#include "lockstep/core/error.h"
+#include <algorithm>
 
 namespace lockstep {
 namespace {
@@ -13,29 +11,18 @@ class Resolver {
  public:
   Resolver(const TokenModel& model, AddedTokens& added_tokens) : model_(model), added_tokens_(added_tokens) {}
 
-  // None if the vocabulary lacks the token.
-  std::optional<TokenId> find(const std::string& content) {
+  bool has(std::string_view content) const {
+    return added_tokens_.find(content) != nullptr || model_.find(content).has_value();
+  }
+
+  // The id of `content`, which becomes a special token.
+  TokenId make_special(const std::string& content) {
     const AddedToken* known = added_tokens_.find(content);
     AddedToken token = known ? *known : AddedToken{.content = content};
-    if (!known) {
-      const auto id = model_.find(content);
-      if (!id) return std::nullopt;
-      token.id = *id;
-    }
+    if (!known) token.id = model_.find(content).value_or(next_id());
     token.special = true;
     added_tokens_.add(token);
     return token.id;
-  }
-
-  TokenId require(const std::string& content) {
-    if (const auto id = find(content)) return *id;
-    throw InputError(fmt::format("the special token '{}' is not in the vocabulary", content));
-  }
-
-  // The token that the settings name, else that of the class if the vocabulary has it.
-  std::optional<TokenId> choose(const std::optional<std::string>& named, const std::optional<std::string>& usual) {
-    if (named) return require(*named);
-    return usual ? find(*usual) : std::nullopt;
   }
 
   // A special token that is already among the added ones.
@@ -48,10 +35,12 @@ class Resolver {
   std::optional<TokenId> adopt(std::optional<TokenId> id) {
     if (!id || added_tokens_.find(*id) != nullptr) return id;
     const auto text = model_.token(*id);
-    return text ? find(std::string(*text)) : std::nullopt;
+    return text ? std::optional(make_special(std::string(*text))) : std::nullopt;
   }
 
  private:
+  TokenId next_id() const { return std::max(static_cast<TokenId>(model_.size()), added_tokens_.end_id()); }
+
   const TokenModel& model_;
   AddedTokens& added_tokens_;
 };
@@ -63,18 +52,29 @@ SpecialTokens resolve_special_tokens(const TokenizerFolderSettings& settings, To
   Resolver resolver(model, added_tokens);
   const SpecialTokenTexts usual = default_special_tokens(tokenizer_class);
   SpecialTokens special;
-  special.bos = resolver.choose(settings.bos, usual.bos);
-  special.eos = resolver.choose(settings.eos, usual.eos);
-  special.pad = resolver.choose(settings.pad, usual.pad);
-  resolver.choose(settings.unk, usual.unk);
-  for (const std::string& token : settings.additional_special_tokens) resolver.require(token);
+  // A class's own padding token that the model does not know would be of no use: EOS pads then.
+  const bool pads = settings.special.pad || (usual.pad && resolver.has(*usual.pad));
+  using Text = std::optional<std::string> SpecialTokenTexts::*;
+  for (const auto& [text, id] : {std::pair<Text, std::optional<TokenId>*>{&SpecialTokenTexts::bos, &special.bos},
+                                 {&SpecialTokenTexts::eos, &special.eos},
+                                 {&SpecialTokenTexts::unk, nullptr},
+                                 {&SpecialTokenTexts::sep, nullptr},
+                                 {&SpecialTokenTexts::pad, pads ? &special.pad : nullptr},
+                                 {&SpecialTokenTexts::cls, nullptr},
+                                 {&SpecialTokenTexts::mask, nullptr}}) {
+    const auto& chosen = settings.special.*text ? settings.special.*text : usual.*text;
+    if (!chosen) continue;
+    const TokenId chosen_id = resolver.make_special(*chosen);
+    if (id != nullptr) *id = chosen_id;
+  }
+  for (const std::string& token : settings.additional_special_tokens) resolver.make_special(token);
 
   const auto first = [](const std::vector<TokenId>& ids) { return ids.empty() ? std::nullopt : std::optional(ids[0]); };
   special.frames_with_bos = !frame.before.empty();
   special.frames_with_eos = !frame.behind.empty();
   if (special.frames_with_bos) special.bos = resolver.adopt(first(frame.before));
   if (!special.eos) special.eos = resolver.adopt(first(frame.behind));
-  if (!special.eos) special.eos = resolver.find(std::string(kCommonEos));
+  if (!special.eos && resolver.has(kCommonEos)) special.eos = resolver.make_special(std::string(kCommonEos));
   if (!special.pad) special.pad = resolver.find_special(kCommonPad);
   return special;
 }

@@ -16,8 +16,8 @@ struct SpecialTokens {
 };
 
 /// The special tokens of a folder: those that its settings name, else those of its class, else what the post-processor
-/// puts round a text. They all become added tokens, as in transformers. Throws InputError if one that the settings name
-/// is not in the vocabulary.
+/// puts round a text. They all become added tokens; one that the vocabulary lacks gets an id behind it, as in
+/// transformers.
 SpecialTokens resolve_special_tokens(const TokenizerFolderSettings& settings, TokenizerClass tokenizer_class,
                                      const SpecialFrame& frame, const TokenModel& model, AddedTokens& added_tokens);
 

@@ -23,32 +23,29 @@ const ClassEntry kClasses[] = {
     {TokenizerClass::kT5,
      "T5Tokenizer",
      {"t5", "mt5", "switch_transformers", "musicgen", "musicgen_melody"},
-     {.bos = std::nullopt, .eos = "</s>", .pad = "<pad>", .unk = "<unk>"}},
-    {TokenizerClass::kLlama, "LlamaTokenizer", {}, {.bos = "<s>", .eos = "</s>", .pad = std::nullopt, .unk = "<unk>"}},
+     {.eos = "</s>", .unk = "<unk>", .pad = "<pad>"}},
+    {TokenizerClass::kLlama, "LlamaTokenizer", {}, {.bos = "<s>", .eos = "</s>", .unk = "<unk>"}},
     {TokenizerClass::kGemma,
      "GemmaTokenizer",
      {"gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text", "recurrent_gemma", "t5gemma"},
-     {.bos = "<bos>", .eos = "<eos>", .pad = "<pad>", .unk = "<unk>"}},
+     {.bos = "<bos>", .eos = "<eos>", .unk = "<unk>", .pad = "<pad>", .mask = "<mask>"}},
     {TokenizerClass::kGpt2,
      "GPT2Tokenizer",
      {"gpt2", "gptj", "gpt_neo", "opt", "phi", "starcoder2", "codegen", "dbrx"},
-     {.bos = "<|endoftext|>", .eos = "<|endoftext|>", .pad = std::nullopt, .unk = "<|endoftext|>"}},
+     {.bos = "<|endoftext|>", .eos = "<|endoftext|>", .unk = "<|endoftext|>"}},
     {TokenizerClass::kGptNeoX,
      "GPTNeoXTokenizer",
      {"gpt_neox", "mpt", "olmo", "olmoe", "mamba", "mamba2", "falcon_mamba", "rwkv"},
-     {.bos = "<|endoftext|>", .eos = "<|endoftext|>", .pad = "<|padding|>", .unk = "<|endoftext|>"}},
+     {.bos = "<|endoftext|>", .eos = "<|endoftext|>", .unk = "<|endoftext|>", .pad = "<|padding|>"}},
     {TokenizerClass::kQwen2,
      "Qwen2Tokenizer",
      {"qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "qwen3_next"},
-     {.bos = std::nullopt, .eos = "<|endoftext|>", .pad = "<|endoftext|>", .unk = "<|endoftext|>"}},
+     {.eos = "<|endoftext|>", .unk = "<|endoftext|>", .pad = "<|endoftext|>"}},
     {TokenizerClass::kRoberta,
      "RobertaTokenizer",
      {"roberta", "bart", "data2vec-text", "roberta-prelayernorm"},
-     {.bos = "<s>", .eos = "</s>", .pad = "<pad>", .unk = "<unk>"}},
-    {TokenizerClass::kByT5,
-     "ByT5Tokenizer",
-     {"byt5"},
-     {.bos = std::nullopt, .eos = "</s>", .pad = "<pad>", .unk = "<unk>"}},
+     {.bos = "<s>", .eos = "</s>", .unk = "<unk>", .sep = "</s>", .pad = "<pad>", .cls = "<s>", .mask = "<mask>"}},
+    {TokenizerClass::kByT5, "ByT5Tokenizer", {"byt5"}, {.eos = "</s>", .unk = "<unk>", .pad = "<pad>"}},
 };
 
 // Types of models that take tokenizer.json as it is, whatever class tokenizer_config.json names.
@@ -169,8 +166,10 @@ void build_gemma(const TokenizerFolderSettings& settings, TokenizerDefinition& d
   definition.pre_tokenizer = {
       {"type", "Split"}, {"pattern", {{"String", " "}}}, {"behavior", "MergedWithPrevious"}, {"invert", false}};
   definition.decoder = sequence("decoders", {replace("▁", " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
-  definition.model_options = {
-      {"type", "BPE"}, {"unk_token", settings.unk.value_or("<unk>")}, {"fuse_unk", true}, {"byte_fallback", true}};
+  definition.model_options = {{"type", "BPE"},
+                              {"unk_token", settings.special.unk.value_or("<unk>")},
+                              {"fuse_unk", true},
+                              {"byte_fallback", true}};
 }
 
 void build_byte_level(bool add_prefix_space, TokenizerDefinition& definition) {
@@ -193,12 +192,12 @@ void build_qwen2(bool add_prefix_space, TokenizerDefinition& definition) {
 
 void build_roberta(const TokenizerFolderSettings& settings, bool add_prefix_space, TokenizerDefinition& definition) {
   build_byte_level(add_prefix_space, definition);
-  const auto token = [&](const char* key, const char* fallback) -> Json {
-    const std::string text = read_token_text(settings.config, key).value_or(fallback);
+  const auto token = [&](const std::string& text) -> Json {
     return Json::array({text, definition.find(text).value_or(0)});
   };
-  definition.post_processor = {
-      {"type", "RobertaProcessing"}, {"sep", token("sep_token", "</s>")}, {"cls", token("cls_token", "<s>")}};
+  definition.post_processor = {{"type", "RobertaProcessing"},
+                               {"sep", token(settings.special.sep.value_or("</s>"))},
+                               {"cls", token(settings.special.cls.value_or("<s>"))}};
 }
 
 void build_byt5(const TokenizerFolderSettings& settings, TokenizerDefinition& definition) {
@@ -271,6 +270,7 @@ void apply_tokenizer_class(TokenizerClass tokenizer_class, const TokenizerFolder
     case TokenizerClass::kGptNeoX:
       build_byte_level(add_prefix_space, definition);
       definition.normalizer = {{"type", "NFC"}};
+      definition.post_processor = nullptr;
       return;
     case TokenizerClass::kQwen2:
       return build_qwen2(add_prefix_space, definition);

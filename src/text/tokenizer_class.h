@@ -21,9 +21,6 @@ std::optional<TokenizerClass> find_tokenizer_class(const std::filesystem::path& 
 const char* name_of(TokenizerClass tokenizer_class);
 
 /// The special tokens that a class has where the folder names none.
-struct SpecialTokenTexts {
-  std::optional<std::string> bos, eos, pad, unk;
-};
 SpecialTokenTexts default_special_tokens(TokenizerClass tokenizer_class);
 
 /// Replaces the components round the vocabulary by those of the class.

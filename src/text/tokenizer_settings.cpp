@@ -19,8 +19,11 @@ Json read_object(const fs::path& path) {
 }
 
 void read_special_tokens(const Json& object, TokenizerFolderSettings& settings) {
-  for (const auto& [key, target] : {std::pair{"bos_token", &settings.bos}, std::pair{"eos_token", &settings.eos},
-                                    std::pair{"pad_token", &settings.pad}, std::pair{"unk_token", &settings.unk}}) {
+  SpecialTokenTexts& special = settings.special;
+  for (const auto& [key, target] : {std::pair{"bos_token", &special.bos}, std::pair{"eos_token", &special.eos},
+                                    std::pair{"unk_token", &special.unk}, std::pair{"sep_token", &special.sep},
+                                    std::pair{"pad_token", &special.pad}, std::pair{"cls_token", &special.cls},
+                                    std::pair{"mask_token", &special.mask}}) {
     if (auto text = read_token_text(object, key)) *target = std::move(text);
   }
   for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {

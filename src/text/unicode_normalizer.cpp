@@ -67,7 +67,31 @@ class UnicodeNormalizer final : public Normalizer {
   icu::FilteredNormalizer2 tables_;
 };
 
-char32_t lower(char32_t c) { return static_cast<char32_t>(u_tolower(static_cast<UChar32>(c))); }
+// Capitals of Unicode 16 and 17, which Debian's ICU 72 lacks.
+char32_t lower_of_newer(char32_t c) {
+  switch (c) {
+    case 0xA7CB:
+      return 0x264;
+    case 0xA7DC:
+      return 0x19B;
+    case 0x1C89:
+    case 0xA7CC:
+    case 0xA7CE:
+    case 0xA7D2:
+    case 0xA7D4:
+    case 0xA7DA:
+      return c + 1;
+    default:
+      if (c >= 0x10D50 && c <= 0x10D65) return c + 0x20;
+      if (c >= 0x16EA0 && c <= 0x16EB8) return c + 0x1B;
+      return c;
+  }
+}
+
+char32_t lower(char32_t c) {
+  const auto known = static_cast<char32_t>(u_tolower(static_cast<UChar32>(c)));
+  return known == c ? lower_of_newer(c) : known;
+}
 
 }  // namespace
 
