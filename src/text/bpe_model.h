@@ -19,12 +19,12 @@ class BpeModel final : public TokenModel {
  public:
   using Merges = std::vector<std::pair<std::string, std::string>>;
   struct Options {
-    std::optional<std::string> unk_token;   // stands for a character that the vocabulary lacks; else it is dropped
-    std::string continuing_subword_prefix;  // before every character of a word but its first
-    std::string end_of_word_suffix;         // behind its last
-    bool byte_fallback = false;             // a character that is missing becomes its bytes, as <0x41>
-    bool fuse_unk = false;                  // consecutive unknown characters are one
-    bool ignore_merges = false;             // a word that is in the vocabulary is taken as it is
+    std::optional<std::string> unk_token = {};   // stands for a character that the vocabulary lacks; else it is dropped
+    std::string continuing_subword_prefix = {};  // before every character of a word but its first
+    std::string end_of_word_suffix = {};         // behind its last
+    bool byte_fallback = false;                  // a character that is missing becomes its bytes, as <0x41>
+    bool fuse_unk = false;                       // consecutive unknown characters are one
+    bool ignore_merges = false;                  // a word that is in the vocabulary is taken as it is
   };
   /// `merges` in order of rank. Throws InputError naming the merge or the token that the vocabulary lacks.
   BpeModel(Vocabulary vocabulary, const Merges& merges, Options options);

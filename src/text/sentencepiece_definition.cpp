@@ -28,13 +28,12 @@ BpeModel::Merges generate_merges(const std::vector<Proto::Piece>& pieces, const 
     std::size_t left_bytes;
   };
   std::vector<Pair> pairs;
-  std::size_t characters_before = 0;
   for (TokenId id = 0; id < pieces.size(); ++id) {
     const std::string_view text = pieces[id].text;
     if (vocabulary.find(text) != id) continue;  // a later piece has the same text
     std::size_t characters = 0;
     for (std::size_t i = 0; i < text.size(); ++i) characters += is_continuation_byte(text[i]) ? 0 : 1;
-    characters_before = 0;
+    std::size_t characters_before = 0;
     for (std::size_t cut = 0; cut < text.size();) {
       do {
         ++cut;
@@ -62,13 +61,11 @@ Json precompiled(const Proto& proto) {
   return {{"type", "Precompiled"}, {"precompiled_charsmap", encode_base64(proto.precompiled_charsmap)}};
 }
 
-// <extra_id_0> has the highest id and the others go down from it.
+// <extra_id_0> has the highest id and the others go down from it, behind the file's own pieces.
 void append_extra_ids(const Json& config, TokenizerDefinition& definition) {
+  auto id = static_cast<TokenId>(definition.pieces.size());
   for (int i = config.value("extra_ids", kDefaultExtraIds); i > 0; --i) {
-    const std::string token = fmt::format("<extra_id_{}>", i - 1);
-    definition.added_tokens.push_back(
-        {.content = token, .id = static_cast<TokenId>(definition.pieces.size()), .special = true});
-    definition.pieces.emplace_back(token, 0.0);
+    definition.added_tokens.push_back({.content = fmt::format("<extra_id_{}>", i - 1), .id = id++, .special = true});
   }
 }
 

@@ -4,7 +4,7 @@
 
 #include "character_class.h"
 #include "lockstep/core/error.h"
-#include "regex.h"
+#include "regular_expression.h"
 #include "word_patterns.h"
 
 namespace lockstep {

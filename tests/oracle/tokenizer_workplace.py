@@ -179,7 +179,8 @@ def random_added_tokens(rng):
     contents = ["<s>", "</s>", "<|end|>", "the", "  ", "é", "Token", "xx", "Straße", "<mask>", "▁of", "ing", "\n\n"]
     return [
         AddedToken(content, single_word=rng.random() < 0.3, lstrip=rng.random() < 0.3, rstrip=rng.random() < 0.3,
-                   normalized=rng.random() < 0.5, special=rng.random() < 0.5)
+                   # of a token that a normalizer makes empty, the oracle finds matches everywhere
+                   normalized=not content.isspace() and rng.random() < 0.5, special=rng.random() < 0.5)
         for content in rng.sample(contents, rng.randint(0, 7))
     ]  # fmt: skip
 
