@@ -56,15 +56,23 @@ std::optional<std::size_t> find_invalid_utf8(std::string_view text) {
   return std::nullopt;
 }
 
-std::string replace_invalid_utf8(std::string_view text) {
+namespace {
+
+std::string with_invalid_utf8_as(std::string_view text, std::string_view replacement) {
   std::string result;
   while (const auto invalid = find_invalid_utf8(text)) {
     result += text.substr(0, *invalid);
-    result += "\xEF\xBF\xBD";
+    result += replacement;
     text.remove_prefix(*invalid);
     text.remove_prefix(scan(text).length);
   }
   return result.append(text);
 }
+
+}  // namespace
+
+std::string replace_invalid_utf8(std::string_view text) { return with_invalid_utf8_as(text, "\xEF\xBF\xBD"); }
+
+std::string drop_invalid_utf8(std::string_view text) { return with_invalid_utf8_as(text, ""); }
 
 }  // namespace lockstep

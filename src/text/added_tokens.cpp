@@ -1,32 +1,13 @@
 #include "added_tokens.h"
 
 #include <algorithm>
-
-#include "character_class.h"
+#include <cstring>
 
 namespace lockstep {
 namespace {
 
-bool is_word_character(std::string_view text, std::size_t position) {
-  const CharacterClass kind = character_class(next_code_point(text, position));
-  return kind == CharacterClass::kLetter || kind == CharacterClass::kNumber || text[position - 1] == '_';
-}
-
-std::size_t previous_character(std::string_view text, std::size_t position) {
-  do {
-    --position;
-  } while ((static_cast<unsigned char>(text[position]) & 0xC0) == 0x80);
-  return position;
-}
-
-bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
-  const bool word_before = begin > 0 && is_word_character(text, previous_character(text, begin));
-  const bool word_behind = end < text.size() && is_word_character(text, end);
-  return !word_before && !word_behind;
-}
-
-bool is_blank(std::string_view text, std::size_t position) {
-  return character_class(next_code_point(text, position)) == CharacterClass::kSpace;
+bool is_blank_at(std::string_view text, std::size_t position) {
+  return character_class(code_point_at(text, position)) == CharacterClass::kSpace;
 }
 
 }  // namespace
@@ -34,14 +15,7 @@ bool is_blank(std::string_view text, std::size_t position) {
 void AddedTokens::add(AddedToken token) {
   if (token.content.empty()) return;
   const auto [found, is_new] = by_content_.try_emplace(token.content);
-  if (is_new) {
-    auto& same_start = by_first_byte_[token.content.front()];
-    same_start.push_back(token.content);
-    std::sort(same_start.begin(), same_start.end(),
-              [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
-  } else {
-    by_id_.erase(found->second.id);
-  }
+  if (!is_new) by_id_.erase(found->second.id);
   by_id_[token.id] = token.content;
   found->second = std::move(token);
 }
@@ -56,40 +30,63 @@ const AddedToken* AddedTokens::find(std::string_view content) const {
   return found == by_content_.end() ? nullptr : &found->second;
 }
 
-const AddedToken* AddedTokens::match(std::string_view text, std::size_t position) const {
-  const auto candidates = by_first_byte_.find(text[position]);
-  if (candidates == by_first_byte_.end()) return nullptr;
-  for (const std::string& content : candidates->second) {
-    if (text.substr(position, content.size()) != content) continue;
-    const AddedToken& token = by_content_.find(content)->second;
-    if (!token.single_word || stands_alone(text, position, position + content.size())) return &token;
-    return nullptr;  // tokenizers drops such a match rather than trying a shorter one
+AddedTokenFinder::AddedTokenFinder(const AddedTokens& tokens, bool normalized, const Normalizer* normalizer) {
+  for (const auto& [content, token] : tokens.by_content()) {
+    if (token.normalized != normalized) continue;
+    NormalizedText text{content};
+    if (normalized && normalizer != nullptr) normalizer->apply(text);
+    if (!text.text.empty()) tokens_.emplace_back(std::move(text.text), &token);
   }
-  return nullptr;
+  std::vector<std::pair<std::string_view, std::int32_t>> strings;
+  for (std::size_t i = 0; i < tokens_.size(); ++i) {
+    strings.emplace_back(tokens_[i].first, static_cast<std::int32_t>(i));
+    const char first = tokens_[i].first.front();
+    if (first_bytes_.find(first) == std::string::npos) first_bytes_ += first;
+  }
+  trie_ = ByteTrie(std::move(strings));
 }
 
-void AddedTokens::split(std::string_view text, const std::function<void(std::string_view)>& on_text,
-                        const std::function<void(const AddedToken&)>& on_token) const {
-  std::size_t begin = 0;  // of the stretch that has not been given out yet
-  for (std::size_t position = 0; position < text.size();) {
-    const AddedToken* token = match(text, position);
-    if (token == nullptr) {
-      ++position;
+const std::string& AddedTokenFinder::form_of(const AddedToken& token) const {
+  const auto found = std::ranges::find(tokens_, &token, &std::pair<std::string, const AddedToken*>::second);
+  return found == tokens_.end() ? token.content : found->first;
+}
+
+AddedTokenFinder::Match AddedTokenFinder::next_match(std::string_view text, std::size_t from) const {
+  for (std::size_t begin = from; begin < text.size(); ++begin) {
+    if (first_bytes_.size() == 1) {
+      const void* found = std::memchr(text.data() + begin, first_bytes_.front(), text.size() - begin);
+      if (found == nullptr) break;
+      begin = static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+    } else if (!trie_.starts_with(text[begin])) {
       continue;
     }
-    std::size_t end = position;
-    if (token->lstrip) {
-      while (end > begin && is_blank(text, previous_character(text, end))) end = previous_character(text, end);
+    Match longest{begin, begin, nullptr};
+    const ByteTrie::Node* node = trie_.root();
+    for (std::size_t end = begin; end < text.size();) {
+      node = trie_.step(node, text[end++]);
+      if (node == nullptr) break;
+      if (node->value != ByteTrie::kNoValue)
+        longest = {begin, end, tokens_[static_cast<std::size_t>(node->value)].second};
     }
-    if (end > begin) on_text(text.substr(begin, end - begin));
-    on_token(*token);
-    position += token->content.size();
-    if (token->rstrip) {
-      while (position < text.size() && is_blank(text, position)) next_code_point(text, position);
-    }
-    begin = position;
+    if (longest.token != nullptr) return longest;
   }
-  if (begin < text.size()) on_text(text.substr(begin));
+  return {text.size(), text.size(), nullptr};
+}
+
+bool AddedTokenFinder::stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
+  const bool word_before = begin > 0 && is_word_character(code_point_at(text, previous_character(text, begin)));
+  const bool word_behind = end < text.size() && is_word_character(code_point_at(text, end));
+  return !word_before && !word_behind;
+}
+
+std::size_t AddedTokenFinder::blanks_begin(std::string_view text, std::size_t end) {
+  while (end > 0 && is_blank_at(text, previous_character(text, end))) end = previous_character(text, end);
+  return end;
+}
+
+std::size_t AddedTokenFinder::blanks_end(std::string_view text, std::size_t begin) {
+  while (begin < text.size() && is_blank_at(text, begin)) next_code_point(text, begin);
+  return begin;
 }
 
 }  // namespace lockstep

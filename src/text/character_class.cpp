@@ -1,66 +1,109 @@
 #include "character_class.h"
 
-#include <utf8proc.h>
+#include <algorithm>
 #include <array>
+#include <cstring>
+#include <iterator>
+#include <memory>
 
 namespace lockstep {
 namespace {
 
-bool is_white_space(char32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+constexpr std::uint32_t kStretches[] = {
+#include "unicode_classes.inc"
+};
+constexpr unsigned kCategoryBits = 5, kStartBits = 6;
+constexpr std::uint32_t kCategoryMask = (1 << kCategoryBits) - 1, kWordFlag = 1 << kCategoryBits;
+constexpr char32_t kCodePoints = 0x110000;
+
+bool is_white_space(char32_t c, GeneralCategory category) {
+  return (c >= 0x09 && c <= 0x0D) || c == 0x85 || category == GeneralCategory::kZs ||
+         category == GeneralCategory::kZl || category == GeneralCategory::kZp;
 }
 
-CharacterClass classify(char32_t code_point) {
-  if (is_white_space(code_point)) return CharacterClass::kSpace;
-  switch (utf8proc_category(static_cast<utf8proc_int32_t>(code_point))) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-      return CharacterClass::kLetter;
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-      return CharacterClass::kNumber;
-    default:
-      return CharacterClass::kOther;
+CharacterClass class_of(char32_t code_point, GeneralCategory category) {
+  const auto within = [&](GeneralCategory first, GeneralCategory last) {
+    return category >= first && category <= last;
+  };
+  if (is_white_space(code_point, category)) return CharacterClass::kSpace;
+  if (within(GeneralCategory::kLu, GeneralCategory::kLo)) return CharacterClass::kLetter;
+  if (within(GeneralCategory::kMn, GeneralCategory::kMe)) return CharacterClass::kMark;
+  if (within(GeneralCategory::kNd, GeneralCategory::kNo)) return CharacterClass::kNumber;
+  if (within(GeneralCategory::kPc, GeneralCategory::kPo)) return CharacterClass::kPunctuation;
+  if (within(GeneralCategory::kSm, GeneralCategory::kSo)) return CharacterClass::kSymbol;
+  return CharacterClass::kOther;
+}
+
+// One byte a code point each: 2.2 MB, of which a text touches a few pages.
+struct Tables {
+  std::array<std::uint8_t, kCodePoints> categories;  // with kWordFlag
+  std::array<CharacterClass, kCodePoints> classes;
+};
+
+std::unique_ptr<const Tables> build_tables() {
+  auto tables = std::make_unique<Tables>();
+  for (std::size_t i = 0; i < std::size(kStretches); ++i) {
+    const std::size_t begin = kStretches[i] >> kStartBits;
+    const std::size_t end = i + 1 < std::size(kStretches) ? kStretches[i + 1] >> kStartBits : kCodePoints;
+    const std::uint32_t flags = kStretches[i] & (kCategoryMask | kWordFlag);
+    std::memset(tables->categories.data() + begin, static_cast<int>(flags), end - begin);
+    for (std::size_t c = begin; c < end; ++c) {
+      tables->classes[c] = class_of(static_cast<char32_t>(c), static_cast<GeneralCategory>(flags & kCategoryMask));
+    }
   }
+  return tables;
 }
 
-std::array<CharacterClass, 128> classify_ascii() {
-  std::array<CharacterClass, 128> classes{};
-  for (char32_t c = 0; c < 128; ++c) classes[c] = classify(c);
-  return classes;
+const Tables& tables() {
+  static const std::unique_ptr<const Tables> tables = build_tables();
+  return *tables;
 }
 
 }  // namespace
 
-CharacterClass character_class(char32_t code_point) {
-  static const std::array<CharacterClass, 128> ascii = classify_ascii();
-  return code_point < 128 ? ascii[code_point] : classify(code_point);
+CharacterClass character_class(char32_t code_point) { return tables().classes[code_point]; }
+
+GeneralCategory general_category(char32_t code_point) {
+  return static_cast<GeneralCategory>(tables().categories[code_point] & kCategoryMask);
 }
 
-char32_t next_code_point(std::string_view text, std::size_t& position) {
-  const auto byte = [&](std::size_t i) {
-    return static_cast<char32_t>(static_cast<unsigned char>(text[position + i]));
-  };
-  const char32_t first = byte(0);
-  char32_t code_point = first;
-  std::size_t length = 1;
-  if (first >= 0xF0) {
-    code_point = (first & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F);
-    length = 4;
-  } else if (first >= 0xE0) {
-    code_point = (first & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F);
-    length = 3;
-  } else if (first >= 0xC0) {
-    code_point = (first & 0x1F) << 6 | (byte(1) & 0x3F);
-    length = 2;
+bool is_word_character(char32_t code_point) { return (tables().categories[code_point] & kWordFlag) != 0; }
+
+bool is_ascii(std::string_view text) {
+  std::size_t position = 0;
+  for (; position + 8 <= text.size(); position += 8) {
+    std::uint64_t block = 0;
+    std::memcpy(&block, text.data() + position, sizeof(block));
+    if ((block & 0x8080808080808080U) != 0) return false;
   }
-  position += length;
-  return code_point;
+  return std::all_of(text.begin() + static_cast<std::ptrdiff_t>(position), text.end(),
+                     [](char byte) { return is_ascii(byte); });
+}
+
+std::size_t previous_character(std::string_view text, std::size_t position) {
+  do {
+    --position;
+  } while (is_continuation_byte(text[position]));
+  return position;
+}
+
+void append_utf8(char32_t code_point, std::string& text) {
+  const auto put = [&](char32_t byte) { text += static_cast<char>(byte); };
+  if (code_point < 0x80) {
+    put(code_point);
+  } else if (code_point < 0x800) {
+    put(0xC0 | code_point >> 6);
+    put(0x80 | (code_point & 0x3F));
+  } else if (code_point < 0x10000) {
+    put(0xE0 | code_point >> 12);
+    put(0x80 | (code_point >> 6 & 0x3F));
+    put(0x80 | (code_point & 0x3F));
+  } else {
+    put(0xF0 | code_point >> 18);
+    put(0x80 | (code_point >> 12 & 0x3F));
+    put(0x80 | (code_point >> 6 & 0x3F));
+    put(0x80 | (code_point & 0x3F));
+  }
 }
 
 }  // namespace lockstep

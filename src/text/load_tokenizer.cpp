@@ -1,21 +1,91 @@
 #include "lockstep/text/load_tokenizer.h"
 
 #include <fmt/format.h>
+#include <algorithm>
 
-#include "byte_level_tokenizer.h"
 #include "lockstep/core/error.h"
-#include "sentencepiece_tokenizer.h"
+#include "pipeline_tokenizer.h"
+#include "post_processor.h"
+#include "sentencepiece_definition.h"
+#include "special_tokens.h"
+#include "tokenizer_class.h"
+#include "tokenizer_files.h"
+#include "tokenizer_json.h"
+#include "tokenizer_settings.h"
 
 namespace lockstep {
+namespace {
 
-std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
-  const auto has = [&](const char* name) { return std::filesystem::exists(folder / name); };
-  const TokenizerFolderSettings settings = read_folder_settings(folder);
-  if (has("spiece.model")) return load_sentencepiece_tokenizer(folder, settings);
-  if (has("tokenizer.json")) return load_tokenizer_json(folder, settings);
-  if (has("vocab.json") && has("merges.txt")) return load_vocab_and_merges(folder, settings);
-  throw InputError(fmt::format("{}: no tokenizer: expected spiece.model, tokenizer.json, or vocab.json with merges.txt",
-                               folder.string()));
+namespace fs = std::filesystem;
+
+// The vocabulary of a folder, and the class round it.
+struct Source {
+  TokenizerDefinition definition;
+  TokenizerClass tokenizer_class;
+  bool has_tokenizer_json;
+};
+
+// As AutoTokenizer: tokenizer.json comes first where there are several.
+Source read_source(const fs::path& folder, TokenizerFolderSettings& settings) {
+  const auto has = [&](const char* name) { return fs::exists(folder / name); };
+  const auto named = find_tokenizer_class(folder, settings.config);
+  if (has("tokenizer.json")) {
+    return {read_tokenizer_json(folder / "tokenizer.json"), named.value_or(TokenizerClass::kGeneric), true};
+  }
+  if (named == TokenizerClass::kByT5) return {{}, TokenizerClass::kByT5, false};
+  for (const auto& [name, usual] :
+       {std::pair{"spiece.model", TokenizerClass::kT5}, std::pair{"tokenizer.model", TokenizerClass::kLlama}}) {
+    if (!has(name)) continue;
+    const TokenizerClass chosen = named.value_or(usual);
+    return {read_sentencepiece_model(folder / name, chosen, settings), chosen, false};
+  }
+  if (has("vocab.json") && has("merges.txt")) {
+    return {read_vocab_and_merges(folder / "vocab.json", folder / "merges.txt"), named.value_or(TokenizerClass::kGpt2),
+            false};
+  }
+  throw InputError(
+      fmt::format("{}: no tokenizer: expected tokenizer.json, spiece.model, tokenizer.model, or vocab.json with "
+                  "merges.txt",
+                  folder.string()));
+}
+
+}  // namespace
+
+std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder) {
+  TokenizerFolderSettings settings = read_folder_settings(folder);
+  Source source = read_source(folder, settings);
+  try {
+    TokenizerDefinition& definition = source.definition;
+    apply_tokenizer_class(source.tokenizer_class, settings, definition);
+    PipelineTokenizer::Components components;
+    components.normalizer = make_normalizer(definition.normalizer);
+    components.pre_tokenizers = make_pre_tokenizers(definition.pre_tokenizer);
+    components.decoder = make_decoder(definition.decoder);
+    components.model = make_model(definition);
+    for (const auto* tokens : {&definition.added_tokens, &settings.added_tokens}) {
+      for (const AddedToken& token : *tokens) components.added_tokens.add(token);
+    }
+    const SpecialTokens special =
+        resolve_special_tokens(settings, source.tokenizer_class, read_post_processor(definition.post_processor),
+                               *components.model, components.added_tokens);
+    PipelineTokenizer::Settings result;
+    result.bos = special.bos;
+    result.eos = special.eos;
+    result.pad = special.pad ? special.pad : special.eos;
+    const bool asks_settings = definition.post_processor.is_null() && !source.has_tokenizer_json;
+    result.adds_bos = special.bos && (asks_settings ? settings.add_bos_token : special.frames_with_bos);
+    result.adds_eos = special.eos && (asks_settings ? settings.add_eos_token : special.frames_with_eos);
+    result.model_max_length = settings.model_max_length;
+    const auto missing_pad =
+        special.pad || !special.eos ? std::nullopt : std::optional(components.added_tokens.find(*special.eos)->content);
+    result.files = collect_tokenizer_files(folder, settings.config, name_of(source.tokenizer_class), missing_pad);
+    result.digest = digest_of(result.files);
+    return std::make_shared<PipelineTokenizer>(std::move(result), std::move(components));
+  } catch (const Json::exception& error) {
+    throw InputError(fmt::format("{}: the tokenizer is not of the expected form: {}", folder.string(), error.what()));
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("{}: {}", folder.string(), error.what()));
+  }
 }
 
 }  // namespace lockstep

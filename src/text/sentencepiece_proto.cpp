@@ -75,19 +75,53 @@ SentencePieceProto::Piece parse_piece(std::string_view bytes) {
   return piece;
 }
 
+void parse_trainer_spec(std::string_view bytes, SentencePieceProto& proto) {
+  for (FieldReader field(bytes); field.next();) {
+    switch (field.number()) {
+      case 3:
+        proto.model_type = static_cast<SentencePieceProto::ModelType>(field.value());
+        break;
+      case 35:
+        proto.byte_fallback = field.value() != 0;
+        break;
+      case 40:
+        proto.unk_id = static_cast<std::int32_t>(field.value());
+        break;
+      case 41:
+        proto.bos_id = static_cast<std::int32_t>(field.value());
+        break;
+      case 42:
+        proto.eos_id = static_cast<std::int32_t>(field.value());
+        break;
+      case 45:
+        proto.unk_piece = field.bytes();
+        break;
+      case 46:
+        proto.bos_piece = field.bytes();
+        break;
+      case 47:
+        proto.eos_piece = field.bytes();
+        break;
+      default:
+        break;
+    }
+  }
+}
+
 }  // namespace
 
 SentencePieceProto parse_sentencepiece_proto(std::string_view bytes) {
-  constexpr std::uint64_t kPieces = 1, kTrainerSpec = 2, kModelType = 3;
+  constexpr std::uint64_t kPieces = 1, kTrainerSpec = 2, kNormalizerSpec = 3, kCharsmap = 2;
   SentencePieceProto proto;
   for (FieldReader field(bytes); field.next();) {
     if (field.number() == kPieces) proto.pieces.push_back(parse_piece(field.bytes()));
-    if (field.number() != kTrainerSpec) continue;
+    if (field.number() == kTrainerSpec) parse_trainer_spec(field.bytes(), proto);
+    if (field.number() != kNormalizerSpec) continue;
     for (FieldReader setting(field.bytes()); setting.next();) {
-      if (setting.number() == kModelType)
-        proto.model_type = static_cast<SentencePieceProto::ModelType>(setting.value());
+      if (setting.number() == kCharsmap) proto.precompiled_charsmap = setting.bytes();
     }
   }
+  if (proto.pieces.empty()) refuse();
   return proto;
 }
 

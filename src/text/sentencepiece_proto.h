@@ -1,13 +1,13 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace lockstep {
 
-/// What the library's public interface does not tell of a serialized SentencePiece ModelProto
-/// (sentencepiece_model.proto).
+/// What a serialized SentencePiece ModelProto (sentencepiece_model.proto) says.
 struct SentencePieceProto {
   enum PieceType { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
   enum ModelType { kUnigram = 1, kBpe = 2, kWord = 3, kChar = 4 };
@@ -19,9 +19,14 @@ struct SentencePieceProto {
 
   std::vector<Piece> pieces;  // by id
   ModelType model_type = kUnigram;
+  std::int64_t unk_id = 0;
+  std::int64_t bos_id = 1, eos_id = 2;  // -1: none
+  std::string unk_piece = "<unk>", bos_piece = "<s>", eos_piece = "</s>";
+  bool byte_fallback = false;
+  std::string precompiled_charsmap;
 };
 
-/// Throws InputError if `bytes` is not a protocol buffer message of that form.
+/// Throws InputError if `bytes` is not a protocol buffer message of that form, or has no pieces.
 SentencePieceProto parse_sentencepiece_proto(std::string_view bytes);
 
 }  // namespace lockstep

@@ -11,7 +11,7 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
 }
 
 void Tokenizer::save(const std::filesystem::path& folder) const {
-  for (const File& file : settings_.files) write_file(folder / file.name, file.bytes);
+  for (const TokenizerFile& file : settings_.files) write_file(folder / file.name, file.bytes);
 }
 
 }  // namespace lockstep

@@ -19,8 +19,11 @@ Json read_object(const fs::path& path) {
 }
 
 void read_special_tokens(const Json& object, TokenizerFolderSettings& settings) {
-  for (const auto& [key, target] : {std::pair{"bos_token", &settings.bos}, std::pair{"eos_token", &settings.eos},
-                                    std::pair{"pad_token", &settings.pad}, std::pair{"unk_token", &settings.unk}}) {
+  SpecialTokenTexts& special = settings.special;
+  for (const auto& [key, target] : {std::pair{"bos_token", &special.bos}, std::pair{"eos_token", &special.eos},
+                                    std::pair{"unk_token", &special.unk}, std::pair{"sep_token", &special.sep},
+                                    std::pair{"pad_token", &special.pad}, std::pair{"cls_token", &special.cls},
+                                    std::pair{"mask_token", &special.mask}}) {
     if (auto text = read_token_text(object, key)) *target = std::move(text);
   }
   for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
@@ -33,9 +36,13 @@ void read_special_tokens(const Json& object, TokenizerFolderSettings& settings) 
   }
 }
 
+bool read_flag(const Json& object, const char* key) {
+  return object.contains(key) && object.at(key).is_boolean() && object.at(key).get<bool>();
+}
+
 void read_added_tokens(const Json& config, const Json& added, TokenizerFolderSettings& settings) {
   for (const auto& [content, id] : added.items())
-    settings.added_tokens.push_back({.content = content, .id = id.get<TokenId>()});
+    settings.added_tokens.push_back({.content = content, .id = id.get<TokenId>(), .normalized = true});
   if (!config.contains("added_tokens_decoder")) return;
   for (const auto& [id, token] : config.at("added_tokens_decoder").items()) {
     settings.added_tokens.push_back(read_added_token(token, static_cast<TokenId>(std::stoul(id))));
@@ -50,7 +57,8 @@ AddedToken read_added_token(const Json& json, TokenId id) {
           .special = json.value("special", false),
           .lstrip = json.value("lstrip", false),
           .rstrip = json.value("rstrip", false),
-          .single_word = json.value("single_word", false)};
+          .single_word = json.value("single_word", false),
+          .normalized = json.value("normalized", !json.value("special", false))};
 }
 
 std::optional<std::string> read_token_text(const Json& object, const char* key) {
@@ -63,8 +71,13 @@ TokenizerFolderSettings read_folder_settings(const fs::path& folder) {
   TokenizerFolderSettings settings;
   try {
     settings.config = read_object(folder / "tokenizer_config.json");
-    read_special_tokens(read_object(folder / "special_tokens_map.json"), settings);
-    read_special_tokens(settings.config, settings);
+    const Json map = read_object(folder / "special_tokens_map.json");
+    // As in transformers: the map is of the older form, and what it says counts where the newer form is missing.
+    const bool is_new_form = settings.config.contains("added_tokens_decoder");
+    read_special_tokens(is_new_form ? map : settings.config, settings);
+    read_special_tokens(is_new_form ? settings.config : map, settings);
+    settings.add_bos_token = read_flag(settings.config, "add_bos_token");
+    settings.add_eos_token = read_flag(settings.config, "add_eos_token");
     read_added_tokens(settings.config, read_object(folder / "added_tokens.json"), settings);
     if (settings.config.contains("model_max_length") && settings.config["model_max_length"].is_number()) {
       const auto limit = settings.config["model_max_length"].get<double>();

@@ -10,13 +10,19 @@
 
 namespace lockstep {
 
+/// The special tokens of a tokenizer, as texts, by what they are for.
+struct SpecialTokenTexts {
+  std::optional<std::string> bos = {}, eos = {}, unk = {}, sep = {}, pad = {}, cls = {}, mask = {};
+};
+
 /// What the files beside the vocabulary say: tokenizer_config.json, special_tokens_map.json, added_tokens.json.
 struct TokenizerFolderSettings {
-  Json config = Json::object();                   // tokenizer_config.json
-  std::optional<std::string> bos, eos, pad, unk;  // as texts
+  Json config = Json::object();  // tokenizer_config.json
+  SpecialTokenTexts special;
   std::vector<AddedToken> added_tokens;
   std::vector<std::string> additional_special_tokens;
   std::optional<std::size_t> model_max_length;
+  bool add_bos_token = false, add_eos_token = false;  // count where no tokenizer.json says what stands round a text
 };
 
 /// Throws InputError naming the file for one that is not of the expected form.

@@ -1,107 +1,111 @@
 #include "unigram_model.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <limits>
 
 #include "character_class.h"
+#include "lockstep/core/error.h"
 
 namespace lockstep {
 namespace {
 
-constexpr float kUnknownPenalty = 10.0F;  // SentencePiece's kUnkPenalty
+constexpr double kUnknownPenalty = 10.0;  // SentencePiece's kUnkPenalty
 
 }  // namespace
 
-UnigramModel::UnigramModel(std::vector<Piece> pieces, TokenId unknown_id)
-    : pieces_(std::move(pieces)), unknown_id_(unknown_id) {
-  float min_score = std::numeric_limits<float>::max();
-  max_score_ = std::numeric_limits<float>::lowest();
-  std::vector<std::uint32_t> sorted;
-  for (std::uint32_t id = 0; id < pieces_.size(); ++id) {
-    const Piece& piece = pieces_[id];
-    if (!piece.text.empty()) sorted.push_back(id);
-    if (!piece.normal) continue;
-    min_score = std::min(min_score, piece.score);
-    max_score_ = std::max(max_score_, piece.score);
+UnigramModel::UnigramModel(const Pieces& pieces, std::optional<TokenId> unknown_id, bool byte_fallback)
+    : unknown_id_(unknown_id), byte_fallback_(byte_fallback) {
+  if (unknown_id_ && *unknown_id_ >= pieces.size()) {
+    throw InputError(fmt::format("unk_id is {}, beyond the vocabulary of {} pieces", *unknown_id_, pieces.size()));
+  }
+  double min_score = std::numeric_limits<double>::infinity();
+  std::vector<std::pair<std::string_view, std::int32_t>> strings;
+  vocabulary_.reserve(pieces.size());
+  for (TokenId id = 0; id < pieces.size(); ++id) {
+    const auto& [text, score] = pieces[id];
+    if (const auto earlier = vocabulary_.find(text)) repeated_.emplace_back(*earlier, text);
+    vocabulary_.add(text, id);
+    scores_.push_back(score);
+    if (!text.empty()) strings.emplace_back(text, static_cast<std::int32_t>(id));
+    min_score = std::min(min_score, score);
   }
   unknown_score_ = min_score - kUnknownPenalty;
-  std::sort(sorted.begin(), sorted.end(), [&](auto a, auto b) { return pieces_[a].text < pieces_[b].text; });
-  build(sorted, 0, sorted.size(), 0);
+  trie_ = ByteTrie(std::move(strings));
+  for (unsigned byte = 0; byte < 256; ++byte) byte_tokens_[byte] = find(fmt::format("<0x{:02X}>", byte));
 }
 
-// The node of the pieces [begin, end) of `sorted`, which share their first `depth` bytes.
-std::uint32_t UnigramModel::build(const std::vector<std::uint32_t>& sorted, std::size_t begin, std::size_t end,
-                                  std::size_t depth) {
-  const auto node = static_cast<std::uint32_t>(nodes_.size());
-  nodes_.emplace_back();
-  while (begin < end && pieces_[sorted[begin]].text.size() == depth) {
-    nodes_[node].piece = static_cast<std::int32_t>(sorted[begin++]);
+std::optional<std::string_view> UnigramModel::token(TokenId id) const {
+  if (const auto text = vocabulary_.token(id)) return text;
+  for (const auto& [repeated, text] : repeated_) {
+    if (repeated == id) return text;
   }
-  const auto byte_at = [&](std::size_t i) { return static_cast<unsigned char>(pieces_[sorted[i]].text[depth]); };
-  std::vector<std::pair<unsigned char, std::pair<std::size_t, std::size_t>>> children;
-  for (std::size_t i = begin; i < end; ++i) {
-    if (children.empty() || children.back().first != byte_at(i)) children.push_back({byte_at(i), {i, i}});
-    children.back().second.second = i + 1;
-  }
-  const auto first_edge = static_cast<std::uint32_t>(edges_.size());
-  nodes_[node].first_edge = first_edge;
-  nodes_[node].edges = static_cast<std::uint32_t>(children.size());
-  edges_.resize(edges_.size() + children.size());
-  for (std::size_t i = 0; i < children.size(); ++i) {
-    const auto& [byte, range] = children[i];
-    const std::uint32_t child = build(sorted, range.first, range.second, depth + 1);  // may move edges_
-    edges_[first_edge + i] = {byte, child};
-  }
-  return node;
+  return std::nullopt;
 }
 
-const UnigramModel::Node* UnigramModel::step(const Node& node, char byte) const {
-  const auto begin = edges_.begin() + node.first_edge;
-  const auto end = begin + node.edges;
-  const auto wanted = static_cast<unsigned char>(byte);
-  const auto found =
-      std::lower_bound(begin, end, wanted, [](const Edge& edge, unsigned char b) { return edge.byte < b; });
-  return found == end || found->byte != wanted ? nullptr : &nodes_[found->node];
-}
-
-float UnigramModel::score(std::size_t piece, std::size_t length) const {
-  if (!pieces_[piece].user_defined) return pieces_[piece].score;
-  return static_cast<float>(static_cast<double>(static_cast<float>(length) * max_score_) - 0.1);
-}
-
-void UnigramModel::encode(std::string_view text, std::vector<TokenId>& ids) const {
+void UnigramModel::encode(std::string_view word, std::vector<TokenId>& ids) const {
+  constexpr std::size_t kNowhere = std::string_view::npos;
   struct Best {
-    float score = 0;
-    std::size_t begin = std::string_view::npos;  // of the last piece of the best path that ends here
+    double score = 0;
+    std::size_t begin = kNowhere;  // of the last piece of the best path that ends here
     TokenId id = 0;
   };
-  std::vector<Best> best(text.size() + 1);
-  const auto offer = [&](std::size_t begin, std::size_t end, TokenId id, float piece_score) {
-    const float total = piece_score + best[begin].score;
-    if (best[end].begin == std::string_view::npos || total > best[end].score) best[end] = {total, begin, id};
+  thread_local std::vector<Best> best;
+  best.assign(word.size() + 1, {});
+  const auto offer = [&](std::size_t begin, std::size_t end, TokenId id, double piece_score) {
+    const double total = piece_score + best[begin].score;
+    if (best[end].begin == kNowhere || total > best[end].score) best[end] = {total, begin, id};
   };
-  for (std::size_t begin = 0; begin < text.size();) {
+  for (std::size_t begin = 0; begin < word.size();) {
     std::size_t next = begin;
-    next_code_point(text, next);
+    next_code_point(word, next);
     bool has_single_character = false;
-    const Node* node = nodes_.data();
-    for (std::size_t end = begin; end < text.size();) {
-      node = step(*node, text[end++]);
+    const ByteTrie::Node* node = trie_.root();
+    for (std::size_t end = begin; end < word.size();) {
+      node = trie_.step(node, word[end++]);
       if (node == nullptr) break;
-      if (node->piece < 0) continue;
-      const auto piece = static_cast<std::size_t>(node->piece);
-      offer(begin, end, static_cast<TokenId>(piece), score(piece, end - begin));
+      if (node->value == ByteTrie::kNoValue) continue;
+      const auto id = static_cast<TokenId>(node->value);
+      offer(begin, end, id, scores_[id]);
       if (end == next) has_single_character = true;
     }
-    if (!has_single_character) offer(begin, next, unknown_id_, unknown_score_);
+    if (!has_single_character) {
+      if (!unknown_id_) {
+        throw InputError(
+            fmt::format("the vocabulary lacks the character '{}' and has no unk_id", word.substr(begin, next - begin)));
+      }
+      offer(begin, next, *unknown_id_, unknown_score_);
+    }
     begin = next;
   }
   const std::size_t first = ids.size();
-  for (std::size_t end = text.size(); end > 0; end = best[end].begin) {
-    const bool repeats_unknown = best[end].id == unknown_id_ && ids.size() > first && ids.back() == unknown_id_;
-    if (!repeats_unknown) ids.push_back(best[end].id);
+  std::size_t unknown_end = kNowhere;  // of a run of unknown characters that has not been written yet
+  for (std::size_t end = word.size(); end > 0; end = best[end].begin) {
+    if (best[end].id == unknown_id_) {
+      if (unknown_end == kNowhere) unknown_end = end;
+      continue;
+    }
+    if (unknown_end != kNowhere) append_unknown(word.substr(end, unknown_end - end), ids);
+    unknown_end = kNowhere;
+    ids.push_back(best[end].id);
   }
+  if (unknown_end != kNowhere) append_unknown(word.substr(0, unknown_end), ids);
   std::reverse(ids.begin() + static_cast<std::ptrdiff_t>(first), ids.end());
+}
+
+void UnigramModel::append_unknown(std::string_view text, std::vector<TokenId>& reversed) const {
+  if (const auto id = find(text)) {
+    reversed.push_back(*id);
+    return;
+  }
+  const auto has_token = [&](char byte) { return byte_tokens_[static_cast<unsigned char>(byte)].has_value(); };
+  if (!byte_fallback_ || !std::all_of(text.begin(), text.end(), has_token)) {
+    reversed.push_back(*unknown_id_);
+    return;
+  }
+  for (std::size_t i = text.size(); i > 0; --i) {
+    reversed.push_back(*byte_tokens_[static_cast<unsigned char>(text[i - 1])]);
+  }
 }
 
 }  // namespace lockstep

@@ -1,51 +1,45 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "lockstep/text/tokenizer.h"
+#include "byte_trie.h"
+#include "token_model.h"
+#include "vocabulary.h"
 
 namespace lockstep {
 
-/// The most likely segmentation under a unigram language model (Kudo 2018), with the tie-breaking and single-precision
-/// sums of SentencePiece 0.2's EncodeOptimized(). Older SentencePiece libraries break ties otherwise.
-class UnigramModel {
+/// The most likely segmentation under a unigram language model (Kudo 2018), with the tie-breaking of SentencePiece's
+/// EncodeOptimized() and the double-precision sums of Hugging Face tokenizers' Unigram.
+class UnigramModel final : public TokenModel {
  public:
-  struct Piece {
-    std::string text;
-    float score = 0;
-    bool normal = true;         // counts for the unknown token's score
-    bool user_defined = false;  // always preferred
-  };
-  /// `pieces` by id; those with an empty text are never matched. Consecutive unknown characters become one
-  /// `unknown_id`.
-  UnigramModel(std::vector<Piece> pieces, TokenId unknown_id);
+  using Pieces = std::vector<std::pair<std::string, double>>;  // text and score, by id
+  /// Consecutive unknown characters become one `unknown_id`, or their bytes if `byte_fallback` and the vocabulary has
+  /// them. Throws InputError if `unknown_id` is not in the vocabulary.
+  UnigramModel(const Pieces& pieces, std::optional<TokenId> unknown_id, bool byte_fallback);
 
-  /// Appends the ids of `text`, which is normalized already and valid UTF-8.
-  void encode(std::string_view text, std::vector<TokenId>& ids) const;
+  /// Throws InputError for an unknown character if there is no unknown_id.
+  void encode(std::string_view word, std::vector<TokenId>& ids) const override;
+  std::optional<TokenId> find(std::string_view token) const override { return vocabulary_.find(token); }
+  std::optional<std::string_view> token(TokenId id) const override;
+  std::size_t size() const override { return scores_.size(); }
 
  private:
-  // A trie in two arrays: the edges of a node are consecutive and sorted by byte.
-  struct Node {
-    std::uint32_t first_edge = 0, edges = 0;
-    std::int32_t piece = -1;
-  };
-  struct Edge {
-    unsigned char byte;
-    std::uint32_t node;
-  };
-  std::uint32_t build(const std::vector<std::uint32_t>& sorted, std::size_t begin, std::size_t end, std::size_t depth);
-  const Node* step(const Node& node, char byte) const;
-  float score(std::size_t piece, std::size_t length) const;
+  void append_unknown(std::string_view text, std::vector<TokenId>& reversed) const;
 
-  std::vector<Piece> pieces_;
-  std::vector<Node> nodes_;
-  std::vector<Edge> edges_;
-  TokenId unknown_id_;
-  float unknown_score_ = 0;
-  float max_score_ = 0;
+  Vocabulary vocabulary_;
+  std::vector<double> scores_;
+  std::vector<std::pair<TokenId, std::string>> repeated_;  // pieces whose text a later piece has too
+  ByteTrie trie_;
+  std::array<std::optional<TokenId>, 256> byte_tokens_;
+  std::optional<TokenId> unknown_id_;
+  double unknown_score_ = 0;
+  bool byte_fallback_;
 };
 
 }  // namespace lockstep

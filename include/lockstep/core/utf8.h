@@ -15,4 +15,7 @@ std::optional<std::size_t> find_invalid_utf8(std::string_view text);
 /// and Python's errors="replace" does.
 std::string replace_invalid_utf8(std::string_view text);
 
+/// `text` without its ill-formed sequences (Python's errors="ignore").
+std::string drop_invalid_utf8(std::string_view text);
+
 }  // namespace lockstep

@@ -7,9 +7,10 @@
 
 namespace lockstep {
 
-/// Loads the tokenizer of a model folder: `spiece.model` (T5), `tokenizer.json` (byte-level BPE), or
-/// `vocab.json` with `merges.txt` (GPT-2), with `tokenizer_config.json`, `special_tokens_map.json` and
-/// `added_tokens.json` where they exist. Throws InputError naming what is missing or not supported.
+/// Loads the tokenizer of a model folder as transformers' AutoTokenizer (5.x) does: `tokenizer.json` if there is one,
+/// else `spiece.model` or `tokenizer.model` (SentencePiece), else `vocab.json` with `merges.txt`; ByT5 needs none of
+/// them. What stands round the vocabulary also depends on the class that `tokenizer_config.json`, or the model type in
+/// `config.json`, names. Throws InputError naming what is missing or not supported.
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder);
 
 }  // namespace lockstep

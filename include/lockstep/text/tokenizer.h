@@ -15,6 +15,12 @@ namespace lockstep {
 
 using TokenId = std::uint32_t;
 
+/// A file of a tokenizer, to be written beside a model's weights.
+struct TokenizerFile {
+  std::string name;
+  std::string bytes;
+};
+
 /// Text to token ids and back, with the special tokens and limits of a pretrained model's folder.
 /// Immutable: all const functions may be called from several threads at once.
 class Tokenizer {
@@ -38,10 +44,12 @@ class Tokenizer {
 
   const std::optional<TokenId>& bos_id() const { return settings_.bos; }
   const std::optional<TokenId>& eos_id() const { return settings_.eos; }
-  /// EOS where the model defines no padding token.
+  /// EOS where the folder defines no padding token.
   const std::optional<TokenId>& pad_id() const { return settings_.pad; }
-  /// True if the tokenizer puts BOS before a text.
+  /// True if transformers' tokenizer puts BOS before a text; encode() does not.
   bool adds_bos() const { return settings_.adds_bos; }
+  /// True if it puts EOS behind a text.
+  bool adds_eos() const { return settings_.adds_eos; }
   /// The tokenizer's own limit in tokens; none if it states none (or transformers' "very large").
   const std::optional<std::size_t>& model_max_length() const { return settings_.model_max_length; }
 
@@ -53,16 +61,12 @@ class Tokenizer {
   void save(const std::filesystem::path& folder) const;
 
  protected:
-  struct File {
-    std::string name;
-    std::string bytes;
-  };
   /// What load_tokenizer() finds in the folder beside the vocabulary.
   struct Settings {
     std::optional<TokenId> bos, eos, pad;
-    bool adds_bos = false;
+    bool adds_bos = false, adds_eos = false;
     std::optional<std::size_t> model_max_length;
-    std::vector<File> files;  // as save() writes them
+    std::vector<TokenizerFile> files;  // as save() writes them
     std::string digest;
   };
   Tokenizer() = default;

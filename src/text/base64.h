@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace lockstep {
+
+/// The bytes behind standard base64 (RFC 4648), padded. Throws InputError for anything else.
+std::string decode_base64(std::string_view text);
+std::string encode_base64(std::string_view bytes);
+
+}  // namespace lockstep

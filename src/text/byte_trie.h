@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace lockstep {
+
+/// Strings and a number for each, walked byte by byte: the prefixes of a text that are among the strings.
+class ByteTrie {
+ public:
+  static constexpr std::int32_t kNoValue = -1;
+  struct Node {
+    std::uint32_t first_edge = 0, edges = 0;
+    std::int32_t value = kNoValue;
+  };
+
+  ByteTrie() : ByteTrie(std::vector<std::pair<std::string_view, std::int32_t>>{}) {}
+  /// Of equal strings the last one's value counts.
+  explicit ByteTrie(std::vector<std::pair<std::string_view, std::int32_t>> strings);
+
+  const Node* root() const { return nodes_.data(); }
+  /// The node behind `byte`; null if no string goes on so.
+  const Node* step(const Node* node, char byte) const {
+    const auto wanted = static_cast<unsigned char>(byte);
+    if (node == nodes_.data()) return first_[wanted] == 0 ? nullptr : &nodes_[first_[wanted]];
+    const Edge* edges = edges_.data() + node->first_edge;
+    std::size_t low = 0, high = node->edges;
+    while (low < high) {
+      const std::size_t middle = (low + high) / 2;
+      if (edges[middle].byte < wanted) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low < node->edges && edges[low].byte == wanted ? &nodes_[edges[low].node] : nullptr;
+  }
+  /// True if a string begins with `byte`.
+  bool starts_with(char byte) const { return first_[static_cast<unsigned char>(byte)] != 0; }
+
+ private:
+  // The edges of a node are consecutive and sorted by byte; those of the root are also in first_.
+  struct Edge {
+    unsigned char byte;
+    std::uint32_t node;
+  };
+  using Strings = std::vector<std::pair<std::string_view, std::int32_t>>;
+  std::uint32_t build(const Strings& sorted, std::size_t begin, std::size_t end, std::size_t depth);
+
+  std::vector<Node> nodes_;
+  std::vector<Edge> edges_;
+  std::uint32_t first_[256] = {};
+};
+
+}  // namespace lockstep

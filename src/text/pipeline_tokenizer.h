@@ -1,0 +1,52 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "added_tokens.h"
+#include "decoder.h"
+#include "lockstep/text/tokenizer.h"
+#include "normalizer.h"
+#include "pre_tokenizer.h"
+#include "token_model.h"
+
+namespace lockstep {
+
+/// The way of a text through Hugging Face tokenizers: added tokens are found, the rest is normalized, cut into words
+/// and given to the model.
+class PipelineTokenizer final : public Tokenizer {
+ public:
+  struct Components {
+    AddedTokens added_tokens;
+    std::unique_ptr<const Normalizer> normalizer;  // may be null
+    PreTokenizers pre_tokenizers;
+    std::unique_ptr<const TokenModel> model;
+    std::unique_ptr<const Decoder> decoder;  // may be null: tokens are joined by blanks
+  };
+  using Settings = Tokenizer::Settings;
+  PipelineTokenizer(Settings settings, Components components);
+
+  using Tokenizer::encode;
+  void encode(std::string_view text, std::vector<TokenId>& ids) const override;
+  std::string decode(std::span<const TokenId> ids, bool skip_special_tokens) const override;
+  std::string token(TokenId id) const override;
+  std::size_t vocabulary_size() const override { return components_.model->size(); }
+
+ private:
+  struct Workspace;
+  Workspace& workspace() const;
+  void encode_stretch(std::string_view text, std::size_t origin_end, Workspace& work, std::vector<TokenId>& ids) const;
+  void encode_piece(std::string_view piece, Workspace& work, std::vector<TokenId>& ids) const;
+  void encode_word(std::string_view word, Workspace& work, std::vector<TokenId>& ids) const;
+
+  static inline std::atomic<std::uint64_t> count_{0};
+
+  Components components_;
+  AddedTokenFinder raw_, normalized_;
+  std::uint64_t number_;  // never used again, unlike an address
+};
+
+}  // namespace lockstep

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "lockstep/core/json.h"
+
+namespace lockstep {
+
+struct TextRange {
+  std::size_t begin, end;
+};
+
+/// Something that is looked for in a text.
+class TextPattern {
+ public:
+  virtual ~TextPattern() = default;
+  /// The leftmost match that begins at or behind `from`.
+  virtual std::optional<TextRange> find(std::string_view text, std::size_t from) const = 0;
+};
+
+/// A pattern of a tokenizer.json: {"String": ...} or {"Regex": ...}. Throws InputError for anything else.
+std::unique_ptr<const TextPattern> make_text_pattern(const Json& json);
+
+/// Calls `on_match` (TextRange) for all matches from left to right; an empty one right behind a match does not count.
+template <typename OnMatch>
+void for_each_match(const TextPattern& pattern, std::string_view text, const OnMatch& on_match) {
+  std::optional<std::size_t> last_end;
+  for (std::size_t from = 0; from <= text.size();) {
+    const auto match = pattern.find(text, from);
+    if (!match) return;
+    if (match->begin == match->end && last_end == match->end) {
+      do {
+        ++from;
+      } while (from < text.size() && (static_cast<unsigned char>(text[from]) & 0xC0) == 0x80);
+      continue;
+    }
+    from = match->end;
+    last_end = match->end;
+    on_match(*match);
+  }
+}
+
+}  // namespace lockstep

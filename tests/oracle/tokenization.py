@@ -1,0 +1,172 @@
+"""Ids and decoded texts against tokenizers and transformers: random tokenizers, hostile texts, every code point."""
+
+import base64
+import json
+import os
+import random
+
+import pytest
+from tokenizer_workplace import FIXTURES, compare, hostile_texts, probe, random_tokenizer
+from tokenizers import Tokenizer
+
+CASES = int(os.environ.get("LOCKSTEP_CASES", "2"))
+
+
+@pytest.fixture(scope="session")
+def charsmap():
+    """T5's, as SentencePiece's model file has it."""
+    from transformers.convert_slow_tokenizer import import_protobuf
+
+    proto = import_protobuf().ModelProto()
+    proto.ParseFromString((FIXTURES / "tokenizers" / "t5" / "spiece.model").read_bytes())
+    return proto.normalizer_spec.precompiled_charsmap
+
+
+def test_random_tokenizers(tmp_path, seed, charsmap):
+    for case in range(20):
+        rng = random.Random(f"{seed} {case}")
+        tokenizer = random_tokenizer(rng, charsmap)
+        folder = tmp_path / str(case)
+        folder.mkdir()
+        tokenizer.save(str(folder / "tokenizer.json"))
+        try:
+            compare(folder, tokenizer, hostile_texts(rng, 60, tokenizer))
+        except (AssertionError, RuntimeError) as error:
+            file = json.loads((folder / "tokenizer.json").read_text())
+            file["model"] = {k: v for k, v in file["model"].items() if k not in ("vocab", "merges")}
+            for normalizer in (file["normalizer"] or {}).get("normalizers", []):
+                normalizer.pop("precompiled_charsmap", None)
+            raise AssertionError(f"seed {seed} case {case}: {json.dumps(file)}\n{error}") from None
+
+
+def save_class(folder, rng, name, model_type=None, **config):
+    """A small byte-level or SentencePiece-like BPE as a folder of the tokenizer class `name`."""
+    from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizer_workplace import corpus
+
+    folder.mkdir()
+    byte_level = name not in ("LlamaTokenizer", "GemmaTokenizer")
+    tokenizer = Tokenizer(models.BPE(byte_fallback=not byte_level, fuse_unk=not byte_level, unk_token=None if byte_level else "<unk>"))
+    special = ["<unk>", "<s>", "</s>", "<pad>", "<bos>", "<eos>", "<|endoftext|>", "<|padding|>"]
+    if byte_level:
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=special, show_progress=False,
+                                      initial_alphabet=pre_tokenizers.ByteLevel.alphabet())  # fmt: skip
+    else:
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+        special += [f"<0x{byte:02X}>" for byte in range(256)]
+        trainer = trainers.BpeTrainer(vocab_size=900, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(corpus(rng), trainer)
+    file = json.loads(tokenizer.to_str())
+    file["added_tokens"] = [token for token in file["added_tokens"] if not token["content"].startswith("<0x")]
+    tokenizer = Tokenizer.from_str(json.dumps(file))
+    tokenizer.add_tokens([AddedToken("<|end|>", rstrip=True), AddedToken("Token", normalized=True)])
+    if rng.random() < 0.5:
+        tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | ({"tokenizer_class": name} if name else {})))
+    if model_type:
+        (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
+
+
+def compare_with_transformers(folder, rng, count=150):
+    from transformers import AutoTokenizer
+
+    reference = AutoTokenizer.from_pretrained(folder)
+    tokenizer = reference.backend_tokenizer
+    properties = compare(folder, tokenizer, hostile_texts(rng, count, tokenizer))
+    framed, plain = (reference("a", add_special_tokens=framed)["input_ids"] for framed in (True, False))
+    before = [properties["bos"]] if properties["adds_bos"] else []
+    behind = [properties["eos"]] if properties["adds_eos"] else []
+    assert framed == before + plain + behind
+    if reference.eos_token_id is not None:
+        assert properties["eos"] == reference.eos_token_id
+    if reference.pad_token_id is not None:
+        assert properties["pad"] == reference.pad_token_id
+    if reference.bos_token_id is not None and not properties["adds_bos"]:
+        assert properties["bos"] == reference.bos_token_id
+    return reference
+
+
+@pytest.mark.parametrize("name", ["LlamaTokenizer", "LlamaTokenizerFast", "GemmaTokenizer", "GPT2Tokenizer", "GPTNeoXTokenizer",
+                                  "Qwen2TokenizerFast", "PreTrainedTokenizerFast", "NotKnownTokenizer"])  # fmt: skip
+@pytest.mark.parametrize("settings", [{}, {"add_prefix_space": True, "legacy": True}, {"add_prefix_space": False},
+                                      {"legacy": False, "add_bos_token": True, "add_eos_token": True}])  # fmt: skip
+def test_tokenizer_classes(tmp_path, seed, name, settings):
+    rng = random.Random(f"{seed} {name} {settings}")
+    save_class(tmp_path / "model", rng, name, **settings)
+    compare_with_transformers(tmp_path / "model", rng)
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "gpt_neox", "qwen2", "phi3", "mistral"])
+def test_model_types(tmp_path, seed, model_type):
+    rng = random.Random(f"{seed} {model_type}")
+    save_class(tmp_path / "model", rng, rng.choice(["GPT2Tokenizer", "Qwen2Tokenizer"]), model_type)
+    compare_with_transformers(tmp_path / "model", rng)
+
+
+@pytest.fixture(scope="session")
+def sentencepiece_model(tmp_path_factory):
+    """Trains a model of random options: (path, whether Unigram)."""
+    import sentencepiece
+    from tokenizer_workplace import corpus
+
+    def train(rng, kind):
+        prefix = tmp_path_factory.mktemp("spm") / "m"
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(corpus(rng)), model_prefix=str(prefix), vocab_size=620, model_type=kind,
+            byte_fallback=rng.random() < 0.5, character_coverage=0.995, hard_vocab_limit=False, minloglevel=2,
+            normalization_rule_name=rng.choice(["nmt_nfkc", "identity", "nfkc_cf"]),
+            user_defined_symbols=rng.choice([[], ["<sep>", "of"]]), pad_id=3,
+            remove_extra_whitespaces=rng.random() < 0.5, add_dummy_prefix=rng.random() < 0.8)  # fmt: skip
+        return prefix.with_suffix(".model")
+
+    return train
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+@pytest.mark.parametrize("name", ["LlamaTokenizer", "T5Tokenizer", "PreTrainedTokenizerFast", "GemmaTokenizer"])
+def test_sentencepiece_models(tmp_path, seed, sentencepiece_model, name, kind):
+    if (name == "T5Tokenizer") != (kind == "unigram") and name != "PreTrainedTokenizerFast":
+        pytest.skip("not a pair that exists")
+    rng = random.Random(f"{seed} {name} {kind}")
+    file = "spiece.model" if name == "T5Tokenizer" else "tokenizer.model"
+    (tmp_path / file).write_bytes(sentencepiece_model(rng, kind).read_bytes())
+    config = {"tokenizer_class": name, "legacy": rng.choice([True, False]), "add_bos_token": rng.choice([True, False])}
+    if name == "GemmaTokenizer":
+        config |= {"bos_token": "<s>", "eos_token": "</s>", "mask_token": None}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    compare_with_transformers(tmp_path, rng, 300)
+
+
+def test_t5_model_alone(tmp_path, seed):
+    (tmp_path / "spiece.model").write_bytes((FIXTURES / "tokenizers" / "t5" / "spiece.model").read_bytes())
+    (tmp_path / "config.json").write_text('{"model_type": "t5"}')
+    compare_with_transformers(tmp_path, random.Random(seed), 500)
+
+
+@pytest.mark.parametrize("settings", [{}, {"add_prefix_space": True}, {"add_bos_token": True}])
+def test_gpt2_vocabulary_and_merges(tmp_path, seed, settings):
+    for file in ("vocab.json", "merges.txt"):
+        (tmp_path / file).write_bytes((FIXTURES / "tokenizers" / "gpt2" / file).read_bytes())
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    compare_with_transformers(tmp_path, random.Random(seed), 300)
+
+
+def test_byt5(tmp_path, seed):
+    from hostile_text import hostile_text
+    from transformers import AutoTokenizer
+
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "ByT5Tokenizer"}')
+    (tmp_path / "config.json").write_text('{"model_type": "t5"}')
+    reference = AutoTokenizer.from_pretrained(tmp_path)
+    rng = random.Random(seed)
+    texts = [hostile_text(rng, ["<extra_id_0>", "<extra_id_12>"]) for _ in range(500)]
+    properties, results = probe(tmp_path, texts)
+    assert (properties["eos"], properties["pad"], properties["adds_eos"]) == (1, 0, True)
+    for text, result in zip(texts, results):
+        assert result["ids"] == reference(text, add_special_tokens=False)["input_ids"], ascii(text)
+        assert result["text"] == reference.decode(result["ids"], skip_special_tokens=True), ascii(text)

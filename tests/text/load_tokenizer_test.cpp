@@ -1,0 +1,133 @@
+#include "lockstep/text/load_tokenizer.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include "lockstep/core/atomic_file.h"
+#include "lockstep/core/error.h"
+#include "lockstep/core/json.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+const fs::path kTokenizers = fs::path(LOCKSTEP_FIXTURES) / "tokenizers";
+
+class LoadTokenizer : public testing::Test {
+ protected:
+  LoadTokenizer() : folder_(fs::temp_directory_path() / ("lockstep-text-" + std::to_string(getpid()))) {
+    fs::create_directories(folder_);
+  }
+  ~LoadTokenizer() override { fs::remove_all(folder_); }
+
+  void copy(const char* tokenizer) { fs::copy(kTokenizers / tokenizer, folder_, fs::copy_options::recursive); }
+  void write(const char* name, const Json& json) { write_json_file(folder_ / name, json); }
+
+  // A word-level tokenizer.json; `components` are merged into it.
+  void write_tokenizer(const Json& components) {
+    Json json{
+        {"added_tokens", Json::array()},
+        {"model", {{"type", "WordLevel"}, {"vocab", {{"<unk>", 0}, {"a", 1}, {"b", 2}}}, {"unk_token", "<unk>"}}}};
+    json.merge_patch(components);
+    write("tokenizer.json", json);
+  }
+
+  std::string error() const {
+    try {
+      load_tokenizer(folder_);
+    } catch (const InputError& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(LoadTokenizer, T5FromItsSentencePieceModel) {
+  copy("t5");
+  const auto tokenizer = load_tokenizer(folder_);
+  const auto ids = tokenizer->encode("Hello world<extra_id_0></s>");
+  EXPECT_EQ(ids, (std::vector<TokenId>{8774, 296, 32099, 1}));
+  EXPECT_EQ(tokenizer->decode(ids), "Hello world");
+  EXPECT_EQ(tokenizer->decode(ids, false), "Hello world<extra_id_0></s>");
+  EXPECT_EQ(tokenizer->vocabulary_size(), 32000U);
+  EXPECT_TRUE(tokenizer->adds_eos());
+  EXPECT_FALSE(tokenizer->adds_bos());
+}
+
+TEST_F(LoadTokenizer, Gpt2FromVocabularyAndMerges) {
+  copy("gpt2");
+  const auto tokenizer = load_tokenizer(folder_);
+  const auto ids = tokenizer->encode("Hello world é<|endoftext|>");
+  EXPECT_EQ(ids, (std::vector<TokenId>{15496, 995, 38251, 50256}));
+  EXPECT_EQ(tokenizer->decode(ids), "Hello world é");
+  EXPECT_EQ(tokenizer->token(995), "Ġworld");
+  EXPECT_EQ(tokenizer->pad_id(), 50256U);
+}
+
+TEST_F(LoadTokenizer, TokenizerJsonComesBeforeOtherVocabularies) {
+  copy("t5");
+  write_tokenizer({{"pre_tokenizer", {{"type", "WhitespaceSplit"}}}});
+  EXPECT_EQ(load_tokenizer(folder_)->encode("a b c"), (std::vector<TokenId>{1, 2, 0}));
+}
+
+TEST_F(LoadTokenizer, ByT5NeedsNoVocabulary) {
+  write("tokenizer_config.json", {{"tokenizer_class", "ByT5Tokenizer"}});
+  const auto tokenizer = load_tokenizer(folder_);
+  EXPECT_EQ(tokenizer->encode("aé<extra_id_1>"), (std::vector<TokenId>{100, 198, 172, 260}));
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode("aé")), "aé");
+}
+
+TEST_F(LoadTokenizer, AnUnknownComponentIsNamed) {
+  for (const char* component : {"normalizer", "pre_tokenizer", "post_processor", "decoder"}) {
+    write_tokenizer({{component, {{"type", "Sideways"}}}});
+    EXPECT_THAT(error(), testing::AllOf(HasSubstr(component), HasSubstr("'Sideways'"), HasSubstr(folder_.string())));
+  }
+  write_tokenizer({{"model", {{"type", "Sideways"}}}});
+  EXPECT_THAT(error(), HasSubstr("the model 'Sideways'"));
+}
+
+TEST_F(LoadTokenizer, DamagedFilesAreNamed) {
+  write_file(folder_ / "tokenizer.json", "{\"model\": {");
+  EXPECT_THAT(error(), HasSubstr("tokenizer.json"));
+  fs::remove(folder_ / "tokenizer.json");
+  write_file(folder_ / "spiece.model", "\xFF\xFF no model");
+  EXPECT_THAT(error(), HasSubstr("spiece.model: not a SentencePiece model"));
+  fs::remove(folder_ / "spiece.model");
+  EXPECT_THAT(error(), HasSubstr("no tokenizer: expected tokenizer.json"));
+}
+
+TEST_F(LoadTokenizer, TheByteThatIsNotUtf8IsNamed) {
+  write_tokenizer(Json::object());
+  const auto tokenizer = load_tokenizer(folder_);
+  EXPECT_THROW(
+      {
+        try {
+          tokenizer->encode("ab\xFF");
+        } catch (const InputError& error) {
+          EXPECT_THAT(error.what(), HasSubstr("0xff at offset 2"));
+          throw;
+        }
+      },
+      InputError);
+}
+
+TEST_F(LoadTokenizer, SavesItsFilesByteForByte) {
+  copy("gpt2");
+  write("tokenizer_config.json", {{"pad_token", "<|endoftext|>"}, {"chat_template", "{{ 'x' }}"}});
+  write_file(folder_ / "chat_template.jinja", "{% if x %}\n");
+  const fs::path saved = folder_ / "saved";
+  fs::create_directory(saved);
+  const auto tokenizer = load_tokenizer(folder_);
+  tokenizer->save(saved);
+  for (const char* name : {"vocab.json", "merges.txt", "tokenizer_config.json", "chat_template.jinja"}) {
+    EXPECT_EQ(read_file(saved / name), read_file(folder_ / name)) << name;
+  }
+  EXPECT_EQ(load_tokenizer(saved)->digest(), tokenizer->digest());
+}
+
+}  // namespace
+}  // namespace lockstep
