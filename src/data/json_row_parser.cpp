@@ -1,14 +1,6 @@
 #include "json_row_parser.h"
 
-// Other libraries of the process have their own RapidJSON.
-#define RAPIDJSON_NAMESPACE lockstep::rapidjson
-#define RAPIDJSON_NAMESPACE_BEGIN namespace lockstep::rapidjson {
-#define RAPIDJSON_NAMESPACE_END }
-#if defined(__SSE2__)
-#define RAPIDJSON_SSE2
-#elif defined(__ARM_NEON)
-#define RAPIDJSON_NEON
-#endif
+#include "core/rapidjson_namespace.h"  // before RapidJSON
 
 #include <fmt/format.h>
 #include <rapidjson/reader.h>

@@ -1,7 +1,13 @@
 #include "tokenizer_json.h"
 
+#include "core/rapidjson_namespace.h"  // before RapidJSON
+
 #include <fmt/format.h>
-#include <simdjson.h>
+#include <rapidjson/document.h>
+#include <rapidjson/error/en.h>
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+#include <algorithm>
 
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
@@ -11,19 +17,40 @@ namespace lockstep {
 namespace {
 
 namespace fs = std::filesystem;
-namespace dom = simdjson::dom;
+using Value = rapidjson::Value;
 
-Json to_json(const dom::element& element) { return Json::parse(simdjson::minify(element)); }
+[[noreturn]] void refuse(const char* expected) { throw InputError(fmt::format("expected {}", expected)); }
 
-// The element under `key`; null where there is none.
-Json component(const dom::object& root, const char* key) {
-  dom::element element;
-  return root[key].get(element) == simdjson::SUCCESS ? to_json(element) : Json();
+std::string_view text_of(const Value& value) {
+  if (!value.IsString()) refuse("a text as token");
+  return {value.GetString(), value.GetStringLength()};
 }
 
-void read_vocabulary(const dom::object& tokens, Vocabulary& vocabulary) {
-  vocabulary.reserve(tokens.size());
-  for (const auto& [token, id] : tokens) vocabulary.add(token, static_cast<TokenId>(std::uint64_t{id}));
+// An element of a list of lists.
+const Value& item(const Value& list, rapidjson::SizeType index) {
+  if (!list.IsArray() || list.Size() <= index) refuse("pairs in the model's lists");
+  return list[index];
+}
+
+Json to_json(const Value& value) {
+  rapidjson::StringBuffer text;
+  rapidjson::Writer<rapidjson::StringBuffer> writer(text);
+  value.Accept(writer);
+  return Json::parse(text.GetString(), text.GetString() + text.GetSize());
+}
+
+// The value under `key`; null where there is none.
+Json component(const Value& root, const char* key) {
+  const auto found = root.FindMember(key);
+  return found == root.MemberEnd() ? Json() : to_json(found->value);
+}
+
+void read_vocabulary(const Value& tokens, Vocabulary& vocabulary) {
+  vocabulary.reserve(tokens.MemberCount());
+  for (const auto& [token, id] : tokens.GetObject()) {
+    if (!id.IsUint()) refuse("ids as the values of the vocabulary");
+    vocabulary.add(text_of(token), id.GetUint());
+  }
 }
 
 std::pair<std::string, std::string> split_merge(std::string_view text) {
@@ -32,42 +59,48 @@ std::pair<std::string, std::string> split_merge(std::string_view text) {
   return {std::string(text.substr(0, blank)), std::string(text.substr(blank + 1))};
 }
 
-void read_merges(const dom::array& merges, BpeModel::Merges& result) {
-  result.reserve(merges.size());
-  for (const dom::element merge : merges) {
-    if (merge.is_array()) {
-      result.emplace_back(std::string_view(merge.at(0)), std::string_view(merge.at(1)));
+void read_merges(const Value& merges, BpeModel::Merges& result) {
+  if (!merges.IsArray()) refuse("a list as the model's merges");
+  result.reserve(merges.Size());
+  for (const Value& merge : merges.GetArray()) {
+    if (merge.IsArray()) {
+      result.emplace_back(text_of(item(merge, 0)), text_of(item(merge, 1)));
     } else {
-      result.push_back(split_merge(std::string_view(merge)));
+      result.push_back(split_merge(text_of(merge)));
     }
   }
 }
 
-void read_pieces(const dom::array& pieces, UnigramModel::Pieces& result) {
-  result.reserve(pieces.size());
-  for (const dom::element piece : pieces) result.emplace_back(std::string_view(piece.at(0)), double{piece.at(1)});
+void read_pieces(const Value& pieces, UnigramModel::Pieces& result) {
+  result.reserve(pieces.Size());
+  for (const Value& piece : pieces.GetArray()) {
+    const Value& score = item(piece, 1);
+    if (!score.IsNumber()) refuse("a number as the score of a piece");
+    result.emplace_back(text_of(item(piece, 0)), score.GetDouble());
+  }
 }
 
 // Older files leave the type out: only BPE has merges, only a Unigram's vocabulary is a list.
-std::string guess_model_type(const dom::object& model) {
-  dom::element element;
-  if (model["merges"].get(element) == simdjson::SUCCESS) return "BPE";
-  if (model["vocab"].is_array()) return "Unigram";
-  return model["max_input_chars_per_word"].get(element) == simdjson::SUCCESS ? "WordPiece" : "WordLevel";
+std::string guess_model_type(const Value& model) {
+  if (model.HasMember("merges")) return "BPE";
+  const auto vocabulary = model.FindMember("vocab");
+  if (vocabulary != model.MemberEnd() && vocabulary->value.IsArray()) return "Unigram";
+  return model.HasMember("max_input_chars_per_word") ? "WordPiece" : "WordLevel";
 }
 
-void read_model(const dom::object& model, TokenizerDefinition& definition) {
-  for (const auto& [key, value] : model) {
-    if (key == "vocab") {
-      if (value.is_array()) {
-        read_pieces(value, definition.pieces);
-      } else {
-        read_vocabulary(value, definition.vocabulary);
-      }
-    } else if (key == "merges") {
+void read_model(const Value& model, TokenizerDefinition& definition) {
+  if (!model.IsObject()) refuse("an object as the model");
+  for (const auto& [key, value] : model.GetObject()) {
+    const std::string_view name = text_of(key);
+    if (name == "vocab" && value.IsArray()) {
+      read_pieces(value, definition.pieces);
+    } else if (name == "vocab") {
+      if (!value.IsObject()) refuse("a list or an object as the model's vocab");
+      read_vocabulary(value, definition.vocabulary);
+    } else if (name == "merges") {
       read_merges(value, definition.merges);
     } else {
-      definition.model_options[std::string(key)] = to_json(value);
+      definition.model_options[std::string(name)] = to_json(value);
     }
   }
   if (!definition.model_options.contains("type")) definition.model_options["type"] = guess_model_type(model);
@@ -76,15 +109,22 @@ void read_model(const dom::object& model, TokenizerDefinition& definition) {
 // Calls `read` with the root object; what is wrong with the file becomes an InputError that names it.
 template <typename Read>
 void parse_file(const fs::path& path, const Read& read) {
+  constexpr unsigned kFlags =
+      rapidjson::kParseIterativeFlag | rapidjson::kParseFullPrecisionFlag | rapidjson::kParseValidateEncodingFlag;
+  const std::string text = read_file(path);
   try {
-    dom::parser parser;
-    read(dom::object(parser.parse(read_file(path))));
-  } catch (const simdjson::simdjson_error& error) {
-    throw InputError(fmt::format("{}: not JSON of the expected form: {}", path.string(), error.what()));
+    rapidjson::Document document;
+    document.Parse<kFlags>(text.data(), text.size());
+    if (document.HasParseError()) {
+      throw InputError(fmt::format("{} at byte {}", rapidjson::GetParseError_En(document.GetParseError()),
+                                   document.GetErrorOffset() + 1));
+    }
+    if (!document.IsObject()) refuse("a JSON object");
+    read(document);
   } catch (const Json::exception& error) {
     throw InputError(fmt::format("{}: not JSON of the expected form: {}", path.string(), error.what()));
   } catch (const InputError& error) {
-    throw InputError(fmt::format("{}: {}", path.string(), error.what()));
+    throw InputError(fmt::format("{}: not JSON of the expected form: {}", path.string(), error.what()));
   }
 }
 
@@ -92,8 +132,10 @@ void parse_file(const fs::path& path, const Read& read) {
 
 TokenizerDefinition read_tokenizer_json(const fs::path& path) {
   TokenizerDefinition definition;
-  parse_file(path, [&](const dom::object& root) {
-    read_model(root["model"], definition);
+  parse_file(path, [&](const Value& root) {
+    const auto model = root.FindMember("model");
+    if (model == root.MemberEnd()) refuse("a model");
+    read_model(model->value, definition);
     definition.normalizer = component(root, "normalizer");
     definition.pre_tokenizer = component(root, "pre_tokenizer");
     definition.post_processor = component(root, "post_processor");
@@ -108,7 +150,7 @@ TokenizerDefinition read_tokenizer_json(const fs::path& path) {
 TokenizerDefinition read_vocab_and_merges(const fs::path& vocabulary, const fs::path& merges) {
   TokenizerDefinition definition;
   definition.model_options["type"] = "BPE";
-  parse_file(vocabulary, [&](const dom::object& root) { read_vocabulary(root, definition.vocabulary); });
+  parse_file(vocabulary, [&](const Value& root) { read_vocabulary(root, definition.vocabulary); });
   const std::string text = read_file(merges);
   try {
     for (std::string_view rest = text; !rest.empty();) {
