@@ -10,6 +10,7 @@
 #include "lockstep/core/digest.h"
 #include "lockstep/core/error.h"
 #include "lockstep/data/dataset.h"
+#include "lockstep/data/job_sets.h"
 #include "lockstep/data/model_folder.h"
 #include "lockstep/data/shard_reader.h"
 #include "lockstep/data/shard_writer.h"
@@ -31,29 +32,13 @@ struct Task {
   RowsRead read;
 };
 
-// What a set is made from.
-struct Source {
-  std::string name;    // of the set
-  std::string folder;  // within prepared_dir
-  std::vector<std::string> paths;
-  RowSelection::Part part = RowSelection::Part::all;
-};
-
-RowFormat row_format(const JobFile& job) {
-  return {.input_column = job.input_column,
-          .output_column = job.output_column,
-          .prompt_template = job.prompt_template,
-          .response_template = job.response_template,
-          .input_contains_output = parse_input_contains_output(job.input_contains_output)};
-}
-
-std::vector<Dataset> find_datasets(const JobFile& job, const Source& source) {
+std::vector<Dataset> find_datasets(const JobFile& job, const JobSet& set) {
   // Of a DatasetDict that names no split. What validation_split sets apart comes from the training rows.
-  const std::string split = source.part == RowSelection::Part::validation ? "train" : source.folder;
-  const DatasetOptions options{.format = row_format(job), .default_split = split};
+  const std::string split = set.part == RowSelection::Part::validation ? "train" : set.folder;
+  const DatasetOptions options{.format = row_format_of(job), .default_split = split};
   std::vector<Dataset> datasets;
-  for (const auto& path : source.paths) {
-    std::ranges::move(Dataset::find(path, options), std::back_inserter(datasets));
+  for (const auto& location : set.locations) {
+    std::ranges::move(Dataset::find(location, options), std::back_inserter(datasets));
   }
   return datasets;
 }
@@ -95,16 +80,9 @@ std::string digest(const Dataset& dataset) {
   return all.hex_digest();
 }
 
-Manifest describe(const JobFile& job, const ModelFolder& model, const ExampleBuilder& builder, RowSelection::Part part,
+Manifest describe(const JobFile& job, const ModelFolder& model, const ExampleBuilder& builder, const JobSet& set,
                   const std::vector<Dataset>& datasets) {
-  Manifest manifest;
-  manifest.pretrained_model_name = job.pretrained_model_name;
-  manifest.has_encoder = builder.has_encoder();
-  manifest.model_max_length = builder.max_length();
-  manifest.tokenizer_sha256 = builder.tokenizer().digest();
-  manifest.vocabulary_size = model.vocabulary_size;
-  manifest.row_format = row_format(job);
-  manifest.selection = {job.deduplicate, part == RowSelection::Part::all ? 0 : job.validation_split, part};
+  Manifest manifest = describe_set(job, set, model, builder.tokenizer(), builder.max_length());
   for (const auto& dataset : datasets) manifest.sources.push_back({dataset.name(), digest(dataset), 0});
   return manifest;
 }
@@ -125,12 +103,12 @@ class Preparation {
       : job_(job), share_(share), model_(model), builder_(builder) {}
 
   // Every check that can be made before a row is read.
-  void plan(const Source& source) {
+  void plan(const JobSet& set) {
     Task task;
-    task.datasets = find_datasets(job_, source);
-    task.set.name = source.name;
-    task.set.folder = fs::path(job_.prepared_dir) / source.folder;
-    task.set.manifest = describe(job_, model_, builder_, source.part, task.datasets);
+    task.datasets = find_datasets(job_, set);
+    task.set.name = set.name;
+    task.set.folder = fs::path(job_.prepared_dir) / set.folder;
+    task.set.manifest = describe(job_, model_, builder_, set, task.datasets);
     task.set.reused = reuse(task.set);
     const std::string content = task.set.reused ? "" : content_digest(task.set.manifest, job_);
     if (share_.size == 1) remove_leftovers(task.set.folder, content);
@@ -226,33 +204,15 @@ class Preparation {
   std::vector<Task> tasks_;
 };
 
-std::vector<Source> sources_of(const JobFile& job) {
-  if (job.training_datasets.empty()) {
-    throw InputError("training_datasets: expected at least one file, found none; list them in the job file");
-  }
-  if (job.validation_split > 0) {
-    if (!job.validation_datasets.empty()) {
-      throw InputError(
-          fmt::format("validation_split: expected 0 for a job with validation_datasets, found {}; keep one of the two",
-                      job.validation_split));
-    }
-    return {{"training", "train", job.training_datasets, RowSelection::Part::training},
-            {"validation", "validation", job.training_datasets, RowSelection::Part::validation}};
-  }
-  std::vector<Source> sources{{"training", "train", job.training_datasets}};
-  if (!job.validation_datasets.empty()) sources.push_back({"validation", "validation", job.validation_datasets});
-  return sources;
-}
-
 }  // namespace
 
 PreparedJob prepare(const JobFile& job, const WorkShare& share) {
-  const std::vector<Source> sources = sources_of(job);
+  const std::vector<JobSet> job_sets = sets_of(job);
   const fs::path model_path = job.pretrained_model_name;
   const ModelFolder model = describe_model_folder(model_path);
   check_has_encoder(model, job.has_encoder, model_path);
   // Missing files are the likeliest mistake: found before the tokenizer is loaded and anything is hashed.
-  for (const auto& source : sources) find_datasets(job, source);
+  for (const auto& set : job_sets) find_datasets(job, set);
   const std::shared_ptr<const Tokenizer> tokenizer = load_tokenizer(model_path);
   check_vocabulary(*tokenizer, model.vocabulary_size);
   const ExampleBuilder builder(tokenizer, job.has_encoder,
@@ -261,9 +221,9 @@ PreparedJob prepare(const JobFile& job, const WorkShare& share) {
   const FolderLock lock(job.prepared_dir,
                         share.size == 1 ? FolderLock::Kind::alone : FolderLock::Kind::with_other_ranks);
   Preparation preparation(job, share, model, builder);
-  for (const auto& source : sources) preparation.plan(source);
+  for (const auto& set : job_sets) preparation.plan(set);
   const fs::path validation = fs::path(job.prepared_dir) / "validation";
-  const bool has_validation = sources.size() > 1;
+  const bool has_validation = job_sets.size() > 1;
   if (!has_validation && !is_vacant(validation)) {
     require_overwrite(validation, job.hyperparameters.overwrite_output_dir,
                       "a validation set although the job has no validation_datasets");

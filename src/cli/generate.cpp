@@ -43,8 +43,7 @@ void write_predictions(AtomicFile& file, const std::vector<Row>& rows, const std
   file.commit();
 }
 
-void generate_for_file(const Arguments& arguments, const TrainedModel& model) {
-  AtomicFile output(arguments.output);  // first: a place that cannot be written is found before the work
+void generate_for_file(const Arguments& arguments, const TrainedModel& model, AtomicFile& output) {
   const std::vector<Row> rows = read_rows(arguments, model);
   std::vector<std::vector<TokenId>> prompts;
   for (const Row& row : rows) {
@@ -69,12 +68,13 @@ void generate_command(const Arguments& arguments, Communicator& communicator) {
     if (communicator.world_size() > 1)
       throw InputError("generate runs as one process; start it without mpirun or srun -n");
   });
-  const TrainedModel model = TrainedModel::load(arguments.model);
   set_compute_threads(0, communicator);
   if (arguments.input.empty()) {
+    const TrainedModel model = TrainedModel::load(arguments.model);
     fmt::print("{}\n", model.generate({arguments.prompt}, arguments.options).front());
   } else {
-    generate_for_file(arguments, model);
+    AtomicFile output(arguments.output);  // first: a place that cannot be written is found before the work
+    generate_for_file(arguments, TrainedModel::load(arguments.model), output);
   }
 }
 

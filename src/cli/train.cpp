@@ -6,8 +6,10 @@
 
 #include "commands.h"
 #include "lockstep/core/job_file.h"
+#include "lockstep/data/job_sets.h"
 #include "lockstep/data/model_folder.h"
 #include "lockstep/data/shard_reader.h"
+#include "lockstep/text/load_tokenizer.h"
 #include "lockstep/train/generation_model_trainer.h"
 #include "ranks.h"
 
@@ -32,20 +34,39 @@ VerifyShards verify_on_root(const Communicator& communicator) {
   return communicator.is_root() ? VerifyShards::yes : VerifyShards::no;
 }
 
+// What lockstep-prep made of the job. Throws InputError if it made it of another job.
+std::shared_ptr<const TokenizedDataset> open_set(const JobFile& job, const JobSet& set, const Manifest& wanted,
+                                                 VerifyShards verify) {
+  const std::filesystem::path folder = std::filesystem::path(job.prepared_dir) / set.folder;
+  std::shared_ptr<const PreparedDataset> dataset = PreparedDataset::open(folder, verify);
+  if (const auto differs = wanted.difference_of_settings(dataset->manifest()); !differs.empty()) {
+    throw InputError(fmt::format("{}: expected what lockstep-prep makes of this job, found {}; run lockstep-prep again",
+                                 folder.string(), differs));
+  }
+  return dataset;
+}
+
 Inputs read_inputs(const Arguments& arguments, const Communicator& communicator) {
   Inputs inputs;
   inputs.job = load_job_file(arguments.job, arguments.overrides);
   const JobFile& job = inputs.job;
-  const std::filesystem::path prepared = job.prepared_dir;
-  check_has_encoder(describe_model_folder(job.pretrained_model_name), job.has_encoder, job.pretrained_model_name);
-  inputs.training = PreparedDataset::open(prepared / "train", verify_on_root(communicator));
-  if (!job.validation_datasets.empty()) {
-    inputs.validation = PreparedDataset::open(prepared / "validation", verify_on_root(communicator));
-  } else if (std::filesystem::exists(prepared / "validation")) {
+  const std::filesystem::path validation = std::filesystem::path(job.prepared_dir) / "validation";
+  const ModelFolder model = describe_model_folder(job.pretrained_model_name);
+  check_has_encoder(model, job.has_encoder, job.pretrained_model_name);
+  const auto tokenizer = load_tokenizer(job.pretrained_model_name);
+  check_vocabulary(*tokenizer, model.vocabulary_size);
+  const auto max_length = longest_example(job.model_max_length, *tokenizer, model.max_positions).tokens;
+  const std::vector<JobSet> sets = sets_of(job);
+  for (const JobSet& set : sets) {
+    const Manifest wanted = describe_set(job, set, model, *tokenizer, max_length);
+    (set.folder == "train" ? inputs.training : inputs.validation) =
+        open_set(job, set, wanted, verify_on_root(communicator));
+  }
+  if (sets.size() == 1 && std::filesystem::exists(validation)) {
     throw InputError(
-        fmt::format("{}: expected no validation set, because the job has no validation_datasets, found one; run "
-                    "lockstep-prep again with this job",
-                    (prepared / "validation").string()));
+        fmt::format("{}: expected no validation set, because the job has neither validation_datasets nor "
+                    "validation_split, found one; run lockstep-prep again with this job",
+                    validation.string()));
   }
   inputs.model = job.from_scratch ? TrainedModel::create(job.pretrained_model_name,
                                                          static_cast<std::uint64_t>(job.hyperparameters.seed))

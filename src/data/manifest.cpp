@@ -77,7 +77,7 @@ Manifest manifest_from_json(const Json& json) {
 
 }  // namespace
 
-std::string Manifest::difference(const Manifest& other) const {
+std::string Manifest::difference_of_settings(const Manifest& other) const {
   const auto limit = [](const Manifest& manifest) {
     return manifest.model_max_length ? fmt::to_string(*manifest.model_max_length) : "none";
   };
@@ -97,6 +97,11 @@ std::string Manifest::difference(const Manifest& other) const {
     return fmt::format("validation_split {} instead of {}", other.selection.validation_split,
                        selection.validation_split);
   }
+  return "";
+}
+
+std::string Manifest::difference(const Manifest& other) const {
+  if (auto differs = difference_of_settings(other); !differs.empty()) return differs;
   if (sources.size() != other.sources.size()) {
     return fmt::format("{} files instead of {}", other.sources.size(), sources.size());
   }

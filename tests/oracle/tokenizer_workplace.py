@@ -100,14 +100,14 @@ def random_split(rng):
     return pre_tokenizers.Split(pattern, rng.choice(BEHAVIORS), rng.random() < 0.3)
 
 
-def random_pre_tokenizer(rng):
+def random_pre_tokenizer(rng, schemes):
     parts = some(
         rng,
         [
             pre_tokenizers.Whitespace, pre_tokenizers.WhitespaceSplit, pre_tokenizers.BertPreTokenizer,
             lambda: pre_tokenizers.Punctuation(rng.choice(BEHAVIORS)), lambda: pre_tokenizers.Digits(rng.random() < 0.5),
             lambda: pre_tokenizers.CharDelimiterSplit(rng.choice("e☃ ")), lambda: random_split(rng), lambda: random_split(rng),
-            lambda: pre_tokenizers.Metaspace("▁", rng.choice(["always", "first", "never"]), rng.random() < 0.7),
+            lambda: pre_tokenizers.Metaspace("▁", rng.choice(schemes), rng.random() < 0.7),
             lambda: pre_tokenizers.ByteLevel(rng.random() < 0.5, use_regex=rng.random() < 0.5),
         ],
         3,
@@ -185,10 +185,26 @@ def random_added_tokens(rng):
     ]  # fmt: skip
 
 
+def is_panic(error):
+    """Some normalizers make the oracle itself fail, in Rust."""
+    return type(error).__name__ == "PanicException"
+
+
 def random_tokenizer(rng, charsmap):
+    while True:
+        try:
+            return draw_tokenizer(rng, charsmap)
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+
+
+def draw_tokenizer(rng, charsmap):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = random_normalizer(rng, charsmap)
-    tokenizer.pre_tokenizer = random_pre_tokenizer(rng)
+    # "first" behind a normalizer means all pieces of what the text's first character became: not supported
+    schemes = ["always", "never"] if tokenizer.normalizer else ["always", "first", "never"]
+    tokenizer.pre_tokenizer = random_pre_tokenizer(rng, schemes)
     file = random_model(rng, tokenizer, corpus(rng))
     tokenizer = Tokenizer.from_str(json.dumps(file))
     decoder = random_decoder(rng)

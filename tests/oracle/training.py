@@ -251,6 +251,11 @@ class TestBadInput:
         run("lockstep-prep", job, f"validation_datasets=[{tmp_path / 'train.jsonl'}]")
         self.refused(job, names=["validation_datasets", "lockstep-prep"])
 
+    def test_shards_of_other_settings(self, job, tmp_path):
+        self.refused(job, "model_max_length=7", names=["model_max_length", "lockstep-prep"])
+        self.refused(job, "prompt_template='say: {model_input}'", names=["prompt_template", "lockstep-prep"])
+        self.refused(job, "validation_split=0.5", names=["validation_split", "lockstep-prep"])
+
     def test_another_tokenizer(self, job, tmp_path):
         path = tmp_path / "model" / "tokenizer_config.json"
         path.write_text(path.read_text().replace("{", '{"changed": 1, ', 1))

@@ -56,6 +56,8 @@ struct Manifest {
   /// that one can stand for the other; else what differs, e.g. "model_max_length 512 instead of 128" (`other`'s instead
   /// of this one's).
   std::string difference(const Manifest& other) const;
+  /// The same without the rows: what a job must know without reading its files.
+  std::string difference_of_settings(const Manifest& other) const;
 
   Json to_json() const;
 

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lockstep/core/job_file.h"
+#include "lockstep/data/manifest.h"
+#include "lockstep/data/model_folder.h"
+#include "lockstep/data/row_format.h"
+#include "lockstep/data/row_plan.h"
+#include "lockstep/text/tokenizer.h"
+
+namespace lockstep {
+
+/// One of the sets that a job's prepared_dir holds.
+struct JobSet {
+  std::string name;                    // "training" or "validation"
+  std::string folder;                  // within prepared_dir
+  std::vector<std::string> locations;  // as Dataset::find takes them
+  RowSelection::Part part = RowSelection::Part::all;
+};
+
+/// The training set, and a validation set if the job has validation_datasets or a validation_split. Throws InputError
+/// for a job without training_datasets, or with both of those.
+std::vector<JobSet> sets_of(const JobFile& job);
+
+/// How the job reads the columns of its files.
+RowFormat row_format_of(const JobFile& job);
+
+/// What a set must have been made with to serve the job: a manifest without sources, report and shards. `max_length` is
+/// in tokens, as resolved for the model.
+Manifest describe_set(const JobFile& job, const JobSet& set, const ModelFolder& model, const Tokenizer& tokenizer,
+                      std::optional<std::size_t> max_length);
+
+}  // namespace lockstep

@@ -1,0 +1,48 @@
+#include "lockstep/data/job_sets.h"
+
+#include <fmt/format.h>
+
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+
+std::vector<JobSet> sets_of(const JobFile& job) {
+  if (job.training_datasets.empty()) {
+    throw InputError("training_datasets: expected at least one file, found none; list them in the job file");
+  }
+  if (job.validation_split > 0) {
+    if (!job.validation_datasets.empty()) {
+      throw InputError(
+          fmt::format("validation_split: expected 0 for a job with validation_datasets, found {}; keep one of the two",
+                      job.validation_split));
+    }
+    return {{"training", "train", job.training_datasets, RowSelection::Part::training},
+            {"validation", "validation", job.training_datasets, RowSelection::Part::validation}};
+  }
+  std::vector<JobSet> sets{{"training", "train", job.training_datasets}};
+  if (!job.validation_datasets.empty()) sets.push_back({"validation", "validation", job.validation_datasets});
+  return sets;
+}
+
+RowFormat row_format_of(const JobFile& job) {
+  return {.input_column = job.input_column,
+          .output_column = job.output_column,
+          .prompt_template = job.prompt_template,
+          .response_template = job.response_template,
+          .input_contains_output = parse_input_contains_output(job.input_contains_output)};
+}
+
+Manifest describe_set(const JobFile& job, const JobSet& set, const ModelFolder& model, const Tokenizer& tokenizer,
+                      std::optional<std::size_t> max_length) {
+  Manifest manifest;
+  manifest.pretrained_model_name = job.pretrained_model_name;
+  manifest.has_encoder = model.has_encoder;
+  manifest.model_max_length = max_length;
+  manifest.tokenizer_sha256 = tokenizer.digest();
+  manifest.vocabulary_size = model.vocabulary_size;
+  manifest.row_format = row_format_of(job);
+  manifest.selection = {job.deduplicate, set.part == RowSelection::Part::all ? 0 : job.validation_split, set.part};
+  return manifest;
+}
+
+}  // namespace lockstep
