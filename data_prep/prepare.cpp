@@ -226,7 +226,7 @@ PreparedJob prepare(const JobFile& job, const WorkShare& share) {
   const bool has_validation = job_sets.size() > 1;
   if (!has_validation && !is_vacant(validation)) {
     require_overwrite(validation, job.hyperparameters.overwrite_output_dir,
-                      "a validation set although the job has no validation_datasets");
+                      "a validation set although the job has neither validation_datasets nor validation_split");
   }
 
   PreparedJob prepared{tokenizer, {}, 0, false};

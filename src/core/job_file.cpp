@@ -70,7 +70,8 @@ void JobFile::bind(KeyTable& table) {
             "the model's",
             KeyTable::Range{2, 1e9});
   table.add("training_datasets", &training_datasets,
-            "together one training set: files (.jsonl, .json, .csv, .tsv, perhaps .gz or .zst, .parquet, .arrow), "
+            "together one training set: files (.jsonl, .json, .csv, .tsv, perhaps with .gz, .zst, .bz2 or .lz4 behind "
+            "it, .parquet, .arrow), "
             "patterns (data/*.jsonl), save_to_disk folders (FOLDER:SPLIT of a DatasetDict, else train)");
   table.add("validation_datasets", &validation_datasets,
             "the same for the validation loss (of a DatasetDict, else validation)");

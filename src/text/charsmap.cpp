@@ -20,7 +20,7 @@ std::uint32_t offset(std::uint32_t unit) { return unit >> 10 << ((unit & 0x200) 
 
 }  // namespace
 
-Charsmap::Charsmap(std::string_view bytes) {
+Charsmap::Charsmap(std::string_view bytes, Matching matching) : matching_(matching) {
   std::uint32_t trie_bytes = 0;
   if (bytes.size() >= sizeof trie_bytes) std::memcpy(&trie_bytes, bytes.data(), sizeof trie_bytes);
   bytes.remove_prefix(std::min(bytes.size(), sizeof trie_bytes));
@@ -38,11 +38,11 @@ Charsmap::Charsmap(std::string_view bytes) {
   }
 }
 
-// The replacement of the shortest prefix of `chunk` that has one.
-std::optional<std::string_view> Charsmap::find(std::string_view chunk) const {
+std::optional<Charsmap::Rule> Charsmap::find(std::string_view text, bool longest) const {
+  std::optional<Rule> found;
   std::uint32_t node = offset(units_[0]);
-  for (const char character : chunk) {
-    const auto byte = static_cast<unsigned char>(character);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
     if (byte == 0) break;
     node ^= byte;
     if (node >= units_.size() || label(units_[node]) != byte) break;
@@ -52,9 +52,10 @@ std::optional<std::string_view> Charsmap::find(std::string_view chunk) const {
     if (!has_leaf(unit)) continue;
     const std::uint32_t begin = value(units_[node]);
     if (begin >= replacements_.size()) break;
-    return std::string_view(replacements_.c_str() + begin);
+    found = Rule{i + 1, replacements_.c_str() + begin};
+    if (!longest) break;
   }
-  return std::nullopt;
+  return found;
 }
 
 bool Charsmap::leaves(std::string_view text) const {
@@ -68,23 +69,42 @@ void Charsmap::apply(std::string_view text, std::string& out) const {
     if (plain < text.size() && plain > position && !is_ascii(text[plain])) --plain;  // it may carry an accent
     out += text.substr(position, plain - position);
     if (plain == text.size()) return;
-    const std::size_t end = short_grapheme_end(text, plain);
-    const std::string_view cluster = text.substr(plain, end - plain);
-    position = end;
-    if (cluster.size() <= kLongestCluster) {
-      if (const auto replacement = find(cluster)) {
-        out += *replacement;
-        continue;
-      }
-    }
-    for (std::size_t begin = 0; begin < cluster.size();) {
-      std::size_t next = begin;
-      next_code_point(cluster, next);
-      const std::string_view character = cluster.substr(begin, next - begin);
-      out += find(character).value_or(character);
-      begin = next;
+    if (matching_ == Matching::kLongest) {
+      position = plain + apply_longest(text.substr(plain), out);
+    } else {
+      position = short_grapheme_end(text, plain);
+      apply_to_cluster(text.substr(plain, position - plain), out);
     }
   }
+}
+
+void Charsmap::apply_to_cluster(std::string_view cluster, std::string& out) const {
+  if (cluster.size() <= kLongestCluster) {
+    if (const auto rule = find(cluster)) {
+      out += rule->replacement;
+      return;
+    }
+  }
+  for (std::size_t begin = 0; begin < cluster.size();) {
+    std::size_t next = begin;
+    next_code_point(cluster, next);
+    const std::string_view character = cluster.substr(begin, next - begin);
+    const auto rule = find(character);
+    out += rule ? rule->replacement : character;
+    begin = next;
+  }
+}
+
+// Returns the bytes of `text` that it has read, a rule's or a character's.
+std::size_t Charsmap::apply_longest(std::string_view text, std::string& out) const {
+  if (const auto rule = find(text, /*longest=*/true)) {
+    out += rule->replacement;
+    return rule->length;
+  }
+  std::size_t next = 0;
+  next_code_point(text, next);
+  out += text.substr(0, next);
+  return next;
 }
 
 }  // namespace lockstep

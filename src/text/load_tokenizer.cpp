@@ -7,6 +7,7 @@
 #include "pipeline_tokenizer.h"
 #include "post_processor.h"
 #include "sentencepiece_definition.h"
+#include "sentencepiece_normalizer.h"
 #include "special_tokens.h"
 #include "tokenizer_class.h"
 #include "tokenizer_files.h"
@@ -58,7 +59,8 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder) {
     TokenizerDefinition& definition = source.definition;
     apply_tokenizer_class(source.tokenizer_class, settings, definition);
     PipelineTokenizer::Components components;
-    components.normalizer = make_normalizer(definition.normalizer);
+    components.normalizer = definition.as_sentencepiece ? make_sentencepiece_normalizer(definition.normalizer)
+                                                        : make_normalizer(definition.normalizer);
     components.pre_tokenizers = make_pre_tokenizers(definition.pre_tokenizer);
     components.decoder = make_decoder(definition.decoder);
     components.model = make_model(definition);

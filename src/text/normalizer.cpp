@@ -118,7 +118,7 @@ class Replace final : public Normalizer {
 
 class Precompiled final : public Normalizer {
  public:
-  explicit Precompiled(std::string_view charsmap) : charsmap_(charsmap) {}
+  explicit Precompiled(std::string_view charsmap) : charsmap_(charsmap, Charsmap::Matching::kClusters) {}
 
   void apply(NormalizedText& normalized) const override {
     if (charsmap_.leaves(normalized.text)) return;

@@ -139,7 +139,10 @@ Json ends_in(const TokenizerDefinition& definition, const char* token) {
 
 void build_t5(TokenizerDefinition& definition) {
   definition.normalizer = find_charsmap(definition.normalizer);
-  definition.pre_tokenizer = sequence("pretokenizers", {{{"type", "WhitespaceSplit"}}, metaspace("always", true)});
+  definition.pre_tokenizer =
+      definition.as_sentencepiece
+          ? Json()
+          : sequence("pretokenizers", {{{"type", "WhitespaceSplit"}}, metaspace("always", true)});
   definition.decoder = metaspace("always", true);
   definition.post_processor = ends_in(definition, "</s>");
   definition.model_options = {{"type", "Unigram"}, {"unk_id", 2}, {"byte_fallback", false}};

@@ -38,9 +38,10 @@ std::unique_ptr<const TokenModel> make_bpe(TokenizerDefinition& definition) {
 std::unique_ptr<const TokenModel> make_unigram(TokenizerDefinition& definition) {
   const Json& options = definition.model_options;
   const bool has_unknown = options.contains("unk_id") && !options.at("unk_id").is_null();
-  return std::make_unique<UnigramModel>(definition.pieces,
-                                        has_unknown ? std::optional(options.at("unk_id").get<TokenId>()) : std::nullopt,
-                                        flag(options, "byte_fallback"));
+  return std::make_unique<UnigramModel>(
+      definition.pieces, has_unknown ? std::optional(options.at("unk_id").get<TokenId>()) : std::nullopt,
+      flag(options, "byte_fallback"),
+      definition.as_sentencepiece ? UnigramModel::Precision::kSingle : UnigramModel::Precision::kDouble);
 }
 
 }  // namespace

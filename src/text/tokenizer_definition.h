@@ -21,6 +21,9 @@ struct TokenizerDefinition {
   BpeModel::Merges merges;
   UnigramModel::Pieces pieces;  // of Unigram
   std::vector<AddedToken> added_tokens;
+  /// T5's own file: ids as the sentencepiece library gives them, also where transformers reads the file otherwise
+  /// (combining marks, blanks other than the space, equally likely segmentations).
+  bool as_sentencepiece = false;
 
   const std::string& model_type() const { return model_options.at("type").get_ref<const std::string&>(); }
   /// The id of a token of the vocabulary or an added one.

@@ -14,8 +14,9 @@ constexpr double kUnknownPenalty = 10.0;  // SentencePiece's kUnkPenalty
 
 }  // namespace
 
-UnigramModel::UnigramModel(const Pieces& pieces, std::optional<TokenId> unknown_id, bool byte_fallback)
-    : unknown_id_(unknown_id), byte_fallback_(byte_fallback) {
+UnigramModel::UnigramModel(const Pieces& pieces, std::optional<TokenId> unknown_id, bool byte_fallback,
+                           Precision precision)
+    : unknown_id_(unknown_id), byte_fallback_(byte_fallback), precision_(precision) {
   if (unknown_id_ && *unknown_id_ >= pieces.size()) {
     throw InputError(fmt::format("unk_id is {}, beyond the vocabulary of {} pieces", *unknown_id_, pieces.size()));
   }
@@ -44,16 +45,25 @@ std::optional<std::string_view> UnigramModel::token(TokenId id) const {
 }
 
 void UnigramModel::encode(std::string_view word, std::vector<TokenId>& ids) const {
+  if (precision_ == Precision::kSingle) {
+    encode_in<float>(word, ids);
+  } else {
+    encode_in<double>(word, ids);
+  }
+}
+
+template <class Score>
+void UnigramModel::encode_in(std::string_view word, std::vector<TokenId>& ids) const {
   constexpr std::size_t kNowhere = std::string_view::npos;
   struct Best {
-    double score = 0;
+    Score score = 0;
     std::size_t begin = kNowhere;  // of the last piece of the best path that ends here
     TokenId id = 0;
   };
   thread_local std::vector<Best> best;
   best.assign(word.size() + 1, {});
-  const auto offer = [&](std::size_t begin, std::size_t end, TokenId id, double piece_score) {
-    const double total = piece_score + best[begin].score;
+  const auto offer = [&](std::size_t begin, std::size_t end, TokenId id, Score piece_score) {
+    const Score total = piece_score + best[begin].score;
     if (best[end].begin == kNowhere || total > best[end].score) best[end] = {total, begin, id};
   };
   for (std::size_t begin = 0; begin < word.size();) {
@@ -66,7 +76,7 @@ void UnigramModel::encode(std::string_view word, std::vector<TokenId>& ids) cons
       if (node == nullptr) break;
       if (node->value == ByteTrie::kNoValue) continue;
       const auto id = static_cast<TokenId>(node->value);
-      offer(begin, end, id, scores_[id]);
+      offer(begin, end, id, static_cast<Score>(scores_[id]));
       if (end == next) has_single_character = true;
     }
     if (!has_single_character) {
@@ -74,7 +84,7 @@ void UnigramModel::encode(std::string_view word, std::vector<TokenId>& ids) cons
         throw InputError(
             fmt::format("the vocabulary lacks the character '{}' and has no unk_id", word.substr(begin, next - begin)));
       }
-      offer(begin, next, *unknown_id_, unknown_score_);
+      offer(begin, next, *unknown_id_, static_cast<Score>(unknown_score_));
     }
     begin = next;
   }

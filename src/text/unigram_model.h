@@ -15,13 +15,16 @@
 namespace lockstep {
 
 /// The most likely segmentation under a unigram language model (Kudo 2018), with the tie-breaking of SentencePiece's
-/// EncodeOptimized() and the double-precision sums of Hugging Face tokenizers' Unigram.
+/// EncodeOptimized().
 class UnigramModel final : public TokenModel {
  public:
+  /// Of the sums that ties depend on: Hugging Face tokenizers' are double, the sentencepiece library's single.
+  enum class Precision { kSingle, kDouble };
   using Pieces = std::vector<std::pair<std::string, double>>;  // text and score, by id
   /// Consecutive unknown characters become one `unknown_id`, or their bytes if `byte_fallback` and the vocabulary has
   /// them. Throws InputError if `unknown_id` is not in the vocabulary.
-  UnigramModel(const Pieces& pieces, std::optional<TokenId> unknown_id, bool byte_fallback);
+  UnigramModel(const Pieces& pieces, std::optional<TokenId> unknown_id, bool byte_fallback,
+               Precision precision = Precision::kDouble);
 
   /// Throws InputError for an unknown character if there is no unknown_id.
   void encode(std::string_view word, std::vector<TokenId>& ids) const override;
@@ -30,6 +33,8 @@ class UnigramModel final : public TokenModel {
   std::size_t size() const override { return scores_.size(); }
 
  private:
+  template <class Score>
+  void encode_in(std::string_view word, std::vector<TokenId>& ids) const;
   void append_unknown(std::string_view text, std::vector<TokenId>& reversed) const;
 
   Vocabulary vocabulary_;
@@ -40,6 +45,7 @@ class UnigramModel final : public TokenModel {
   std::optional<TokenId> unknown_id_;
   double unknown_score_ = 0;
   bool byte_fallback_;
+  Precision precision_;
 };
 
 }  // namespace lockstep

@@ -1,4 +1,4 @@
-"""lockstep-prep's shards against transformers and h5py."""
+"""lockstep-prep's shards against sentencepiece, transformers and h5py."""
 
 import csv
 import hashlib
@@ -8,6 +8,7 @@ import shutil
 
 import h5py
 import pytest
+import sentencepiece
 from prep_workplace import CONFIGS, FIXTURES, Workplace, contents, make_rows, manifest_of, read_rows, write_rows
 from prep_workplace import kind, t5, workplace  # noqa: F401
 from transformers import AutoTokenizer
@@ -74,9 +75,13 @@ class Reference:
 
     def __init__(self, workplace):
         self.kind = workplace.kind
-        tokenizer = AutoTokenizer.from_pretrained(workplace.model)
-        self.encode = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
-        self.eos = tokenizer.eos_token_id
+        if self.kind == "t5":
+            model = sentencepiece.SentencePieceProcessor(str(workplace.model / "spiece.model"))
+            self.encode, self.eos = model.encode, 1
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(workplace.model)
+            self.encode = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
+            self.eos = tokenizer.eos_token_id
 
     def example(self, row, limit):
         """(input, target), whether the input was cut, whether the target was."""
