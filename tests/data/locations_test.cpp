@@ -86,7 +86,7 @@ TEST(Locations, APipeIsRefused) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "pipe.jsonl";
   ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
-  std::thread writer([&] { std::ofstream(path) << kRow; });  // opening a pipe waits for its other end
+  std::thread writer([&] { const std::ofstream opened(path); });  // opening a pipe waits for its other end
   EXPECT_THAT(input_error([&] { Dataset::from_file(path).open(); }), HasSubstr("pipe.jsonl: "));
   writer.join();
 }
