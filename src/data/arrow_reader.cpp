@@ -5,6 +5,7 @@
 #include <arrow/result.h>
 #include <arrow/type.h>
 #include <fmt/format.h>
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -14,6 +15,8 @@
 
 namespace lockstep {
 namespace {
+
+constexpr std::int64_t kBlockRows = 1024;
 
 // The column as one of bytes where it holds strings: then Arrow's checks leave UTF-8 alone.
 arrow::Result<std::shared_ptr<arrow::Array>> as_bytes(const std::shared_ptr<arrow::Array>& column) {
@@ -29,34 +32,81 @@ arrow::Result<std::shared_ptr<arrow::Array>> as_bytes(const std::shared_ptr<arro
   }
 }
 
-class ArrowReader final : public CellReader {
+// Rows of a file, the first of which is the `first_row`-th.
+class ArrowBlock final : public CellReader {
  public:
-  ArrowReader(const std::filesystem::path& path, const std::vector<Column>& columns, RecordBatches batches)
-      : name_(path.string()), columns_(columns), batches_(std::move(batches)) {}
+  ArrowBlock(std::string name, const std::vector<Column>& columns, std::vector<std::shared_ptr<arrow::Array>> arrays,
+             std::int64_t rows, std::uint64_t first_row)
+      : name_(std::move(name)), columns_(columns), arrays_(std::move(arrays)), rows_(rows), first_row_(first_row) {}
 
   bool next(Cells& cells) override {
-    while (batch_ == nullptr || row_in_batch_ == batch_->num_rows()) {
-      if (!next_batch()) return false;
-    }
+    if (rows_read_ == rows_) return false;
     ++rows_read_;
     cells.resize(columns_.size());
     for (std::size_t i = 0; i < columns_.size(); ++i) cells[i] = cell(i);
-    ++row_in_batch_;
     return true;
   }
 
-  std::string position() const override { return fmt::format("{}: row {}", name_, rows_read_); }
+  std::string position() const override {
+    return fmt::format("{}: row {}", name_, first_row_ + static_cast<std::uint64_t>(rows_read_) - 1);
+  }
+
+ private:
+  std::optional<std::string> cell(std::size_t index) const {
+    const Column& column = columns_[index];
+    const auto& array = arrays_[index];
+    if (array == nullptr) return std::nullopt;  // optional: open_*_batches has checked the others
+    const std::int64_t row = rows_read_ - 1;
+    if (is_null(*array, row)) {
+      if (column.optional) return std::nullopt;
+      throw_problem(position(), not_text(column, "null"));
+    }
+    std::string text = cell_text(*array, row);
+    if (arrow::is_floating(array->type_id()) && (text.ends_with("nan") || text.ends_with("inf"))) {
+      throw_problem(position(), not_text(column, text));
+    }
+    if (const auto problem = not_utf8(text, column)) throw_problem(position(), *problem);
+    return text;
+  }
+
+  std::string name_;
+  std::vector<Column> columns_;
+  std::vector<std::shared_ptr<arrow::Array>> arrays_;  // a column; null for a missing one
+  std::int64_t rows_;
+  std::uint64_t first_row_;
+  std::int64_t rows_read_ = 0;
+};
+
+class ArrowBlocks final : public CellBlocks {
+ public:
+  ArrowBlocks(const std::filesystem::path& path, const std::vector<Column>& columns, RecordBatches batches)
+      : name_(path.string()), columns_(columns), batches_(std::move(batches)) {}
+
+  std::unique_ptr<CellReader> next() override {
+    while (batch_ == nullptr || rows_taken_ == batch_->num_rows()) {
+      if (!next_batch()) return nullptr;
+    }
+    const std::int64_t rows = std::min(kBlockRows, batch_->num_rows() - rows_taken_);
+    std::vector<std::shared_ptr<arrow::Array>> arrays;
+    for (const auto& column : columns_) {
+      const auto array = batch_->GetColumnByName(column.name);
+      arrays.push_back(array == nullptr ? nullptr : array->Slice(rows_taken_, rows));
+    }
+    rows_taken_ += rows;
+    const std::uint64_t first_row = rows_read_ + 1;
+    rows_read_ += static_cast<std::uint64_t>(rows);
+    return std::make_unique<ArrowBlock>(name_, columns_, std::move(arrays), rows, first_row);
+  }
+
   double progress() const override { return batches_.progress(rows_read_); }
 
  private:
   bool next_batch() {
     check(batches_.reader->ReadNext(&batch_));
     if (batch_ == nullptr) return false;
-    row_in_batch_ = 0;
-    arrays_.clear();
+    rows_taken_ = 0;
     for (const auto& column : columns_) {
-      arrays_.push_back(batch_->GetColumnByName(column.name));
-      if (arrays_.back() != nullptr) check_offsets(arrays_.back());
+      if (const auto array = batch_->GetColumnByName(column.name)) check_offsets(array);
     }
     return true;
   }
@@ -75,39 +125,22 @@ class ArrowReader final : public CellReader {
                      "the file is damaged: write it again");
   }
 
-  std::optional<std::string> cell(std::size_t index) const {
-    const Column& column = columns_[index];
-    const auto& array = arrays_[index];
-    if (array == nullptr) return std::nullopt;  // optional: open_*_batches has checked the others
-    if (is_null(*array, row_in_batch_)) {
-      if (column.optional) return std::nullopt;
-      throw_problem(position(), not_text(column, "null"));
-    }
-    std::string text = cell_text(*array, row_in_batch_);
-    if (arrow::is_floating(array->type_id()) && (text.ends_with("nan") || text.ends_with("inf"))) {
-      throw_problem(position(), not_text(column, text));
-    }
-    if (const auto problem = not_utf8(text, column)) throw_problem(position(), *problem);
-    return text;
-  }
-
   std::string name_;
   std::vector<Column> columns_;
   RecordBatches batches_;
   std::shared_ptr<arrow::RecordBatch> batch_;
-  std::vector<std::shared_ptr<arrow::Array>> arrays_;  // the batch's columns; null for a missing one
-  std::int64_t row_in_batch_ = 0;
+  std::int64_t rows_taken_ = 0;  // of the batch
   std::uint64_t rows_read_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<CellReader> open_arrow(const std::filesystem::path& path, const std::vector<Column>& columns) {
-  return std::make_unique<ArrowReader>(path, columns, open_ipc_batches(path, columns));
+std::unique_ptr<CellBlocks> open_arrow(const std::filesystem::path& path, const std::vector<Column>& columns) {
+  return std::make_unique<ArrowBlocks>(path, columns, open_ipc_batches(path, columns));
 }
 
-std::unique_ptr<CellReader> open_parquet(const std::filesystem::path& path, const std::vector<Column>& columns) {
-  return std::make_unique<ArrowReader>(path, columns, open_parquet_batches(path, columns));
+std::unique_ptr<CellBlocks> open_parquet(const std::filesystem::path& path, const std::vector<Column>& columns) {
+  return std::make_unique<ArrowBlocks>(path, columns, open_parquet_batches(path, columns));
 }
 
 }  // namespace lockstep

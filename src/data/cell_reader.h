@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,7 +18,7 @@ struct Column {
 /// A row's texts, one a column; none only where an optional column is missing or null.
 using Cells = std::vector<std::optional<std::string>>;
 
-/// Reads some columns of a file, row by row.
+/// Reads some columns of consecutive rows.
 class CellReader {
  public:
   virtual ~CellReader() = default;
@@ -26,6 +27,17 @@ class CellReader {
   virtual bool next(Cells& cells) = 0;
   /// As RowReader's.
   virtual std::string position() const = 0;
+};
+
+/// Reads some columns of a file, block by block. What is work for each row is left to the block, which needs its
+/// CellBlocks no more and may be read in another thread.
+class CellBlocks {
+ public:
+  virtual ~CellBlocks() = default;
+  /// The next rows; null at the end. Throws what concerns the file as a whole, as CellReader::next() does, and only
+  /// after all rows before it were given.
+  virtual std::unique_ptr<CellReader> next() = 0;
+  /// As RowBlocks'.
   virtual double progress() const = 0;
 };
 

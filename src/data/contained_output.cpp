@@ -2,11 +2,12 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <deque>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "lockstep/core/error.h"
+#include "row_blocks.h"
 
 namespace lockstep {
 namespace {
@@ -16,55 +17,13 @@ std::string_view without_end(std::string_view text, std::string_view end) {
   return text;
 }
 
-class ContainedOutputReader final : public RowReader {
+// What a dataset's rows need: model_output is taken off the end of model_input.
+class ContainedOutput {
  public:
-  ContainedOutputReader(std::unique_ptr<RowReader> reader, bool automatic, std::string name, std::string eos)
-      : reader_(std::move(reader)), automatic_(automatic), name_(std::move(name)), eos_(std::move(eos)) {
-    if (automatic) inspect();
-  }
+  ContainedOutput(std::string eos, bool automatic) : eos_(std::move(eos)), automatic_(automatic) {}
 
-  std::optional<Row> next() override {
-    std::optional<Row> row;
-    if (inspected_.empty()) {
-      position_.reset();
-      row = reader_->next();
-    } else {
-      position_ = std::move(inspected_.front().position);
-      row = std::move(inspected_.front().row);
-      inspected_.pop_front();
-    }
-    if (row && contained_) take_off(*row);
-    return row;
-  }
-  std::string position() const override { return position_ ? *position_ : reader_->position(); }
-  double progress() const override { return reader_->progress(); }
-
- private:
-  struct InspectedRow {
-    Row row;
-    std::string position;
-  };
-
-  void inspect() {
-    std::size_t outputs = 0, contained = 0;
-    while (inspected_.size() < kInspectedRows) {
-      auto row = reader_->next();
-      if (!row) break;
-      const auto output = without_end(row->model_output, eos_);
-      const auto input = without_end(row->model_input, eos_);
-      outputs += output.empty() ? 0 : 1;
-      contained += !output.empty() && input.size() > output.size() && input.ends_with(output) ? 1 : 0;
-      inspected_.push_back({std::move(*row), reader_->position()});
-    }
-    contained_ = outputs > 0 && contained == outputs;
-    if (!contained_) return;
-    spdlog::info(
-        "{}: model_input ends with model_output in the first {} rows, as prompt2model writes them, and is used "
-        "without it; input_contains_output: false would leave it there",
-        name_, inspected_.size());
-  }
-
-  void take_off(Row& row) const {
+  // Of the row that `reader` gave last. Throws InputError if the row does not end with its output.
+  void take_off(Row& row, const RowReader& reader) const {
     const auto output = without_end(row.model_output, eos_);
     if (output.empty()) return;
     const auto input = without_end(row.model_input, eos_);
@@ -72,30 +31,84 @@ class ContainedOutputReader final : public RowReader {
       throw InputError(fmt::format(
           "{}: expected model_input to end with model_output, {}, found another end; correct the row, or set "
           "input_contains_output: false",
-          position(), automatic_ ? "as in the first rows of the dataset" : "as input_contains_output: true says"));
+          reader.position(),
+          automatic_ ? "as in the first rows of the dataset" : "as input_contains_output: true says"));
     }
     row.model_input.resize(input.size() - output.size());
     row.model_output.resize(output.size());
   }
 
-  std::unique_ptr<RowReader> reader_;
-  bool automatic_;
-  std::string name_;
+ private:
   std::string eos_;
-  bool contained_ = true;
-  std::deque<InspectedRow> inspected_;
-  std::optional<std::string> position_;  // of the last row, if it was an inspected one
+  bool automatic_;
 };
+
+class ContainedOutputBlock final : public RowReader {
+ public:
+  ContainedOutputBlock(std::unique_ptr<RowReader> block, ContainedOutput contained_output)
+      : block_(std::move(block)), contained_output_(std::move(contained_output)) {}
+
+  std::optional<Row> next() override {
+    auto row = block_->next();
+    if (row) contained_output_.take_off(*row, *block_);
+    return row;
+  }
+  std::string position() const override { return block_->position(); }
+
+ private:
+  std::unique_ptr<RowReader> block_;
+  ContainedOutput contained_output_;
+};
+
+class ContainedOutputBlocks final : public RowBlocks {
+ public:
+  ContainedOutputBlocks(std::unique_ptr<RowBlocks> blocks, ContainedOutput contained_output)
+      : blocks_(std::move(blocks)), contained_output_(std::move(contained_output)) {}
+
+  std::unique_ptr<RowReader> next() override {
+    auto block = blocks_->next();
+    if (block == nullptr) return nullptr;
+    return std::make_unique<ContainedOutputBlock>(std::move(block), contained_output_);
+  }
+  double progress() const override { return blocks_->progress(); }
+
+ private:
+  std::unique_ptr<RowBlocks> blocks_;
+  ContainedOutput contained_output_;
+};
+
+bool first_rows_contain_output(const Dataset& dataset, std::string_view eos) {
+  const auto reader = dataset.open();
+  std::size_t rows = 0, outputs = 0, contained = 0;
+  for (; rows < kInspectedRows; ++rows) {
+    const auto row = reader->next();
+    if (!row) break;
+    const auto output = without_end(row->model_output, eos);
+    const auto input = without_end(row->model_input, eos);
+    outputs += output.empty() ? 0 : 1;
+    contained += !output.empty() && input.size() > output.size() && input.ends_with(output) ? 1 : 0;
+  }
+  if (outputs == 0 || contained < outputs) return false;
+  spdlog::info(
+      "{}: model_input ends with model_output in the first {} rows, as prompt2model writes them, and is used "
+      "without it; input_contains_output: false would leave it there",
+      dataset.name(), rows);
+  return true;
+}
 
 }  // namespace
 
-std::unique_ptr<RowReader> open_for_model(const Dataset& dataset, const Tokenizer& tokenizer, bool has_encoder) {
-  auto reader = dataset.open();
+std::unique_ptr<RowBlocks> open_blocks_for_model(const Dataset& dataset, const Tokenizer& tokenizer, bool has_encoder) {
   const InputContainsOutput setting = dataset.input_contains_output();
   const bool automatic = setting == InputContainsOutput::automatic;
-  if (setting == InputContainsOutput::no || (automatic && has_encoder)) return reader;
-  return std::make_unique<ContainedOutputReader>(std::move(reader), automatic, dataset.name(),
-                                                 tokenizer.eos_id() ? tokenizer.token(*tokenizer.eos_id()) : "");
+  const bool never = setting == InputContainsOutput::no || (automatic && has_encoder);
+  const std::string eos = tokenizer.eos_id() ? tokenizer.token(*tokenizer.eos_id()) : "";
+  if (never || (automatic && !first_rows_contain_output(dataset, eos))) return dataset.open_blocks();
+  return std::make_unique<ContainedOutputBlocks>(dataset.open_blocks(), ContainedOutput(eos, automatic));
+}
+
+std::unique_ptr<RowReader> open_for_model(const Dataset& dataset, const Tokenizer& tokenizer, bool has_encoder) {
+  return read_blocks(open_blocks_for_model(dataset, tokenizer, has_encoder));
 }
 
 }  // namespace lockstep

@@ -44,9 +44,48 @@ std::string describe(const std::string& message) {
   return fmt::format("row {} (the header not counted){}", row - 1, std::string_view(end));
 }
 
-class CsvReader final : public CellReader {
+// Rows of a file, the first of which is the `first_row`-th.
+class CsvBlock final : public CellReader {
  public:
-  CsvReader(const std::filesystem::path& path, const std::vector<Column>& columns, char delimiter)
+  CsvBlock(std::string name, const std::vector<Column>& columns, std::shared_ptr<arrow::RecordBatch> batch,
+           std::uint64_t first_row)
+      : name_(std::move(name)), columns_(columns), batch_(std::move(batch)), first_row_(first_row) {}
+
+  bool next(Cells& cells) override {
+    if (rows_read_ == batch_->num_rows()) return false;
+    ++rows_read_;
+    cells.resize(columns_.size());
+    for (std::size_t i = 0; i < columns_.size(); ++i) cells[i] = cell(i);
+    return true;
+  }
+
+  std::string position() const override {
+    return fmt::format("{}: row {} (the header not counted)", name_,
+                       first_row_ + static_cast<std::uint64_t>(rows_read_) - 1);
+  }
+
+ private:
+  std::optional<std::string> cell(std::size_t index) const {
+    const auto& array = static_cast<const arrow::BinaryArray&>(*batch_->column(static_cast<int>(index)));
+    if (array.IsNull(rows_read_ - 1)) {
+      if (columns_[index].optional) return std::nullopt;
+      throw_problem(position(), not_text(columns_[index], "nothing"));
+    }
+    const auto text = array.GetView(rows_read_ - 1);
+    if (const auto problem = not_utf8(text, columns_[index])) throw_problem(position(), *problem);
+    return std::string(text);
+  }
+
+  std::string name_;
+  std::vector<Column> columns_;
+  std::shared_ptr<arrow::RecordBatch> batch_;
+  std::uint64_t first_row_;
+  std::int64_t rows_read_ = 0;
+};
+
+class CsvBlocks final : public CellBlocks {
+ public:
+  CsvBlocks(const std::filesystem::path& path, const std::vector<Column>& columns, char delimiter)
       : path_(path), columns_(columns), delimiter_(delimiter) {
     check_start();
     auto convert = arrow::csv::ConvertOptions::Defaults();
@@ -64,22 +103,14 @@ class CsvReader final : public CellReader {
     reader_ = open(convert);
   }
 
-  bool next(Cells& cells) override {
-    while (batch_ == nullptr || row_in_batch_ == batch_->num_rows()) {
-      const auto status = reader_->ReadNext(&batch_);
-      if (!status.ok()) fail(status);
-      if (batch_ == nullptr) return false;
-      row_in_batch_ = 0;
-    }
-    ++rows_read_;
-    cells.resize(columns_.size());
-    for (std::size_t i = 0; i < columns_.size(); ++i) cells[i] = cell(i);
-    ++row_in_batch_;
-    return true;
-  }
-
-  std::string position() const override {
-    return fmt::format("{}: row {} (the header not counted)", path_.string(), rows_read_);
+  std::unique_ptr<CellReader> next() override {
+    std::shared_ptr<arrow::RecordBatch> batch;
+    const auto status = reader_->ReadNext(&batch);
+    if (!status.ok()) fail(status);
+    if (batch == nullptr) return nullptr;
+    const std::uint64_t first_row = rows_read_ + 1;
+    rows_read_ += static_cast<std::uint64_t>(batch->num_rows());
+    return std::make_unique<CsvBlock>(path_.string(), columns_, std::move(batch), first_row);
   }
 
   double progress() const override { return source_->progress(); }
@@ -110,17 +141,6 @@ class CsvReader final : public CellReader {
     throw_problem(path_.string(), {"UTF-8", "UTF-16", "convert the file (e.g. with iconv)"});
   }
 
-  std::optional<std::string> cell(std::size_t index) const {
-    const auto& array = static_cast<const arrow::BinaryArray&>(*batch_->column(static_cast<int>(index)));
-    if (array.IsNull(row_in_batch_)) {
-      if (columns_[index].optional) return std::nullopt;
-      throw_problem(position(), not_text(columns_[index], "nothing"));
-    }
-    const auto text = array.GetView(row_in_batch_);
-    if (const auto problem = not_utf8(text, columns_[index])) throw_problem(position(), *problem);
-    return std::string(text);
-  }
-
   [[noreturn]] void fail(const arrow::Status& status) const {
     if (!status.IsInvalid())
       throw_read_error(path_.string(), status, "the file is damaged or cut short: make it again");
@@ -134,16 +154,14 @@ class CsvReader final : public CellReader {
   char delimiter_;
   std::optional<TextSource> source_;
   std::shared_ptr<StreamingReader> reader_;
-  std::shared_ptr<arrow::RecordBatch> batch_;
-  std::int64_t row_in_batch_ = 0;
   std::uint64_t rows_read_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<CellReader> open_csv(const std::filesystem::path& path, const std::vector<Column>& columns,
+std::unique_ptr<CellBlocks> open_csv(const std::filesystem::path& path, const std::vector<Column>& columns,
                                      char delimiter) {
-  return std::make_unique<CsvReader>(path, columns, delimiter);
+  return std::make_unique<CsvBlocks>(path, columns, delimiter);
 }
 
 }  // namespace lockstep

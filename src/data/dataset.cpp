@@ -7,73 +7,15 @@
 
 #include "file_reader.h"
 #include "lockstep/core/error.h"
-#include "lockstep/core/utf8.h"
+#include "row_blocks.h"
 #include "row_templates.h"
 #include "saved_dataset.h"
 
 namespace lockstep {
 
-struct Dataset::Columns {
-  std::vector<std::string> model_input;
-  std::vector<std::string> model_output;
-};
-
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view kInMemoryName = "in-memory dataset";
-
-class ColumnsReader final : public RowReader {
- public:
-  ColumnsReader(std::shared_ptr<const void> owner, const std::vector<std::string>& model_input,
-                const std::vector<std::string>& model_output)
-      : owner_(std::move(owner)), model_input_(model_input), model_output_(model_output) {}
-
-  std::optional<Row> next() override {
-    if (rows_read_ == model_input_.size()) return std::nullopt;
-    const std::size_t index = rows_read_++;
-    check(model_input_[index], "model_input");
-    check(model_output_[index], "model_output");
-    return Row{model_input_[index], model_output_[index]};
-  }
-  std::string position() const override { return fmt::format("{}: row {}", kInMemoryName, rows_read_); }
-  double progress() const override {
-    return model_input_.empty() ? 1 : static_cast<double>(rows_read_) / static_cast<double>(model_input_.size());
-  }
-
- private:
-  void check(const std::string& cell, std::string_view column) const {
-    if (const auto offset = find_invalid_utf8(cell)) {
-      throw InputError(fmt::format("{}: {}: expected UTF-8, found byte 0x{:02x} at byte {}; convert the text to UTF-8",
-                                   position(), column, static_cast<unsigned char>(cell[*offset]), *offset + 1));
-    }
-  }
-
-  std::shared_ptr<const void> owner_;
-  const std::vector<std::string>& model_input_;
-  const std::vector<std::string>& model_output_;
-  std::size_t rows_read_ = 0;
-};
-
-// Fills the templates with the rows' cells.
-class TemplateReader final : public RowReader {
- public:
-  TemplateReader(const std::vector<fs::path>& files, RowTemplates templates)
-      : templates_(std::move(templates)), cells_reader_(open_cells(files, templates_.columns())) {}
-
-  std::optional<Row> next() override {
-    if (!cells_reader_->next(cells_)) return std::nullopt;
-    return templates_.fill(cells_);
-  }
-  std::string position() const override { return cells_reader_->position(); }
-  double progress() const override { return cells_reader_->progress(); }
-
- private:
-  RowTemplates templates_;
-  std::unique_ptr<CellReader> cells_reader_;
-  Cells cells_;
-};
 
 struct Location {
   fs::path path;
@@ -118,12 +60,12 @@ Dataset Dataset::from_columns(std::vector<std::string> model_input, std::vector<
     throw InputError(
         fmt::format("{}: expected columns of one length, found {} in model_input and {} in model_output; "
                     "give each input its output",
-                    kInMemoryName, model_input.size(), model_output.size()));
+                    kInMemoryDataset, model_input.size(), model_output.size()));
   }
   Dataset dataset;
-  dataset.columns_ = std::make_shared<const Columns>(Columns{std::move(model_input), std::move(model_output)});
+  dataset.columns_ = std::make_shared<const RowColumns>(RowColumns{std::move(model_input), std::move(model_output)});
   dataset.options_.format.input_contains_output = input_contains_output;
-  dataset.name_ = kInMemoryName;
+  dataset.name_ = kInMemoryDataset;
   return dataset;
 }
 
@@ -156,9 +98,11 @@ std::vector<Dataset> Dataset::find(const std::string& location, const DatasetOpt
   return datasets;
 }
 
-std::unique_ptr<RowReader> Dataset::open() const {
-  if (columns_) return std::make_unique<ColumnsReader>(columns_, columns_->model_input, columns_->model_output);
-  return std::make_unique<TemplateReader>(files_, RowTemplates(options_.format, options_.output_is_optional));
+std::unique_ptr<RowReader> Dataset::open() const { return read_blocks(open_blocks()); }
+
+std::unique_ptr<RowBlocks> Dataset::open_blocks() const {
+  if (columns_) return open_columns(columns_);
+  return open_files(files_, RowTemplates(options_.format, options_.output_is_optional));
 }
 
 }  // namespace lockstep

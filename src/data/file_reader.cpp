@@ -48,40 +48,39 @@ FileKind file_kind(const fs::path& path) {
                   path.string(), extension.empty() ? "a name without extension" : "the extension " + extension));
 }
 
-class FilesReader final : public CellReader {
+class FilesBlocks final : public CellBlocks {
  public:
-  FilesReader(std::vector<fs::path> files, std::vector<Column> columns)
+  FilesBlocks(std::vector<fs::path> files, std::vector<Column> columns)
       : files_(std::move(files)), columns_(std::move(columns)) {
     open_next();
   }
 
-  bool next(Cells& cells) override {
-    while (reader_ != nullptr) {
-      if (reader_->next(cells)) return true;
+  std::unique_ptr<CellReader> next() override {
+    while (blocks_ != nullptr) {
+      if (auto block = blocks_->next()) return block;
       open_next();
     }
-    return false;
+    return nullptr;
   }
-  std::string position() const override { return reader_ ? reader_->position() : files_.back().string(); }
   double progress() const override {
-    if (!reader_) return 1;
-    return (static_cast<double>(opened_ - 1) + reader_->progress()) / static_cast<double>(files_.size());
+    if (!blocks_) return 1;
+    return (static_cast<double>(opened_ - 1) + blocks_->progress()) / static_cast<double>(files_.size());
   }
 
  private:
-  void open_next() { reader_ = opened_ < files_.size() ? open_cells(files_[opened_++], columns_) : nullptr; }
+  void open_next() { blocks_ = opened_ < files_.size() ? open_cells(files_[opened_++], columns_) : nullptr; }
 
   std::vector<fs::path> files_;
   std::vector<Column> columns_;
   std::size_t opened_ = 0;
-  std::unique_ptr<CellReader> reader_;  // none behind the last file
+  std::unique_ptr<CellBlocks> blocks_;  // none behind the last file
 };
 
 }  // namespace
 
 void check_file_kind(const fs::path& path) { file_kind(path); }
 
-std::unique_ptr<CellReader> open_cells(const fs::path& path, const std::vector<Column>& columns) {
+std::unique_ptr<CellBlocks> open_cells(const fs::path& path, const std::vector<Column>& columns) {
   switch (file_kind(path)) {
     case FileKind::json_lines:
       return open_json_lines(path, columns);
@@ -99,9 +98,9 @@ std::unique_ptr<CellReader> open_cells(const fs::path& path, const std::vector<C
   throw Error(fmt::format("{}: a kind without a reader", path.string()));
 }
 
-std::unique_ptr<CellReader> open_cells(const std::vector<fs::path>& files, const std::vector<Column>& columns) {
+std::unique_ptr<CellBlocks> open_cells(const std::vector<fs::path>& files, const std::vector<Column>& columns) {
   if (files.size() == 1) return open_cells(files.front(), columns);
-  return std::make_unique<FilesReader>(files, columns);
+  return std::make_unique<FilesBlocks>(files, columns);
 }
 
 }  // namespace lockstep

@@ -12,10 +12,10 @@ namespace lockstep {
 void check_file_kind(const std::filesystem::path& path);
 
 /// Reads a file of any kind; see Dataset for the kinds.
-std::unique_ptr<CellReader> open_cells(const std::filesystem::path& path, const std::vector<Column>& columns);
+std::unique_ptr<CellBlocks> open_cells(const std::filesystem::path& path, const std::vector<Column>& columns);
 
 /// Reads files one after another.
-std::unique_ptr<CellReader> open_cells(const std::vector<std::filesystem::path>& files,
+std::unique_ptr<CellBlocks> open_cells(const std::vector<std::filesystem::path>& files,
                                        const std::vector<Column>& columns);
 
 }  // namespace lockstep

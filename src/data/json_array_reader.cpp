@@ -5,8 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "json_row_parser.h"
-#include "text_source.h"
+#include "json_blocks.h"
 
 namespace lockstep {
 namespace {
@@ -54,16 +53,16 @@ class ElementEnd {
   bool in_string_ = false;
 };
 
-class JsonArrayReader final : public CellReader {
+class JsonArray final : public JsonBlocks {
  public:
-  JsonArrayReader(const std::filesystem::path& path, const std::vector<Column>& columns)
-      : name_(path.string()), text_(path), parser_(columns, "row") {
-    if (first_character(text_, name_) == '[') text_.consume(1);
+  JsonArray(const std::filesystem::path& path, const std::vector<Column>& columns) : JsonBlocks(path, columns, "row") {
+    if (first_character(text(), name()) == '[') text().consume(1);
   }
 
-  bool next(Cells& cells) override {
+ private:
+  bool find_row() override {
     if (at_end_) return false;
-    const auto first = first_character(text_, position());
+    const auto first = first_character(text(), here());
     if (rows_read_ == 0 && first == ']') {
       finish();
       return false;
@@ -71,42 +70,35 @@ class JsonArrayReader final : public CellReader {
     ++rows_read_;
     if (first == ',' || first == ']') fail("an object", fmt::format("\"{}\"", *first), "remove the comma before it");
     ElementEnd element;
-    auto end = element.find(text_.unread());
+    auto end = element.find(text().unread());
     while (!end) {
-      if (!text_.extend(position())) {
+      if (!text().extend(here())) {
         fail("\"]\" at the end of the array", "the end of the file", "the file is cut short: write it again");
       }
-      end = element.find(text_.unread());
+      end = element.find(text().unread());
     }
-    if (const auto problem = parser_.parse(text_.unread().substr(0, *end), text_.offset(), cells)) {
-      throw_problem(position(), *problem);
-    }
-    const bool last = text_.unread()[*end] == ']';
-    text_.consume(*end + 1);
+    add(text().unread().substr(0, *end), rows_read_);
+    const bool last = text().unread()[*end] == ']';
+    text().consume(*end + 1);
     if (last) finish();
     return true;
   }
 
-  std::string position() const override { return fmt::format("{}: row {}", name_, rows_read_); }
-  double progress() const override { return text_.progress(); }
-
- private:
   void finish() {
     at_end_ = true;
-    if (rows_read_ == 0) text_.consume(1);
-    if (const auto more = first_character(text_, position())) {
-      fail("nothing behind the array", fmt::format("'{}' at byte {} of the file", *more, text_.offset() + 1),
+    if (rows_read_ == 0) text().consume(1);
+    if (const auto more = first_character(text(), here())) {
+      fail("nothing behind the array", fmt::format("'{}' at byte {} of the file", *more, text().offset() + 1),
            "keep one array in a file, or write JSON Lines");
     }
   }
 
   [[noreturn]] void fail(std::string expected, std::string found, std::string remedy) const {
-    throw_problem(position(), {std::move(expected), std::move(found), std::move(remedy)});
+    throw_problem(here(), {std::move(expected), std::move(found), std::move(remedy)});
   }
 
-  std::string name_;
-  TextWindow text_;
-  JsonRowParser parser_;
+  std::string here() const { return position(rows_read_); }
+
   std::uint64_t rows_read_ = 0;
   bool at_end_ = false;
 };
@@ -118,8 +110,8 @@ bool holds_json_array(const std::filesystem::path& path) {
   return first_character(text, path.string()) == '[';
 }
 
-std::unique_ptr<CellReader> open_json_array(const std::filesystem::path& path, const std::vector<Column>& columns) {
-  return std::make_unique<JsonArrayReader>(path, columns);
+std::unique_ptr<CellBlocks> open_json_array(const std::filesystem::path& path, const std::vector<Column>& columns) {
+  return std::make_unique<JsonArray>(path, columns);
 }
 
 }  // namespace lockstep

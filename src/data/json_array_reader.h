@@ -12,6 +12,6 @@ namespace lockstep {
 bool holds_json_array(const std::filesystem::path& path);
 
 /// Reads a file that is one JSON array of objects, element by element as a stream.
-std::unique_ptr<CellReader> open_json_array(const std::filesystem::path& path, const std::vector<Column>& columns);
+std::unique_ptr<CellBlocks> open_json_array(const std::filesystem::path& path, const std::vector<Column>& columns);
 
 }  // namespace lockstep

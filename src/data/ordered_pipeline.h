@@ -1,49 +1,38 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <future>
-#include <mutex>
-#include <thread>
+#include <memory>
 #include <utility>
-#include <vector>
+
+#include "worker_pool.h"
 
 namespace lockstep {
 
-/// Threads that turn inputs into outputs, handed back in the order of the inputs. Used from one thread, which works
-/// along where it would have to wait, so that `num_threads` threads are busy in all. At most a few inputs a thread are
-/// under way, so that memory is bounded.
+/// Turns inputs into outputs on a pool's threads, and hands these back in the order of the inputs. Used from the thread
+/// that the pool belongs to. At most a few inputs a thread are under way, so that memory is bounded. Pipelines may
+/// share a pool, and one may push into another as it consumes.
 template <typename Input, typename Output>
 class OrderedPipeline {
  public:
-  /// `transform` runs in any of the threads, `consume` in the caller's, both within push() and finish(). With one
-  /// thread (the caller's) no other is started.
-  OrderedPipeline(std::size_t num_threads, std::function<Output(Input)> transform, std::function<void(Output)> consume)
-      : transform_(std::move(transform)), consume_(std::move(consume)), max_in_flight_(4 * num_threads) {
-    for (std::size_t i = 1; i < num_threads; ++i) workers_.emplace_back([this] { work(); });
-  }
-  ~OrderedPipeline() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-      waiting_.clear();
-    }
-    work_arrived_.notify_all();
-  }
-  OrderedPipeline(const OrderedPipeline&) = delete;
-  OrderedPipeline& operator=(const OrderedPipeline&) = delete;
+  /// `transform` runs in any of the threads, and outlives the pool in what it refers to; `consume` in the caller's,
+  /// within push() and finish().
+  OrderedPipeline(WorkerPool& pool, std::function<Output(Input)> transform, std::function<void(Output)> consume)
+      : pool_(pool),
+        transform_(std::make_shared<const std::function<Output(Input)>>(std::move(transform))),
+        consume_(std::move(consume)),
+        max_in_flight_(4 * pool.num_threads()) {}
 
-  /// Rethrows what `transform` threw for an earlier input, and forgets the later ones.
+  /// Rethrows what `transform` threw for an earlier input, or `consume` for its output, and forgets the later ones.
   void push(Input input) {
-    Task task([this, moved = std::move(input)]() mutable { return transform_(std::move(moved)); });
-    in_flight_.push_back(task.get_future());
-    {
-      const std::lock_guard lock(mutex_);
-      waiting_.push_back(std::move(task));
-    }
-    work_arrived_.notify_one();
+    // Shared, since std::function wants to be copyable.
+    const auto task = std::make_shared<std::packaged_task<Output()>>(
+        [transform = transform_, moved = std::move(input)]() mutable { return (*transform)(std::move(moved)); });
+    in_flight_.push_back(task->get_future());
+    pool_.submit([task] { (*task)(); });
     if (in_flight_.size() >= max_in_flight_) consume_first();
   }
 
@@ -53,11 +42,9 @@ class OrderedPipeline {
   }
 
  private:
-  using Task = std::packaged_task<Output()>;
-
   void consume_first() {
     try {
-      while (in_flight_.front().wait_for(std::chrono::seconds(0)) != std::future_status::ready && work_along()) {
+      while (in_flight_.front().wait_for(std::chrono::seconds(0)) != std::future_status::ready && pool_.work_along()) {
       }
       Output output = in_flight_.front().get();
       in_flight_.pop_front();
@@ -68,46 +55,11 @@ class OrderedPipeline {
     }
   }
 
-  // False if all inputs are taken.
-  bool work_along() {
-    Task task;
-    {
-      const std::lock_guard lock(mutex_);
-      if (waiting_.empty()) return false;
-      task = take_first();
-    }
-    task();
-    return true;
-  }
-
-  void work() {
-    for (;;) {
-      Task task;
-      {
-        std::unique_lock lock(mutex_);
-        work_arrived_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-        if (stopping_) return;
-        task = take_first();
-      }
-      task();
-    }
-  }
-
-  Task take_first() {
-    Task task = std::move(waiting_.front());
-    waiting_.pop_front();
-    return task;
-  }
-
-  std::function<Output(Input)> transform_;
+  WorkerPool& pool_;
+  std::shared_ptr<const std::function<Output(Input)>> transform_;
   std::function<void(Output)> consume_;
   std::size_t max_in_flight_;
   std::deque<std::future<Output>> in_flight_;
-  std::mutex mutex_;
-  std::condition_variable work_arrived_;
-  std::deque<Task> waiting_;
-  bool stopping_ = false;
-  std::vector<std::jthread> workers_;  // last: joined before the rest goes
 };
 
 }  // namespace lockstep

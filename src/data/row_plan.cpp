@@ -11,9 +11,8 @@ constexpr std::uint64_t kOffsetBytes = 16;
 RowPlan::RowPlan(const RowSelection& selection, std::uint64_t shard_text_bytes)
     : selection_(selection), shard_text_bytes_(shard_text_bytes) {}
 
-RowPlan::Place RowPlan::place(const Row& row) {
+RowPlan::Place RowPlan::place(const RowHash& hash, std::size_t text_bytes) {
   Place place;
-  const RowHash hash = hasher_(row);
   if (selection_.part != RowSelection::Part::all) {
     const bool held_out = is_held_out(hash, selection_.validation_split);
     if (held_out != (selection_.part == RowSelection::Part::validation)) return place;
@@ -21,7 +20,7 @@ RowPlan::Place RowPlan::place(const Row& row) {
   place.in_set = true;
   place.duplicate = is_duplicate(hash);
   if (place.duplicate && selection_.deduplicate) return place;
-  const std::uint64_t bytes = row.model_input.size() + row.model_output.size() + kOffsetBytes;
+  const std::uint64_t bytes = text_bytes + kOffsetBytes;
   if (text_bytes_ > 0 && text_bytes_ + bytes > shard_text_bytes_) {
     ++shard_;
     text_bytes_ = 0;

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <algorithm>
+#include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -12,38 +14,52 @@
 #include "lockstep/core/progress.h"
 #include "lockstep/data/contained_output.h"
 #include "lockstep/data/model_folder.h"
+#include "lockstep/data/row_hash.h"
 #include "ordered_pipeline.h"
+#include "worker_pool.h"
 
 namespace lockstep {
 namespace {
 
-// A chunk is small enough that threads end together, and large enough that handing it over costs nothing.
-constexpr std::size_t kChunkRows = 256;
-constexpr std::size_t kChunkTextBytes = 256 << 10;
 constexpr const char* kEmptyRow = "neither input nor output";
 constexpr const char* kEmptyInput = "empty input (a decoder-only model has no token to predict the answer from)";
+
+struct PositionedRow {
+  Row row;
+  std::string position;
+};
+
+// A block of a dataset, as its rows were up to the first that is wrong.
+struct ParsedBlock {
+  std::vector<PositionedRow> rows;
+  std::vector<RowHash> hashes;  // a row
+  std::exception_ptr problem;   // of the row behind these; none if there is none
+};
+
+ParsedBlock parse(std::unique_ptr<RowReader> block) {
+  ParsedBlock parsed;
+  RowHasher hasher;
+  try {
+    while (auto row = block->next()) {
+      parsed.hashes.push_back(hasher(*row));
+      parsed.rows.push_back({std::move(*row), block->position()});
+    }
+  } catch (...) {
+    parsed.problem = std::current_exception();
+  }
+  return parsed;
+}
 
 // Rows of one shard.
 struct Chunk {
   std::uint64_t shard = 0;
-  std::vector<Row> rows;
-  std::vector<std::string> positions;
-  std::size_t text_bytes = 0;
-
-  void add(Row row, std::string position) {
-    text_bytes += row.model_input.size() + row.model_output.size();
-    rows.push_back(std::move(row));
-    positions.push_back(std::move(position));
-  }
-  bool is_full() const { return rows.size() == kChunkRows || text_bytes >= kChunkTextBytes; }
+  std::vector<PositionedRow> rows;
 };
 
 struct TokenizedChunk {
   std::uint64_t shard = 0;
   std::vector<TokenizedRow> rows;
 };
-
-using TokenizingPipeline = OrderedPipeline<Chunk, TokenizedChunk>;
 
 class RowTokenizer {
  public:
@@ -53,9 +69,7 @@ class RowTokenizer {
   TokenizedChunk operator()(Chunk chunk) const {
     TokenizedChunk tokenized{chunk.shard, {}};
     tokenized.rows.reserve(chunk.rows.size());
-    for (std::size_t i = 0; i < chunk.rows.size(); ++i) {
-      tokenized.rows.push_back(tokenize(chunk.rows[i], std::move(chunk.positions[i])));
-    }
+    for (auto& [row, position] : chunk.rows) tokenized.rows.push_back(tokenize(row, std::move(position)));
     return tokenized;
   }
 
@@ -135,66 +149,93 @@ void warn(const TokenizationReport& report, const ExampleBuilder& builder, const
   }
 }
 
-// Reads datasets, and hands on what the plan and the sink want of them.
-class Reading {
+// From datasets to the sink: blocks are parsed by the pool, planned row by row in their order, and what the plan and
+// the sink want of them is tokenized by the pool.
+class Tokenizing {
  public:
-  Reading(const ExampleBuilder& builder, const TokenizeOptions& options, ExampleSink& sink,
-          TokenizingPipeline& pipeline, TokenizationReport& report)
+  Tokenizing(const ExampleBuilder& builder, ExampleSink& sink, const TokenizeOptions& options, WorkerPool& pool)
       : builder_(builder),
-        plan_(options.selection, options.shard_text_bytes),
         sink_(sink),
-        pipeline_(pipeline),
-        report_(report) {
+        plan_(options.selection, options.shard_text_bytes),
+        parsing_(pool, parse, [this](ParsedBlock block) { plan(std::move(block)); }),
+        tokenizing_(pool, RowTokenizer(builder, options.vocabulary_size),
+                    [this](TokenizedChunk chunk) { hand_on(std::move(chunk)); }) {
     report_.read.duplicates_dropped = options.selection.deduplicate;
   }
 
-  // Reads to the end. `progress` takes the share read, now and then.
-  void read(const Dataset& dataset, const std::function<void(double)>& progress) {
-    const auto reader = open_for_model(dataset, builder_.tokenizer(), builder_.has_encoder());
-    std::uint64_t rows = 0;
-    while (auto row = reader->next()) {
-      if (++rows % kChunkRows == 0) progress(reader->progress());
-      take(std::move(*row), *reader);
+  // Reads to the end. `progress` takes the share read and the number of rows of all datasets, now and then.
+  void read(const Dataset& dataset, const std::function<void(double, std::uint64_t)>& progress) {
+    const auto blocks = open_blocks_for_model(dataset, builder_.tokenizer(), builder_.has_encoder());
+    rows_of_dataset_ = 0;
+    try {
+      while (auto block = blocks->next()) {
+        parsing_.push(std::move(block));
+        progress(blocks->progress(), report_.read.rows);
+      }
+    } catch (...) {
+      parsing_.finish();  // an error of an earlier row comes first, whatever the number of threads
+      throw;
     }
-    if (rows == 0) {
+    parsing_.finish();
+    if (rows_of_dataset_ == 0) {
       throw InputError(
           fmt::format("{}: expected at least one row, found none; fill the dataset or leave it out", dataset.name()));
     }
-    report_.read.dataset_rows.push_back(rows);
+    report_.read.dataset_rows.push_back(rows_of_dataset_);
   }
 
-  void finish() {
-    push();
-    pipeline_.finish();
+  // Waits for what was read.
+  void finish() { tokenizing_.finish(); }
+
+  TokenizationReport take_report() {
     report_.read.compared_rows = plan_.compared_rows();
+    return std::move(report_);
   }
 
  private:
-  void take(Row row, const RowReader& reader) {
-    const RowPlan::Place place = plan_.place(row);
-    if (!place.in_set) return;
-    ++report_.read.rows;
-    if (place.duplicate) {
-      RowsRead& read = report_.read;
-      if (++read.duplicates <= TokenizationReport::kNamedRows) read.first_duplicates.push_back(reader.position());
+  void plan(ParsedBlock block) {
+    Chunk chunk;
+    const auto push = [&] {
+      if (!chunk.rows.empty()) tokenizing_.push(std::exchange(chunk, {}));
+    };
+    rows_of_dataset_ += block.rows.size();
+    for (std::size_t i = 0; i < block.rows.size(); ++i) {
+      const auto shard = place(block.rows[i], block.hashes[i]);
+      if (!shard || !sink_.wants(*shard)) continue;
+      if (chunk.shard != *shard) push();
+      chunk.shard = *shard;
+      chunk.rows.push_back(std::move(block.rows[i]));
     }
-    if (!place.shard || !sink_.wants(*place.shard)) return;
-    if (chunk_.shard != *place.shard) push();
-    chunk_.shard = *place.shard;
-    chunk_.add(std::move(row), reader.position());
-    if (chunk_.is_full()) push();
+    push();
+    if (block.problem) std::rethrow_exception(block.problem);
   }
 
-  void push() {
-    if (!chunk_.rows.empty()) pipeline_.push(std::exchange(chunk_, {}));
+  std::optional<std::uint64_t> place(const PositionedRow& positioned, const RowHash& hash) {
+    const auto& [row, position] = positioned;
+    const RowPlan::Place place = plan_.place(hash, row.model_input.size() + row.model_output.size());
+    if (!place.in_set) return std::nullopt;
+    RowsRead& read = report_.read;
+    ++read.rows;
+    if (place.duplicate && ++read.duplicates <= TokenizationReport::kNamedRows) {
+      read.first_duplicates.push_back(position);
+    }
+    return place.shard;
+  }
+
+  void hand_on(TokenizedChunk chunk) {
+    for (auto& row : chunk.rows) {
+      report_.add(row);
+      sink_.add(chunk.shard, std::move(row));
+    }
   }
 
   const ExampleBuilder& builder_;
-  RowPlan plan_;
   ExampleSink& sink_;
-  TokenizingPipeline& pipeline_;
-  TokenizationReport& report_;
-  Chunk chunk_;
+  RowPlan plan_;
+  TokenizationReport report_;
+  std::uint64_t rows_of_dataset_ = 0;
+  OrderedPipeline<std::unique_ptr<RowReader>, ParsedBlock> parsing_;
+  OrderedPipeline<Chunk, TokenizedChunk> tokenizing_;
 };
 
 std::size_t worker_count(std::size_t requested) {
@@ -208,27 +249,19 @@ TokenizationReport tokenize_datasets(const std::vector<Dataset>& datasets, const
   check_vocabulary(builder.tokenizer(), options.vocabulary_size);
   if (datasets.empty())
     throw InputError(fmt::format("{} data: expected at least one dataset, found none", options.name));
-  TokenizationReport report;
-  const auto consume = [&](TokenizedChunk chunk) {
-    for (auto& row : chunk.rows) {
-      report.add(row);
-      sink.add(chunk.shard, std::move(row));
-    }
-  };
-  TokenizingPipeline pipeline(worker_count(options.num_workers), RowTokenizer(builder, options.vocabulary_size),
-                              consume);
+  WorkerPool pool(worker_count(options.num_workers));
+  Tokenizing tokenizing(builder, sink, options, pool);
   ReadingProgress progress(datasets, options);
-  Reading reading(builder, options, sink, pipeline, report);
   try {
     for (std::size_t i = 0; i < datasets.size(); ++i) {
-      reading.read(datasets[i], [&](double share) { progress.update(i, share, report.read.rows); });
+      tokenizing.read(datasets[i], [&](double share, std::uint64_t rows) { progress.update(i, share, rows); });
     }
   } catch (...) {
-    reading.finish();  // an error of an earlier row comes first, whatever the number of workers
+    tokenizing.finish();  // an error of an earlier row comes first, whatever the number of threads
     throw;
   }
-  reading.finish();
-  return report;
+  tokenizing.finish();
+  return tokenizing.take_report();
 }
 
 void check_report(const TokenizationReport& report, const ExampleBuilder& builder, const std::string& name) {

@@ -89,7 +89,37 @@ TEST(JsonLines, GivesThePositionOfTheLastRow) {
   reader->next();
   EXPECT_EQ(reader->position(), path.string() + ": line 3");
   EXPECT_FALSE(reader->next());
-  EXPECT_DOUBLE_EQ(reader->progress(), 1.0);
+  EXPECT_EQ(reader->position(), path.string() + ": line 3");
+}
+
+// Each block by itself, and after its RowBlocks is gone, as threads read them.
+TEST(JsonLines, BlocksHoldTheRowsInTheirOrder) {
+  const TemporaryFolder folder;
+  std::string text;
+  constexpr int kRows = 20000;
+  for (int i = 0; i < kRows; ++i) {
+    text += fmt::format("{{\"model_input\": \"{}\", \"model_output\": \"b\"}}\n{}", i, i % 7 == 0 ? "\n" : "");
+  }
+  const auto path = folder.write("r.jsonl", text + "{\"model_input\": 1}\n" + kGoodLine);
+  std::vector<std::unique_ptr<RowReader>> blocks;
+  {
+    const auto all = Dataset::from_file(path).open_blocks();
+    while (auto block = all->next()) blocks.push_back(std::move(block));
+    EXPECT_DOUBLE_EQ(all->progress(), 1.0);
+  }
+  EXPECT_GT(blocks.size(), 2U);
+  int rows = 0;
+  const auto message = input_error([&] {
+    for (const auto& block : blocks) {
+      while (const auto row = block->next()) {
+        ASSERT_EQ(row->model_input, std::to_string(rows));
+        ASSERT_EQ(block->position(), fmt::format("{}: line {}", path.string(), rows + 1 + (rows + 6) / 7));
+        ++rows;
+      }
+    }
+  });
+  EXPECT_EQ(rows, kRows);
+  EXPECT_THAT(message, HasSubstr(fmt::format("line {}", kRows + 1 + (kRows + 6) / 7)));
 }
 
 TEST(Csv, ReadsQuotedNewlinesAndIgnoresOtherColumns) {

@@ -13,8 +13,9 @@ namespace {
 TEST(OrderedPipeline, KeepsTheOrder) {
   for (const std::size_t threads : {1, 2, 5}) {
     std::vector<int> consumed;
+    WorkerPool pool(threads);
     OrderedPipeline<int, int> pipeline(
-        threads,
+        pool,
         [](int i) {
           std::this_thread::sleep_for(std::chrono::microseconds(std::minstd_rand(static_cast<unsigned>(i))() % 50));
           return 2 * i;
@@ -31,8 +32,9 @@ TEST(OrderedPipeline, WorksInTheCallersThreadToo) {
   std::mutex mutex;
   std::set<std::thread::id> alone, together;
   const auto run = [&](std::size_t threads, std::set<std::thread::id>& ids) {
+    WorkerPool pool(threads);
     OrderedPipeline<int, int> pipeline(
-        threads,
+        pool,
         [&](int i) {
           std::this_thread::sleep_for(std::chrono::milliseconds(1));
           const std::lock_guard lock(mutex);
@@ -53,8 +55,9 @@ TEST(OrderedPipeline, WorksInTheCallersThreadToo) {
 TEST(OrderedPipeline, RethrowsTheFirstFailure) {
   for (const std::size_t threads : {1, 4}) {
     int consumed = 0;
+    WorkerPool pool(threads);
     OrderedPipeline<int, int> pipeline(
-        threads,
+        pool,
         [](int i) {
           if (i >= 20) throw std::runtime_error(std::to_string(i));
           return i;
@@ -68,6 +71,28 @@ TEST(OrderedPipeline, RethrowsTheFirstFailure) {
       EXPECT_STREQ(error.what(), "20");
     }
     EXPECT_EQ(consumed, 20);
+  }
+}
+
+TEST(OrderedPipeline, PushesIntoAnotherOnTheSamePool) {
+  for (const std::size_t threads : {1, 2, 5}) {
+    WorkerPool pool(threads);
+    std::vector<int> consumed;
+    OrderedPipeline<int, int> second(
+        pool, [](int i) { return i + 1; }, [&](int i) { consumed.push_back(i); });
+    OrderedPipeline<int, int> first(
+        pool, [](int i) { return 10 * i; },
+        [&](int i) {
+          for (int k = 0; k < 3; ++k) second.push(i + k);
+        });
+    for (int i = 0; i < 300; ++i) first.push(i);
+    first.finish();
+    second.finish();
+    std::vector<int> expected;
+    for (int i = 0; i < 300; ++i) {
+      for (int k = 0; k < 3; ++k) expected.push_back(10 * i + k + 1);
+    }
+    ASSERT_EQ(consumed, expected);
   }
 }
 

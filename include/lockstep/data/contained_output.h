@@ -19,5 +19,7 @@ constexpr std::size_t kInspectedRows = 100;
 /// does not end with its output throws InputError, as any does for `yes`; rows with an empty output are left as they
 /// are.
 std::unique_ptr<RowReader> open_for_model(const Dataset& dataset, const Tokenizer& tokenizer, bool has_encoder);
+/// The same rows in blocks.
+std::unique_ptr<RowBlocks> open_blocks_for_model(const Dataset& dataset, const Tokenizer& tokenizer, bool has_encoder);
 
 }  // namespace lockstep

@@ -17,7 +17,7 @@ struct Row {
   std::string model_output;
 };
 
-/// Reads a dataset from its first row to its last.
+/// Reads consecutive rows of a dataset.
 class RowReader {
  public:
   virtual ~RowReader() = default;
@@ -26,6 +26,16 @@ class RowReader {
   virtual std::optional<Row> next() = 0;
   /// Where the row that next() gave last stands, e.g. "train.jsonl: line 12".
   virtual std::string position() const = 0;
+};
+
+/// Reads a dataset block by block, for use by several threads: what is work for each row is left to the block, which
+/// needs its RowBlocks no more and may be read in another thread.
+class RowBlocks {
+ public:
+  virtual ~RowBlocks() = default;
+  /// The next rows of the dataset; null at the end. Throws what concerns a file as a whole, as RowReader::next() does,
+  /// and only after all rows before it were given.
+  virtual std::unique_ptr<RowReader> next() = 0;
   /// Share of the source read so far, 0 to 1.
   virtual double progress() const = 0;
 };
@@ -37,6 +47,8 @@ struct DatasetOptions {
   /// Rows may lack the columns of response_template, as for generation: then model_output is empty.
   bool output_is_optional = false;
 };
+
+struct RowColumns;
 
 /// Rows with the columns `model_input` and `model_output`: in memory, or files that are read as a stream.
 /// Cheap to copy.
@@ -61,6 +73,8 @@ class Dataset {
 
   /// Starts at the first row; independent of other readers. Throws InputError as RowReader::next() does.
   std::unique_ptr<RowReader> open() const;
+  /// The same rows in blocks.
+  std::unique_ptr<RowBlocks> open_blocks() const;
   /// The location, with the split of a DatasetDict, or "in-memory dataset".
   const std::string& name() const { return name_; }
   /// The files that are read, in the order of the rows; none if the rows are in memory.
@@ -68,8 +82,7 @@ class Dataset {
   InputContainsOutput input_contains_output() const { return options_.format.input_contains_output; }
 
  private:
-  struct Columns;
-  std::shared_ptr<const Columns> columns_;
+  std::shared_ptr<const RowColumns> columns_;
   std::vector<std::filesystem::path> files_;
   DatasetOptions options_;
   std::string name_;

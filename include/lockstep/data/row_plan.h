@@ -1,9 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
-#include "lockstep/data/dataset.h"
 #include "lockstep/data/row_hash.h"
 
 namespace lockstep {
@@ -33,7 +33,8 @@ class RowPlan {
   /// `shard_text_bytes`.
   RowPlan(const RowSelection& selection, std::uint64_t shard_text_bytes);
 
-  Place place(const Row& row);
+  /// `text_bytes` are those of the row's two texts.
+  Place place(const RowHash& hash, std::size_t text_bytes);
   /// Rows that were compared with all earlier ones: all of the set, unless there are so many different ones that
   /// counting stopped (RowHashSet::kMaxCounted; never with `deduplicate`).
   std::uint64_t compared_rows() const { return compared_rows_; }
@@ -43,7 +44,6 @@ class RowPlan {
 
   RowSelection selection_;
   std::uint64_t shard_text_bytes_;
-  RowHasher hasher_;
   RowHashSet seen_;
   std::uint64_t compared_rows_ = 0;
   std::uint64_t shard_ = 0;
