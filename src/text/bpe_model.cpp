@@ -22,11 +22,6 @@ constexpr std::uint32_t kNoSymbol = std::numeric_limits<std::uint32_t>::max();
 std::uint64_t pair_key(TokenId left, TokenId right) { return static_cast<std::uint64_t>(left) << 32 | right; }
 
 // True if every U+2581 of the token stands in a run that begins it.
-bool has_blanks_only_in_front(std::string_view token) {
-  while (token.starts_with(kMetaspace)) token.remove_prefix(kMetaspace.size());
-  return token.find(kMetaspace) == std::string_view::npos;
-}
-
 }  // namespace
 
 BpeModel::BpeModel(Vocabulary vocabulary, const Merges& merges, Options options)

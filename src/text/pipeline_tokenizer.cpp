@@ -74,9 +74,7 @@ void PipelineTokenizer::encode_piece(std::string_view piece, Workspace& work, st
     return;
   }
   while (!piece.empty()) {
-    std::size_t end = 0;
-    while (piece.substr(end).starts_with(kMetaspace)) end += kMetaspace.size();
-    end = std::min(piece.find(kMetaspace, end), piece.size());
+    const std::size_t end = first_word_bytes(piece);
     encode_word(piece.substr(0, end), work, ids);
     piece.remove_prefix(end);
   }

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,8 +34,13 @@ class UnigramModel final : public TokenModel {
   std::size_t size() const override { return scores_.size(); }
 
  private:
+  /// Appends the ids of `word` behind a text whose best path has the score `sum`; returns that of both.
   template <class Score>
-  void encode_in(std::string_view word, std::vector<TokenId>& ids) const;
+  Score encode_behind(Score sum, std::string_view word, std::vector<TokenId>& ids) const;
+  void encode_word_by_word(std::string_view text, std::vector<TokenId>& ids) const;
+  float lowest_safe_sum(std::string_view word, std::span<const TokenId> ids) const;
+  template <class Offer>
+  void offer_pieces(std::string_view word, const Offer& offer) const;
   void append_unknown(std::string_view text, std::vector<TokenId>& reversed) const;
 
   Vocabulary vocabulary_;
@@ -46,6 +52,8 @@ class UnigramModel final : public TokenModel {
   double unknown_score_ = 0;
   bool byte_fallback_;
   Precision precision_;
+  bool separable_at_blanks_;  // as TokenModel has it
+  std::uint64_t number_;      // never used again, unlike an address
 };
 
 }  // namespace lockstep

@@ -24,11 +24,11 @@ class WordCache {
   void append(std::string_view word, std::vector<TokenId>& ids, const Encode& encode) {
     const std::uint64_t hash = hash_word(word);
     if (const Entry* entry = find(word, hash)) {
-      const TokenId* found = ids_.data() + entry->first_id;
-      if (entry->ids == 1) {
-        ids.push_back(*found);
+      const std::span<const TokenId> found = ids_of(*entry);
+      if (found.size() == 1) {
+        ids.push_back(found.front());
       } else {
-        ids.insert(ids.end(), found, found + entry->ids);
+        ids.insert(ids.end(), found.begin(), found.end());
       }
       return;
     }
@@ -37,15 +37,13 @@ class WordCache {
     insert(word, hash, std::span(ids).subspan(before));
   }
 
-  void clear();
-
- private:
   struct Entry {
     std::uint64_t hash = 0;
     std::uint32_t offset = 0, first_id = 0;  // in bytes_, ids_
-    std::uint32_t length = 0, ids = 0;       // length 0: an empty slot
+    std::uint16_t length = 0, ids = 0;       // length 0: an empty slot
+    float note = 0;                          // the user's own
   };
-  static constexpr std::size_t kSlots = 1 << 17;
+  /// Null for a word that is not there. Valid until insert().
   const Entry* find(std::string_view word, std::uint64_t hash) const {
     for (std::size_t slot = hash & (kSlots - 1); slots_[slot].length != 0; slot = (slot + 1) & (kSlots - 1)) {
       const Entry& entry = slots_[slot];
@@ -56,7 +54,14 @@ class WordCache {
     }
     return nullptr;
   }
-  void insert(std::string_view word, std::uint64_t hash, std::span<const TokenId> ids);
+  std::span<const TokenId> ids_of(const Entry& entry) const { return {ids_.data() + entry.first_id, entry.ids}; }
+  /// `word` is not there yet, and at most kLongestWord long; `hash` is hash_word's.
+  void insert(std::string_view word, std::uint64_t hash, std::span<const TokenId> ids, float note = 0);
+
+  void clear();
+
+ private:
+  static constexpr std::size_t kSlots = 1 << 17;
 
   std::vector<Entry> slots_;  // open addressing
   std::vector<char> bytes_;

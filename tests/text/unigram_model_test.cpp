@@ -1,6 +1,8 @@
 #include "unigram_model.h"
 
 #include <gmock/gmock.h>
+#include <array>
+#include <random>
 
 #include "lockstep/core/error.h"
 
@@ -33,6 +35,40 @@ TEST(UnigramModel, FallsBackToBytesOnlyIfItHasThemAll) {
 TEST(UnigramModel, RefusesUnknownCharactersWithoutAnUnknownToken) {
   EXPECT_THROW(ids_of({kPieces, std::nullopt, false}, "x"), InputError);
   EXPECT_THROW(UnigramModel(kPieces, 99, false), InputError);
+}
+
+// A piece that crosses words makes the model look at whole texts; no text here holds it.
+TEST(UnigramModel, WordByWordIsTheWholeTextInSinglePrecision) {
+  const auto seed = std::random_device()();
+  SCOPED_TRACE(seed);
+  std::mt19937 random(seed);
+  const auto draw = [&](unsigned below) { return random() % below; };
+  int texts_with_ties = 0;
+  for (int round = 0; round < 30; ++round) {
+    // Scores of a small grid, so that many segmentations are as likely as others, or nearly so.
+    const float step = std::array{0.5F, 0.1F, 1e-3F}.at(draw(3));
+    UnigramModel::Pieces pieces{{"<unk>", 0}, {"▁", -static_cast<float>(draw(30)) * step}};
+    for (int i = 0; i < 60; ++i) {
+      std::string text = draw(3) == 0 ? "▁" : "";
+      for (unsigned length = 1 + draw(4); length > 0; --length) text += static_cast<char>('a' + draw(3));
+      pieces.emplace_back(text, -(2 + static_cast<float>(draw(40)) * step));
+    }
+    const UnigramModel by_word(pieces, 0, false, UnigramModel::Precision::kSingle);
+    pieces.emplace_back("z▁z", -2);
+    const UnigramModel whole(pieces, 0, false, UnigramModel::Precision::kSingle);
+    std::string text;
+    for (int word = 0; word < 3000; ++word) {
+      text += "▁";
+      for (unsigned length = draw(12); length > 0; --length)
+        text += draw(50) == 0 ? 'x' : static_cast<char>('a' + draw(3));
+    }
+    ASSERT_EQ(ids_of(by_word, text), ids_of(whole, text));
+    const std::string half = text.substr(text.find("▁", text.size() / 2));
+    ASSERT_EQ(ids_of(by_word, half), ids_of(whole, half));
+    const UnigramModel exact(pieces, 0, false, UnigramModel::Precision::kDouble);
+    texts_with_ties += ids_of(exact, text) != ids_of(whole, text) ? 1 : 0;
+  }
+  EXPECT_GT(texts_with_ties, 0) << "no text's ids depended on the precision of sums";
 }
 
 }  // namespace
