@@ -4,11 +4,13 @@
 #include <spdlog/spdlog.h>
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <utility>
 
 #include "lockstep/core/digest.h"
 #include "lockstep/core/error.h"
+#include "lockstep/core/ordered_pipeline.h"
 #include "lockstep/data/dataset.h"
 #include "lockstep/data/job_sets.h"
 #include "lockstep/data/model_folder.h"
@@ -72,20 +74,33 @@ bool already_prepared(const fs::path& folder, const Manifest& wanted, bool overw
   return false;
 }
 
-// Of its file, or of the digests of its files.
-std::string digest(const Dataset& dataset) {
-  if (dataset.files().size() == 1) return sha256_file(dataset.files().front());
-  Sha256 all;
-  for (const auto& file : dataset.files()) all.update(sha256_file(file));
-  return all.hex_digest();
-}
+// SHA-256 of datasets, each file read once.
+class SourceDigests {
+ public:
+  // Hashes the files of `datasets`, several at a time.
+  void add(const std::vector<Dataset>& datasets, WorkerPool& pool) {
+    OrderedPipeline<fs::path, std::pair<fs::path, std::string>> hashing(
+        pool, pool.num_threads(), [](const fs::path& file) { return std::pair(file, sha256_file(file)); },
+        [this](auto hashed) { of_files_.insert(std::move(hashed)); });
+    for (const auto& dataset : datasets) {
+      for (const auto& file : dataset.files()) {
+        if (!of_files_.contains(file)) hashing.push(file);
+      }
+    }
+    hashing.finish();
+  }
 
-Manifest describe(const JobFile& job, const ModelFolder& model, const ExampleBuilder& builder, const JobSet& set,
-                  const std::vector<Dataset>& datasets) {
-  Manifest manifest = describe_set(job, set, model, builder.tokenizer(), builder.max_length());
-  for (const auto& dataset : datasets) manifest.sources.push_back({dataset.name(), digest(dataset), 0});
-  return manifest;
-}
+  // Of its file, or of the digests of its files.
+  std::string of(const Dataset& dataset) const {
+    if (dataset.files().size() == 1) return of_files_.at(dataset.files().front());
+    Sha256 all;
+    for (const auto& file : dataset.files()) all.update(of_files_.at(file));
+    return all.hex_digest();
+  }
+
+ private:
+  std::map<fs::path, std::string> of_files_;
+};
 
 std::optional<std::size_t> requested_length(const JobFile& job) {
   if (!job.model_max_length) return std::nullopt;
@@ -100,7 +115,7 @@ std::string content_digest(const Manifest& description, const JobFile& job) {
 class Preparation {
  public:
   Preparation(const JobFile& job, const WorkShare& share, const ModelFolder& model, const ExampleBuilder& builder)
-      : job_(job), share_(share), model_(model), builder_(builder) {}
+      : job_(job), share_(share), model_(model), builder_(builder), pool_(static_cast<std::size_t>(job.num_workers)) {}
 
   // Every check that can be made before a row is read.
   void plan(const JobSet& set) {
@@ -108,7 +123,7 @@ class Preparation {
     task.datasets = find_datasets(job_, set);
     task.set.name = set.name;
     task.set.folder = fs::path(job_.prepared_dir) / set.folder;
-    task.set.manifest = describe(job_, model_, builder_, set, task.datasets);
+    task.set.manifest = describe(set, task.datasets);
     task.set.reused = reuse(task.set);
     const std::string content = task.set.reused ? "" : content_digest(task.set.manifest, job_);
     if (share_.size == 1) remove_leftovers(task.set.folder, content);
@@ -118,9 +133,13 @@ class Preparation {
 
   // Writes this process's shards. Returns the number of those that others have still to write.
   std::uint64_t write_shards() {
+    for (Task& task : tasks_) {
+      if (task.output) fill(task);
+    }
+    // Looked for at the end of all sets: of the processes that look, the last one finds none missing.
     std::uint64_t missing = 0;
     for (Task& task : tasks_) {
-      if (task.output) missing += fill(task);
+      if (task.writer) missing += task.writer->find_missing();
     }
     return missing;
   }
@@ -166,6 +185,13 @@ class Preparation {
   }
 
  private:
+  Manifest describe(const JobSet& set, const std::vector<Dataset>& datasets) {
+    Manifest manifest = describe_set(job_, set, model_, builder_.tokenizer(), builder_.max_length());
+    digests_.add(datasets, pool_);
+    for (const auto& dataset : datasets) manifest.sources.push_back({dataset.name(), digests_.of(dataset), 0});
+    return manifest;
+  }
+
   bool reuse(PreparedSet& set) const {
     Manifest existing;
     if (!already_prepared(set.folder, set.manifest, job_.hyperparameters.overwrite_output_dir, existing)) return false;
@@ -173,34 +199,34 @@ class Preparation {
     return true;
   }
 
-  std::uint64_t fill(Task& task) const {
+  void fill(Task& task) {
     const fs::path& folder = task.output->temporary_path();
     if (auto finished = ShardWriter::finish_interrupted(folder, task.set.manifest)) {
       task.set.manifest = std::move(*finished);
-      return 0;
+      return;
     }
     if (fs::exists(folder / Manifest::kFileName)) task.output->clear();
-    task.writer = std::make_unique<ShardWriter>(folder, task.set.manifest, ShardOptions{.share = share_});
+    task.writer = std::make_unique<ShardWriter>(folder, task.set.manifest, pool_, ShardOptions{.share = share_});
     TokenizeOptions options;
     options.name = task.set.name;
     options.vocabulary_size = task.set.manifest.vocabulary_size;
-    options.num_workers = static_cast<std::size_t>(job_.num_workers);
     options.show_progress = share_.rank == 0;
     options.selection = task.set.manifest.selection;
     options.shard_text_bytes = static_cast<std::uint64_t>(job_.shard_text_bytes);
-    task.read = tokenize_datasets(task.datasets, builder_, *task.writer, options).read;
-    const std::uint64_t missing = task.writer->flush();
+    task.read = tokenize_datasets(task.datasets, builder_, *task.writer, options, pool_).read;
+    task.writer->flush();
     if (task.writer->shards_found() > 0) {
       spdlog::info("{} data: {} shards were already written by an earlier run, which was interrupted", task.set.name,
                    task.writer->shards_found());
     }
-    return missing;
   }
 
   const JobFile& job_;
   const WorkShare share_;
   const ModelFolder& model_;
   const ExampleBuilder& builder_;
+  WorkerPool pool_;
+  SourceDigests digests_;
   std::vector<Task> tasks_;
 };
 

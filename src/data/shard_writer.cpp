@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <future>
 #include <set>
 #include <utility>
 
 #include "lockstep/core/error.h"
+#include "lockstep/core/ordered_pipeline.h"
 #include "lockstep/data/shard_reader.h"
 #include "shard_buffer.h"
 
@@ -37,8 +39,66 @@ void remove_all_but(const fs::path& folder, const Manifest& manifest) {
 
 }  // namespace
 
-ShardWriter::ShardWriter(fs::path folder, Manifest description, ShardOptions options)
-    : folder_(std::move(folder)), manifest_(std::move(description)), options_(options) {
+// The way of filled shards to disk: composed by the pool, since that is work for a core, and written by a thread that
+// mostly waits.
+class ShardWriter::Output {
+ public:
+  struct Filled {
+    std::uint64_t shard;
+    std::unique_ptr<ShardBuffer> buffer;
+    TokenizationReport report;
+  };
+
+  Output(WorkerPool& pool, const fs::path& folder, int compression, std::vector<std::optional<ShardPart>>& parts)
+      : parts_(parts),
+        composing_(
+            pool, 2,
+            [folder, compression](Filled filled) {
+              std::string image = filled.buffer->compose(ShardPart::shard_path(folder, filled.shard).string(),
+                                                         filled.report, compression);
+              return Writing{filled.shard,
+                             std::async(std::launch::async, [folder, shard = filled.shard, image = std::move(image),
+                                                             report = std::move(filled.report)] {
+                               return ShardPart::write(folder, shard, image, report);
+                             })};
+            },
+            [this](Writing writing) {
+              wait();
+              writing_ = std::move(writing);
+            }) {}
+  ~Output() {
+    try {
+      finish();
+    } catch (...) {  // the writer ends because of an error that was thrown already
+    }
+  }
+
+  void push(Filled filled) { composing_.push(std::move(filled)); }
+  void finish() {
+    composing_.finish();
+    wait();
+  }
+
+ private:
+  struct Writing {
+    std::uint64_t shard = 0;
+    std::future<ShardPart> part;
+  };
+
+  void wait() {
+    if (writing_.part.valid()) parts_[writing_.shard] = writing_.part.get();
+  }
+
+  std::vector<std::optional<ShardPart>>& parts_;
+  Writing writing_;
+  OrderedPipeline<Filled, Writing> composing_;
+};
+
+ShardWriter::ShardWriter(fs::path folder, Manifest description, WorkerPool& pool, ShardOptions options)
+    : folder_(std::move(folder)),
+      manifest_(std::move(description)),
+      options_(options),
+      output_(std::make_unique<Output>(pool, folder_, options_.compression, parts_)) {
   std::error_code error;
   fs::create_directories(folder_, error);
   if (error) throw_system_error("create the folder", folder_, error.value());
@@ -71,26 +131,14 @@ void ShardWriter::add(std::uint64_t shard, TokenizedRow row) {
   if (row.dropped == nullptr) buffer_->add(row.result.example);
 }
 
-// At most one shard is written while the next is filled, so that memory is bounded.
-void ShardWriter::write_shard() {
-  wait_for_shard();
-  shard_in_writing_ = shard_;
-  writing_ = std::async(std::launch::async, [this, number = shard_, buffer = std::move(buffer_),
-                                             report = std::exchange(report_, {})]() mutable {
-    const std::string image =
-        buffer->compose(ShardPart::shard_path(folder_, number).string(), report, options_.compression);
-    buffer.reset();
-    return ShardPart::write(folder_, number, image, report);
-  });
-}
+void ShardWriter::write_shard() { output_->push({shard_, std::move(buffer_), std::exchange(report_, {})}); }
 
-void ShardWriter::wait_for_shard() {
-  if (writing_.valid()) parts_[shard_in_writing_] = writing_.get();
-}
-
-std::uint64_t ShardWriter::flush() {
+void ShardWriter::flush() {
   if (buffer_) write_shard();
-  wait_for_shard();
+  output_->finish();
+}
+
+std::uint64_t ShardWriter::find_missing() {
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     if (!parts_[i]) parts_[i] = ShardPart::find(folder_, i);
   }

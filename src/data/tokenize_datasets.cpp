@@ -7,16 +7,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "lockstep/core/error.h"
+#include "lockstep/core/ordered_pipeline.h"
 #include "lockstep/core/progress.h"
 #include "lockstep/data/contained_output.h"
 #include "lockstep/data/model_folder.h"
 #include "lockstep/data/row_hash.h"
-#include "ordered_pipeline.h"
-#include "worker_pool.h"
 
 namespace lockstep {
 namespace {
@@ -149,6 +147,9 @@ void warn(const TokenizationReport& report, const ExampleBuilder& builder, const
   }
 }
 
+// Enough for all threads while one of them fills or writes a shard.
+std::size_t blocks_in_flight(const WorkerPool& pool) { return std::max<std::size_t>(16, 4 * pool.num_threads()); }
+
 // From datasets to the sink: blocks are parsed by the pool, planned row by row in their order, and what the plan and
 // the sink want of them is tokenized by the pool.
 class Tokenizing {
@@ -157,8 +158,8 @@ class Tokenizing {
       : builder_(builder),
         sink_(sink),
         plan_(options.selection, options.shard_text_bytes),
-        parsing_(pool, parse, [this](ParsedBlock block) { plan(std::move(block)); }),
-        tokenizing_(pool, RowTokenizer(builder, options.vocabulary_size),
+        parsing_(pool, blocks_in_flight(pool), parse, [this](ParsedBlock block) { plan(std::move(block)); }),
+        tokenizing_(pool, blocks_in_flight(pool), RowTokenizer(builder, options.vocabulary_size),
                     [this](TokenizedChunk chunk) { hand_on(std::move(chunk)); }) {
     report_.read.duplicates_dropped = options.selection.deduplicate;
   }
@@ -238,18 +239,13 @@ class Tokenizing {
   OrderedPipeline<Chunk, TokenizedChunk> tokenizing_;
 };
 
-std::size_t worker_count(std::size_t requested) {
-  return requested > 0 ? requested : std::max(1U, std::thread::hardware_concurrency());
-}
-
 }  // namespace
 
 TokenizationReport tokenize_datasets(const std::vector<Dataset>& datasets, const ExampleBuilder& builder,
-                                     ExampleSink& sink, const TokenizeOptions& options) {
+                                     ExampleSink& sink, const TokenizeOptions& options, WorkerPool& pool) {
   check_vocabulary(builder.tokenizer(), options.vocabulary_size);
   if (datasets.empty())
     throw InputError(fmt::format("{} data: expected at least one dataset, found none", options.name));
-  WorkerPool pool(worker_count(options.num_workers));
   Tokenizing tokenizing(builder, sink, options, pool);
   ReadingProgress progress(datasets, options);
   try {
@@ -282,7 +278,7 @@ void check_report(const TokenizationReport& report, const ExampleBuilder& builde
 
 std::unique_ptr<InMemoryTokenizedDataset> tokenize_in_memory(const std::vector<Dataset>& datasets,
                                                              const ExampleBuilder& builder,
-                                                             const TokenizeOptions& options) {
+                                                             const TokenizeOptions& options, std::size_t num_workers) {
   struct MemorySink final : ExampleSink {
     std::vector<Example> examples;
     bool wants(std::uint64_t) override { return true; }
@@ -290,7 +286,8 @@ std::unique_ptr<InMemoryTokenizedDataset> tokenize_in_memory(const std::vector<D
       if (row.dropped == nullptr) examples.push_back(std::move(row.result.example));
     }
   } sink;
-  check_report(tokenize_datasets(datasets, builder, sink, options), builder, options.name);
+  WorkerPool pool(num_workers);
+  check_report(tokenize_datasets(datasets, builder, sink, options, pool), builder, options.name);
   return std::make_unique<InMemoryTokenizedDataset>(std::move(sink.examples), builder.has_encoder(),
                                                     builder.tokenizer().digest());
 }

@@ -47,8 +47,12 @@ ExampleBuilder builder(bool has_encoder, std::optional<std::size_t> limit = std:
   return {std::make_shared<ByteTokenizer>(adds_bos), has_encoder, limit};
 }
 
-TokenizeOptions options(std::size_t workers = 1) {
-  return {.name = "training", .vocabulary_size = 300, .num_workers = workers};
+TokenizeOptions options() { return {.name = "training", .vocabulary_size = 300}; }
+
+TokenizationReport tokenize(const std::vector<Dataset>& datasets, const ExampleBuilder& builder, ExampleSink& sink,
+                            const TokenizeOptions& options, std::size_t workers = 1) {
+  WorkerPool pool(workers);
+  return tokenize_datasets(datasets, builder, sink, options, pool);
 }
 
 Dataset numbered(int rows) {
@@ -63,7 +67,7 @@ Dataset numbered(int rows) {
 TEST(TokenizeDatasets, KeepsTheOrderOfAllDatasetsForAnyNumberOfWorkers) {
   for (const std::size_t workers : {1, 2, 7}) {
     RecordingSink sink;
-    const auto report = tokenize_datasets({numbered(3000), numbered(1)}, builder(true), sink, options(workers));
+    const auto report = tokenize({numbered(3000), numbered(1)}, builder(true), sink, options(), workers);
     ASSERT_EQ(sink.examples.size(), 3001U);
     for (std::size_t i = 0; i < 3000; ++i) {
       auto expected = bytes("in " + std::to_string(i));
@@ -80,7 +84,7 @@ TEST(TokenizeDatasets, WarnsOnceAKindWithCounts) {
   const CapturedLog log;
   RecordingSink sink;
   const auto data = Dataset::from_columns({"abcdefgh", "abcdefgh", "a", "", "b"}, {"x", "abcdefghi", "", "", "x"});
-  const auto report = tokenize_datasets({data}, builder(true, 4), sink, options());
+  const auto report = tokenize({data}, builder(true, 4), sink, options());
   check_report(report, builder(true, 4), "training");
   EXPECT_EQ(report.truncated_inputs, 2U);
   EXPECT_EQ(report.truncated_targets, 1U);
@@ -99,8 +103,7 @@ TEST(TokenizeDatasets, WarnsOnceAKindWithCounts) {
 TEST(TokenizeDatasets, IsSilentWithoutReason) {
   const CapturedLog log;
   RecordingSink sink;
-  check_report(tokenize_datasets({numbered(10)}, builder(false, 100), sink, options()), builder(false, 100),
-               "training");
+  check_report(tokenize({numbered(10)}, builder(false, 100), sink, options()), builder(false, 100), "training");
   EXPECT_EQ(log.text(), "");
 }
 
@@ -108,9 +111,9 @@ TEST(TokenizeDatasets, DropsDecoderOnlyRowsWithoutInput) {
   const CapturedLog log;
   const auto data = Dataset::from_columns({"", "a"}, {"x", "y"});
   RecordingSink without_bos, with_bos, encoder;
-  EXPECT_EQ(tokenize_datasets({data}, builder(false), without_bos, options()).dropped_rows(), 1U);
-  EXPECT_EQ(tokenize_datasets({data}, builder(false, std::nullopt, true), with_bos, options()).dropped_rows(), 0U);
-  EXPECT_EQ(tokenize_datasets({data}, builder(true), encoder, options()).dropped_rows(), 0U);
+  EXPECT_EQ(tokenize({data}, builder(false), without_bos, options()).dropped_rows(), 1U);
+  EXPECT_EQ(tokenize({data}, builder(false, std::nullopt, true), with_bos, options()).dropped_rows(), 0U);
+  EXPECT_EQ(tokenize({data}, builder(true), encoder, options()).dropped_rows(), 0U);
   EXPECT_EQ(without_bos.examples.size(), 1U);
   EXPECT_EQ(with_bos.examples.size(), 2U);
 }
@@ -121,10 +124,10 @@ TEST(TokenizeDatasets, RefusesDatasetsWithoutRowsOrExamples) {
   RecordingSink sink;
   const auto empty = Dataset::from_file(folder.write("empty.jsonl", "\n"));
   EXPECT_THAT(input_error([&] {
-                tokenize_datasets({numbered(3), empty}, builder(true), sink, options());
+                tokenize({numbered(3), empty}, builder(true), sink, options());
               }),
               AllOf(HasSubstr("empty.jsonl"), HasSubstr("at least one row")));
-  EXPECT_THAT(input_error([&] { tokenize_datasets({}, builder(true), sink, options()); }), HasSubstr("training"));
+  EXPECT_THAT(input_error([&] { tokenize({}, builder(true), sink, options()); }), HasSubstr("training"));
   const auto blank = Dataset::from_columns({"", ""}, {"", ""});
   EXPECT_THAT(input_error([&] { tokenize_in_memory({blank}, builder(true), options()); }),
               HasSubstr("all 2 rows were dropped"));
@@ -134,7 +137,7 @@ TEST(TokenizeDatasets, RefusesAVocabularyBeyondTheEmbedding) {
   RecordingSink sink;
   TokenizeOptions small = options();
   small.vocabulary_size = 100;
-  EXPECT_THAT(input_error([&] { tokenize_datasets({numbered(3)}, builder(true), sink, small); }),
+  EXPECT_THAT(input_error([&] { tokenize({numbered(3)}, builder(true), sink, small, 2); }),
               AllOf(HasSubstr("100"), HasSubstr("259")));
   EXPECT_TRUE(sink.examples.empty());
 }
@@ -142,7 +145,7 @@ TEST(TokenizeDatasets, RefusesAVocabularyBeyondTheEmbedding) {
 TEST(TokenizeDatasets, NamesTheRowOfATokenBeyondTheEmbedding) {
   RecordingSink sink;
   const auto data = Dataset::from_columns({"a", "b~"}, {"x", "y"});
-  EXPECT_THAT(input_error([&] { tokenize_datasets({data}, builder(true), sink, options()); }),
+  EXPECT_THAT(input_error([&] { tokenize({data}, builder(true), sink, options()); }),
               AllOf(HasSubstr("row 2"), HasSubstr("70000"), HasSubstr("300")));
 }
 
@@ -155,7 +158,7 @@ TEST(TokenizeDatasets, ReportsTheFirstBadRowWhateverTheNumberOfWorkers) {
   const auto data = Dataset::from_file(folder.write("rows.jsonl", lines + "{\n"));
   for (const std::size_t workers : {1, 2, 16, 64}) {
     RecordingSink sink;
-    EXPECT_THAT(input_error([&] { tokenize_datasets({data}, builder(true), sink, options(workers)); }),
+    EXPECT_THAT(input_error([&] { tokenize({data}, builder(true), sink, options(), workers); }),
                 HasSubstr("rows.jsonl: line 701: "));
   }
 }
@@ -165,14 +168,14 @@ TEST(TokenizeDatasets, PassesOnWhatTheSinkThrows) {
     bool wants(std::uint64_t) override { return true; }
     void add(std::uint64_t, TokenizedRow) override { throw Error("disk full"); }
   } sink;
-  EXPECT_THROW(tokenize_datasets({numbered(5000)}, builder(true), sink, options(3)), Error);
+  EXPECT_THROW(tokenize({numbered(5000)}, builder(true), sink, options(), 3), Error);
 }
 
 TEST(TokenizeDatasets, CutsShardsByTheTextOfTheRows) {
-  TokenizeOptions small = options(2);
+  TokenizeOptions small = options();
   small.shard_text_bytes = 5 * (9 + 16);  // five rows of 9 bytes, then four of 11
   RecordingSink sink;
-  tokenize_datasets({numbered(1000)}, builder(true), sink, small);
+  tokenize({numbered(1000)}, builder(true), sink, small, 2);
   ASSERT_EQ(sink.shards.size(), 1000U);
   EXPECT_EQ(std::count(sink.shards.begin(), sink.shards.end(), 0U), 5);
   EXPECT_EQ(std::count(sink.shards.begin(), sink.shards.end(), 4U), 4);
@@ -180,12 +183,12 @@ TEST(TokenizeDatasets, CutsShardsByTheTextOfTheRows) {
 }
 
 TEST(TokenizeDatasets, LeavesOutTheRowsThatTheSinkDoesNotWant) {
-  TokenizeOptions small = options(2);
+  TokenizeOptions small = options();
   small.shard_text_bytes = 125;
   RecordingSink all, some;
   some.unwanted = 1;
-  tokenize_datasets({numbered(100)}, builder(true), all, small);
-  const auto report = tokenize_datasets({numbered(100)}, builder(true), some, small);
+  tokenize({numbered(100)}, builder(true), all, small, 2);
+  const auto report = tokenize({numbered(100)}, builder(true), some, small, 2);
   std::vector<Example> expected;
   for (std::size_t i = 0; i < 100; ++i) {
     if (all.shards[i] != 1) expected.push_back(all.examples[i]);
@@ -201,7 +204,7 @@ TEST(TokenizeDatasets, NamesTheFirstRowsOfEachKind) {
   std::vector<std::string> inputs(20, "abcdefgh");
   inputs[2] = "ab";
   const auto data = Dataset::from_columns(inputs, std::vector<std::string>(20, "x"));
-  const auto report = tokenize_datasets({data}, builder(true, 4), sink, options(3));
+  const auto report = tokenize({data}, builder(true, 4), sink, options(), 3);
   EXPECT_THAT(report.first_rows.at("truncated_inputs"),
               testing::ElementsAre(HasSubstr("row 1"), HasSubstr("row 2"), HasSubstr("row 4"), HasSubstr("row 5"),
                                    HasSubstr("row 6")));
@@ -213,11 +216,11 @@ TEST(TokenizeDatasets, CountsAndOnDemandDropsDuplicates) {
   const CapturedLog log;
   const auto data = Dataset::from_columns({"a", "ab", "a", "a", "ab"}, {"bc", "c", "bc", "b", "c"});
   RecordingSink all, distinct;
-  EXPECT_EQ(tokenize_datasets({data}, builder(true), all, options()).read.duplicates, 2U);
+  EXPECT_EQ(tokenize({data}, builder(true), all, options()).read.duplicates, 2U);
   EXPECT_EQ(all.examples.size(), 5U);
   TokenizeOptions deduplicating = options();
   deduplicating.selection.deduplicate = true;
-  const auto report = tokenize_datasets({data, data}, builder(true), distinct, deduplicating);
+  const auto report = tokenize({data, data}, builder(true), distinct, deduplicating);
   EXPECT_EQ(report.read.duplicates, 7U);
   EXPECT_EQ(report.dropped_rows(), 7U);
   all.examples.erase(all.examples.begin() + 2);

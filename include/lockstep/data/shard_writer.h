@@ -2,11 +2,11 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <future>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "lockstep/core/worker_pool.h"
 #include "lockstep/data/manifest.h"
 #include "lockstep/data/shard_part.h"
 #include "lockstep/data/tokenize_datasets.h"
@@ -29,29 +29,32 @@ struct ShardOptions {
 /// Fletcher32 checksums. Shards are composed in memory, so that the bytes depend on the examples alone and a full disk
 /// is an ordinary error.
 ///
-/// Each shard is on disk, with its checksum, before the next but one is begun (one is written in the background). A
+/// A finished shard is composed by a thread of the pool, and written while others are; memory holds three at most. A
 /// writer on a folder that a killed one has left, for the same description, wants the missing and the damaged shards
 /// alone. Several processes may fill one folder, each with its share.
 class ShardWriter final : public ExampleSink {
  public:
   /// `description` says what the shards are made from (all but report and shards).
-  ShardWriter(std::filesystem::path folder, Manifest description, ShardOptions options = {});
-  /// Waits for the shard that is being written.
+  ShardWriter(std::filesystem::path folder, Manifest description, WorkerPool& pool, ShardOptions options = {});
+  /// Waits for the shards that are being written.
   ~ShardWriter() override;
 
   bool wants(std::uint64_t shard) override;
   /// Throws Error, naming the file, if a shard cannot be written.
   void add(std::uint64_t shard, TokenizedRow row) override;
 
-  /// Writes what is left. Returns the number of shards that other processes have still to write. Call once.
-  std::uint64_t flush();
+  /// Writes what is left. Call once.
+  void flush();
+  /// The number of shards that other processes have still to write, after flush().
+  std::uint64_t find_missing();
   /// Shards that an earlier run had finished, among those of this process.
   std::uint64_t shards_found() const { return shards_found_; }
 
-  /// The report over the shards of all processes, after a flush() that returned 0; `read` is what the datasets showed.
+  /// The report over the shards of all processes, after a find_missing() that returned 0; `read` is what the datasets
+  /// showed.
   TokenizationReport report(RowsRead read) const;
-  /// Gives the shards of all processes their names and writes the manifest, after a flush() that returned 0. Removes
-  /// whatever else lies in the folder.
+  /// Gives the shards of all processes their names and writes the manifest, after a find_missing() that returned 0.
+  /// Removes whatever else lies in the folder.
   Manifest finish(const TokenizationReport& report);
 
   /// Completes what a finish() that was killed has begun. None if there was none, or it wrote something else than
@@ -59,8 +62,8 @@ class ShardWriter final : public ExampleSink {
   static std::optional<Manifest> finish_interrupted(const std::filesystem::path& folder, const Manifest& description);
 
  private:
+  class Output;
   void write_shard();
-  void wait_for_shard();
 
   std::filesystem::path folder_;
   Manifest manifest_;
@@ -71,8 +74,7 @@ class ShardWriter final : public ExampleSink {
   std::unique_ptr<ShardBuffer> buffer_;  // of the shard being filled
   std::uint64_t shard_ = 0;
   TokenizationReport report_;
-  std::future<ShardPart> writing_;
-  std::uint64_t shard_in_writing_ = 0;
+  std::unique_ptr<Output> output_;
 };
 
 }  // namespace lockstep

@@ -8,23 +8,23 @@
 #include <memory>
 #include <utility>
 
-#include "worker_pool.h"
+#include "lockstep/core/worker_pool.h"
 
 namespace lockstep {
 
 /// Turns inputs into outputs on a pool's threads, and hands these back in the order of the inputs. Used from the thread
-/// that the pool belongs to. At most a few inputs a thread are under way, so that memory is bounded. Pipelines may
-/// share a pool, and one may push into another as it consumes.
+/// that the pool belongs to. Pipelines may share a pool, and one may push into another as it consumes.
 template <typename Input, typename Output>
 class OrderedPipeline {
  public:
-  /// `transform` runs in any of the threads, and outlives the pool in what it refers to; `consume` in the caller's,
-  /// within push() and finish().
-  OrderedPipeline(WorkerPool& pool, std::function<Output(Input)> transform, std::function<void(Output)> consume)
+  /// `transform` runs in any of the threads, and what it refers to outlives the pool; `consume` in the caller's, within
+  /// push() and finish(). At most `max_in_flight` inputs are under way, so that memory is bounded.
+  OrderedPipeline(WorkerPool& pool, std::size_t max_in_flight, std::function<Output(Input)> transform,
+                  std::function<void(Output)> consume)
       : pool_(pool),
         transform_(std::make_shared<const std::function<Output(Input)>>(std::move(transform))),
         consume_(std::move(consume)),
-        max_in_flight_(4 * pool.num_threads()) {}
+        max_in_flight_(max_in_flight) {}
 
   /// Rethrows what `transform` threw for an earlier input, or `consume` for its output, and forgets the later ones.
   void push(Input input) {

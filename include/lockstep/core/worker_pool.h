@@ -11,9 +11,10 @@
 namespace lockstep {
 
 /// Threads that run tasks, first come, first served. The thread that submits them works along where it would have to
-/// wait, so that `num_threads` threads are busy in all; with one, no other is started.
+/// wait, so that `num_threads` threads are busy in all; with one, no other is started. For use from one thread.
 class WorkerPool {
  public:
+  /// 0: a thread for each core.
   explicit WorkerPool(std::size_t num_threads);
   /// Tasks that no thread has begun are forgotten.
   ~WorkerPool();

@@ -1,10 +1,12 @@
-#include "worker_pool.h"
+#include "lockstep/core/worker_pool.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace lockstep {
 
 WorkerPool::WorkerPool(std::size_t num_threads) {
+  if (num_threads == 0) num_threads = std::max(1U, std::thread::hardware_concurrency());
   for (std::size_t i = 1; i < num_threads; ++i) workers_.emplace_back([this] { work(); });
 }
 

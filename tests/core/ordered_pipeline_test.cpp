@@ -1,4 +1,4 @@
-#include "ordered_pipeline.h"
+#include "lockstep/core/ordered_pipeline.h"
 
 #include <gtest/gtest.h>
 #include <atomic>
@@ -15,7 +15,7 @@ TEST(OrderedPipeline, KeepsTheOrder) {
     std::vector<int> consumed;
     WorkerPool pool(threads);
     OrderedPipeline<int, int> pipeline(
-        pool,
+        pool, 10,
         [](int i) {
           std::this_thread::sleep_for(std::chrono::microseconds(std::minstd_rand(static_cast<unsigned>(i))() % 50));
           return 2 * i;
@@ -34,7 +34,7 @@ TEST(OrderedPipeline, WorksInTheCallersThreadToo) {
   const auto run = [&](std::size_t threads, std::set<std::thread::id>& ids) {
     WorkerPool pool(threads);
     OrderedPipeline<int, int> pipeline(
-        pool,
+        pool, 10,
         [&](int i) {
           std::this_thread::sleep_for(std::chrono::milliseconds(1));
           const std::lock_guard lock(mutex);
@@ -57,7 +57,7 @@ TEST(OrderedPipeline, RethrowsTheFirstFailure) {
     int consumed = 0;
     WorkerPool pool(threads);
     OrderedPipeline<int, int> pipeline(
-        pool,
+        pool, 10,
         [](int i) {
           if (i >= 20) throw std::runtime_error(std::to_string(i));
           return i;
@@ -79,9 +79,9 @@ TEST(OrderedPipeline, PushesIntoAnotherOnTheSamePool) {
     WorkerPool pool(threads);
     std::vector<int> consumed;
     OrderedPipeline<int, int> second(
-        pool, [](int i) { return i + 1; }, [&](int i) { consumed.push_back(i); });
+        pool, 10, [](int i) { return i + 1; }, [&](int i) { consumed.push_back(i); });
     OrderedPipeline<int, int> first(
-        pool, [](int i) { return 10 * i; },
+        pool, 10, [](int i) { return 10 * i; },
         [&](int i) {
           for (int k = 0; k < 3; ++k) second.push(i + k);
         });
