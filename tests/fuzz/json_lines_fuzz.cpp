@@ -20,8 +20,10 @@ const std::vector<Column> kColumns{{"model_input", "input_column"}, {"b", "promp
 std::optional<Rows> read_rows(const std::filesystem::path& path) {
   Rows rows;
   try {
-    const auto reader = open_cells(path, kColumns);
-    for (Cells cells; reader->next(cells);) rows.push_back(cells);
+    const auto blocks = open_cells(path, kColumns);
+    while (const auto block = blocks->next()) {
+      for (Cells cells; block->next(cells);) rows.push_back(cells);
+    }
   } catch (const Error&) {
     return std::nullopt;
   }
