@@ -58,19 +58,20 @@ Manifest manifest_from_json(const Json& json) {
   manifest.pretrained_model_name = json.at("pretrained_model_name");
   manifest.has_encoder = json.at("has_encoder");
   if (!json.at("model_max_length").is_null()) {
-    manifest.model_max_length = json.at("model_max_length").get<std::uint64_t>();
+    manifest.model_max_length = json_count(json.at("model_max_length"));
   }
   manifest.tokenizer_sha256 = json.at("tokenizer_sha256");
-  manifest.vocabulary_size = json.at("vocabulary_size");
+  manifest.vocabulary_size = json_count(json.at("vocabulary_size"));
   manifest.row_format = row_format_from_json(json.at("row_format"));
   manifest.selection = selection_from_json(json.at("selection"));
   manifest.report = TokenizationReport::read_from(json);
   for (const auto& source : json.at("sources")) {
-    manifest.sources.push_back({source.at("path"), source.at("sha256"), source.at("rows")});
+    manifest.sources.push_back({source.at("path"), source.at("sha256"), json_count(source.at("rows"))});
     manifest.report.read.dataset_rows.push_back(manifest.sources.back().rows);
   }
   for (const auto& shard : json.at("shards")) {
-    manifest.shards.push_back({shard.at("name"), shard.at("sha256"), shard.at("bytes"), shard.at("examples")});
+    manifest.shards.push_back(
+        {shard.at("name"), shard.at("sha256"), json_count(shard.at("bytes")), json_count(shard.at("examples"))});
   }
   return manifest;
 }
@@ -149,15 +150,19 @@ Manifest Manifest::load(const std::filesystem::path& folder) {
                                  folder.string(), kFileName));
   }
   const Json json = read_json_file(path);
-  if (!json.is_object() || json.value("format", "") != kFormat) {
+  const auto member = [&](const char* key) {
+    const auto found = json.find(key);
+    return found == json.end() ? Json() : *found;
+  };
+  if (member("format") != Json(kFormat)) {
     throw InputError(
         fmt::format("{}: expected a manifest of lockstep-prep (\"format\": \"{}\"), found another file; "
                     "run lockstep-prep again",
                     path.string(), kFormat));
   }
-  if (const int version = json.value("format_version", 0); version != kFormatVersion) {
+  if (const Json version = member("format_version"); version != Json(kFormatVersion)) {
     throw InputError(fmt::format("{}: expected format version {}, found {}; run lockstep-prep of this version again",
-                                 path.string(), kFormatVersion, version));
+                                 path.string(), kFormatVersion, version.dump()));
   }
   try {
     return manifest_from_json(json);

@@ -34,7 +34,7 @@ std::optional<ShardPart> ShardPart::find(const fs::path& folder, std::uint64_t n
   if (!fs::exists(record, error) || !fs::exists(shard, error)) return std::nullopt;
   try {
     const Json json = read_json_file(record);
-    ShardPart part{{"", json.at("sha256"), json.at("bytes"), 0}, TokenizationReport::read_from(json)};
+    ShardPart part{{"", json.at("sha256"), json_count(json.at("bytes")), 0}, TokenizationReport::read_from(json)};
     part.entry.examples = part.report.examples;
     if (fs::file_size(shard) != part.entry.bytes || sha256_file(shard) != part.entry.sha256) return std::nullopt;
     return part;

@@ -47,7 +47,7 @@ class ByteTrie {
     std::uint32_t node;
   };
   using Strings = std::vector<std::pair<std::string_view, std::int32_t>>;
-  std::uint32_t build(const Strings& sorted, std::size_t begin, std::size_t end, std::size_t depth);
+  void build(const Strings& sorted);
 
   std::vector<Node> nodes_;
   std::vector<Edge> edges_;

@@ -87,6 +87,12 @@ std::size_t previous_character(std::string_view text, std::size_t position) {
   return position;
 }
 
+bool is_one_character(std::string_view text) {
+  std::size_t end = 0;
+  if (!text.empty()) next_code_point(text, end);
+  return end > 0 && end == text.size();
+}
+
 void append_utf8(char32_t code_point, std::string& text) {
   const auto put = [&](char32_t byte) { text += static_cast<char>(byte); };
   if (code_point < 0x80) {

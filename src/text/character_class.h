@@ -60,4 +60,7 @@ std::size_t previous_character(std::string_view text, std::size_t position);
 
 void append_utf8(char32_t code_point, std::string& text);
 
+/// True if `text`, which is valid UTF-8, is one code point.
+bool is_one_character(std::string_view text);
+
 }  // namespace lockstep

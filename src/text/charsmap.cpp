@@ -6,6 +6,7 @@
 #include "character_class.h"
 #include "grapheme.h"
 #include "lockstep/core/error.h"
+#include "text_growth.h"
 
 namespace lockstep {
 namespace {
@@ -62,7 +63,7 @@ bool Charsmap::leaves(std::string_view text) const {
   return std::all_of(text.begin(), text.end(), [&](char byte) { return plain_[static_cast<unsigned char>(byte)]; });
 }
 
-void Charsmap::apply(std::string_view text, std::string& out) const {
+void Charsmap::apply(std::string_view text, std::string& out, std::size_t largest) const {
   for (std::size_t position = 0; position < text.size();) {
     std::size_t plain = position;
     while (plain < text.size() && plain_[static_cast<unsigned char>(text[plain])]) ++plain;
@@ -75,6 +76,7 @@ void Charsmap::apply(std::string_view text, std::string& out) const {
       position = short_grapheme_end(text, plain);
       apply_to_cluster(text.substr(plain, position - plain), out);
     }
+    check_growth(out.size(), largest);
   }
 }
 

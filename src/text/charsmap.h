@@ -20,8 +20,9 @@ class Charsmap {
   /// Throws InputError if `bytes` is not such a map.
   Charsmap(std::string_view bytes, Matching matching);
 
-  /// Appends the normalized `text`, which is valid UTF-8, to `out`.
-  void apply(std::string_view text, std::string& out) const;
+  /// Appends the normalized `text`, which is valid UTF-8, to `out`. Throws InputError if `out` becomes longer than
+  /// `largest` bytes.
+  void apply(std::string_view text, std::string& out, std::size_t largest) const;
 
   /// True if `text` is left as it is, found without a look at more than its bytes.
   bool leaves(std::string_view text) const;

@@ -11,6 +11,7 @@
 #include "character_class.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/utf8.h"
+#include "text_growth.h"
 #include "text_pattern.h"
 
 namespace lockstep {
@@ -19,17 +20,33 @@ namespace {
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  if (from.empty()) return;
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
-    text.replace(at, from.size(), to);
+  std::size_t found = from.empty() ? std::string::npos : text.find(from);
+  if (found == std::string::npos) return;
+  std::string result;
+  std::size_t done = 0;
+  for (; found != std::string::npos; found = text.find(from, done)) {
+    result.append(text, done, found - done);
+    result += to;
+    done = found + from.size();
   }
+  text = result.append(text, done);
+}
+
+std::size_t bytes_of(const std::vector<std::string>& tokens) {
+  std::size_t bytes = 0;
+  for (const std::string& token : tokens) bytes += token.size();
+  return bytes;
 }
 
 class Sequence final : public Decoder {
  public:
   explicit Sequence(std::vector<std::unique_ptr<const Decoder>> parts) : parts_(std::move(parts)) {}
   void apply(std::vector<std::string>& tokens) const override {
-    for (const auto& part : parts_) part->apply(tokens);
+    const std::size_t largest = largest_growth(bytes_of(tokens));
+    for (const auto& part : parts_) {
+      part->apply(tokens);
+      check_growth(bytes_of(tokens), largest);
+    }
   }
 
  private:
@@ -63,6 +80,8 @@ class Replace final : public Decoder {
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
 
   void apply(std::vector<std::string>& tokens) const override {
+    const std::size_t largest = largest_growth(bytes_of(tokens));
+    std::size_t bytes = 0;
     for (std::string& token : tokens) {
       std::string result;
       std::size_t done = 0;
@@ -70,9 +89,11 @@ class Replace final : public Decoder {
       for_each_match(*pattern_, token, [&](const TextRange& match) {
         result.append(token, done, match.begin - done);
         result += content_;
+        check_growth(bytes + result.size(), largest);
         done = match.end;
       });
       token = result.append(token, done);
+      bytes += token.size();
     }
   }
 
@@ -208,15 +229,26 @@ class Latin1Bytes final : public Decoder {
 
 using Maker = std::function<std::unique_ptr<const Decoder>(const Json&)>;
 
+// A sequence in a sequence is taken apart, so that the outermost one bounds what all of them make of a text.
+void add_parts(const Json& json, std::vector<std::unique_ptr<const Decoder>>& parts) {
+  for (const Json& part : json.at("decoders")) {
+    if (part.is_object() && part.value("type", "") == "Sequence") {
+      add_parts(part, parts);
+    } else {
+      parts.push_back(make_decoder(part));
+    }
+  }
+}
+
 std::unique_ptr<const Decoder> make_sequence(const Json& json) {
   std::vector<std::unique_ptr<const Decoder>> parts;
-  for (const Json& part : json.at("decoders")) parts.push_back(make_decoder(part));
+  add_parts(json, parts);
   return std::make_unique<Sequence>(std::move(parts));
 }
 
 std::unique_ptr<const Decoder> make_metaspace(const Json& json) {
   const bool never = json.value("prepend_scheme", "always") == "never" || !json.value("add_prefix_space", true);
-  return std::make_unique<Metaspace>(json.at("replacement").get<std::string>(), !never);
+  return std::make_unique<Metaspace>(read_character(json, "replacement"), !never);
 }
 
 const std::map<std::string, Maker, std::less<>>& makers() {
@@ -232,8 +264,8 @@ const std::map<std::string, Maker, std::less<>>& makers() {
       {"Fuse", [](const Json&) { return std::make_unique<Fuse>(); }},
       {"Strip",
        [](const Json& json) {
-         return std::make_unique<Strip>(json.at("content").get<std::string>(), json.at("start").get<std::size_t>(),
-                                        json.at("stop").get<std::size_t>());
+         return std::make_unique<Strip>(json.at("content").get<std::string>(), json_count(json.at("start")),
+                                        json_count(json.at("stop")));
        }},
       {"WordPiece",
        [](const Json& json) {

@@ -37,7 +37,10 @@ class Sequence final : public Normalizer {
  public:
   explicit Sequence(std::vector<std::unique_ptr<const Normalizer>> parts) : parts_(std::move(parts)) {}
   void apply(NormalizedText& normalized) const override {
-    for (const auto& part : parts_) part->apply(normalized);
+    for (const auto& part : parts_) {
+      part->apply(normalized);
+      check_growth(normalized.text.size(), normalized.largest);
+    }
   }
 
  private:
@@ -103,6 +106,7 @@ class Replace final : public Normalizer {
       if (match.begin == 0 && match.end > 0 && content_.empty()) normalized.origin_end = 0;
       result.append(text, done, match.begin - done);
       result += content_;
+      check_growth(result.size(), normalized.largest);
       done = match.end;
       found = true;
     });
@@ -124,7 +128,7 @@ class Precompiled final : public Normalizer {
     if (charsmap_.leaves(normalized.text)) return;
     std::string result;
     result.reserve(normalized.text.size());
-    charsmap_.apply(normalized.text, result);
+    charsmap_.apply(normalized.text, result, normalized.largest);
     normalized.text = std::move(result);
   }
 

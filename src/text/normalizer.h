@@ -4,6 +4,7 @@
 #include <string>
 
 #include "lockstep/core/json.h"
+#include "text_growth.h"
 
 namespace lockstep {
 
@@ -12,6 +13,8 @@ struct NormalizedText {
   std::string text;
   /// A piece that begins before this place stems from the first character that the user gave; 0 if that was removed.
   std::size_t origin_end = 1;
+  /// The bytes that `text` may become.
+  std::size_t largest = largest_growth(0);
 };
 
 /// A rewriting of the whole text before it is split. Immutable.

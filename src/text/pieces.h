@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "text_growth.h"
 #include "text_pattern.h"
 
 namespace lockstep {
@@ -18,6 +19,7 @@ class Pieces {
   void reset(std::string_view text, std::size_t origin_end) {
     text_ = text;
     origin_end_ = origin_end;
+    largest_ = largest_growth(text.size());
     ranges_.clear();
     if (!text.empty()) ranges_.push_back({0, text.size()});
   }
@@ -50,6 +52,7 @@ class Pieces {
       const std::size_t begin = next_buffer_.size();
       if (at_origin(i)) next_origin_end = begin + 1;
       append((*this)[i], at_origin(i), next_buffer_);
+      check_growth(next_buffer_.size(), largest_);
       if (next_buffer_.size() > begin) next_ranges_.push_back({begin, next_buffer_.size()});
     }
     origin_end_ = next_origin_end;
@@ -63,6 +66,7 @@ class Pieces {
   std::string buffer_, next_buffer_;
   std::vector<TextRange> ranges_, next_ranges_;
   std::size_t origin_end_ = 0;
+  std::size_t largest_ = 0;  // bytes that the text may become
 };
 
 }  // namespace lockstep

@@ -54,6 +54,7 @@ void PipelineTokenizer::encode_stretch(std::string_view text, std::size_t origin
   if (components_.normalizer) {
     work.normalized.text.assign(text);
     work.normalized.origin_end = origin_end;
+    work.normalized.largest = largest_growth(text.size());
     components_.normalizer->apply(work.normalized);
     text = work.normalized.text;
     origin_end = work.normalized.origin_end;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "lockstep/core/error.h"
+#include "tokenizer_settings.h"
 
 namespace lockstep {
 namespace {
@@ -15,7 +16,7 @@ void read_template(const Json& json, SpecialFrame& frame) {
       continue;
     }
     const auto name = part.at("SpecialToken").at("id").get<std::string>();
-    for (const Json& id : json.at("special_tokens").at(name).at("ids")) side->push_back(id.get<TokenId>());
+    for (const Json& id : json.at("special_tokens").at(name).at("ids")) side->push_back(read_token_id(id));
   }
 }
 
@@ -34,8 +35,8 @@ SpecialFrame read_post_processor(const Json& json) {
   } else if (type == "TemplateProcessing") {
     read_template(json, frame);
   } else if (type == "RobertaProcessing" || type == "BertProcessing") {
-    frame.before.push_back(json.at("cls").at(1).get<TokenId>());
-    frame.behind.push_back(json.at("sep").at(1).get<TokenId>());
+    frame.before.push_back(read_token_id(json.at("cls").at(1)));
+    frame.behind.push_back(read_token_id(json.at("sep").at(1)));
   } else if (type != "ByteLevel") {
     throw InputError(fmt::format("the post_processor '{}' is not supported", type));
   }

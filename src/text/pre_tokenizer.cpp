@@ -192,7 +192,7 @@ std::unique_ptr<const PreTokenizer> make_metaspace(const Json& json) {
     throw InputError(fmt::format("Metaspace: expected a prepend_scheme of always, first or never, found '{}'", scheme));
   }
   const Json split = json.value("split", Json());
-  return std::make_unique<Metaspace>(json.at("replacement").get<std::string>(), prepend,
+  return std::make_unique<Metaspace>(read_character(json, "replacement"), prepend,
                                      !split.is_boolean() || split.get<bool>());
 }
 
@@ -247,7 +247,7 @@ void add_steps(const Json& json, Steps& steps) {
     split_at(is_space, SplitBehavior::kRemoved);
     split_at(is_legacy_punctuation, SplitBehavior::kIsolated);
   } else if (type == "CharDelimiterSplit") {
-    const char32_t delimiter = code_point_at(json.at("delimiter").get<std::string>(), 0);
+    const char32_t delimiter = code_point_at(read_character(json, "delimiter"), 0);
     split_at([delimiter](char32_t c) { return c == delimiter; }, SplitBehavior::kRemoved);
   } else {
     throw InputError(fmt::format("the pre_tokenizer '{}' is not supported", type));

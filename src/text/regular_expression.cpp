@@ -124,11 +124,23 @@ struct Region {
   ~Region() { onig_region_free(region, 1); }
 };
 
+struct MatchParameters {
+  OnigMatchParam* parameters = onig_new_match_param();
+  MatchParameters() { onig_initialize_match_param(parameters); }
+  MatchParameters(const MatchParameters&) = delete;
+  MatchParameters& operator=(const MatchParameters&) = delete;
+  ~MatchParameters() { onig_free_match_param(parameters); }
+};
+
+// How often a search may go back and try otherwise: usual patterns do so a few times a character, hostile ones for
+// years.
+constexpr unsigned long kRetries = 1'000'000, kRetriesPerByte = 100;
+
 }  // namespace
 
 void Regex::Free::operator()(re_pattern_buffer* regex) const { onig_free(regex); }
 
-Regex::Regex(const std::string& pattern) {
+Regex::Regex(const std::string& pattern) : pattern_(pattern) {
   const std::string own = with_own_properties(pattern);
   OnigRegex regex = nullptr;
   OnigErrorInfo info{};
@@ -142,10 +154,16 @@ Regex::Regex(const std::string& pattern) {
 
 std::optional<TextRange> Regex::find(std::string_view text, std::size_t from) const {
   thread_local Region match;
+  thread_local MatchParameters parameters;
+  onig_set_retry_limit_in_search_of_match_param(parameters.parameters, kRetries + kRetriesPerByte * text.size());
   const char* end = text.data() + text.size();
-  const auto found = onig_search(regex_.get(), bytes(text.data()), bytes(end), bytes(text.data() + from), bytes(end),
-                                 match.region, ONIG_OPTION_NONE);
+  const auto found = onig_search_with_param(regex_.get(), bytes(text.data()), bytes(end), bytes(text.data() + from),
+                                            bytes(end), match.region, ONIG_OPTION_NONE, parameters.parameters);
   if (found == ONIG_MISMATCH) return std::nullopt;
+  if (found == ONIGERR_RETRY_LIMIT_IN_SEARCH_OVER || found == ONIGERR_RETRY_LIMIT_IN_MATCH_OVER) {
+    throw InputError(
+        fmt::format("the regular expression '{}' takes too long for a text of {} bytes", pattern_, text.size()));
+  }
   if (found < 0) throw Error("Oniguruma: " + message(static_cast<int>(found)));
   return TextRange{static_cast<std::size_t>(match.region->beg[0]), static_cast<std::size_t>(match.region->end[0])};
 }

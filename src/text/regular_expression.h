@@ -16,13 +16,15 @@ class Regex final : public TextPattern {
   /// Throws InputError naming what is wrong with `pattern`.
   explicit Regex(const std::string& pattern);
 
-  /// `text` must be valid UTF-8. Throws Error if the engine gives up.
+  /// `text` must be valid UTF-8. Throws InputError where the search takes too long, Error if
+  /// the engine gives up.
   std::optional<TextRange> find(std::string_view text, std::size_t from) const override;
 
  private:
   struct Free {
     void operator()(re_pattern_buffer* regex) const;
   };
+  std::string pattern_;
   std::unique_ptr<re_pattern_buffer, Free> regex_;
 };
 

@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using Proto = SentencePieceProto;
 
-constexpr int kDefaultExtraIds = 100;  // transformers' T5Tokenizer
+constexpr std::uint32_t kDefaultExtraIds = 100;  // transformers' T5Tokenizer
 
 // All pairs of tokens that make a token, the lowest id first (transformers' generate_merges): SentencePiece's BPE has
 // no list of merges.
@@ -64,7 +64,7 @@ Json precompiled(const Proto& proto) {
 // <extra_id_0> has the highest id and the others go down from it, behind the file's own pieces.
 void append_extra_ids(const Json& config, TokenizerDefinition& definition) {
   auto id = static_cast<TokenId>(definition.pieces.size());
-  for (int i = config.value("extra_ids", kDefaultExtraIds); i > 0; --i) {
+  for (std::uint32_t i = read_extra_ids(config, kDefaultExtraIds); i > 0; --i) {
     definition.added_tokens.push_back({.content = fmt::format("<extra_id_{}>", i - 1), .id = id++, .special = true});
   }
 }

@@ -20,7 +20,7 @@ class SentencePieceNormalizer final : public Normalizer {
     if (rules_ && !rules_->leaves(normalized.text)) {
       std::string replaced;
       replaced.reserve(normalized.text.size());
-      rules_->apply(normalized.text, replaced);
+      rules_->apply(normalized.text, replaced, normalized.largest);
       normalized.text = std::move(replaced);
     }
     normalized.text = mark_words(normalized.text);

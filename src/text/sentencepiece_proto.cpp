@@ -63,10 +63,13 @@ class FieldReader {
   std::uint64_t number_ = 0, value_ = 0;
 };
 
+constexpr std::size_t kLongestPiece = 4096;  // bytes; SentencePiece's own have some 20 characters
+
 SentencePieceProto::Piece parse_piece(std::string_view bytes) {
   SentencePieceProto::Piece piece;
   for (FieldReader field(bytes); field.next();) {
     if (field.number() == 1) piece.text = field.bytes();
+    if (piece.text.size() > kLongestPiece) refuse();
     if (field.number() == 2 && field.bytes().size() == sizeof piece.score) {
       std::memcpy(&piece.score, field.bytes().data(), sizeof piece.score);
     }

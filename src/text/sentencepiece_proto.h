@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,8 +10,8 @@ namespace lockstep {
 
 /// What a serialized SentencePiece ModelProto (sentencepiece_model.proto) says.
 struct SentencePieceProto {
-  enum PieceType { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
-  enum ModelType { kUnigram = 1, kBpe = 2, kWord = 3, kChar = 4 };
+  enum PieceType : std::uint32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
+  enum ModelType : std::uint32_t { kUnigram = 1, kBpe = 2, kWord = 3, kChar = 4 };
   struct Piece {
     std::string text;
     float score = 0;

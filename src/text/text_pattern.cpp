@@ -55,4 +55,10 @@ std::unique_ptr<const TextPattern> make_text_pattern(const Json& json) {
   return std::make_unique<Regex>(regex);
 }
 
+std::string read_character(const Json& component, const char* key) {
+  auto text = component.at(key).get<std::string>();
+  if (is_one_character(text)) return text;
+  throw InputError(fmt::format("{}: {}: expected one character, found '{}'", component.value("type", ""), key, text));
+}
+
 }  // namespace lockstep

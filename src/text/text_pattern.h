@@ -24,6 +24,9 @@ class TextPattern {
 /// A pattern of a tokenizer.json: {"String": ...} or {"Regex": ...}. Throws InputError for anything else.
 std::unique_ptr<const TextPattern> make_text_pattern(const Json& json);
 
+/// The single character that tokenizers wants under `key` of a component. Throws InputError for another text.
+std::string read_character(const Json& component, const char* key);
+
 /// Calls `on_match` (TextRange) for all matches from left to right; an empty one right behind a match does not count.
 template <typename OnMatch>
 void for_each_match(const TextPattern& pattern, std::string_view text, const OnMatch& on_match) {

@@ -210,11 +210,12 @@ void build_byt5(const TokenizerFolderSettings& settings, TokenizerDefinition& de
     return AddedToken{.content = text, .id = id, .special = true, .lstrip = true, .rstrip = true};
   };
   definition.added_tokens = {stripped("<pad>", 0), stripped("</s>", 1), stripped("<unk>", 2)};
-  constexpr int kDefaultExtraIds = 125;
+  constexpr std::uint32_t kDefaultExtraIds = 125;
   constexpr TokenId kFirstExtraId = 3 + 256;
-  for (int i = 0; i < settings.config.value("extra_ids", kDefaultExtraIds); ++i) {
+  const std::uint32_t extra_ids = read_extra_ids(settings.config, kDefaultExtraIds);
+  for (std::uint32_t i = 0; i < extra_ids; ++i) {
     definition.added_tokens.push_back(
-        {.content = fmt::format("<extra_id_{}>", i), .id = kFirstExtraId + static_cast<TokenId>(i), .special = true});
+        {.content = fmt::format("<extra_id_{}>", i), .id = kFirstExtraId + i, .special = true});
   }
   definition.post_processor = ends_in(definition, "</s>");
 }

@@ -5,6 +5,7 @@
 
 #include "byte_model.h"
 #include "lockstep/core/error.h"
+#include "tokenizer_settings.h"
 #include "word_models.h"
 
 namespace lockstep {
@@ -39,7 +40,7 @@ std::unique_ptr<const TokenModel> make_unigram(TokenizerDefinition& definition) 
   const Json& options = definition.model_options;
   const bool has_unknown = options.contains("unk_id") && !options.at("unk_id").is_null();
   return std::make_unique<UnigramModel>(
-      definition.pieces, has_unknown ? std::optional(options.at("unk_id").get<TokenId>()) : std::nullopt,
+      definition.pieces, has_unknown ? std::optional(read_token_id(options.at("unk_id"))) : std::nullopt,
       flag(options, "byte_fallback"),
       definition.as_sentencepiece ? UnigramModel::Precision::kSingle : UnigramModel::Precision::kDouble);
 }
@@ -66,7 +67,7 @@ std::unique_ptr<const TokenModel> make_model(TokenizerDefinition& definition) {
   if (type == "WordPiece") {
     return std::make_unique<WordPieceModel>(std::move(definition.vocabulary), options.value("unk_token", "[UNK]"),
                                             options.value("continuing_subword_prefix", "##"),
-                                            options.value("max_input_chars_per_word", std::size_t{100}));
+                                            json_count(options.value("max_input_chars_per_word", Json(100))));
   }
   if (type == kByteModelType) return std::make_unique<ByteModel>();
   throw InputError(fmt::format("the model '{}' is not supported", type));

@@ -4,10 +4,13 @@
 
 #include <fmt/format.h>
 #include <rapidjson/document.h>
+#include <rapidjson/encodedstream.h>
 #include <rapidjson/error/en.h>
+#include <rapidjson/memorystream.h>
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 #include <algorithm>
+#include <charconv>
 
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
@@ -106,19 +109,65 @@ void read_model(const Value& model, TokenizerDefinition& definition) {
   if (!definition.model_options.contains("type")) definition.model_options["type"] = guess_model_type(model);
 }
 
+// Passes a text's values on to a document, numbers with exact values: RapidJSON's own reading of "0e130" is undefined.
+class DocumentBuilder {
+ public:
+  explicit DocumentBuilder(rapidjson::Document& document) : document_(document) {}
+
+  bool Null() { return document_.Null(); }
+  bool Bool(bool value) { return document_.Bool(value); }
+  bool Int(int value) { return document_.Int(value); }
+  bool Uint(unsigned value) { return document_.Uint(value); }
+  bool Int64(std::int64_t value) { return document_.Int64(value); }
+  bool Uint64(std::uint64_t value) { return document_.Uint64(value); }
+  bool Double(double value) { return document_.Double(value); }
+  bool RawNumber(const char* text, rapidjson::SizeType size, bool) {
+    const char* end = text + size;
+    std::uint64_t natural = 0;
+    if (std::from_chars(text, end, natural).ptr == end) return document_.Uint64(natural);
+    std::int64_t integer = 0;
+    if (std::from_chars(text, end, integer).ptr == end && integer != 0) return document_.Int64(integer);
+    double number = 0;
+    if (std::from_chars(text, end, number).ec == std::errc()) return document_.Double(number);
+    throw InputError(fmt::format("the number {} is beyond what a double holds", std::string_view(text, size)));
+  }
+  bool String(const char* text, rapidjson::SizeType size, bool copy) { return document_.String(text, size, copy); }
+  bool Key(const char* text, rapidjson::SizeType size, bool copy) { return document_.Key(text, size, copy); }
+  bool StartObject() { return document_.StartObject(); }
+  bool EndObject(rapidjson::SizeType members) { return document_.EndObject(members); }
+  bool StartArray() { return document_.StartArray(); }
+  bool EndArray(rapidjson::SizeType elements) { return document_.EndArray(elements); }
+
+ private:
+  rapidjson::Document& document_;
+};
+
+rapidjson::Document parse_document(const std::string& text) {
+  constexpr unsigned kFlags =
+      rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag | rapidjson::kParseValidateEncodingFlag;
+  check_json_nesting(text);
+  rapidjson::MemoryStream bytes(text.data(), text.size());
+  rapidjson::EncodedInputStream<rapidjson::UTF8<>, rapidjson::MemoryStream> stream(bytes);
+  rapidjson::Reader reader;
+  rapidjson::Document document;
+  auto parse = [&](rapidjson::Document& target) {
+    DocumentBuilder builder(target);
+    return !reader.Parse<kFlags>(stream, builder).IsError();
+  };
+  document.Populate(parse);
+  if (reader.HasParseError()) {
+    throw InputError(fmt::format("{} at byte {}", rapidjson::GetParseError_En(reader.GetParseErrorCode()),
+                                 reader.GetErrorOffset() + 1));
+  }
+  return document;
+}
+
 // Calls `read` with the root object; what is wrong with the file becomes an InputError that names it.
 template <typename Read>
 void parse_file(const fs::path& path, const Read& read) {
-  constexpr unsigned kFlags =
-      rapidjson::kParseIterativeFlag | rapidjson::kParseFullPrecisionFlag | rapidjson::kParseValidateEncodingFlag;
   const std::string text = read_file(path);
   try {
-    rapidjson::Document document;
-    document.Parse<kFlags>(text.data(), text.size());
-    if (document.HasParseError()) {
-      throw InputError(fmt::format("{} at byte {}", rapidjson::GetParseError_En(document.GetParseError()),
-                                   document.GetErrorOffset() + 1));
-    }
+    const rapidjson::Document document = parse_document(text);
     if (!document.IsObject()) refuse("a JSON object");
     read(document);
   } catch (const Json::exception& error) {
@@ -141,7 +190,7 @@ TokenizerDefinition read_tokenizer_json(const fs::path& path) {
     definition.post_processor = component(root, "post_processor");
     definition.decoder = component(root, "decoder");
     for (const Json& token : component(root, "added_tokens")) {
-      definition.added_tokens.push_back(read_added_token(token, token.at("id").get<TokenId>()));
+      definition.added_tokens.push_back(read_added_token(token, read_token_id(token.at("id"))));
     }
   });
   return definition;

@@ -1,6 +1,8 @@
 #include "tokenizer_settings.h"
 
 #include <fmt/format.h>
+#include <charconv>
+#include <limits>
 
 #include "lockstep/core/error.h"
 
@@ -9,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kNoLimit = 1e20;  // transformers writes 1e30 where a tokenizer has no limit
+constexpr double kNoLimit = 0x1p63;  // transformers writes 1e30 where a tokenizer has no limit
 
 Json read_object(const fs::path& path) {
   if (!fs::exists(path)) return Json::object();
@@ -42,14 +44,32 @@ bool read_flag(const Json& object, const char* key) {
 
 void read_added_tokens(const Json& config, const Json& added, TokenizerFolderSettings& settings) {
   for (const auto& [content, id] : added.items())
-    settings.added_tokens.push_back({.content = content, .id = id.get<TokenId>(), .normalized = true});
+    settings.added_tokens.push_back({.content = content, .id = read_token_id(id), .normalized = true});
   if (!config.contains("added_tokens_decoder")) return;
   for (const auto& [id, token] : config.at("added_tokens_decoder").items()) {
-    settings.added_tokens.push_back(read_added_token(token, static_cast<TokenId>(std::stoul(id))));
+    TokenId number = 0;
+    const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), number);
+    if (error != std::errc() || end != id.data() + id.size()) {
+      throw InputError(fmt::format("added_tokens_decoder: expected ids as keys, found \"{}\"", id));
+    }
+    settings.added_tokens.push_back(read_added_token(token, number));
   }
 }
 
 }  // namespace
+
+TokenId read_token_id(const Json& json) {
+  return static_cast<TokenId>(json_count(json, std::numeric_limits<TokenId>::max()));
+}
+
+std::uint32_t read_extra_ids(const Json& config, std::uint32_t fallback) {
+  constexpr std::uint64_t kMost = 100'000;
+  try {
+    return static_cast<std::uint32_t>(json_count(config.value("extra_ids", Json(fallback)), kMost));
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("tokenizer_config.json: extra_ids: {}", error.what()));
+  }
+}
 
 AddedToken read_added_token(const Json& json, TokenId id) {
   return {.content = json.at("content").get<std::string>(),
@@ -69,26 +89,29 @@ std::optional<std::string> read_token_text(const Json& object, const char* key) 
 
 TokenizerFolderSettings read_folder_settings(const fs::path& folder) {
   TokenizerFolderSettings settings;
+  settings.config = read_object(folder / "tokenizer_config.json");
+  const Json map = read_object(folder / "special_tokens_map.json");
+  const Json added = read_object(folder / "added_tokens.json");
+  const auto refuse = [&](const char* why) {
+    throw InputError(fmt::format("{}: tokenizer_config.json, special_tokens_map.json or added_tokens.json: {}",
+                                 folder.string(), why));
+  };
   try {
-    settings.config = read_object(folder / "tokenizer_config.json");
-    const Json map = read_object(folder / "special_tokens_map.json");
     // As in transformers: the map is of the older form, and what it says counts where the newer form is missing.
     const bool is_new_form = settings.config.contains("added_tokens_decoder");
     read_special_tokens(is_new_form ? map : settings.config, settings);
     read_special_tokens(is_new_form ? settings.config : map, settings);
     settings.add_bos_token = read_flag(settings.config, "add_bos_token");
     settings.add_eos_token = read_flag(settings.config, "add_eos_token");
-    read_added_tokens(settings.config, read_object(folder / "added_tokens.json"), settings);
+    read_added_tokens(settings.config, added, settings);
     if (settings.config.contains("model_max_length") && settings.config["model_max_length"].is_number()) {
       const auto limit = settings.config["model_max_length"].get<double>();
       if (limit >= 1 && limit < kNoLimit) settings.model_max_length = static_cast<std::size_t>(limit);
     }
   } catch (const Json::exception& error) {
-    throw InputError(fmt::format("{}: tokenizer_config.json, special_tokens_map.json or added_tokens.json: {}",
-                                 folder.string(), error.what()));
-  } catch (const std::invalid_argument&) {
-    throw InputError(
-        fmt::format("{}: tokenizer_config.json: added_tokens_decoder: expected ids as keys", folder.string()));
+    refuse(error.what());
+  } catch (const InputError& error) {
+    refuse(error.what());
   }
   return settings;
 }

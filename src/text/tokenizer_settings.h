@@ -28,6 +28,12 @@ struct TokenizerFolderSettings {
 /// Throws InputError naming the file for one that is not of the expected form.
 TokenizerFolderSettings read_folder_settings(const std::filesystem::path& folder);
 
+/// Throws InputError, saying what was found, for what is no id.
+TokenId read_token_id(const Json& json);
+
+/// "extra_ids" of tokenizer_config.json.
+std::uint32_t read_extra_ids(const Json& config, std::uint32_t fallback);
+
 /// An element of "added_tokens_decoder" or of tokenizer.json's "added_tokens".
 AddedToken read_added_token(const Json& json, TokenId id);
 

@@ -1,6 +1,7 @@
 #include "vocabulary.h"
 
 #include <fmt/format.h>
+#include <algorithm>
 #include <bit>
 
 #include "lockstep/core/error.h"
@@ -9,7 +10,7 @@
 namespace lockstep {
 namespace {
 
-constexpr TokenId kLargestId = 1 << 26;  // far above any vocabulary; a broken file must not allocate gigabytes
+constexpr TokenId kLargestId = 1 << 24;  // far above any vocabulary; a broken file must not take gigabytes
 
 }  // namespace
 
@@ -41,6 +42,7 @@ void Vocabulary::add(std::string_view token, TokenId id) {
     index = static_cast<std::uint32_t>(entries_.size());
     entries_.push_back({static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(token.size()), id});
     bytes_ += token;
+    longest_ = std::max(longest_, token.size());
   } else {
     by_id_[entries_[index].id] = kNone;
     entries_[index].id = id;

@@ -21,6 +21,8 @@ class Vocabulary {
   /// None for an id that no token has.
   std::optional<std::string_view> token(TokenId id) const;
   std::size_t size() const { return entries_.size(); }
+  /// Bytes of the longest token.
+  std::size_t longest() const { return longest_; }
 
  private:
   struct Entry {
@@ -33,6 +35,7 @@ class Vocabulary {
   void rehash(std::size_t slots);
 
   std::string bytes_;
+  std::size_t longest_ = 0;
   std::vector<Entry> entries_;
   std::vector<std::uint32_t> slots_;  // open addressing; indices of entries_
   std::vector<std::uint32_t> by_id_;  // indices of entries_

@@ -24,7 +24,8 @@ void WordPieceModel::encode(std::string_view word, std::vector<TokenId>& ids) co
   std::size_t begin = characters > max_characters_ ? std::string_view::npos : 0;
   std::string candidate;
   while (begin < word.size()) {
-    std::size_t end = word.size();
+    std::size_t end = std::min(word.size(), begin + longest_token());
+    while (end < word.size() && is_continuation_byte(word[end])) --end;
     std::optional<TokenId> id;
     for (; end > begin; end = previous_character(word, end)) {
       candidate = begin > 0 ? prefix_ : "";

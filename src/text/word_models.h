@@ -20,6 +20,7 @@ class WordLevelModel : public TokenModel {
   std::size_t size() const override { return vocabulary_.size(); }
 
  protected:
+  std::size_t longest_token() const { return vocabulary_.longest(); }
   TokenId unknown_id() const;
 
  private:

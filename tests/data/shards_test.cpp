@@ -262,6 +262,10 @@ TEST_F(DamagedShards, RefuseAnotherFormatVersionAndIncompleteManifests) {
     json.erase("vocabulary_size");
   });
   EXPECT_THAT(open_error(), HasSubstr("vocabulary_size"));
+  edit_manifest([](Json& json) { json["format_version"] = "1"; });
+  EXPECT_THAT(open_error(), HasSubstr("expected format version 1, found \"1\""));
+  edit_manifest([](Json& json) { json["format"] = 3; });
+  EXPECT_THAT(open_error(), HasSubstr("expected a manifest of lockstep-prep"));
   folder_.write("manifest.json", "[]");
   EXPECT_THAT(open_error(), HasSubstr("manifest.json"));
 }

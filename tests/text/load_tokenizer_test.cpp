@@ -1,5 +1,6 @@
 #include "lockstep/text/load_tokenizer.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <unistd.h>
 
@@ -98,6 +99,82 @@ TEST_F(LoadTokenizer, DamagedFilesAreNamed) {
   EXPECT_THAT(error(), HasSubstr("spiece.model: not a SentencePiece model"));
   fs::remove(folder_ / "spiece.model");
   EXPECT_THAT(error(), HasSubstr("no tokenizer: expected tokenizer.json"));
+}
+
+TEST_F(LoadTokenizer, NumbersThatAreNoIdsAreNamed) {
+  for (const char* id : {"-1", "1.5", "4294967296", "1e300"}) {
+    write_tokenizer({{"added_tokens", {{{"content", "<x>"}, {"id", Json::parse(id)}}}}});
+    EXPECT_THAT(error(), HasSubstr("expected a whole number from 0 to 4294967295")) << id;
+  }
+  write_tokenizer(Json::object());
+  for (const char* id : {"", "-1", "x", "99999999999999999999"}) {
+    write("tokenizer_config.json", {{"added_tokens_decoder", {{id, {{"content", "<x>"}}}}}});
+    EXPECT_THAT(error(), HasSubstr("expected ids as keys")) << id;
+  }
+  fs::remove(folder_ / "tokenizer.json");
+  write("tokenizer_config.json", {{"tokenizer_class", "ByT5Tokenizer"}, {"extra_ids", 2'000'000'000}});
+  EXPECT_THAT(error(), HasSubstr("extra_ids"));
+}
+
+TEST_F(LoadTokenizer, NumbersAreReadExactly) {
+  const auto first_id = [&](const char* score) {  // of "ab": one piece, or the two that score -2 together
+    write_file(folder_ / "tokenizer.json", fmt::format(R"({{"model": {{"type": "Unigram", "unk_id": 0,
+                              "vocab": [["<unk>", 0e130], ["ab", {}], ["a", -1], ["b", -1.0]]}}}})",
+                                                       score));
+    return load_tokenizer(folder_)->encode("ab").front();
+  };
+  EXPECT_EQ(first_id("-1.9999999999999998"), 1U);
+  EXPECT_EQ(first_id("-2.0000000000000004"), 2U);
+  EXPECT_EQ(first_id("0e130"), 1U);
+  write_file(folder_ / "tokenizer.json", R"({"model": 1e999})");
+  EXPECT_THAT(error(), HasSubstr("Number too big to be stored in double"));
+}
+
+TEST_F(LoadTokenizer, NestingThatWouldExhaustTheStackIsRefused) {
+  write_file(folder_ / "tokenizer.json", R"({"normalizer": )" + std::string(100'000, '['));
+  EXPECT_THAT(error(), HasSubstr("tokenizer.json: not JSON of the expected form: expected JSON of at most 200 levels"));
+}
+
+TEST_F(LoadTokenizer, ATokenMayBeLongerThanTheStackIsDeep) {
+  const std::string token(1'000'000, 'x');
+  write_tokenizer({{"added_tokens", {{{"content", token}, {"id", 7}}}}});
+  EXPECT_EQ(load_tokenizer(folder_)->encode(token), std::vector<TokenId>{7});
+}
+
+// The message of the InputError that encode() throws.
+std::string encode_error(const fs::path& folder, const std::string& text) {
+  try {
+    load_tokenizer(folder)->encode(text);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_F(LoadTokenizer, ComponentsThatMakeATextGrowWithoutBoundAreRefused) {
+  const Json doubling{{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aaaaaaaaaa"}};
+  write_tokenizer({{"normalizer", {{"type", "Sequence"}, {"normalizers", Json(20, doubling)}}}});
+  EXPECT_THAT(encode_error(folder_, "a"), HasSubstr("make a text longer than 65536 bytes"));
+  const Json bytes{{"type", "ByteLevel"}, {"use_regex", false}};
+  write_tokenizer(
+      {{"normalizer", nullptr}, {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", Json(60, bytes)}}}});
+  EXPECT_THAT(encode_error(folder_, "\u00e9"), HasSubstr("make a text longer than 65536 bytes"));
+  write_tokenizer({{"pre_tokenizer", nullptr}, {"decoder", {{"type", "Sequence"}, {"decoders", Json(20, doubling)}}}});
+  EXPECT_THROW(load_tokenizer(folder_)->decode(std::vector<TokenId>{1}), InputError);
+}
+
+TEST_F(LoadTokenizer, APatternThatTakesForeverIsNamed) {
+  write_tokenizer(
+      {{"pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "(a|aa)+$"}}}, {"behavior", "Isolated"}}}});
+  EXPECT_THAT(encode_error(folder_, std::string(100, 'a') + "b"),
+              HasSubstr("the regular expression '(a|aa)+$' takes too long for a text of 101 bytes"));
+}
+
+TEST_F(LoadTokenizer, MetaspaceTakesOneCharacter) {
+  for (const char* replacement : {"", "__"}) {
+    write_tokenizer({{"pre_tokenizer", {{"type", "Metaspace"}, {"replacement", replacement}}}});
+    EXPECT_THAT(error(), HasSubstr("replacement: expected one character")) << replacement;
+  }
 }
 
 TEST_F(LoadTokenizer, TheByteThatIsNotUtf8IsNamed) {

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <fmt/format.h>
+#include <algorithm>
+#include <cstddef>
+
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+
+/// The bytes that a tokenizer's components may make of a text of `bytes`. Known ones at most triple it; a chain of
+/// hostile ones would double it again and again.
+constexpr std::size_t largest_growth(std::size_t bytes) { return std::max<std::size_t>(64 << 10, 128 * bytes); }
+
+inline void check_growth(std::size_t bytes, std::size_t largest) {
+  if (bytes <= largest) return;
+  throw InputError(
+      fmt::format("the tokenizer's components make a text longer than {} bytes, many times what it was; "
+                  "give another tokenizer",
+                  largest));
+}
+
+}  // namespace lockstep

@@ -1,0 +1,47 @@
+// config.json: what lockstep-prep reads of it, and each of its keys as the models read them.
+#include "lockstep/models/config.h"
+
+#include "fuzz_input.h"
+#include "lockstep/core/error.h"
+#include "lockstep/data/model_folder.h"
+
+namespace lockstep::fuzz {
+namespace {
+
+void read_key(const Json& config, const char* key) {
+  const auto attempt = [&](const auto& read) {
+    try {
+      read();
+    } catch (const Error&) {
+    }
+  };
+  attempt([&] { require(config_integer(config, key, 1) >= 1, "an integer is in its range"); });
+  attempt([&] { require(config_token(config, key, 0) >= 0, "a token is in its range"); });
+  attempt([&] { config_number(config, key, 0); });
+  attempt([&] {
+    const double probability = config_probability(config, key, 0);
+    require(probability >= 0 && probability < 1, "a probability is in its range");
+  });
+  attempt([&] { config_flag(config, key, false); });
+  attempt([&] { config_text(config, key, ""); });
+  attempt([&] { refuse_config_flag(config, key); });
+}
+
+}  // namespace
+}  // namespace lockstep::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace lockstep;
+  static const fuzz::InputFolder folder;
+  const auto path = folder.write("config.json", fuzz::as_text(data, size));
+  try {
+    const Json config = read_json_file(path);
+    if (config.is_object()) {
+      for (const auto& [key, value] : config.items()) fuzz::read_key(config, key.c_str());
+    }
+    const ModelFolder model = describe_model_folder(folder.path());
+    fuzz::require(model.vocabulary_size > 0, "a model has a vocabulary");
+  } catch (const Error&) {
+  }
+  return 0;
+}

@@ -1,0 +1,37 @@
+// manifest.json of a prepared set, and a shard's record in a set that is not finished.
+#include "lockstep/data/manifest.h"
+
+#include "fuzz_input.h"
+#include "lockstep/core/digest.h"
+#include "lockstep/core/error.h"
+#include "lockstep/data/shard_part.h"
+
+namespace lockstep::fuzz {
+namespace {
+
+void read_manifest(const InputFolder& folder) {
+  try {
+    const Manifest manifest = Manifest::load(folder.path());
+    require(manifest.difference(manifest).empty(), "a manifest differs in nothing from itself");
+    folder.write(Manifest::kFileName, manifest.to_json().dump());
+    require(Manifest::load(folder.path()) == manifest, "a manifest that is written and read again is the same");
+  } catch (const Error&) {
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace lockstep;
+  static const fuzz::InputFolder folder;
+  const auto text = fuzz::as_text(data, size);
+  folder.write(Manifest::kFileName, text);
+  fuzz::read_manifest(folder);
+  folder.write("shard-00000.h5", "bytes");
+  folder.write("shard-00000.json", text);
+  if (const auto part = ShardPart::find(folder.path(), 0)) {
+    fuzz::require(part->entry.bytes == 5 && part->entry.sha256 == sha256("bytes"), "a shard is what its record says");
+  }
+  return 0;
+}
