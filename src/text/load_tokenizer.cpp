@@ -78,8 +78,11 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder) {
     result.adds_bos = special.bos && (asks_settings ? settings.add_bos_token : special.frames_with_bos);
     result.adds_eos = special.eos && (asks_settings ? settings.add_eos_token : special.frames_with_eos);
     result.model_max_length = settings.model_max_length;
-    const auto missing_pad =
-        special.pad || !special.eos ? std::nullopt : std::optional(components.added_tokens.find(*special.eos)->content);
+    std::optional<std::string> missing_pad;
+    if (!special.pad && special.eos) {
+      const AddedToken* added = components.added_tokens.find(*special.eos);
+      missing_pad = added != nullptr ? added->content : std::string(components.model->token(*special.eos).value());
+    }
     result.files = collect_tokenizer_files(folder, settings.config, name_of(source.tokenizer_class), missing_pad);
     result.digest = digest_of(result.files);
     return std::make_shared<PipelineTokenizer>(std::move(result), std::move(components));
