@@ -10,19 +10,40 @@
 #include "lockstep/core/error.h"
 
 namespace lockstep {
+namespace {
+
+struct FreeContext {
+  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+};
+using ContextHandle = std::unique_ptr<EVP_MD_CTX, FreeContext>;
+
+ContextHandle begin_digest(const EVP_MD* algorithm, const char* name) {
+  ContextHandle handle(EVP_MD_CTX_new());
+  if (EVP_DigestInit_ex(handle.get(), algorithm, nullptr) != 1) throw Error(fmt::format("OpenSSL offers no {}", name));
+  return handle;
+}
+
+template <class Visit>
+void read_in_blocks(const std::filesystem::path& path, const Visit& visit) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) throw_system_error("open", path, errno);
+  std::vector<char> buffer(1 << 20);
+  ssize_t count = 0;
+  while ((count = ::read(descriptor, buffer.data(), buffer.size())) > 0) {
+    visit(std::string_view(buffer.data(), static_cast<std::size_t>(count)));
+  }
+  const int error_number = errno;
+  ::close(descriptor);
+  if (count < 0) throw_system_error("read", path, error_number);
+}
+
+}  // namespace
 
 struct Sha256::Context {
-  struct Free {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  };
-  std::unique_ptr<EVP_MD_CTX, Free> handle{EVP_MD_CTX_new()};
+  ContextHandle handle = begin_digest(EVP_sha256(), "SHA-256");
 };
 
-Sha256::Sha256() : context_(std::make_unique<Context>()) {
-  if (EVP_DigestInit_ex(context_->handle.get(), EVP_sha256(), nullptr) != 1) {
-    throw Error("OpenSSL offers no SHA-256");
-  }
-}
+Sha256::Sha256() : context_(std::make_unique<Context>()) {}
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
@@ -45,18 +66,20 @@ std::string sha256(std::string_view bytes) {
 }
 
 std::string sha256_file(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) throw_system_error("open", path, errno);
   Sha256 digest;
-  std::vector<char> buffer(1 << 20);
-  ssize_t count = 0;
-  while ((count = ::read(descriptor, buffer.data(), buffer.size())) > 0) {
-    digest.update({buffer.data(), static_cast<std::size_t>(count)});
-  }
-  const int error_number = errno;
-  ::close(descriptor);
-  if (count < 0) throw_system_error("read", path, error_number);
+  read_in_blocks(path, [&](std::string_view bytes) { digest.update(bytes); });
   return digest.hex_digest();
+}
+
+std::string git_blob_id(const std::filesystem::path& path) {
+  const ContextHandle context = begin_digest(EVP_sha1(), "SHA-1");
+  std::error_code unreadable;  // is told by read_in_blocks()
+  const std::string header = fmt::format("blob {}", std::filesystem::file_size(path, unreadable));
+  EVP_DigestUpdate(context.get(), header.c_str(), header.size() + 1);
+  read_in_blocks(path, [&](std::string_view bytes) { EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()); });
+  std::array<unsigned char, 20> digest{};
+  EVP_DigestFinal_ex(context.get(), digest.data(), nullptr);
+  return fmt::format("{:02x}", fmt::join(digest, ""));
 }
 
 }  // namespace lockstep

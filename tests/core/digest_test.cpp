@@ -27,5 +27,13 @@ TEST(Digest, OfAFileIsThatOfItsBytes) {
   EXPECT_THROW(sha256_file(path), InputError);
 }
 
+TEST(Digest, OfAGitBlobIsGitsOwn) {
+  const auto path = std::filesystem::temp_directory_path() / ("digest_test_git_" + std::to_string(::getpid()));
+  write_file(path, "hello\n");
+  EXPECT_EQ(git_blob_id(path), "ce013625030ba8dba906f756967f9e9ca394464a");  // git hash-object
+  std::filesystem::remove(path);
+  EXPECT_THROW(git_blob_id(path), InputError);
+}
+
 }  // namespace
 }  // namespace lockstep

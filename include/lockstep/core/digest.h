@@ -32,5 +32,8 @@ class Sha256 {
 std::string sha256(std::string_view bytes);
 /// Throws InputError if the file cannot be read.
 std::string sha256_file(const std::filesystem::path& path);
+/// The name that git gives to a file's content: SHA-1 over "blob SIZE\0" and the bytes, in 40 lower-case hexadecimal
+/// digits. Throws InputError if the file cannot be read.
+std::string git_blob_id(const std::filesystem::path& path);
 
 }  // namespace lockstep
