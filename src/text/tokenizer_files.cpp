@@ -4,6 +4,7 @@
 
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/digest.h"
+#include "lockstep/text/load_tokenizer.h"
 
 namespace lockstep {
 namespace {
@@ -16,6 +17,8 @@ constexpr std::string_view kFiles[] = {
     "added_tokens.json", "special_tokens_map.json", kConfigFile,      "chat_template.jinja"};
 
 }  // namespace
+
+std::span<const std::string_view> tokenizer_file_names() { return kFiles; }
 
 std::vector<TokenizerFile> collect_tokenizer_files(const fs::path& folder, const Json& config,
                                                    const char* tokenizer_class,

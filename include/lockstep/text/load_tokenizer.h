@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
+#include <string_view>
 
 #include "lockstep/text/tokenizer.h"
 
@@ -12,5 +14,8 @@ namespace lockstep {
 /// them. What stands round the vocabulary also depends on the class that `tokenizer_config.json`, or the model type in
 /// `config.json`, names. Throws InputError naming what is missing or not supported.
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder);
+
+/// The names of all files that a tokenizer may consist of.
+std::span<const std::string_view> tokenizer_file_names();
 
 }  // namespace lockstep
