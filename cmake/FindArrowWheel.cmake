@@ -17,6 +17,10 @@ if(NOT TARGET Arrow::Arrow)
     set_target_properties(Arrow::${library} PROPERTIES IMPORTED_LOCATION "${${library}_LIBRARY}")
     target_include_directories(Arrow::${library} SYSTEM INTERFACE "${Arrow_INCLUDE_DIR}")
   endforeach()
+  # The wheel's libparquet exports the OpenSSL that it holds; the system's, which libcurl and its libssl want, must be
+  # found before it.
+  target_link_options(Arrow::Parquet INTERFACE
+    LINKER:--push-state,--no-as-needed "${OPENSSL_CRYPTO_LIBRARY}" LINKER:--pop-state)
 endif()
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(ArrowWheel REQUIRED_VARS Arrow_LIBRARY Parquet_LIBRARY Arrow_INCLUDE_DIR)
