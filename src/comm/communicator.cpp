@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sched.h>
 #include <unistd.h>
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <exception>
@@ -57,6 +58,18 @@ void run_on_all(Communicator& communicator, const std::function<void()>& work) {
   const auto first = failed.argmax().item<std::int64_t>();
   if (first == communicator.rank()) std::rethrow_exception(failure);
   throw PeerFailed(fmt::format("rank {} failed", first));
+}
+
+std::string text_of_root(Communicator& communicator, const std::string& text) {
+  // A sum to which the other ranks add zeros.
+  at::Tensor size = at::zeros({1}, at::kLong);
+  if (communicator.is_root()) size[0] = static_cast<std::int64_t>(text.size());
+  communicator.all_reduce_sum(size);
+  at::Tensor bytes = at::zeros({size.item<std::int64_t>()}, at::kLong);
+  if (communicator.is_root()) std::ranges::copy(text, bytes.mutable_data_ptr<std::int64_t>());
+  communicator.all_reduce_sum(bytes);
+  const auto* first = bytes.const_data_ptr<std::int64_t>();
+  return {first, first + bytes.numel()};
 }
 
 std::string describe_rank(const Communicator& communicator) {

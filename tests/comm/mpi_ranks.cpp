@@ -43,6 +43,12 @@ void check_agreement(Communicator& communicator) {
   expect(is_last ? failed_here : failed_elsewhere, communicator, "run_on_all does not agree on the failure");
 }
 
+void check_text(Communicator& communicator) {
+  const std::string text = communicator.is_root() ? "\xc3\xa4 of rank 0" : "of another rank";
+  expect(lockstep::text_of_root(communicator, text) == "\xc3\xa4 of rank 0", communicator, "text_of_root is wrong");
+  expect(lockstep::text_of_root(communicator, "").empty(), communicator, "text_of_root is wrong for no text");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -51,6 +57,7 @@ int main(int argc, char** argv) {
   expect(communicator->cores_per_rank() >= 1, *communicator, "cores_per_rank is wrong");
   check_sums(*communicator);
   check_agreement(*communicator);
+  check_text(*communicator);
   communicator->barrier();
   return EXIT_SUCCESS;
 }

@@ -44,6 +44,9 @@ class PeerFailed : public Error {
 /// others throw PeerFailed: one message a job, nobody waits. `work` must not communicate.
 void run_on_all(Communicator& communicator, const std::function<void()>& work);
 
+/// The root's `text` on every rank.
+std::string text_of_root(Communicator& communicator, const std::string& text);
+
 /// "rank 1 on node7" for messages.
 std::string describe_rank(const Communicator& communicator);
 
