@@ -8,6 +8,7 @@
 #include "examples.h"
 #include "lockstep/core/error.h"
 #include "lockstep/data/shard_reader.h"
+#include "lockstep/hub/resolve.h"
 #include "lockstep/text/load_tokenizer.h"
 #include "prepared_sets.h"
 #include "summary.h"
@@ -26,19 +27,20 @@ struct Arguments {
 std::shared_ptr<const Tokenizer> load_tokenizer_of(const PreparedDataset& dataset, const Arguments& arguments,
                                                    const std::filesystem::path& set) {
   const bool given = !arguments.tokenizer.empty();
-  const std::string folder = given ? arguments.tokenizer : dataset.manifest().pretrained_model_name;
+  const std::string model = given ? arguments.tokenizer : dataset.manifest().pretrained_model_name;
   std::shared_ptr<const Tokenizer> tokenizer;
   try {
-    tokenizer = load_tokenizer(folder);
+    tokenizer = load_tokenizer(
+        resolve_model(model, {.files = ModelFiles::without_weights}, hub_settings_of_environment).folder);
   } catch (const InputError& problem) {
     throw InputError(fmt::format("{}{}", problem.what(),
-                                 given ? "" : "; or give the folder of the set's tokenizer as --tokenizer DIR"));
+                                 given ? "" : "; or give the folder or name of the set's tokenizer as --tokenizer"));
   }
   if (tokenizer->digest() != dataset.tokenizer_digest()) {
     throw InputError(
         fmt::format("{}: expected the tokenizer that the set was made with (sha256 {:.12}...), found another in {} "
-                    "({:.12}...); give its folder as --tokenizer DIR",
-                    set.string(), dataset.tokenizer_digest(), folder, tokenizer->digest()));
+                    "({:.12}...); give its folder or name as --tokenizer",
+                    set.string(), dataset.tokenizer_digest(), model, tokenizer->digest()));
   }
   return tokenizer;
 }
@@ -82,8 +84,8 @@ void add_inspect_command(CLI::App& app) {
       ->type_name("DIR");
   command
       ->add_option("--tokenizer", arguments->tokenizer,
-                   "folder of the tokenizer; without it, the model's folder that the manifest names")
-      ->type_name("DIR");
+                   "folder or name of the tokenizer; without it, the model that the manifest names")
+      ->type_name("MODEL");
   auto* examples = command->add_option("--examples", arguments->examples, "number of decoded examples of each set")
                        ->type_name("N")
                        ->capture_default_str();

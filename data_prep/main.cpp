@@ -49,7 +49,8 @@ void run(const std::string& job_path, const std::vector<std::string>& overrides)
   if (share.size > 1) {
     spdlog::info("{} processes, by the environment of mpirun, srun or a Slurm array, share the work", share.size);
   }
-  const lockstep::PreparedJob prepared = lockstep::prepare(lockstep::load_job_file(job_path, overrides), share);
+  const lockstep::PreparedJob prepared =
+      lockstep::prepare(lockstep::load_job_file(job_path, overrides), share, lockstep::hub_settings_of_environment);
   if (!prepared.complete) {
     fmt::print("rank {} of {}: its shards are written; {}\n", share.rank, share.size,
                prepared.missing_shards == 0
@@ -83,6 +84,7 @@ int main(int argc, char** argv) {
   lockstep::add_verify_command(app);
   lockstep::add_inspect_command(app);
   lockstep::add_tokenize_command(app);
+  lockstep::add_download_command(app);
   app.parse_complete_callback([&] {
     const bool has_command = !app.get_subcommands().empty();
     if (has_command == !job_path.empty()) {

@@ -17,6 +17,7 @@
 #include "lockstep/data/shard_reader.h"
 #include "lockstep/data/shard_writer.h"
 #include "lockstep/data/tokenize_datasets.h"
+#include "lockstep/hub/resolve.h"
 #include "lockstep/text/load_tokenizer.h"
 #include "output_folder.h"
 
@@ -230,11 +231,21 @@ class Preparation {
   std::vector<Task> tasks_;
 };
 
+fs::path find_model(const JobFile& job, const WorkShare& share, const HubSettingsSource& hub) {
+  ResolveOptions options;
+  options.files = job.from_scratch ? ModelFiles::without_weights : ModelFiles::all;
+  options.before_weights = [&](const fs::path& folder) {
+    check_has_encoder(describe_model_folder(folder), job.has_encoder, folder);
+  };
+  options.show_progress = share.rank == 0;
+  return resolve_model(job.pretrained_model_name, options, hub).folder;
+}
+
 }  // namespace
 
-PreparedJob prepare(const JobFile& job, const WorkShare& share) {
+PreparedJob prepare(const JobFile& job, const WorkShare& share, const HubSettingsSource& hub) {
   const std::vector<JobSet> job_sets = sets_of(job);
-  const fs::path model_path = job.pretrained_model_name;
+  const fs::path model_path = find_model(job, share, hub);
   const ModelFolder model = describe_model_folder(model_path);
   check_has_encoder(model, job.has_encoder, model_path);
   // Missing files are the likeliest mistake: found before the tokenizer is loaded and anything is hashed.

@@ -7,6 +7,7 @@
 #include "lockstep/core/job_file.h"
 #include "lockstep/data/manifest.h"
 #include "lockstep/data/work_share.h"
+#include "lockstep/hub/settings.h"
 #include "lockstep/text/tokenizer.h"
 
 namespace lockstep {
@@ -32,6 +33,8 @@ struct PreparedJob {
 ///
 /// Several processes with the same job share the work by `share`; they meet in `prepared_dir` alone, and none waits for
 /// another: the last one to finish puts the sets in place.
-PreparedJob prepare(const JobFile& job, const WorkShare& share);
+///
+/// A model that is no local folder is taken from the hub, with its weights, which training will need.
+PreparedJob prepare(const JobFile& job, const WorkShare& share, const HubSettingsSource& hub);
 
 }  // namespace lockstep

@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "examples.h"
 #include "lockstep/core/error.h"
+#include "lockstep/hub/resolve.h"
 #include "lockstep/text/load_tokenizer.h"
 
 namespace lockstep {
@@ -26,8 +27,9 @@ void print_tokens(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
   fmt::print("{}\n{}\n", numbers, pieces);
 }
 
-void tokenize(const std::string& folder, const std::string& file) {
-  const auto tokenizer = load_tokenizer(folder);
+void tokenize(const std::string& name, const std::string& file) {
+  const auto tokenizer =
+      load_tokenizer(resolve_model(name, {.files = ModelFiles::without_weights}, hub_settings_of_environment).folder);
   std::ifstream stream;
   if (!file.empty()) {
     errno = 0;
@@ -53,9 +55,11 @@ void add_tokenize_command(CLI::App& app) {
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("tokenize", "Shows the ids and the pieces of each line of a text.");
-  command->add_option("--tokenizer", arguments->tokenizer, "a model's folder, or one with its tokenizer files alone")
+  command
+      ->add_option("--tokenizer", arguments->tokenizer,
+                   "a model's folder, or one with its tokenizer files alone, or a name of the hub")
       ->required()
-      ->type_name("DIR");
+      ->type_name("MODEL");
   command->add_option("file", arguments->file, "the text, in UTF-8; without it, standard input")->type_name("FILE");
   command->footer(
       "Prints two lines for each: the ids, and below them the pieces as the vocabulary spells them. No BOS or EOS is "

@@ -62,9 +62,9 @@ void apply_override(KeyTable& table, const std::string& argument, std::set<std::
 
 void JobFile::bind(KeyTable& table) {
   table.add("pretrained_model_name", &pretrained_model_name,
-            "folder with config.json, model.safetensors and tokenizer files");
+            "folder with config.json, weights and tokenizer files; or a model of the hub: ORG/NAME, ORG/NAME@REVISION");
   table.add("has_encoder", &has_encoder, "true: T5-type (encoder-decoder); false: GPT-type (decoder-only)");
-  table.add("from_scratch", &from_scratch, "random weights by the folder's config.json");
+  table.add("from_scratch", &from_scratch, "random weights by the model's config.json");
   table.add("model_max_length", &model_max_length,
             "tokens of source and target each (T5-type) or together (GPT-type); none: the tokenizer's own limit, else "
             "the model's",
@@ -105,8 +105,9 @@ JobFile load_job_file(const std::filesystem::path& path, const std::vector<std::
   std::set<std::string> given;
   apply_file(table, path, given);
   for (const std::string& argument : overrides) apply_override(table, argument, given);
-  for (const auto& [key, remedy] : {std::pair{"pretrained_model_name", "give the model's folder"},
-                                    std::pair{"has_encoder", "true for T5-type, false for GPT-type models"}}) {
+  for (const auto& [key, remedy] :
+       {std::pair{"pretrained_model_name", "give the model's folder or its name on the hub"},
+        std::pair{"has_encoder", "true for T5-type, false for GPT-type models"}}) {
     if (!given.contains(key)) throw InputError(fmt::format("{}: {} is missing: {}", path.string(), key, remedy));
   }
   job.hyperparameters.validate();

@@ -1,0 +1,35 @@
+#include <fmt/format.h>
+#include <memory>
+#include <string>
+
+#include "commands.h"
+#include "lockstep/data/model_folder.h"
+#include "lockstep/hub/resolve.h"
+
+namespace lockstep {
+namespace {
+
+void download(const std::string& name) {
+  ResolveOptions options;
+  options.refresh = true;
+  options.before_weights = [](const std::filesystem::path& folder) { describe_model_folder(folder); };
+  fmt::print("{}\n", resolve_model(name, options, hub_settings_of_environment).folder.string());
+}
+
+}  // namespace
+
+void add_download_command(CLI::App& app) {
+  auto name = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand(
+      "download", "Fetches a model of the hub into the cache, for nodes without network; prints its folder.");
+  command->add_option("name", *name, "ORG/NAME, or ORG/NAME@REVISION with a branch, a tag or a commit")
+      ->required()
+      ->type_name("NAME");
+  command->footer(
+      "The cache is huggingface_hub's, and so are the variables: HF_HOME or HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT.\n"
+      "What the cache has is not fetched again; a branch that has moved is. Exit code: 0, or 1 with one message on "
+      "stderr.");
+  command->callback([name] { download(*name); });
+}
+
+}  // namespace lockstep
