@@ -15,6 +15,7 @@
 #include "lockstep/data/model_folder.h"
 #include "lockstep/evaluation/evaluator.h"
 #include "lockstep/train/base_trainer.h"
+#include "lockstep/train/pretrained_model.h"
 #include "ranks.h"
 
 namespace lockstep {
@@ -64,12 +65,15 @@ void write_results(AtomicFile& file, const std::vector<RowLoss>& rows) {
 }
 
 void evaluate(const Arguments& arguments, const std::shared_ptr<Communicator>& communicator) {
-  TrainedModel model;
-  std::unique_ptr<TokenizedDataset> dataset;
   std::optional<AtomicFile> output;  // opened first: a place that cannot be written is found before the work
   run_on_all(*communicator, [&] {
     if (communicator->is_root()) output.emplace(arguments.output);
-    model = TrainedModel::load(arguments.model);
+  });
+  const auto folder = resolve_on_ranks(arguments.model, {}, hub_settings_of_environment, *communicator);
+  TrainedModel model;
+  std::unique_ptr<TokenizedDataset> dataset;
+  run_on_all(*communicator, [&] {
+    model = TrainedModel::load(folder);
     dataset = tokenize_every_row(arguments, model);
   });
   set_compute_threads(0, *communicator);
@@ -88,7 +92,9 @@ void add_evaluate_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand(
       "evaluate", "Computes the negative log-likelihood of a dataset's answers: a line a row, totals on stdout.");
-  command->add_option("--model", arguments->model, "model folder")->required()->type_name("DIR");
+  command->add_option("--model", arguments->model, "model folder, or a name of the hub")
+      ->required()
+      ->type_name("MODEL");
   command
       ->add_option("--dataset", arguments->dataset,
                    "the rows: a file or folder as in a job's validation_datasets, see lockstep-prep --help")

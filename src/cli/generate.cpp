@@ -10,6 +10,7 @@
 #include "lockstep/core/json.h"
 #include "lockstep/core/progress.h"
 #include "lockstep/data/contained_output.h"
+#include "lockstep/hub/resolve.h"
 #include "lockstep/train/base_trainer.h"
 #include "ranks.h"
 
@@ -63,6 +64,10 @@ void generate_for_file(const Arguments& arguments, const TrainedModel& model, At
   fmt::print("{} predictions, {} of them ended by themselves (EOS), in {}\n", rows.size(), stopped, arguments.output);
 }
 
+TrainedModel load_named_model(const Arguments& arguments) {
+  return TrainedModel::load(resolve_model(arguments.model, {}, hub_settings_of_environment).folder);
+}
+
 void generate_command(const Arguments& arguments, Communicator& communicator) {
   run_on_all(communicator, [&] {
     if (communicator.world_size() > 1)
@@ -70,11 +75,11 @@ void generate_command(const Arguments& arguments, Communicator& communicator) {
   });
   set_compute_threads(0, communicator);
   if (arguments.input.empty()) {
-    const TrainedModel model = TrainedModel::load(arguments.model);
+    const TrainedModel model = load_named_model(arguments);
     fmt::print("{}\n", model.generate({arguments.prompt}, arguments.options).front());
   } else {
     AtomicFile output(arguments.output);  // first: a place that cannot be written is found before the work
-    generate_for_file(arguments, TrainedModel::load(arguments.model), output);
+    generate_for_file(arguments, load_named_model(arguments), output);
   }
 }
 
@@ -84,7 +89,9 @@ void add_generate_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command =
       app.add_subcommand("generate", "Answers the rows of a file, or one prompt, greedily: batched, with a KV cache.");
-  command->add_option("--model", arguments->model, "model folder")->required()->type_name("DIR");
+  command->add_option("--model", arguments->model, "model folder, or a name of the hub")
+      ->required()
+      ->type_name("MODEL");
   CLI::Option* input =
       command
           ->add_option("--input", arguments->input,

@@ -11,6 +11,7 @@
 #include "lockstep/data/shard_reader.h"
 #include "lockstep/text/load_tokenizer.h"
 #include "lockstep/train/generation_model_trainer.h"
+#include "lockstep/train/pretrained_model.h"
 #include "ranks.h"
 
 namespace lockstep {
@@ -23,7 +24,6 @@ struct Arguments {
 
 // What every rank reads before training starts.
 struct Inputs {
-  JobFile job;
   TrainedModel model;
   std::shared_ptr<const TokenizedDataset> training;
   std::shared_ptr<const TokenizedDataset> validation;  // null if lockstep-prep made none
@@ -46,14 +46,21 @@ std::shared_ptr<const TokenizedDataset> open_set(const JobFile& job, const JobSe
   return dataset;
 }
 
-Inputs read_inputs(const Arguments& arguments, const Communicator& communicator) {
+std::filesystem::path find_model(const JobFile& job, Communicator& communicator) {
+  ResolveOptions options;
+  options.files = job.from_scratch ? ModelFiles::without_weights : ModelFiles::all;
+  options.before_weights = [&](const std::filesystem::path& folder) {
+    check_has_encoder(describe_model_folder(folder), job.has_encoder, folder);
+  };
+  return resolve_on_ranks(job.pretrained_model_name, options, hub_settings_of_environment, communicator);
+}
+
+Inputs read_inputs(const JobFile& job, const std::filesystem::path& folder, const Communicator& communicator) {
   Inputs inputs;
-  inputs.job = load_job_file(arguments.job, arguments.overrides);
-  const JobFile& job = inputs.job;
   const std::filesystem::path validation = std::filesystem::path(job.prepared_dir) / "validation";
-  const ModelFolder model = describe_model_folder(job.pretrained_model_name);
-  check_has_encoder(model, job.has_encoder, job.pretrained_model_name);
-  const auto tokenizer = load_tokenizer(job.pretrained_model_name);
+  const ModelFolder model = describe_model_folder(folder);
+  check_has_encoder(model, job.has_encoder, folder);
+  const auto tokenizer = load_tokenizer(folder);
   check_vocabulary(*tokenizer, model.vocabulary_size);
   const auto max_length = longest_example(job.model_max_length, *tokenizer, model.max_positions).tokens;
   const std::vector<JobSet> sets = sets_of(job);
@@ -68,17 +75,19 @@ Inputs read_inputs(const Arguments& arguments, const Communicator& communicator)
                     "validation_split, found one; run lockstep-prep again with this job",
                     validation.string()));
   }
-  inputs.model = job.from_scratch ? TrainedModel::create(job.pretrained_model_name,
-                                                         static_cast<std::uint64_t>(job.hyperparameters.seed))
-                                  : TrainedModel::load(job.pretrained_model_name);
+  inputs.model = job.from_scratch ? TrainedModel::create(folder, static_cast<std::uint64_t>(job.hyperparameters.seed))
+                                  : TrainedModel::load(folder);
   return inputs;
 }
 
 void train(const Arguments& arguments, const std::shared_ptr<Communicator>& communicator) {
+  JobFile job;
+  run_on_all(*communicator, [&] { job = load_job_file(arguments.job, arguments.overrides); });
+  const std::filesystem::path folder = find_model(job, *communicator);
   Inputs inputs;
-  run_on_all(*communicator, [&] { inputs = read_inputs(arguments, *communicator); });
+  run_on_all(*communicator, [&] { inputs = read_inputs(job, folder, *communicator); });
   GenerationModelTrainer trainer(inputs.model, std::nullopt, communicator);
-  trainer.train_tokenized(inputs.training, inputs.validation, inputs.job.hyperparameters);
+  trainer.train_tokenized(inputs.training, inputs.validation, job.hyperparameters);
 }
 
 }  // namespace

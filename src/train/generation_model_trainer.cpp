@@ -13,13 +13,18 @@
 #include "lockstep/data/tokenize_datasets.h"
 #include "lockstep/train/metric_sink.h"
 #include "lockstep/train/output_folder.h"
+#include "lockstep/train/pretrained_model.h"
 #include "lockstep/train/training_loop.h"
 
 namespace lockstep {
 namespace {
 
-TrainedModel load(const std::string& folder, bool has_encoder) {
-  check_has_encoder(describe_model_folder(folder), has_encoder, folder);
+TrainedModel load(const std::string& name, bool has_encoder, Communicator& communicator) {
+  const auto check = [&](const std::filesystem::path& folder) {
+    check_has_encoder(describe_model_folder(folder), has_encoder, folder);
+  };
+  const auto folder = resolve_on_ranks(name, {.before_weights = check}, hub_settings_of_environment, communicator);
+  check(folder);
   return TrainedModel::load(folder);
 }
 
@@ -27,7 +32,12 @@ TrainedModel load(const std::string& folder, bool has_encoder) {
 
 GenerationModelTrainer::GenerationModelTrainer(const std::string& pretrained_model_name, bool has_encoder,
                                                std::optional<std::size_t> model_max_length)
-    : GenerationModelTrainer(load(pretrained_model_name, has_encoder), model_max_length) {}
+    : GenerationModelTrainer(pretrained_model_name, has_encoder, model_max_length, make_communicator()) {}
+
+GenerationModelTrainer::GenerationModelTrainer(const std::string& pretrained_model_name, bool has_encoder,
+                                               std::optional<std::size_t> model_max_length,
+                                               const std::shared_ptr<Communicator>& communicator)
+    : GenerationModelTrainer(load(pretrained_model_name, has_encoder, *communicator), model_max_length, communicator) {}
 
 GenerationModelTrainer::GenerationModelTrainer(TrainedModel model, std::optional<std::size_t> model_max_length,
                                                std::shared_ptr<Communicator> communicator)

@@ -16,8 +16,9 @@ namespace lockstep {
 /// launcher, all ranks construct it and call train_model() with the same arguments; rank 0 writes the results.
 class GenerationModelTrainer : public BaseTrainer {
  public:
-  /// Loads the folder `pretrained_model_name`. `model_max_length`: longer rows are truncated, with a warning; none: the
-  /// tokenizer's own limit, else the model's. Throws InputError if the folder is not one of a supported model, or if
+  /// Loads `pretrained_model_name`: a folder, or a model of the hub (hub/resolve.h), which the first rank downloads if
+  /// the cache lacks it. `model_max_length`: longer rows are truncated, with a warning; none: the
+  /// tokenizer's own limit, else the model's. Throws InputError if it is not a supported model, or if
   /// `has_encoder` does not agree with it.
   GenerationModelTrainer(const std::string& pretrained_model_name, bool has_encoder,
                          std::optional<std::size_t> model_max_length = std::nullopt);
@@ -41,6 +42,10 @@ class GenerationModelTrainer : public BaseTrainer {
                                const Hyperparameters& hyperparameters);
 
  private:
+  GenerationModelTrainer(const std::string& pretrained_model_name, bool has_encoder,
+                         std::optional<std::size_t> model_max_length,
+                         const std::shared_ptr<Communicator>& communicator);
+
   struct Validated {
     std::shared_ptr<const TokenizedDataset> training;
     std::shared_ptr<const TokenizedDataset> validation;  // null: no evaluation
