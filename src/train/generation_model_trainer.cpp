@@ -134,8 +134,7 @@ std::shared_ptr<const TokenizedDataset> GenerationModelTrainer::tokenize(const s
   const ModelInfo& info = trained_.model->info();
   const auto max_length = resolve_max_length(requested_max_length_, *trained_.tokenizer, info.max_positions);
   const ExampleBuilder builder(trained_.tokenizer, info.has_encoder, max_length);
-  return tokenize_in_memory(datasets, builder,
-                            {.vocabulary_size = static_cast<std::uint64_t>(info.vocabulary_size)},
+  return tokenize_in_memory(datasets, builder, {.vocabulary_size = static_cast<std::uint64_t>(info.vocabulary_size)},
                             static_cast<std::size_t>(communicator_->cores_per_rank()));
 }
 
