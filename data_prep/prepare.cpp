@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <algorithm>
-#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
@@ -34,17 +33,6 @@ struct Task {
   std::unique_ptr<ShardWriter> writer;   // null if a killed run had written all
   RowsRead read;
 };
-
-std::vector<Dataset> find_datasets(const JobFile& job, const JobSet& set) {
-  // Of a DatasetDict that names no split. What validation_split sets apart comes from the training rows.
-  const std::string split = set.part == RowSelection::Part::validation ? "train" : set.folder;
-  const DatasetOptions options{.format = row_format_of(job), .default_split = split};
-  std::vector<Dataset> datasets;
-  for (const auto& location : set.locations) {
-    std::ranges::move(Dataset::find(location, options), std::back_inserter(datasets));
-  }
-  return datasets;
-}
 
 void require_overwrite(const fs::path& folder, bool overwrite, std::string_view found) {
   if (overwrite) return;

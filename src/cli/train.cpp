@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -9,6 +10,7 @@
 #include "lockstep/data/job_sets.h"
 #include "lockstep/data/model_folder.h"
 #include "lockstep/data/shard_reader.h"
+#include "lockstep/models/pretrained.h"
 #include "lockstep/text/load_tokenizer.h"
 #include "lockstep/train/generation_model_trainer.h"
 #include "lockstep/train/pretrained_model.h"
@@ -35,8 +37,8 @@ VerifyShards verify_on_root(const Communicator& communicator) {
 }
 
 // What lockstep-prep made of the job. Throws InputError if it made it of another job.
-std::shared_ptr<const TokenizedDataset> open_set(const JobFile& job, const JobSet& set, const Manifest& wanted,
-                                                 VerifyShards verify) {
+std::shared_ptr<const PreparedDataset> open_set(const JobFile& job, const JobSet& set, const Manifest& wanted,
+                                                VerifyShards verify) {
   const std::filesystem::path folder = std::filesystem::path(job.prepared_dir) / set.folder;
   std::shared_ptr<const PreparedDataset> dataset = PreparedDataset::open(folder, verify);
   if (const auto differs = wanted.difference_of_settings(dataset->manifest()); !differs.empty()) {
@@ -44,6 +46,20 @@ std::shared_ptr<const TokenizedDataset> open_set(const JobFile& job, const JobSe
                                  folder.string(), differs));
   }
   return dataset;
+}
+
+// A job whose datasets are others now may have been forgotten to be prepared anew, or has moved its files.
+void warn_of_other_datasets(const JobFile& job, const JobSet& set, const Manifest& prepared) {
+  std::vector<std::string> named, read;
+  try {
+    for (const auto& dataset : find_datasets(job, set)) named.push_back(dataset.name());
+  } catch (const InputError&) {
+    return;  // training does not need them: they may lie on another machine
+  }
+  for (const auto& source : prepared.sources) read.push_back(source.path);
+  if (named == read) return;
+  spdlog::warn("{} data: prepared from {}, while the job names {}; if the rows differ, run lockstep-prep again",
+               set.name, fmt::join(read, ", "), fmt::join(named, ", "));
 }
 
 std::filesystem::path find_model(const JobFile& job, Communicator& communicator) {
@@ -66,8 +82,9 @@ Inputs read_inputs(const JobFile& job, const std::filesystem::path& folder, cons
   const std::vector<JobSet> sets = sets_of(job);
   for (const JobSet& set : sets) {
     const Manifest wanted = describe_set(job, set, model, *tokenizer, max_length);
-    (set.folder == "train" ? inputs.training : inputs.validation) =
-        open_set(job, set, wanted, verify_on_root(communicator));
+    const auto prepared = open_set(job, set, wanted, verify_on_root(communicator));
+    if (communicator.is_root()) warn_of_other_datasets(job, set, prepared->manifest());
+    (set.folder == "train" ? inputs.training : inputs.validation) = prepared;
   }
   if (sets.size() == 1 && std::filesystem::exists(validation)) {
     throw InputError(
@@ -75,8 +92,8 @@ Inputs read_inputs(const JobFile& job, const std::filesystem::path& folder, cons
                     "validation_split, found one; run lockstep-prep again with this job",
                     validation.string()));
   }
-  inputs.model = job.from_scratch ? TrainedModel::create(folder, static_cast<std::uint64_t>(job.hyperparameters.seed))
-                                  : TrainedModel::load(folder);
+  const auto seed = static_cast<std::uint64_t>(job.hyperparameters.seed);
+  inputs.model = {job.from_scratch ? create_model(folder, seed) : load_model(folder), tokenizer};
   return inputs;
 }
 

@@ -1,6 +1,8 @@
 #include "lockstep/data/job_sets.h"
 
 #include <fmt/format.h>
+#include <algorithm>
+#include <iterator>
 
 #include "lockstep/core/error.h"
 
@@ -30,6 +32,17 @@ RowFormat row_format_of(const JobFile& job) {
           .prompt_template = job.prompt_template,
           .response_template = job.response_template,
           .input_contains_output = parse_input_contains_output(job.input_contains_output)};
+}
+
+std::vector<Dataset> find_datasets(const JobFile& job, const JobSet& set) {
+  // Of a DatasetDict that names no split. What validation_split sets apart comes from the training rows.
+  const std::string split = set.part == RowSelection::Part::validation ? "train" : set.folder;
+  const DatasetOptions options{.format = row_format_of(job), .default_split = split};
+  std::vector<Dataset> datasets;
+  for (const auto& location : set.locations) {
+    std::ranges::move(Dataset::find(location, options), std::back_inserter(datasets));
+  }
+  return datasets;
 }
 
 Manifest describe_set(const JobFile& job, const JobSet& set, const ModelFolder& model, const Tokenizer& tokenizer,

@@ -10,7 +10,7 @@ import h5py
 import pytest
 import sentencepiece
 from prep_workplace import CONFIGS, FIXTURES, Workplace, contents, make_rows, manifest_of, read_rows, write_rows
-from prep_workplace import kind, t5, workplace  # noqa: F401
+from prep_workplace import kind, rng, t5, workplace  # noqa: F401
 from transformers import AutoTokenizer
 
 HOSTILE = [
@@ -141,10 +141,7 @@ def test_hostile_text(workplace):
     check(workplace, rows, 1000)
 
 
-def test_random_text(workplace):
-    seed = random.SystemRandom().randrange(2**32)
-    print("seed", seed)
-    rng = random.Random(seed)
+def test_random_text(workplace, rng):
     ranges = [(0x20, 0x7E), (0xA0, 0x24F), (0x300, 0x36F), (0x400, 0x4FF), (0x3040, 0x30FF), (0x4E00, 0x9FFF),
               (0x1F300, 0x1FAFF), (0x2000, 0x206F), (0x9, 0xD), (0xFB00, 0xFDFF)]  # fmt: skip
 
@@ -201,9 +198,9 @@ def test_manifest(workplace):
         assert shard.attrs["examples"] == 300
 
 
-def test_bytes_do_not_depend_on_the_number_of_workers(workplace):
+def test_bytes_do_not_depend_on_the_number_of_workers(workplace, rng):
     rows = [row for name in ("gsm8k", "nl2bash", "scan") for row in read_rows(FIXTURES / f"data/{name}/train.jsonl")]
-    random.shuffle(rows)
+    rng.shuffle(rows)
     write_rows(workplace.rows, rows * 3)
     written = []
     for workers in (1, 2, 9):

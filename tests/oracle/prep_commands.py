@@ -2,7 +2,6 @@
 
 import collections
 import json
-import random
 import re
 import shutil
 import subprocess
@@ -13,17 +12,10 @@ import pytest
 import sentencepiece
 from conftest import run
 from prep_workplace import FIXTURES, PREP, Workplace, contents, make_rows, manifest_of, read_rows, write_rows
-from prep_workplace import kind, t5, workplace  # noqa: F401
+from prep_workplace import kind, rng, t5, workplace  # noqa: F401
 from tokenizers import ByteLevelBPETokenizer
 
 SHARDED = {"shard_text_bytes": 20_000}
-
-
-@pytest.fixture
-def rng():
-    seed = random.SystemRandom().randrange(1 << 30)
-    print("seed", seed)
-    return random.Random(seed)
 
 
 def command(*arguments, **options):

@@ -1,7 +1,6 @@
 """lockstep-prep killed at any moment and started again, and shared among processes: the bytes are always the same."""
 
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -9,17 +8,10 @@ import time
 
 import pytest
 from prep_workplace import FIXTURES, PREP, contents, manifest_of, read_rows, write_rows
-from prep_workplace import kind, t5, workplace  # noqa: F401
+from prep_workplace import kind, rng, t5, workplace  # noqa: F401
 
 KILLS = int(os.environ.get("LOCKSTEP_KILLS", "20"))
 SHARDED = {"shard_text_bytes": 150_000}
-
-
-@pytest.fixture
-def rng():
-    seed = int(os.environ.get("LOCKSTEP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
-    print(f"seed {seed} (again: LOCKSTEP_SEED={seed})")
-    return random.Random(seed)
 
 
 def fill(workplace, rng, copies=50):

@@ -95,3 +95,10 @@ def contents(folder):
 
 def manifest_of(folder):
     return json.loads((folder / "manifest.json").read_text())
+
+
+@pytest.fixture
+def rng():
+    seed = int(os.environ.get("LOCKSTEP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
+    print(f"seed {seed} (again: LOCKSTEP_SEED={seed})")
+    return random.Random(seed)

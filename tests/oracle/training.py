@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 
 import pytest
 import torch
@@ -255,6 +256,13 @@ class TestBadInput:
         self.refused(job, "model_max_length=7", names=["model_max_length", "lockstep-prep"])
         self.refused(job, "prompt_template='say: {model_input}'", names=["prompt_template", "lockstep-prep"])
         self.refused(job, "validation_split=0.5", names=["validation_split", "lockstep-prep"])
+
+    def test_other_datasets_make_a_warning(self, job, tmp_path):
+        assert "prepared from" not in run("lockstep", "train", job, "max_steps=1").stderr
+        shutil.copy(tmp_path / "train.jsonl", tmp_path / "more.jsonl")
+        both = f"training_datasets=[{tmp_path / 'train.jsonl'},{tmp_path / 'more.jsonl'}]"
+        warned = run("lockstep", "train", job, both, "max_steps=1", "overwrite_output_dir=true").stderr
+        assert "prepared from" in warned and str(tmp_path / "more.jsonl") in warned and "lockstep-prep" in warned
 
     def test_another_tokenizer(self, job, tmp_path):
         path = tmp_path / "model" / "tokenizer_config.json"

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lockstep/core/job_file.h"
+#include "lockstep/data/dataset.h"
 #include "lockstep/data/manifest.h"
 #include "lockstep/data/model_folder.h"
 #include "lockstep/data/row_format.h"
@@ -28,6 +29,9 @@ std::vector<JobSet> sets_of(const JobFile& job);
 
 /// How the job reads the columns of its files.
 RowFormat row_format_of(const JobFile& job);
+
+/// The datasets of a set, in the order of their rows. Throws InputError for one that is missing or of an unknown kind.
+std::vector<Dataset> find_datasets(const JobFile& job, const JobSet& set);
 
 /// What a set must have been made with to serve the job: a manifest without sources, report and shards. `max_length` is
 /// in tokens, as resolved for the model.
