@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import random
 import re
 import shutil
 
