@@ -208,6 +208,11 @@ at::Tensor Rotary::frequencies(std::int64_t length) const {
   return unscaled(config_);
 }
 
+bool Rotary::changes_at(std::int64_t length) const {
+  if (config_.type == "longrope") return length == config_.original_max_positions + 1;
+  return config_.type == "dynamic" && length > config_.max_positions;
+}
+
 RotaryAngles Rotary::angles(const at::Tensor& positions, const std::vector<std::int64_t>& lengths) const {
   at::Tensor by_row = frequencies_.unsqueeze(0);  // [1 or batch, pairs]
   if (depends_on_length()) {

@@ -48,8 +48,11 @@ class Rotary {
  public:
   explicit Rotary(RotaryConfig config);
 
-  /// Whether the frequencies change with the length of the sequence, and with them the rotation of earlier keys.
+  /// Whether the frequencies change with the length of the sequence, and with them all that earlier positions gave.
   bool depends_on_length() const { return config_.type == "dynamic" || config_.type == "longrope"; }
+
+  /// Whether a sequence of `length` has other frequencies than one that is shorter by one.
+  bool changes_at(std::int64_t length) const;
 
   /// Of `positions` [1 or batch, length] int64. `lengths`: of the sequences that they belong to, one for all or one a
   /// row; looked at only if depends_on_length().

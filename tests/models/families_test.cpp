@@ -32,21 +32,11 @@ TEST(Families, AreThoseThatPreparationKnows) {
 // The sizes and limits that preparation takes from config.json are those of the model.
 TEST(Families, HaveTheDefaultsThatPreparationKnows) {
   for (const ModelFamily& known : supported_model_families()) {
-    Json config = {{"model_type", known.model_type},
-                   {"num_hidden_layers", 1},
-                   {"n_layer", 1},
-                   {"num_layers", 1},
-                   {"hidden_size", 8},
-                   {"n_embd", 8},
-                   {"d_model", 8},
-                   {"intermediate_size", 8},
-                   {"d_ff", 8},
-                   {"num_attention_heads", 1},
-                   {"n_head", 1},
-                   {"num_heads", 1},
-                   {"num_key_value_heads", 1},
-                   {"rotary_dim", 8},
-                   {"attention_types", {{{"global"}, 1}}}};
+    Json config = Json::parse(R"({
+      "num_hidden_layers": 1, "n_layer": 1, "num_layers": 1, "attention_types": [[["global"], 1]], "hidden_size": 8,
+      "n_embd": 8, "d_model": 8, "intermediate_size": 8, "d_ff": 8, "num_attention_heads": 1, "n_head": 1,
+      "num_heads": 1, "num_key_value_heads": 1, "rotary_dim": 8})");
+    config["model_type"] = known.model_type;
     const auto model = find_family(config).build(config, {});
     EXPECT_EQ(model->info().has_encoder, known.has_encoder) << known.model_type;
     EXPECT_EQ(model->info().vocabulary_size, static_cast<std::int64_t>(known.default_vocabulary)) << known.model_type;
@@ -79,7 +69,7 @@ TEST(Families, RefuseByNameWhatTheyDoNotCompute) {
   EXPECT_THAT(refusal(R"({"model_type": "gemma", "use_bidirectional_attention": true})"),
               HasSubstr("use_bidirectional_attention"));
   EXPECT_THAT(refusal(R"({"model_type": "gptj", "rotary_dim": 5})"), HasSubstr("rotary_dim"));
-  EXPECT_THAT(refusal(R"({"model_type": "gpt_neo", "num_layers": 3})"), HasSubstr("attention_types"));
+  EXPECT_THAT(refusal(R"({"model_type": "gpt_neo", "num_layers": 3})"), HasSubstr("3 layers (num_layers), found 24"));
   EXPECT_THAT(refusal(R"({"model_type": "opt", "layerdrop": 0.1})"), HasSubstr("layerdrop"));
   EXPECT_THAT(refusal(R"({"model_type": "falcon", "new_decoder_architecture": true, "parallel_attn": false})"),
               HasSubstr("parallel_attn"));

@@ -10,7 +10,7 @@ from conftest import ROOT, run
 from model_families import CONFIGS, FAMILIES, PAD, auto_class, has_encoder, make_model
 from safetensors.torch import load_file
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # small models: more threads only wait for each other
 
 
 def open_model(family, folder):
@@ -98,7 +98,7 @@ def test_equals_transformers(family, seed, tmp_path):
     make_model(rng, family, folder, vocabulary, rng.choice([1, [1, 2, 5]]))
     case = random_case(rng, family, vocabulary)
     (tmp_path / "case.json").write_text(json.dumps(case))
-    run("model_probe", folder, tmp_path / "case.json", tmp_path)
+    run("model_probe", folder, tmp_path / "case.json", tmp_path, OMP_NUM_THREADS="1")
 
     model, _ = open_model(family, folder)
     logits, row_losses, gradients, real = reference_values(model, family, case["examples"])

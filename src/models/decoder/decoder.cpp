@@ -1,5 +1,6 @@
 #include "models/decoder/decoder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -13,11 +14,20 @@ namespace {
 struct DecoderState final : DecodingState {
   void keep_rows(const at::Tensor& rows) override {
     lengths = lengths.index_select(0, rows);
+    ids = ids.index_select(0, rows);
     for (KvCache& cache : caches) cache.keep_rows(rows);
   }
   std::vector<KvCache> caches;  // a layer
   at::Tensor lengths;           // [batch] tokens so far
+  at::Tensor ids;               // [batch, length] at least those; grows only if Rotary::depends_on_length()
 };
+
+// `ids` with `tokens` [batch] at `positions` [batch], as wide as the longest row.
+at::Tensor with_tokens(const at::Tensor& ids, const at::Tensor& tokens, const at::Tensor& positions) {
+  const std::int64_t missing = positions.max().item<std::int64_t>() + 1 - ids.size(1);
+  const at::Tensor wide = missing > 0 ? at::constant_pad_nd(ids, {0, missing}) : ids;
+  return wide.scatter(1, positions.unsqueeze(1), tokens.unsqueeze(1));
+}
 
 std::vector<std::int64_t> to_vector(const at::Tensor& lengths) {
   const at::Tensor host = lengths.to(at::kCPU).contiguous();
@@ -88,18 +98,12 @@ at::Tensor Decoder::row_loss_sums(const Batch& batch) {
   return labelled.sum_by_row(negative_log_likelihoods(logits, labelled.labels));
 }
 
-// Frequencies that depend on the length follow each row's own, as if it were alone.
 LanguageModel::Started Decoder::start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) {
-  Dropout none;
   auto state = std::make_unique<DecoderState>();
-  state->caches.resize(blocks_.size());
+  state->ids = input_ids;
   state->lengths = lengths;
-  const at::Tensor positions = positions_until(input_ids.size(1), input_ids.device());
-  DecoderPass pass{.dropout = none, .biases = sequence_biases(config_, input_ids.size(1), input_ids.device())};
-  pass.angles = rotary_.angles(positions, to_vector(lengths));
-  const at::Tensor output = run_blocks(embed(input_ids, {}), pass, &state->caches);
-  const at::Tensor last = (lengths - 1).view({-1, 1, 1}).expand({-1, 1, output.size(2)});
-  return {std::move(state), head(output.gather(1, last).squeeze(1))};
+  at::Tensor logits = read_sequences(*state);
+  return {std::move(state), logits};
 }
 
 at::Tensor Decoder::decode_step(DecodingState& decoding_state, const at::Tensor& tokens) {
@@ -107,16 +111,32 @@ at::Tensor Decoder::decode_step(DecodingState& decoding_state, const at::Tensor&
   auto& state = static_cast<DecoderState&>(decoding_state);
   const at::Tensor positions = state.lengths;
   state.lengths = positions + 1;
+  if (rotary_.depends_on_length()) {
+    state.ids = with_tokens(state.ids, tokens, positions);
+    if (std::ranges::any_of(to_vector(state.lengths), [&](auto length) { return rotary_.changes_at(length); })) {
+      return read_sequences(state);
+    }
+  }
   const std::int64_t keys = state.lengths.max().item<std::int64_t>();
   DecoderPass pass{.dropout = none, .biases = step_biases(config_, positions, keys)};
   pass.positions = positions;
   pass.keys = keys;
-  const std::vector<std::int64_t> lengths = to_vector(state.lengths);
-  pass.angles = rotary_.angles(positions.unsqueeze(1), lengths);
-  if (rotary_.depends_on_length()) {
-    pass.key_angles = rotary_.angles(positions_until(keys, tokens.device()), lengths);
-  }
+  pass.angles = rotary_.angles(positions.unsqueeze(1), to_vector(state.lengths));
   return head(run_blocks(embed(tokens.unsqueeze(1), positions.unsqueeze(1)), pass, &state.caches).squeeze(1));
+}
+
+// Reads the sequences so far, anew: fills the caches and returns the logits [batch, vocabulary] of the next tokens.
+// Frequencies that depend on the length follow each row's own, as if it were alone.
+at::Tensor Decoder::read_sequences(DecodingState& decoding_state) const {
+  Dropout none;
+  auto& state = static_cast<DecoderState&>(decoding_state);
+  state.caches.assign(blocks_.size(), KvCache());
+  const std::int64_t length = state.ids.size(1);
+  DecoderPass pass{.dropout = none, .biases = sequence_biases(config_, length, state.ids.device())};
+  pass.angles = rotary_.angles(positions_until(length, state.ids.device()), to_vector(state.lengths));
+  const at::Tensor output = run_blocks(embed(state.ids, {}), pass, &state.caches);
+  const at::Tensor last = (state.lengths - 1).view({-1, 1, 1}).expand({-1, 1, output.size(2)});
+  return head(output.gather(1, last).squeeze(1));
 }
 
 // `positions` [batch, length], or undefined: 0 ... length - 1.

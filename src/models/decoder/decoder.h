@@ -21,6 +21,7 @@ class Decoder final : public LanguageModel {
   at::Tensor decode_step(DecodingState& state, const at::Tensor& tokens) override;
 
  private:
+  at::Tensor read_sequences(DecodingState& state) const;
   at::Tensor embed(const at::Tensor& ids, const at::Tensor& positions) const;
   at::Tensor hidden(const at::Tensor& ids, Dropout& dropout) const;
   at::Tensor run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const;

@@ -33,15 +33,12 @@ SelfAttention::SelfAttention(torch::nn::Module& layer_module, const DecoderConfi
 at::Tensor SelfAttention::forward(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const {
   auto [query, key, value] = project(x);
   query = rotate(query, pass.angles);
-  const bool is_step = pass.positions.defined();
-  const bool caches_unrotated = config_.positions == PositionKind::kRotary && rotary_.depends_on_length();
-  if (!caches_unrotated) key = rotate(key, pass.angles);
-  if (is_step) {
+  key = rotate(key, pass.angles);
+  if (pass.positions.defined()) {
     std::tie(key, value) = cache->append(key, value, pass.positions, pass.keys);
   } else if (cache != nullptr) {
     *cache = KvCache(key, value);
   }
-  if (caches_unrotated) key = rotate(key, is_step ? pass.key_angles : pass.angles);
 
   const at::Tensor& bias = pass.biases[layer_];
   const AttentionOptions options{.scale = scale_,

@@ -15,9 +15,8 @@ struct DecoderPass {
   RotaryAngles angles = {};        // of the positions of x
 
   // One new token a row:
-  at::Tensor positions = {};     // [batch] int64, of the new tokens; undefined for whole sequences
-  std::int64_t keys = 0;         // of the longest row, the new one among them
-  RotaryAngles key_angles = {};  // of all keys, where Rotary::depends_on_length()
+  at::Tensor positions = {};  // [batch] int64, of the new tokens; undefined for whole sequences
+  std::int64_t keys = 0;      // of the longest row, the new one among them
 };
 
 /// Self-attention of one layer. Its modules are registered in the layer.

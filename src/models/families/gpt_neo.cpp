@@ -29,7 +29,7 @@ DecoderNames gpt_neo_names() {
 // "attention_layers" names the kind of each layer; else "attention_types" does, [[[kind, ...], repetitions], ...].
 Json layer_kinds(const Json& config) {
   if (config.contains("attention_layers") && config["attention_layers"].is_array()) return config["attention_layers"];
-  Json types = {{{"global", "local"}, 12}};
+  Json types = Json::parse(R"([[["global", "local"], 12]])");
   if (config.contains("attention_types") && !config["attention_types"].is_null()) types = config["attention_types"];
   Json kinds = Json::array();
   for (const Json& item : types) {
