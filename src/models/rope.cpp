@@ -95,6 +95,9 @@ void read_scaling(const Json& config, const Json& dictionary, RotaryConfig& rota
   if (rotary.type == "dynamic" && rotary.features <= 2) {
     throw InputError("config.json: rope_parameters: type dynamic needs more than two rotated features a head");
   }
+  if (rotary.type == "yarn" && rotary.features % 2 != 0) {
+    throw InputError("config.json: rope_parameters: type yarn needs an even number of rotated features a head");
+  }
   if (rotary.type == "llama3") {
     rotary.low_frequency_factor = required_number(dictionary, "low_freq_factor", rotary.type);
     rotary.high_frequency_factor = required_number(dictionary, "high_freq_factor", rotary.type);

@@ -63,6 +63,9 @@ TEST(Families, RefuseByNameWhatTheyDoNotCompute) {
   EXPECT_THAT(refusal(R"({"model_type": "qwen3", "num_hidden_layers": 1, "layer_types": ["sliding_attention"]})"),
               HasSubstr("sliding_window"));
   EXPECT_THAT(refusal(R"({"model_type": "gpt_neox", "head_dim": 9})"), HasSubstr("head_dim"));
+  EXPECT_THAT(refusal(R"({"model_type": "gpt_neox", "hidden_size": 28, "num_attention_heads": 1, "rotary_pct": 0.25,
+                          "rope_scaling": {"type": "yarn", "factor": 2}})"),
+              HasSubstr("even number"));
   EXPECT_THAT(refusal(R"({"model_type": "phi3", "rope_scaling": {"type": "linear", "factor": 2}})"),
               HasSubstr("linear"));
   EXPECT_THAT(refusal(R"({"model_type": "phi3", "vocab_size": 100})"), HasSubstr("pad_token_id"));

@@ -53,8 +53,8 @@ struct DecoderConfig {
   std::optional<std::int64_t> padding_id = {};  // row of the embedding that lookups do not train
   double embedding_scale = 1;
   PositionKind positions = PositionKind::kRotary;
-  std::optional<std::int64_t> max_positions =
-      {};  // none: any length works; learned: as many rows, behind `position_offset`
+  // Of a sequence; none: any length works. Learned positions have as many rows, behind `position_offset`.
+  std::optional<std::int64_t> max_positions = {};
   std::int64_t position_offset = 0;
   RotaryConfig rotary = {};
 

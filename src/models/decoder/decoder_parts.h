@@ -4,6 +4,7 @@
 
 namespace lockstep {
 
+// The layers that DecoderConfig asks for.
 std::shared_ptr<Projection> make_projection(const DecoderConfig& config, std::int64_t in, std::int64_t out,
                                             bool has_bias);
 std::shared_ptr<Norm> make_norm(const DecoderConfig& config, std::int64_t features);
