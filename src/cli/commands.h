@@ -8,5 +8,6 @@ namespace lockstep {
 void add_train_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
 void add_evaluate_command(CLI::App& app);
+void add_models_command(CLI::App& app);
 
 }  // namespace lockstep

@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   lockstep::add_train_command(app);
   lockstep::add_generate_command(app);
   lockstep::add_evaluate_command(app);
+  lockstep::add_models_command(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

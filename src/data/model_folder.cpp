@@ -39,7 +39,21 @@ const ModelFamily& family_of(const Json& config, const std::filesystem::path& pa
 const std::vector<ModelFamily>& supported_model_families() {
   static const std::vector<ModelFamily> families{
       {"t5", true, "", 0, 32128},
+      {"mt5", true, "", 0, 250112},
+      {"umt5", true, "", 0, 250112},
       {"gpt2", false, "n_positions", 1024, 50257},
+      {"llama", false, "", 0, 32000},
+      {"mistral", false, "", 0, 32000},
+      {"qwen2", false, "", 0, 151936},
+      {"qwen3", false, "", 0, 151936},
+      {"gpt_neox", false, "", 0, 50432},
+      {"phi3", false, "", 0, 32064},
+      {"gemma", false, "", 0, 256000},
+      {"gemma2", false, "", 0, 256000},
+      {"gptj", false, "n_positions", 2048, 50400},
+      {"gpt_neo", false, "max_position_embeddings", 2048, 50257},
+      {"opt", false, "max_position_embeddings", 2048, 50272},
+      {"falcon", false, "", 0, 65024},
   };
   return families;
 }

@@ -64,8 +64,23 @@ std::string config_text(const Json& config, const char* key, const std::string& 
   return value->get<std::string>();
 }
 
+std::optional<std::int64_t> config_optional_integer(const Json& config, const char* key,
+                                                    std::optional<std::int64_t> fallback) {
+  if (!config.contains(key)) return fallback;
+  return find(config, key) == nullptr ? std::nullopt : std::optional(config_integer(config, key, 0));
+}
+
+std::optional<double> config_optional_number(const Json& config, const char* key, std::optional<double> fallback) {
+  if (!config.contains(key)) return fallback;
+  return find(config, key) == nullptr ? std::nullopt : std::optional(config_number(config, key, 0));
+}
+
 void refuse_config_flag(const Json& config, const char* key) {
   if (config_flag(config, key, false)) throw InputError(fmt::format("config.json: {}: true is not supported", key));
+}
+
+void refuse_config_key(const Json& config, const char* key) {
+  if (find(config, key) != nullptr) throw InputError(fmt::format("config.json: {} is not supported", key));
 }
 
 }  // namespace lockstep

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <numbers>
 #include <utility>
 #include <vector>
 
@@ -16,18 +17,44 @@ at::Tensor silu(const at::Tensor& x) { return at::silu(x); }
 at::Tensor tanh(const at::Tensor& x) { return at::tanh(x); }
 at::Tensor gelu(const at::Tensor& x) { return at::gelu(x); }
 at::Tensor gelu_tanh(const at::Tensor& x) { return at::gelu(x, "tanh"); }
+at::Tensor gelu_10(const at::Tensor& x) { return at::clamp(at::gelu(x), -10, 10); }
 at::Tensor quick_gelu(const at::Tensor& x) { return x * at::sigmoid(1.702 * x); }
+at::Tensor hardswish(const at::Tensor& x) { return at::hardswish(x); }
+at::Tensor laplace(const at::Tensor& x) {
+  return 0.5 * (1 + at::erf((x - 0.707107) / (0.282095 * std::numbers::sqrt2)));
+}
+at::Tensor leaky_relu(const at::Tensor& x) { return at::leaky_relu(x); }
+at::Tensor linear(const at::Tensor& x) { return x; }
+at::Tensor mish(const at::Tensor& x) { return at::mish(x); }
+at::Tensor relu_squared(const at::Tensor& x) { return at::square(at::relu(x)); }
+at::Tensor relu6(const at::Tensor& x) { return at::clamp(x, 0, 6); }
+at::Tensor sigmoid(const at::Tensor& x) { return at::sigmoid(x); }
+at::Tensor sqrt_softplus(const at::Tensor& x) { return at::sqrt(at::softplus(x)); }
 
+// transformers' ACT2FN, but for the two that have parameters of their own (prelu, xielu).
 constexpr std::array kActivations = {
     std::pair{"relu", &relu},
     std::pair{"gelu", &gelu},
     std::pair{"gelu_new", &gelu_tanh},
     std::pair{"gelu_pytorch_tanh", &gelu_tanh},
-    std::pair{"gelu_fast", &gelu_tanh},
     std::pair{"silu", &silu},
     std::pair{"swish", &silu},
     std::pair{"tanh", &tanh},
     std::pair{"quick_gelu", &quick_gelu},
+    std::pair{"gelu_fast", &gelu_tanh},
+    std::pair{"gelu_accurate", &gelu_tanh},
+    std::pair{"gelu_python_tanh", &gelu_tanh},
+    std::pair{"gelu_python", &gelu},
+    std::pair{"gelu_10", &gelu_10},
+    std::pair{"hardswish", &hardswish},
+    std::pair{"laplace", &laplace},
+    std::pair{"leaky_relu", &leaky_relu},
+    std::pair{"linear", &linear},
+    std::pair{"mish", &mish},
+    std::pair{"relu2", &relu_squared},
+    std::pair{"relu6", &relu6},
+    std::pair{"sigmoid", &sigmoid},
+    std::pair{"sqrtsoftplus", &sqrt_softplus},
 };
 
 }  // namespace
@@ -48,17 +75,21 @@ at::Tensor Conv1D::forward(const at::Tensor& x) const {
   return at::addmm(bias, x.reshape({-1, x.size(-1)}), weight).view(shape);
 }
 
-Embedding::Embedding(std::int64_t count, std::int64_t features) {
+Embedding::Embedding(std::int64_t count, std::int64_t features, std::optional<std::int64_t> padding_id_)
+    : padding_id(padding_id_) {
   weight = register_parameter("weight", torch::empty({count, features}));
 }
 
-RmsNorm::RmsNorm(std::int64_t features, double epsilon_) : epsilon(epsilon_) {
-  weight = register_parameter("weight", torch::ones({features}));
+RmsNorm::RmsNorm(std::int64_t features, double epsilon_, bool offset_) : epsilon(epsilon_), offset(offset_) {
+  weight = register_parameter("weight", offset ? torch::zeros({features}) : torch::ones({features}));
 }
 
-at::Tensor RmsNorm::forward(const at::Tensor& x) const { return at::rms_norm(x, {x.size(-1)}, weight, epsilon); }
+at::Tensor RmsNorm::forward(const at::Tensor& x) const {
+  return at::rms_norm(x, {x.size(-1)}, offset ? 1 + weight : weight, epsilon);
+}
 
-LayerNorm::LayerNorm(std::int64_t features, double epsilon_) : epsilon(epsilon_) {
+LayerNorm::LayerNorm(std::int64_t features, double epsilon_, bool affine) : epsilon(epsilon_) {
+  if (!affine) return;
   weight = register_parameter("weight", torch::ones({features}));
   bias = register_parameter("bias", torch::zeros({features}));
 }

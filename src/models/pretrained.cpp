@@ -3,8 +3,8 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
-#include <set>
 
 #include "lockstep/core/error.h"
 #include "lockstep/models/config.h"
@@ -19,43 +19,50 @@ namespace fs = std::filesystem;
 constexpr const char* kConfigFile = "config.json";
 constexpr const char* kGenerationConfigFile = "generation_config.json";
 constexpr const char* kWeightsFile = "model.safetensors";
+constexpr const char* kHeadPrefix = "lm_head.";
 constexpr const char* kHead = "lm_head.weight";
 
-// Tensors that files on the hub hold beside a model's parameters: masks that older versions saved, copies of tied
-// weights, and a bias table that T5's first release carried but never used.
-bool is_legacy(const std::string& name) {
-  return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") || name == "encoder.embed_tokens.weight" ||
-         name == "decoder.embed_tokens.weight" ||
-         name == "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
+bool is_left_over(const std::string& name, const Family& family) {
+  return std::ranges::any_of(family.left_over, [&](const std::string& end) { return name.ends_with(end); });
 }
 
-// OpenAI's own GPT-2 files lack the "transformer." before every name.
-std::string parameter_name(const std::string& stored, const std::string& model_type) {
-  const bool bare = model_type == "gpt2" && !stored.starts_with("transformer.") && stored != kHead;
-  return bare ? "transformer." + stored : stored;
+std::string parameter_name(const std::string& stored, const Family& family) {
+  for (const auto& [from, to] : family.renamed) {
+    if (stored.starts_with(from)) return to + stored.substr(from.size());
+  }
+  const bool is_bare = !stored.starts_with(family.base_prefix) && !stored.starts_with(kHeadPrefix);
+  return is_bare ? family.base_prefix + stored : stored;
 }
 
-std::map<std::string, std::string> stored_names(const SafetensorsFile& file, const std::string& model_type) {
+std::string saved_name(const std::string& parameter, const Family& family) {
+  for (const auto& [to, from] : family.renamed) {
+    if (parameter.starts_with(from)) return to + parameter.substr(from.size());
+  }
+  return parameter;
+}
+
+std::map<std::string, std::string> stored_names(const SafetensorsFile& file, const Family& family) {
   std::map<std::string, std::string> names;  // parameter -> as stored
   for (const std::string& stored : file.names()) {
-    const std::string name = parameter_name(stored, model_type);
-    if (!is_legacy(name)) names.emplace(name, stored);
+    if (is_left_over(stored, family)) continue;
+    names.emplace(parameter_name(stored, family), stored);
   }
   return names;
 }
 
+bool declares_own_head(const Family& family, const Json& config) {
+  return family.tie_flag_counts && !config_flag(config, "tie_word_embeddings", family.ties_head);
+}
+
 // As transformers decides: a head that only repeats the embedding is tied to it, except where config.json says that it
-// is not. T5's config.json does not count: there the key tells v1.0 from v1.1.
-bool has_own_head(const SafetensorsFile& file, const std::map<std::string, std::string>& names, const Json& config) {
-  const bool declared_own =
-      config_text(config, "model_type", "") != "t5" && !config_flag(config, "tie_word_embeddings", true);
+// is not.
+bool has_own_head(const SafetensorsFile& file, const std::map<std::string, std::string>& names, const Family& family,
+                  const Json& config) {
+  const bool declared_own = declares_own_head(family, config);
   const auto head = names.find(kHead);
-  if (head == names.end() || declared_own) return declared_own;
-  for (const char* embedding : {"shared.weight", "transformer.wte.weight"}) {
-    const auto found = names.find(embedding);
-    if (found != names.end()) return !file.tensor(head->second).equal(file.tensor(found->second));
-  }
-  return true;
+  const auto embedding = names.find(family.embedding);
+  if (declared_own || head == names.end() || embedding == names.end()) return declared_own;
+  return !file.tensor(head->second).equal(file.tensor(embedding->second));
 }
 
 void copy_weights(LanguageModel& model, const SafetensorsFile& file, std::map<std::string, std::string> names) {
@@ -90,7 +97,7 @@ Json read_config(const fs::path& folder) {
 }
 
 template <class Work>
-auto naming_folder(const fs::path& folder, const Work& work) {
+decltype(auto) naming_folder(const fs::path& folder, const Work& work) {
   try {
     return work();
   } catch (const InputError& error) {
@@ -98,11 +105,16 @@ auto naming_folder(const fs::path& folder, const Work& work) {
   }
 }
 
-std::shared_ptr<LanguageModel> build(const fs::path& folder, const Json& config, bool untied_head) {
+const Family& family_of(const fs::path& folder, const Json& config) {
+  return naming_folder(folder, [&]() -> const Family& { return find_family(config); });
+}
+
+std::shared_ptr<LanguageModel> build(const fs::path& folder, const Family& family, const Json& config,
+                                     bool untied_head) {
   const fs::path generation = folder / kGenerationConfigFile;
   return naming_folder(folder, [&] {
-    return build_model(config, {.untied_head = untied_head,
-                                .generation_config = fs::exists(generation) ? read_json_file(generation) : Json()});
+    return family.build(config, {.untied_head = untied_head,
+                                 .generation_config = fs::exists(generation) ? read_json_file(generation) : Json()});
   });
 }
 
@@ -127,27 +139,34 @@ std::shared_ptr<LanguageModel> load_model(const fs::path& folder) {
                     folder.string(), kWeightsFile));
   }
   const SafetensorsFile file(folder / kWeightsFile);
-  std::map<std::string, std::string> names;
-  const bool untied_head = naming_folder(folder, [&] {
-    names = stored_names(file, config_text(config, "model_type", ""));
-    return has_own_head(file, names, config);
-  });
-  if (!untied_head) names.erase(kHead);
-  auto model = build(folder, config, untied_head);
+  const Family& family = family_of(folder, config);
+  std::map<std::string, std::string> names = stored_names(file, family);
+  const bool untied_head = naming_folder(folder, [&] { return has_own_head(file, names, family, config); });
+  // A tied head is the embedding under another name: files that hold both, or the head alone, are files of one tensor.
+  if (const auto head = names.find(kHead); head != names.end() && !untied_head) {
+    names.emplace(family.embedding, head->second);
+    names.erase(kHead);
+  }
+  auto model = build(folder, family, config, untied_head);
   copy_weights(*model, file, std::move(names));
   return model;
 }
 
 std::shared_ptr<LanguageModel> create_model(const fs::path& folder, std::uint64_t seed) {
   const Json config = read_config(folder);
-  auto model = build(folder, config, !config_flag(config, "tie_word_embeddings", true));
+  const Family& family = family_of(folder, config);
+  const bool untied_head = naming_folder(folder, [&] { return declares_own_head(family, config); });
+  auto model = build(folder, family, config, untied_head);
   model->initialise_weights(at::detail::createCPUGenerator(seed));
   return model;
 }
 
 void save_model(const LanguageModel& model, const fs::path& folder, std::optional<TokenId> pad_id) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const auto& parameter : model.named_parameters()) tensors.emplace_back(parameter.key(), parameter.value());
+  const Family& family = find_family(model.info().config);
+  for (const auto& parameter : model.named_parameters()) {
+    tensors.emplace_back(saved_name(parameter.key(), family), parameter.value());
+  }
   write_safetensors(folder / kWeightsFile, tensors);
   if (!model.info().generation_config.is_null()) {
     write_json_file(folder / kGenerationConfigFile, model.info().generation_config);

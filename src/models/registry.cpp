@@ -1,32 +1,28 @@
 #include <fmt/format.h>
 
-#include <array>
-#include <string_view>
-#include <vector>
+#include <algorithm>
 
 #include "lockstep/core/error.h"
-#include "lockstep/data/model_folder.h"
 #include "lockstep/models/config.h"
 #include "lockstep/models/families.h"
+#include "models/families/all_families.h"
 
 namespace lockstep {
-namespace {
 
-struct Family {
-  const char* model_type;
-  std::shared_ptr<LanguageModel> (*build)(const Json& config, const BuildOptions& options);
-};
-constexpr std::array kFamilies = {Family{"t5", &build_t5}, Family{"gpt2", &build_gpt2}};
+const std::vector<Family>& families() {
+  static const std::vector<Family> all = {t5_family(),       mt5_family(),     umt5_family(),  gpt2_family(),
+                                          llama_family(),    mistral_family(), qwen2_family(), qwen3_family(),
+                                          gpt_neox_family(), phi3_family(),    gemma_family(), gemma2_family(),
+                                          gptj_family(),     gpt_neo_family(), opt_family(),   falcon_family()};
+  return all;
+}
 
-}  // namespace
-
-std::shared_ptr<LanguageModel> build_model(const Json& config, const BuildOptions& options) {
+const Family& find_family(const Json& config) {
   const std::string model_type = config_text(config, "model_type", "");
-  for (const Family& family : kFamilies) {
-    if (model_type == family.model_type) return family.build(config, options);
-  }
-  std::vector<std::string_view> supported;
-  for (const ModelFamily& family : supported_model_families()) supported.push_back(family.model_type);
+  const auto found = std::ranges::find(families(), model_type, &Family::model_type);
+  if (found != families().end()) return *found;
+  std::vector<std::string> supported;
+  for (const Family& family : families()) supported.push_back(family.model_type);
   throw InputError(fmt::format("config.json: the model_type '{}' is not supported (supported: {})", model_type,
                                fmt::join(supported, ", ")));
 }

@@ -1,50 +1,16 @@
-// T5 (Raffel et al. 2020) as transformers' T5ForConditionalGeneration computes it: v1.0, v1.1, Flan-T5.
-#include <fmt/format.h>
+#include "models/t5.h"
 
 #include <cmath>
 #include <utility>
 #include <vector>
 
-#include "lockstep/core/error.h"
 #include "lockstep/models/attention.h"
-#include "lockstep/models/config.h"
-#include "lockstep/models/families.h"
 #include "lockstep/models/kv_cache.h"
 #include "lockstep/models/layers.h"
 #include "lockstep/models/loss.h"
 
 namespace lockstep {
 namespace {
-
-struct T5Config {
-  std::int64_t vocabulary, features, head_features, inner_features, encoder_layers, decoder_layers, heads, buckets,
-      max_distance;
-  double dropout, norm_epsilon, initializer_factor;
-  Activation activation;
-  bool gated;
-  bool scale_outputs;  // the decoder's output by features^-0.5 before the head
-
-  explicit T5Config(const Json& config)
-      : vocabulary(config_integer(config, "vocab_size", 32128)),
-        features(config_integer(config, "d_model", 512)),
-        head_features(config_integer(config, "d_kv", 64)),
-        inner_features(config_integer(config, "d_ff", 2048)),
-        encoder_layers(config_integer(config, "num_layers", 6)),
-        decoder_layers(config_integer(config, "num_decoder_layers", encoder_layers)),
-        heads(config_integer(config, "num_heads", 8)),
-        buckets(config_integer(config, "relative_attention_num_buckets", 32)),
-        max_distance(config_integer(config, "relative_attention_max_distance", 128)),
-        dropout(config_probability(config, "dropout_rate", 0.1)),
-        norm_epsilon(config_number(config, "layer_norm_epsilon", 1e-6)),
-        initializer_factor(config_number(config, "initializer_factor", 1)),
-        // transformers takes tie_word_embeddings for the sign of v1.0, unless it has saved what it took it for.
-        scale_outputs(config_flag(config, "scale_decoder_outputs", config_flag(config, "tie_word_embeddings", true))) {
-    const std::string feed_forward = config_text(config, "feed_forward_proj", "relu");
-    gated = feed_forward.starts_with("gated-");
-    const std::string name = gated ? feed_forward.substr(6) : feed_forward;
-    activation = activation_by_name(feed_forward == "gated-gelu" ? "gelu_new" : name);
-  }
-};
 
 struct T5Attention : torch::nn::Module {
   T5Attention(const T5Config& config, bool has_relative_bias)
@@ -72,7 +38,7 @@ struct T5Attention : torch::nn::Module {
   std::int64_t heads;
   double dropout;
   std::shared_ptr<Linear> q, k, v, o;
-  std::shared_ptr<Embedding> relative_attention_bias;  // in a stack's first layer
+  std::shared_ptr<Embedding> relative_attention_bias;  // in a stack's first layer, or in each
 
  private:
   std::shared_ptr<Linear> add(const char* name, std::int64_t in, std::int64_t out) {
@@ -122,14 +88,15 @@ struct T5LayerCache {
 
 // What the layers of one forward pass share.
 struct T5Pass {
-  at::Tensor self_bias;   // [1 or batch, heads, query, key]
-  at::Tensor cross_bias;  // [batch, 1, 1, source]; undefined in the encoder
-  at::Tensor encoded;     // [batch, source, features]; undefined in the encoder
+  std::vector<at::Tensor> self_biases;  // of each layer, [1 or batch, heads, query, key]
+  at::Tensor cross_bias;                // [batch, 1, 1, source]; undefined in the encoder
+  at::Tensor encoded;                   // [batch, source, features]; undefined in the encoder
   Dropout& dropout;
 };
 
 struct T5Block : torch::nn::Module {
-  T5Block(const T5Config& config, bool is_decoder, bool has_relative_bias) : dropout(config.dropout) {
+  T5Block(const T5Config& config, bool is_decoder, std::size_t layer_, bool has_relative_bias)
+      : layer(layer_), dropout(config.dropout) {
     auto layers = register_module("layer", std::make_shared<torch::nn::Module>());
     self = add_layer(*layers, "0", "SelfAttention", std::make_shared<T5Attention>(config, has_relative_bias), config);
     if (is_decoder) {
@@ -143,8 +110,8 @@ struct T5Block : torch::nn::Module {
     const at::Tensor normed = self->layer_norm->forward(x);
     const T5Attention& attention = *self->sublayer;
     x = add(x,
-            attention.attend_to(attention.query(normed), attention.key(normed), attention.value(normed), pass.self_bias,
-                                pass.dropout),
+            attention.attend_to(attention.query(normed), attention.key(normed), attention.value(normed),
+                                pass.self_biases[layer], pass.dropout),
             pass);
     if (cross) x = add_cross(x, cross->sublayer->key(pass.encoded), cross->sublayer->value(pass.encoded), pass);
     return add_feed_forward(x, pass);
@@ -155,11 +122,12 @@ struct T5Block : torch::nn::Module {
     const at::Tensor normed = self->layer_norm->forward(x);
     const T5Attention& attention = *self->sublayer;
     const auto [keys, values] =
-        cache.self.append(attention.key(normed), attention.value(normed), positions, pass.self_bias.size(-1));
-    x = add(x, attention.attend_to(attention.query(normed), keys, values, pass.self_bias, pass.dropout), pass);
+        cache.self.append(attention.key(normed), attention.value(normed), positions, pass.self_biases[layer].size(-1));
+    x = add(x, attention.attend_to(attention.query(normed), keys, values, pass.self_biases[layer], pass.dropout), pass);
     return add_feed_forward(add_cross(x, cache.cross_keys, cache.cross_values, pass), pass);
   }
 
+  std::size_t layer;
   double dropout;
   std::shared_ptr<Normed<T5Attention>> self, cross;
   std::shared_ptr<Normed<T5FeedForward>> feed_forward;
@@ -189,8 +157,10 @@ struct T5Stack : torch::nn::Module {
     auto list = register_module("block", std::make_shared<torch::nn::Module>());
     const std::int64_t layers = is_decoder ? config.decoder_layers : config.encoder_layers;
     for (std::int64_t layer = 0; layer < layers; ++layer) {
-      blocks.push_back(
-          list->register_module(std::to_string(layer), std::make_shared<T5Block>(config, is_decoder, layer == 0)));
+      const bool has_relative_bias = layer == 0 || config.bias_in_each_layer;
+      blocks.push_back(list->register_module(
+          std::to_string(layer),
+          std::make_shared<T5Block>(config, is_decoder, static_cast<std::size_t>(layer), has_relative_bias)));
     }
     final_layer_norm =
         register_module("final_layer_norm", std::make_shared<RmsNorm>(config.features, config.norm_epsilon));
@@ -210,13 +180,19 @@ struct T5Stack : torch::nn::Module {
     return final_layer_norm->forward(x);
   }
 
-  // The learned bias of queries at `first` ... `first` + `queries` - 1 for keys 0 ... `keys` - 1: [1, heads, queries,
-  // keys].
-  at::Tensor position_bias(std::int64_t first, std::int64_t queries, std::int64_t keys) const {
+  // The learned bias of each layer, of queries at `first` ... `first` + `queries` - 1 for keys 0 ... `keys` - 1, plus
+  // `mask`: [1 or batch, heads, queries, keys]. Without a table of its own, a layer has that of the first.
+  std::vector<at::Tensor> self_biases(std::int64_t first, std::int64_t queries, std::int64_t keys,
+                                      const at::Tensor& mask) const {
     const at::Tensor distance = at::arange(keys, at::kLong).unsqueeze(0) -
                                 at::arange(first, first + queries, at::kLong).unsqueeze(1);  // [queries, keys]
-    const auto& table = blocks.front()->self->sublayer->relative_attention_bias;
-    return table->forward(bucket(distance)).permute({2, 0, 1}).unsqueeze(0);
+    const at::Tensor buckets = bucket(distance);
+    std::vector<at::Tensor> biases;
+    for (const auto& block : blocks) {
+      const auto& table = block->self->sublayer->relative_attention_bias;
+      biases.push_back(table ? table->forward(buckets).permute({2, 0, 1}).unsqueeze(0) + mask : biases.front());
+    }
+    return biases;
   }
 
   T5Config config;
@@ -264,13 +240,13 @@ struct T5State final : DecodingState {
 
 class T5 final : public LanguageModel {
  public:
-  T5(ModelInfo info, const T5Config& config, bool untied_head)
+  T5(ModelInfo info, const T5Config& config)
       : LanguageModel(std::move(info)),
         config_(config),
         shared_(register_module("shared", std::make_shared<Embedding>(config.vocabulary, config.features))),
         encoder_(register_module("encoder", std::make_shared<T5Stack>(config, false))),
         decoder_(register_module("decoder", std::make_shared<T5Stack>(config, true))) {
-    if (untied_head) {
+    if (config.untied_head) {
       lm_head_ = register_module("lm_head", std::make_shared<Linear>(config.features, config.vocabulary, false));
     }
   }
@@ -316,7 +292,8 @@ class T5 final : public LanguageModel {
   at::Tensor decode_step(DecodingState& decoding_state, const at::Tensor& tokens) override {
     Dropout none;
     auto& state = static_cast<T5State&>(decoding_state);
-    T5Pass pass{decoder_->position_bias(state.position, 1, state.position + 1), state.cross_bias, {}, none};
+    const at::Tensor no_mask = at::zeros({1});
+    T5Pass pass{decoder_->self_biases(state.position, 1, state.position + 1, no_mask), state.cross_bias, {}, none};
     const at::Tensor positions = at::full({tokens.size(0)}, state.position, at::kLong);
     ++state.position;
     return head(
@@ -336,7 +313,7 @@ class T5 final : public LanguageModel {
 
   at::Tensor encode(const at::Tensor& input_ids, const at::Tensor& padding, Dropout& dropout) const {
     const std::int64_t length = input_ids.size(1);
-    T5Pass pass{encoder_->position_bias(0, length, length) + padding, {}, {}, dropout};
+    T5Pass pass{encoder_->self_biases(0, length, length, padding), {}, {}, dropout};
     return encoder_->forward(shared_->forward(input_ids), pass);
   }
 
@@ -345,7 +322,7 @@ class T5 final : public LanguageModel {
     const at::Tensor padding = padding_bias(batch.input_lengths, batch.input_ids.size(1));
     const at::Tensor encoded = encode(batch.input_ids, padding, dropout);
     const std::int64_t length = batch.decoder_input_ids.size(1);
-    T5Pass pass{decoder_->position_bias(0, length, length) + causal_bias(length), padding, encoded, dropout};
+    T5Pass pass{decoder_->self_biases(0, length, length, causal_bias(length)), padding, encoded, dropout};
     return decoder_->forward(shared_->forward(batch.decoder_input_ids), pass);
   }
 
@@ -363,19 +340,8 @@ class T5 final : public LanguageModel {
 
 }  // namespace
 
-std::shared_ptr<LanguageModel> build_t5(const Json& config, const BuildOptions& options) {
-  const T5Config parsed(config);
-  const std::int64_t start = config_token(config, "decoder_start_token_id", config_token(config, "pad_token_id", 0));
-  ModelInfo info{.model_type = "t5",
-                 .architecture = "T5ForConditionalGeneration",
-                 .has_encoder = true,
-                 .vocabulary_size = parsed.vocabulary,
-                 .hidden_size = parsed.features,
-                 .max_positions = std::nullopt,
-                 .decoder_start_id = static_cast<TokenId>(start),
-                 .config = config,
-                 .generation_config = options.generation_config};
-  return std::make_shared<T5>(std::move(info), parsed, options.untied_head);
+std::shared_ptr<LanguageModel> make_t5(ModelInfo info, const T5Config& config) {
+  return std::make_shared<T5>(std::move(info), config);
 }
 
 }  // namespace lockstep

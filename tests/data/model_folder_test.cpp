@@ -35,7 +35,8 @@ TEST(ModelFolder, NamesWhatIsMissingOrNotSupported) {
   const TemporaryFolder folder;
   EXPECT_THAT(input_error([&] { describe_model_folder(folder.path() / "none"); }), HasSubstr("none"));
   EXPECT_THAT(input_error([&] { describe_model_folder(folder.path()); }), HasSubstr("config.json"));
-  EXPECT_THAT(config_error(R"({"model_type": "bert"})"), AllOf(HasSubstr("bert"), HasSubstr("t5, gpt2")));
+  EXPECT_THAT(config_error(R"({"model_type": "bert"})"),
+              AllOf(HasSubstr("bert"), HasSubstr("t5, mt5, umt5, gpt2, llama")));
   EXPECT_THAT(config_error("{}"), HasSubstr("model_type"));
   EXPECT_THAT(config_error("{"), HasSubstr("line 1"));
   EXPECT_THAT(config_error(R"({"model_type": "t5", "vocab_size": "many"})"), HasSubstr("vocab_size"));

@@ -53,7 +53,7 @@ def random_model(kind, folder, seed, **fixed):
     import transformers
 
     generator = random.Random(seed)
-    tokenizer_folder = EXAMPLE_MODELS["gpt2" if kind == "gpt2" else "t5"]
+    tokenizer_folder = EXAMPLE_MODELS["t5" if kind.startswith("t5") else "gpt2"]
     vocabulary = json.loads((tokenizer_folder / "config.json").read_text())["vocab_size"]
     if kind == "gpt2":
         heads = generator.choice([1, 2, 4])
@@ -65,6 +65,14 @@ def random_model(kind, folder, seed, **fixed):
             scale_attn_by_inverse_layer_idx=generator.choice([True, False]),
             bos_token_id=0, eos_token_id=0, **fixed)
         model_class = transformers.GPT2LMHeadModel
+    elif kind == "llama":
+        heads = generator.choice([2, 4])
+        config = transformers.LlamaConfig(
+            vocab_size=vocabulary, max_position_embeddings=256, hidden_size=heads * generator.choice([8, 12]),
+            num_attention_heads=heads, num_key_value_heads=generator.choice([1, 2]), num_hidden_layers=generator.choice([1, 2, 3]),
+            intermediate_size=40, rms_norm_eps=generator.choice([1e-5, 1e-3]), tie_word_embeddings=generator.choice([True, False]),
+            attention_bias=generator.choice([True, False]), bos_token_id=0, eos_token_id=0, **fixed)
+        model_class = transformers.LlamaForCausalLM
     else:
         config = transformers.T5Config(
             vocab_size=vocabulary, d_model=generator.choice([16, 24, 32]), d_kv=generator.choice([4, 8]),
@@ -87,7 +95,7 @@ def load_saved(kind, folder):
     """The model and tokenizer of a folder as transformers opens it, and what it missed or did not expect."""
     import transformers
 
-    auto = transformers.AutoModelForCausalLM if kind == "gpt2" else transformers.AutoModelForSeq2SeqLM
+    auto = transformers.AutoModelForSeq2SeqLM if kind.startswith("t5") else transformers.AutoModelForCausalLM
     model, info = auto.from_pretrained(folder, output_loading_info=True)
     return model.eval(), transformers.AutoTokenizer.from_pretrained(folder), info
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import EXAMPLE_DATA, EXAMPLE_MODELS, example_rows, load_saved, random_model, read_lines, run, write_rows
 
-KINDS = ["t5-v1.0", "t5-v1.1", "gpt2"]
+KINDS = ["t5-v1.0", "t5-v1.1", "gpt2", "llama"]
 EOS = {"t5": 1, "gpt2": 0}
 
 
@@ -71,8 +71,10 @@ def step_losses(folder):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_ten_steps_follow_pytorch_and_the_folder_opens(kind, seed, tmp_path):
-    has_encoder = kind != "gpt2"
-    no_dropout = {"dropout_rate": 0.0} if has_encoder else {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    has_encoder = kind.startswith("t5")
+    no_dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0} if kind == "gpt2" else {}
+    if has_encoder:
+        no_dropout = {"dropout_rate": 0.0}
     model = random_model(kind, tmp_path / "model", seed, **no_dropout)
     rows = example_rows("t5" if has_encoder else "gpt2", 12, seed)
     job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, max_steps=10, global_batch_size=12,
@@ -97,7 +99,7 @@ def test_ten_steps_follow_pytorch_and_the_folder_opens(kind, seed, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_evaluate_and_generate_equal_transformers(kind, seed, tmp_path):
-    has_encoder = kind != "gpt2"
+    has_encoder = kind.startswith("t5")
     random_model(kind, tmp_path / "model", seed)
     rows = example_rows("t5" if has_encoder else "gpt2", int(os.environ.get("LOCKSTEP_ROWS", "40")), seed)
     rows_file = write_rows(tmp_path / "rows.jsonl", rows)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <optional>
 
 #include "lockstep/models/dropout.h"
 
@@ -9,13 +10,14 @@ namespace lockstep {
 /// softmax(q k^T x scale + bias) v, with dropout on the softmax.
 struct AttentionOptions {
   double scale = 1;
+  double soft_cap = 0;  // not 0: scores s become soft_cap x tanh(s / soft_cap), before the bias
   at::Tensor bias;      // added to the scores, broadcast to [batch, heads, query, key]; undefined: none
   bool causal = false;  // query i sees keys 0 ... i; only without `bias`
   double dropout = 0;
 };
 
-/// `query` [batch, heads, query, features], `key` and `value` [batch, heads, key, features]; returns
-/// [batch, query, heads x features].
+/// `query` [batch, heads, query, features], `key` and `value` [batch, key heads, key, features], each of them shared by
+/// heads / key heads consecutive heads; returns [batch, query, heads x features].
 at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                   const AttentionOptions& options, Dropout& dropout);
 
@@ -26,6 +28,10 @@ at::Tensor split_heads(const at::Tensor& x, std::int64_t heads);
 at::Tensor padding_bias(const at::Tensor& lengths, std::int64_t key_length);
 
 /// 0 on and below the diagonal, -inf above: [length, length].
-at::Tensor causal_bias(std::int64_t length);
+at::Tensor causal_bias(std::int64_t length, at::Device device = at::kCPU);
+
+/// 0 where query i may see key j, i - window < j <= i, -inf elsewhere, for queries at `positions` [rows...] and keys
+/// 0 ... `keys` - 1: [rows..., keys]. Without a window: j <= i.
+at::Tensor window_bias(const at::Tensor& positions, std::int64_t keys, std::optional<std::int64_t> window);
 
 }  // namespace lockstep

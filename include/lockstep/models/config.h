@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "lockstep/core/json.h"
@@ -16,7 +17,15 @@ double config_probability(const Json& config, const char* key, double fallback);
 bool config_flag(const Json& config, const char* key, bool fallback);
 std::string config_text(const Json& config, const char* key, const std::string& fallback);
 
+// The same where null says "none" and only a missing key gives `fallback`.
+std::optional<std::int64_t> config_optional_integer(const Json& config, const char* key,
+                                                    std::optional<std::int64_t> fallback);
+std::optional<double> config_optional_number(const Json& config, const char* key, std::optional<double> fallback);
+
 /// Throws InputError if `key` is true: the option is not supported.
 void refuse_config_flag(const Json& config, const char* key);
+
+/// Throws InputError if `key` is there and not null: the option is not supported.
+void refuse_config_key(const Json& config, const char* key);
 
 }  // namespace lockstep

@@ -7,41 +7,67 @@
 
 namespace lockstep {
 
+/// A linear layer, in the layout in which transformers stores its weight.
+struct Projection : torch::nn::Module {
+  virtual at::Tensor forward(const at::Tensor& x) const = 0;
+  at::Tensor weight, bias;  // bias: undefined if it has none
+};
+
 /// y = x W^T (+ b), weight [out, in].
-struct Linear : torch::nn::Module {
+struct Linear final : Projection {
   Linear(std::int64_t in, std::int64_t out, bool has_bias);
-  at::Tensor forward(const at::Tensor& x) const { return at::linear(x, weight, bias); }
-  at::Tensor weight, bias;
+  at::Tensor forward(const at::Tensor& x) const override { return at::linear(x, weight, bias); }
 };
 
 /// y = x W + b, weight [in, out]: GPT-2's way to store a linear layer.
-struct Conv1D : torch::nn::Module {
+struct Conv1D final : Projection {
   Conv1D(std::int64_t in, std::int64_t out);
-  at::Tensor forward(const at::Tensor& x) const;
-  at::Tensor weight, bias;
+  at::Tensor forward(const at::Tensor& x) const override;
 };
 
 /// weight [count, features].
 struct Embedding : torch::nn::Module {
-  Embedding(std::int64_t count, std::int64_t features);
-  at::Tensor forward(const at::Tensor& ids) const { return at::embedding(weight, ids); }
+  /// `padding_id`: the row that lookups give no gradient, and that is born as 0.
+  Embedding(std::int64_t count, std::int64_t features, std::optional<std::int64_t> padding_id = std::nullopt);
+  at::Tensor forward(const at::Tensor& ids) const { return at::embedding(weight, ids, padding_id.value_or(-1)); }
+  at::Tensor weight;
+  std::optional<std::int64_t> padding_id;
+};
+
+struct Norm : torch::nn::Module {
+  virtual at::Tensor forward(const at::Tensor& x) const = 0;
   at::Tensor weight;
 };
 
-/// Scaled to mean square 1, without mean or bias (Zhang and Sennrich 2019): T5's layer norm.
-struct RmsNorm : torch::nn::Module {
-  RmsNorm(std::int64_t features, double epsilon);
-  at::Tensor forward(const at::Tensor& x) const;
-  at::Tensor weight;
+/// Scaled to mean square 1, without mean or bias (Zhang and Sennrich 2019): T5's layer norm. With `offset`, the scale
+/// is 1 + weight, and weights are born as 0: Gemma's.
+struct RmsNorm final : Norm {
+  RmsNorm(std::int64_t features, double epsilon, bool offset = false);
+  at::Tensor forward(const at::Tensor& x) const override;
+  double epsilon;
+  bool offset;
+};
+
+/// Mean 0 and variance 1 (Ba et al. 2016). Not `affine`: without weight and bias.
+struct LayerNorm final : Norm {
+  LayerNorm(std::int64_t features, double epsilon, bool affine = true);
+  at::Tensor forward(const at::Tensor& x) const override;
+  at::Tensor bias;
   double epsilon;
 };
 
-struct LayerNorm : torch::nn::Module {
-  LayerNorm(std::int64_t features, double epsilon);
-  at::Tensor forward(const at::Tensor& x) const;
-  at::Tensor weight, bias;
-  double epsilon;
-};
+/// Registers `child` in `parent` below a path with dots, "attn.attention.q_proj"; modules on the way are made where
+/// they are missing.
+template <class Module>
+std::shared_ptr<Module> register_at(torch::nn::Module& parent, const std::string& path, std::shared_ptr<Module> child) {
+  const auto dot = path.find('.');
+  if (dot == std::string::npos) return parent.register_module(path, std::move(child));
+  const std::string first = path.substr(0, dot);
+  const auto children = parent.named_children();
+  auto next =
+      children.contains(first) ? children[first] : parent.register_module(first, std::make_shared<torch::nn::Module>());
+  return register_at(*next, path.substr(dot + 1), std::move(child));
+}
 
 /// An activation by the name that config.json gives it. Throws InputError, listing those known, for another.
 using Activation = at::Tensor (*)(const at::Tensor&);

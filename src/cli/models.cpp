@@ -1,0 +1,38 @@
+#include "lockstep/data/model_folder.h"
+#include "lockstep/models/families.h"
+
+#include <fmt/format.h>
+#include <algorithm>
+
+#include "commands.h"
+
+namespace lockstep {
+namespace {
+
+void print_family(const Family& family) {
+  const bool has_encoder =
+      std::ranges::find(supported_model_families(), family.model_type, &ModelFamily::model_type)->has_encoder;
+  fmt::print("{}\n  models:    {}\n  kind:      {} ({})\n", family.model_type, family.models,
+             has_encoder ? "T5-type, has_encoder: true" : "GPT-type, has_encoder: false", family.architecture);
+  if (!family.features.empty()) fmt::print("  computes:  {}\n", family.features);
+  if (!family.limits.empty()) fmt::print("  refuses:   {}\n", family.limits);
+}
+
+void print_families() {
+  fmt::print("Families of models, by the model_type of config.json. What a family refuses, the message names.\n\n");
+  for (const Family& family : families()) print_family(family);
+  fmt::print(
+      "\nrope_parameters, or rope_scaling and rope_theta: default, linear, dynamic, yarn, longrope, llama3. Beyond "
+      "the\n"
+      "length that the model was made for, dynamic and longrope follow the padded length of the batch, as in\n"
+      "transformers.\n");
+}
+
+}  // namespace
+
+void add_models_command(CLI::App& app) {
+  app.add_subcommand("models", "Lists the families of models: whose they are, what is computed, what is refused.")
+      ->callback(&print_families);
+}
+
+}  // namespace lockstep

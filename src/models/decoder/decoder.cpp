@@ -1,0 +1,174 @@
+#include "models/decoder/decoder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "lockstep/models/loss.h"
+#include "models/decoder/decoder_parts.h"
+#include "models/decoder/score_biases.h"
+
+namespace lockstep {
+namespace {
+
+struct DecoderState final : DecodingState {
+  void keep_rows(const at::Tensor& rows) override {
+    lengths = lengths.index_select(0, rows);
+    ids = ids.index_select(0, rows);
+    for (KvCache& cache : caches) cache.keep_rows(rows);
+  }
+  std::vector<KvCache> caches;  // a layer
+  at::Tensor lengths;           // [batch] tokens so far
+  at::Tensor ids;               // [batch, length] at least those; grows only if Rotary::depends_on_length()
+};
+
+// `ids` with `tokens` [batch] at `positions` [batch], as wide as the longest row.
+at::Tensor with_tokens(const at::Tensor& ids, const at::Tensor& tokens, const at::Tensor& positions) {
+  const std::int64_t missing = positions.max().item<std::int64_t>() + 1 - ids.size(1);
+  const at::Tensor wide = missing > 0 ? at::constant_pad_nd(ids, {0, missing}) : ids;
+  return wide.scatter(1, positions.unsqueeze(1), tokens.unsqueeze(1));
+}
+
+std::vector<std::int64_t> to_vector(const at::Tensor& lengths) {
+  const at::Tensor host = lengths.to(at::kCPU).contiguous();
+  return {host.const_data_ptr<std::int64_t>(), host.const_data_ptr<std::int64_t>() + host.numel()};
+}
+
+at::Tensor positions_until(std::int64_t length, at::Device device) {
+  return at::arange(length, at::TensorOptions(at::kLong).device(device)).unsqueeze(0);  // [1, length]
+}
+
+}  // namespace
+
+Decoder::Decoder(ModelInfo info, DecoderConfig config)
+    : LanguageModel(std::move(info)), config_(std::move(config)), rotary_(config_.rotary) {
+  const DecoderNames& names = config_.names;
+  const auto add = [&](const std::string& name, auto module) {
+    return register_at(*this, names.base + "." + name, std::move(module));
+  };
+  tokens_ = add(names.token_embedding,
+                std::make_shared<Embedding>(config_.vocabulary, config_.embedding_features, config_.padding_id));
+  if (config_.positions == PositionKind::kLearned) {
+    positions_ = add(names.position_embedding,
+                     std::make_shared<Embedding>(*config_.max_positions + config_.position_offset, config_.features));
+  }
+  if (config_.embedding_features != config_.features) {
+    project_in_ = add("project_in", std::make_shared<Linear>(config_.embedding_features, config_.features, false));
+    project_out_ = add("project_out", std::make_shared<Linear>(config_.features, config_.embedding_features, false));
+  }
+  for (std::int64_t layer = 0; layer < config_.layers; ++layer) {
+    blocks_.push_back(
+        add(names.layers + "." + std::to_string(layer), std::make_shared<DecoderBlock>(config_, rotary_, layer)));
+  }
+  if (config_.has_final_norm) final_norm_ = add(names.final_norm, make_norm(config_, config_.features));
+  if (config_.untied_head) {
+    lm_head_ = register_module(
+        "lm_head", std::make_shared<Linear>(config_.embedding_features, config_.vocabulary, config_.head_bias));
+  } else if (config_.head_bias) {
+    tied_head_bias_ = register_module("lm_head", std::make_shared<torch::nn::Module>())
+                          ->register_parameter("bias", torch::zeros({config_.vocabulary}));
+  }
+}
+
+void Decoder::initialise_weights(const at::Generator& generator) {
+  const DecoderNames& names = config_.names;
+  for (const auto& parameter : named_parameters()) {
+    if (parameter.value().dim() < 2) continue;  // norms and biases stay as they are born
+    const bool ends_residual = parameter.key().ends_with("." + names.attention_output + ".weight") ||
+                               parameter.key().ends_with("." + names.down + ".weight");
+    const double scale =
+        config_.scale_residual_weights && ends_residual ? 1 / std::sqrt(2.0 * static_cast<double>(config_.layers)) : 1;
+    fill_normal(parameter.value(), config_.initializer_range * scale, generator);
+  }
+  const at::NoGradGuard no_grad;
+  if (config_.padding_id) tokens_->weight.select(0, *config_.padding_id).zero_();
+}
+
+at::Tensor Decoder::logits(const Batch& batch, Dropout& dropout) { return head(hidden(batch.input_ids, dropout)); }
+
+at::Tensor Decoder::loss_sum(const Batch& batch, Dropout& dropout) {
+  const LabelledPositions labelled(batch.labels);
+  return negative_log_likelihood(head(labelled.select(hidden(batch.input_ids, dropout))), labelled.labels);
+}
+
+at::Tensor Decoder::row_loss_sums(const Batch& batch) {
+  Dropout none;
+  const LabelledPositions labelled(batch.labels);
+  const at::Tensor logits = head(labelled.select(hidden(batch.input_ids, none)));
+  return labelled.sum_by_row(negative_log_likelihoods(logits, labelled.labels));
+}
+
+LanguageModel::Started Decoder::start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) {
+  auto state = std::make_unique<DecoderState>();
+  state->ids = input_ids;
+  state->lengths = lengths;
+  at::Tensor logits = read_sequences(*state);
+  return {std::move(state), logits};
+}
+
+at::Tensor Decoder::decode_step(DecodingState& decoding_state, const at::Tensor& tokens) {
+  Dropout none;
+  auto& state = static_cast<DecoderState&>(decoding_state);
+  const at::Tensor positions = state.lengths;
+  state.lengths = positions + 1;
+  if (rotary_.depends_on_length()) {
+    state.ids = with_tokens(state.ids, tokens, positions);
+    if (std::ranges::any_of(to_vector(state.lengths), [&](auto length) { return rotary_.changes_at(length); })) {
+      return read_sequences(state);
+    }
+  }
+  const std::int64_t keys = state.lengths.max().item<std::int64_t>();
+  DecoderPass pass{.dropout = none, .biases = step_biases(config_, positions, keys)};
+  pass.positions = positions;
+  pass.keys = keys;
+  pass.angles = rotary_.angles(positions.unsqueeze(1), to_vector(state.lengths));
+  return head(run_blocks(embed(tokens.unsqueeze(1), positions.unsqueeze(1)), pass, &state.caches).squeeze(1));
+}
+
+// Reads the sequences so far, anew: fills the caches and returns the logits [batch, vocabulary] of the next tokens.
+// Frequencies that depend on the length follow each row's own, as if it were alone.
+at::Tensor Decoder::read_sequences(DecodingState& decoding_state) const {
+  Dropout none;
+  auto& state = static_cast<DecoderState&>(decoding_state);
+  state.caches.assign(blocks_.size(), KvCache());
+  const std::int64_t length = state.ids.size(1);
+  DecoderPass pass{.dropout = none, .biases = sequence_biases(config_, length, state.ids.device())};
+  pass.angles = rotary_.angles(positions_until(length, state.ids.device()), to_vector(state.lengths));
+  const at::Tensor output = run_blocks(embed(state.ids, {}), pass, &state.caches);
+  const at::Tensor last = (state.lengths - 1).view({-1, 1, 1}).expand({-1, 1, output.size(2)});
+  return head(output.gather(1, last).squeeze(1));
+}
+
+// `positions` [batch, length], or undefined: 0 ... length - 1.
+at::Tensor Decoder::embed(const at::Tensor& ids, const at::Tensor& positions) const {
+  at::Tensor x = tokens_->forward(ids);
+  if (config_.embedding_scale != 1) x = x * config_.embedding_scale;
+  if (project_in_) x = project_in_->forward(x);
+  if (!positions_) return x;
+  if (positions.defined()) return x + positions_->forward(positions + config_.position_offset);
+  return x + positions_->weight.narrow(0, config_.position_offset, ids.size(1));
+}
+
+// Frequencies that depend on the length follow the padded one, as in transformers.
+at::Tensor Decoder::hidden(const at::Tensor& ids, Dropout& dropout) const {
+  const std::int64_t length = ids.size(1);
+  DecoderPass pass{.dropout = dropout, .biases = sequence_biases(config_, length, ids.device())};
+  pass.angles = rotary_.angles(positions_until(length, ids.device()), {length});
+  return run_blocks(dropout(embed(ids, {}), config_.embedding_dropout), pass, nullptr);
+}
+
+at::Tensor Decoder::run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const {
+  for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
+    x = blocks_[layer]->forward(x, pass, caches == nullptr ? nullptr : &caches->at(layer));
+  }
+  if (final_norm_) x = final_norm_->forward(x);
+  return project_out_ ? project_out_->forward(x) : x;
+}
+
+at::Tensor Decoder::head(const at::Tensor& hidden) const {
+  const at::Tensor logits = lm_head_ ? lm_head_->forward(hidden) : at::linear(hidden, tokens_->weight, tied_head_bias_);
+  if (config_.logit_soft_cap == 0) return logits;
+  return at::tanh(logits / config_.logit_soft_cap) * config_.logit_soft_cap;
+}
+
+}  // namespace lockstep

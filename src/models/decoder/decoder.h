@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "lockstep/models/model.h"
+#include "models/decoder/decoder_block.h"
+
+namespace lockstep {
+
+/// Every decoder-only family: what differs between them is in DecoderConfig.
+class Decoder final : public LanguageModel {
+ public:
+  Decoder(ModelInfo info, DecoderConfig config);
+
+  void initialise_weights(const at::Generator& generator) override;
+  at::Tensor logits(const Batch& batch, Dropout& dropout) override;
+  at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override;
+  at::Tensor row_loss_sums(const Batch& batch) override;
+  Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) override;
+  at::Tensor decode_step(DecodingState& state, const at::Tensor& tokens) override;
+
+ private:
+  at::Tensor read_sequences(DecodingState& state) const;
+  at::Tensor embed(const at::Tensor& ids, const at::Tensor& positions) const;
+  at::Tensor hidden(const at::Tensor& ids, Dropout& dropout) const;
+  at::Tensor run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const;
+  at::Tensor head(const at::Tensor& hidden) const;
+
+  const DecoderConfig config_;
+  const Rotary rotary_;
+  std::shared_ptr<Embedding> tokens_, positions_;     // positions_: null unless learned
+  std::shared_ptr<Linear> project_in_, project_out_;  // null: none
+  std::vector<std::shared_ptr<DecoderBlock>> blocks_;
+  std::shared_ptr<Norm> final_norm_;  // null: none
+  std::shared_ptr<Linear> lm_head_;   // null: the embedding's weights
+  at::Tensor tied_head_bias_;         // undefined: none
+};
+
+}  // namespace lockstep

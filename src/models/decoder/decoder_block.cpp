@@ -1,0 +1,69 @@
+#include "models/decoder/decoder_block.h"
+
+#include "models/decoder/decoder_parts.h"
+
+namespace lockstep {
+namespace {
+
+std::shared_ptr<Norm> add_norm(torch::nn::Module& module, const std::string& name, const DecoderConfig& config) {
+  return name.empty() ? nullptr : register_at(module, name, make_norm(config, config.features));
+}
+
+}  // namespace
+
+FeedForward::FeedForward(torch::nn::Module& layer_module, const DecoderConfig& config)
+    : activation_(config.activation) {
+  const auto add = [&](const std::string& name, std::int64_t in, std::int64_t out) {
+    return register_at(layer_module, name, make_projection(config, in, out, config.mlp_bias));
+  };
+  const DecoderNames& names = config.names;
+  if (!names.gate_up.empty()) {
+    gate_up_ = add(names.gate_up, config.features, 2 * config.inner_features);
+  } else {
+    if (!names.gate.empty()) gate_ = add(names.gate, config.features, config.inner_features);
+    up_ = add(names.up, config.features, config.inner_features);
+  }
+  down_ = add(names.down, config.inner_features, config.features);
+}
+
+at::Tensor FeedForward::forward(const at::Tensor& x) const {
+  if (gate_up_) {
+    const auto parts = gate_up_->forward(x).chunk(2, -1);
+    return down_->forward(activation_(parts[0]) * parts[1]);
+  }
+  if (gate_) return down_->forward(activation_(gate_->forward(x)) * up_->forward(x));
+  return down_->forward(activation_(up_->forward(x)));
+}
+
+DecoderBlock::DecoderBlock(const DecoderConfig& config, const Rotary& rotary, std::int64_t layer)
+    : config_(config),
+      attention_norm_(add_norm(*this, config.names.attention_norm, config)),
+      attention_(*this, config, rotary, layer),
+      mlp_norm_(add_norm(*this, config.names.mlp_norm, config)),
+      mlp_(*this, config),
+      attention_output_norm_(add_norm(*this, config.names.attention_output_norm, config)),
+      mlp_output_norm_(add_norm(*this, config.names.mlp_output_norm, config)) {}
+
+at::Tensor DecoderBlock::forward(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const {
+  if (config_.block == BlockKind::kParallel) return forward_parallel(x, pass, cache);
+  const bool norms_first = config_.block == BlockKind::kPreNorm;
+  at::Tensor attended = attention_.forward(norms_first ? attention_norm_->forward(x) : x, pass, cache);
+  if (attention_output_norm_) attended = attention_output_norm_->forward(attended);
+  at::Tensor sum = x + pass.dropout(attended, config_.attention_output_dropout);
+  if (!norms_first) sum = attention_norm_->forward(sum);
+
+  at::Tensor inner = mlp_.forward(norms_first ? mlp_norm_->forward(sum) : sum);
+  if (mlp_output_norm_) inner = mlp_output_norm_->forward(inner);
+  sum = sum + pass.dropout(inner, config_.mlp_output_dropout);
+  return norms_first ? sum : mlp_norm_->forward(sum);
+}
+
+at::Tensor DecoderBlock::forward_parallel(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const {
+  const at::Tensor normed = attention_norm_->forward(x);
+  const at::Tensor attended = attention_.forward(normed, pass, cache);
+  const at::Tensor inner = mlp_.forward(mlp_norm_ ? mlp_norm_->forward(x) : normed);
+  if (config_.joint_dropout) return x + pass.dropout(inner + attended, config_.mlp_output_dropout);
+  return x + pass.dropout(attended, config_.attention_output_dropout) + pass.dropout(inner, config_.mlp_output_dropout);
+}
+
+}  // namespace lockstep

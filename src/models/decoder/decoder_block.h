@@ -1,0 +1,38 @@
+#pragma once
+
+#include <memory>
+
+#include "models/decoder/self_attention.h"
+
+namespace lockstep {
+
+/// The MLP of one layer: activation(x up) down, or (activation(x gate) * x up) down. Its modules are registered in the
+/// layer.
+class FeedForward {
+ public:
+  FeedForward(torch::nn::Module& layer_module, const DecoderConfig& config);
+  at::Tensor forward(const at::Tensor& x) const;
+
+ private:
+  Activation activation_;
+  std::shared_ptr<Projection> gate_, up_, gate_up_, down_;
+};
+
+/// One layer.
+class DecoderBlock : public torch::nn::Module {
+ public:
+  DecoderBlock(const DecoderConfig& config, const Rotary& rotary, std::int64_t layer);
+  at::Tensor forward(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const;
+
+ private:
+  at::Tensor forward_parallel(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const;
+
+  const DecoderConfig& config_;
+  std::shared_ptr<Norm> attention_norm_;
+  SelfAttention attention_;
+  std::shared_ptr<Norm> mlp_norm_;  // null: a parallel block's MLP takes what attention takes
+  FeedForward mlp_;
+  std::shared_ptr<Norm> attention_output_norm_, mlp_output_norm_;  // null: none
+};
+
+}  // namespace lockstep

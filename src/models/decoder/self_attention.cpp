@@ -1,0 +1,81 @@
+#include "models/decoder/self_attention.h"
+
+#include "lockstep/models/attention.h"
+#include "models/decoder/decoder_parts.h"
+
+namespace lockstep {
+
+SelfAttention::SelfAttention(torch::nn::Module& layer_module, const DecoderConfig& config, const Rotary& rotary,
+                             std::int64_t layer)
+    : config_(config), rotary_(rotary), layer_(static_cast<std::size_t>(layer)), scale_(config.attention_scale) {
+  if (config.scale_by_inverse_layer) scale_ /= static_cast<double>(layer + 1);
+  const DecoderNames& names = config.names;
+  const std::int64_t query_features = config.heads * config.head_features;
+  const std::int64_t key_features = config.key_value_heads * config.head_features;
+  const auto add = [&](const std::string& name, std::int64_t in, std::int64_t out, bool has_bias) {
+    return register_at(layer_module, name, make_projection(config, in, out, has_bias));
+  };
+  if (names.query_key_value.empty()) {
+    query_ = add(names.query, config.features, query_features, config.query_key_value_bias);
+    key_ = add(names.key, config.features, key_features, config.query_key_value_bias);
+    value_ = add(names.value, config.features, key_features, config.query_key_value_bias);
+  } else {
+    query_key_value_ =
+        add(names.query_key_value, config.features, query_features + 2 * key_features, config.query_key_value_bias);
+  }
+  output_ = add(names.attention_output, query_features, config.features, config.attention_output_bias);
+  if (!names.query_norm.empty()) {
+    query_norm_ = register_at(layer_module, names.query_norm, make_norm(config, config.head_features));
+    key_norm_ = register_at(layer_module, names.key_norm, make_norm(config, config.head_features));
+  }
+}
+
+at::Tensor SelfAttention::forward(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const {
+  auto [query, key, value] = project(x);
+  query = rotate(query, pass.angles);
+  key = rotate(key, pass.angles);
+  if (pass.positions.defined()) {
+    std::tie(key, value) = cache->append(key, value, pass.positions, pass.keys);
+  } else if (cache != nullptr) {
+    *cache = KvCache(key, value);
+  }
+
+  const at::Tensor& bias = pass.biases[layer_];
+  const AttentionOptions options{.scale = scale_,
+                                 .soft_cap = config_.attention_soft_cap,
+                                 .bias = bias,
+                                 .causal = !bias.defined(),
+                                 .dropout = config_.attention_dropout};
+  return output_->forward(attend(query, key, value, options, pass.dropout));
+}
+
+SelfAttention::Projected SelfAttention::project(const at::Tensor& x) const {
+  if (query_key_value_) return split_fused(query_key_value_->forward(x));
+  at::Tensor query = split_heads(query_->forward(x), config_.heads);
+  at::Tensor key = split_heads(key_->forward(x), config_.key_value_heads);
+  if (query_norm_) {
+    query = query_norm_->forward(query);
+    key = key_norm_->forward(key);
+  }
+  return {query, key, split_heads(value_->forward(x), config_.key_value_heads)};
+}
+
+SelfAttention::Projected SelfAttention::split_fused(const at::Tensor& fused) const {
+  const std::int64_t key_heads = config_.key_value_heads;
+  if (config_.fused_layout == FusedLayout::kParts) {
+    const std::int64_t key_features = key_heads * config_.head_features;
+    const auto parts = fused.split_with_sizes({config_.heads * config_.head_features, key_features, key_features}, -1);
+    return {split_heads(parts[0], config_.heads), split_heads(parts[1], key_heads), split_heads(parts[2], key_heads)};
+  }
+  const std::int64_t shared_by = config_.heads / key_heads;
+  const auto parts = fused.view({fused.size(0), fused.size(1), key_heads, shared_by + 2, config_.head_features})
+                         .split_with_sizes({shared_by, 1, 1}, 3);
+  const auto by_head = [](const at::Tensor& part) { return part.flatten(2, 3).transpose(1, 2); };
+  return {by_head(parts[0]), by_head(parts[1]), by_head(parts[2])};
+}
+
+at::Tensor SelfAttention::rotate(const at::Tensor& x, const RotaryAngles& angles) const {
+  return config_.positions == PositionKind::kRotary ? rotary_.rotate(x, angles) : x;
+}
+
+}  // namespace lockstep

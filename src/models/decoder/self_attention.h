@@ -1,0 +1,47 @@
+#pragma once
+
+#include <vector>
+
+#include "lockstep/models/dropout.h"
+#include "lockstep/models/kv_cache.h"
+#include "models/decoder/decoder_config.h"
+
+namespace lockstep {
+
+/// What the layers of one forward pass share: over whole sequences, or one new token a row.
+struct DecoderPass {
+  Dropout& dropout;
+  std::vector<at::Tensor> biases;  // of each layer, for its scores; undefined: plain causal
+  RotaryAngles angles = {};        // of the positions of x
+
+  // One new token a row:
+  at::Tensor positions = {};  // [batch] int64, of the new tokens; undefined for whole sequences
+  std::int64_t keys = 0;      // of the longest row, the new one among them
+};
+
+/// Self-attention of one layer. Its modules are registered in the layer.
+class SelfAttention {
+ public:
+  SelfAttention(torch::nn::Module& layer_module, const DecoderConfig& config, const Rotary& rotary, std::int64_t layer);
+
+  /// `x` [batch, length, features] to the same. `cache`: keeps keys and values of whole sequences if given, and has
+  /// those before a new token.
+  at::Tensor forward(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const;
+
+ private:
+  struct Projected {
+    at::Tensor query, key, value;  // [batch, heads or key heads, length, features]
+  };
+  Projected project(const at::Tensor& x) const;
+  Projected split_fused(const at::Tensor& fused) const;
+  at::Tensor rotate(const at::Tensor& x, const RotaryAngles& angles) const;
+
+  const DecoderConfig& config_;
+  const Rotary& rotary_;
+  std::size_t layer_;
+  double scale_;
+  std::shared_ptr<Projection> query_, key_, value_, query_key_value_, output_;
+  std::shared_ptr<Norm> query_norm_, key_norm_;  // null: none
+};
+
+}  // namespace lockstep
