@@ -63,7 +63,7 @@ ModelFolder describe_model_folder(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder, error)) {
     throw InputError(fmt::format(
         "{}: expected a model folder (with config.json and tokenizer files), found {}; give the path of one "
-        "(names on the hub are not downloaded)",
+        "(resolve_model() makes one of a name of the hub)",
         folder.string(), std::filesystem::exists(folder, error) ? "a file" : "no such folder"));
   }
   const auto path = folder / "config.json";
