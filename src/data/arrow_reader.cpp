@@ -16,8 +16,6 @@
 namespace lockstep {
 namespace {
 
-constexpr std::int64_t kBlockRows = 1024;
-
 // The column as one of bytes where it holds strings: then Arrow's checks leave UTF-8 alone.
 arrow::Result<std::shared_ptr<arrow::Array>> as_bytes(const std::shared_ptr<arrow::Array>& column) {
   switch (column->type_id()) {
@@ -86,12 +84,9 @@ class ArrowBlocks final : public CellBlocks {
     while (batch_ == nullptr || rows_taken_ == batch_->num_rows()) {
       if (!next_batch()) return nullptr;
     }
-    const std::int64_t rows = std::min(kBlockRows, batch_->num_rows() - rows_taken_);
+    const std::int64_t rows = std::min(rows_of_a_block(arrays_), batch_->num_rows() - rows_taken_);
     std::vector<std::shared_ptr<arrow::Array>> arrays;
-    for (const auto& column : columns_) {
-      const auto array = batch_->GetColumnByName(column.name);
-      arrays.push_back(array == nullptr ? nullptr : array->Slice(rows_taken_, rows));
-    }
+    for (const auto& array : arrays_) arrays.push_back(array == nullptr ? nullptr : array->Slice(rows_taken_, rows));
     rows_taken_ += rows;
     const std::uint64_t first_row = rows_read_ + 1;
     rows_read_ += static_cast<std::uint64_t>(rows);
@@ -105,8 +100,10 @@ class ArrowBlocks final : public CellBlocks {
     check(batches_.reader->ReadNext(&batch_));
     if (batch_ == nullptr) return false;
     rows_taken_ = 0;
+    arrays_.clear();
     for (const auto& column : columns_) {
-      if (const auto array = batch_->GetColumnByName(column.name)) check_offsets(array);
+      arrays_.push_back(batch_->GetColumnByName(column.name));
+      if (arrays_.back() != nullptr) check_offsets(arrays_.back());
     }
     return true;
   }
@@ -129,7 +126,8 @@ class ArrowBlocks final : public CellBlocks {
   std::vector<Column> columns_;
   RecordBatches batches_;
   std::shared_ptr<arrow::RecordBatch> batch_;
-  std::int64_t rows_taken_ = 0;  // of the batch
+  std::vector<std::shared_ptr<arrow::Array>> arrays_;  // the batch's columns; null for a missing one
+  std::int64_t rows_taken_ = 0;                        // of the batch
   std::uint64_t rows_read_ = 0;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +29,10 @@ class CellReader {
   /// As RowReader's.
   virtual std::string position() const = 0;
 };
+
+/// About the size of a block: small enough that threads end together and many fit into memory, and large enough that
+/// handing it over costs nothing.
+constexpr std::size_t kBlockBytes = 256 << 10;
 
 /// Reads some columns of a file, block by block. What is work for each row is left to the block, which needs its
 /// CellBlocks no more and may be read in another thread.

@@ -6,12 +6,14 @@
 #include <arrow/result.h>
 #include <arrow/type.h>
 #include <fmt/format.h>
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <string_view>
 #include <vector>
 
 #include "lockstep/core/error.h"
+#include "record_batches.h"
 #include "text_source.h"
 
 namespace lockstep {
@@ -104,13 +106,17 @@ class CsvBlocks final : public CellBlocks {
   }
 
   std::unique_ptr<CellReader> next() override {
-    std::shared_ptr<arrow::RecordBatch> batch;
-    const auto status = reader_->ReadNext(&batch);
-    if (!status.ok()) fail(status);
-    if (batch == nullptr) return nullptr;
+    while (batch_ == nullptr || batch_->num_rows() == 0) {
+      const auto status = reader_->ReadNext(&batch_);
+      if (!status.ok()) fail(status);
+      if (batch_ == nullptr) return nullptr;
+    }
+    const std::int64_t rows = std::min(rows_of_a_block(batch_->columns()), batch_->num_rows());
     const std::uint64_t first_row = rows_read_ + 1;
-    rows_read_ += static_cast<std::uint64_t>(batch->num_rows());
-    return std::make_unique<CsvBlock>(path_.string(), columns_, std::move(batch), first_row);
+    rows_read_ += static_cast<std::uint64_t>(rows);
+    auto block = std::make_unique<CsvBlock>(path_.string(), columns_, batch_->Slice(0, rows), first_row);
+    batch_ = batch_->Slice(rows);
+    return block;
   }
 
   double progress() const override { return source_->progress(); }
@@ -154,6 +160,7 @@ class CsvBlocks final : public CellBlocks {
   char delimiter_;
   std::optional<TextSource> source_;
   std::shared_ptr<StreamingReader> reader_;
+  std::shared_ptr<arrow::RecordBatch> batch_;  // what is left of it
   std::uint64_t rows_read_ = 0;
 };
 

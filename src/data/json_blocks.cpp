@@ -8,8 +8,6 @@
 namespace lockstep {
 namespace {
 
-constexpr std::size_t kBlockBytes = 256 << 10;
-
 std::string position_of(const std::string& name, const std::string& unit, std::uint64_t number) {
   return fmt::format("{}: {} {}", name, unit, number);
 }

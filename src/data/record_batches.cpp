@@ -1,11 +1,14 @@
 #include "record_batches.h"
 
+#include <arrow/array.h>
 #include <arrow/io/file.h>
 #include <arrow/ipc/reader.h>
 #include <arrow/record_batch.h>
 #include <arrow/result.h>
 #include <arrow/type.h>
+#include <arrow/util/byte_size.h>
 #include <arrow/util/iterator.h>
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
@@ -85,6 +88,17 @@ std::vector<int> find_columns(const std::string& file, const arrow::Schema& sche
     places.push_back(place);
   }
   return places;
+}
+
+std::int64_t rows_of_a_block(const std::vector<std::shared_ptr<arrow::Array>>& columns) {
+  std::int64_t rows = 1, bytes = 1;
+  for (const auto& column : columns) {
+    if (column == nullptr) continue;
+    rows = std::max(rows, column->length());
+    bytes += arrow::util::ReferencedBufferSize(*column).ValueOr(0);
+  }
+  const double bytes_of_a_row = std::max(1.0, static_cast<double>(bytes) / static_cast<double>(rows));
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(kBlockBytes) / bytes_of_a_row));
 }
 
 }  // namespace lockstep

@@ -10,6 +10,7 @@
 #include "cell_reader.h"
 
 namespace arrow {
+class Array;
 class RecordBatchReader;
 class Schema;
 }  // namespace arrow
@@ -28,6 +29,9 @@ RecordBatches open_ipc_batches(const std::filesystem::path& path, const std::vec
 
 /// A Parquet file in batches of a few hundred rows. Of a row group, only a buffer a column is in memory.
 RecordBatches open_parquet_batches(const std::filesystem::path& path, const std::vector<Column>& columns);
+
+/// The rows of these columns (null for a missing one) that make a block of about kBlockBytes: 1 at least.
+std::int64_t rows_of_a_block(const std::vector<std::shared_ptr<arrow::Array>>& columns);
 
 /// The places of the columns in the schema; those that are optional may lack one. Throws InputError for a column that
 /// is missing, stands there twice, or is of a type that has no text.

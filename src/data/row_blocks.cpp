@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kBlockRows = 1024;
+constexpr std::size_t kRowBytes = sizeof(Row);  // beside its texts
 
 // Rows `begin` to `end` of columns in memory.
 class ColumnsBlock final : public RowReader {
@@ -51,7 +51,11 @@ class ColumnsBlocks final : public RowBlocks {
   std::unique_ptr<RowReader> next() override {
     const std::size_t begin = rows_given_;
     if (begin == rows()) return nullptr;
-    rows_given_ = std::min(rows(), begin + kBlockRows);
+    std::size_t bytes = 0;
+    while (rows_given_ < rows() && bytes < kBlockBytes) {
+      bytes += kRowBytes + columns_->model_input[rows_given_].size() + columns_->model_output[rows_given_].size();
+      ++rows_given_;
+    }
     return std::make_unique<ColumnsBlock>(columns_, begin, rows_given_);
   }
   double progress() const override {
