@@ -10,6 +10,7 @@
 #include "lockstep/models/config.h"
 #include "lockstep/models/families.h"
 #include "lockstep/models/safetensors.h"
+#include "models/weight_files.h"
 
 namespace lockstep {
 namespace {
@@ -18,7 +19,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kConfigFile = "config.json";
 constexpr const char* kGenerationConfigFile = "generation_config.json";
-constexpr const char* kWeightsFile = "model.safetensors";
 constexpr const char* kHeadPrefix = "lm_head.";
 constexpr const char* kHead = "lm_head.weight";
 
@@ -41,9 +41,9 @@ std::string saved_name(const std::string& parameter, const Family& family) {
   return parameter;
 }
 
-std::map<std::string, std::string> stored_names(const SafetensorsFile& file, const Family& family) {
+std::map<std::string, std::string> stored_names(const WeightFiles& files, const Family& family) {
   std::map<std::string, std::string> names;  // parameter -> as stored
-  for (const std::string& stored : file.names()) {
+  for (const std::string& stored : files.names()) {
     if (is_left_over(stored, family)) continue;
     names.emplace(parameter_name(stored, family), stored);
   }
@@ -56,36 +56,38 @@ bool declares_own_head(const Family& family, const Json& config) {
 
 // As transformers decides: a head that only repeats the embedding is tied to it, except where config.json says that it
 // is not.
-bool has_own_head(const SafetensorsFile& file, const std::map<std::string, std::string>& names, const Family& family,
+bool has_own_head(const WeightFiles& files, const std::map<std::string, std::string>& names, const Family& family,
                   const Json& config) {
   const bool declared_own = declares_own_head(family, config);
   const auto head = names.find(kHead);
   const auto embedding = names.find(family.embedding);
   if (declared_own || head == names.end() || embedding == names.end()) return declared_own;
-  return !file.tensor(head->second).equal(file.tensor(embedding->second));
+  const at::Tensor head_weight = files.tensor(head->second), embedding_weight = files.tensor(embedding->second);
+  return head_weight.scalar_type() != embedding_weight.scalar_type() || !head_weight.equal(embedding_weight);
 }
 
-void copy_weights(LanguageModel& model, const SafetensorsFile& file, std::map<std::string, std::string> names) {
+void copy_weights(LanguageModel& model, const WeightFiles& files, std::map<std::string, std::string> names) {
   const at::NoGradGuard no_grad;
-  const std::string path = file.path().string();
   for (const auto& parameter : model.named_parameters()) {
     const auto found = names.find(parameter.key());
     if (found == names.end()) {
-      throw InputError(fmt::format("{}: tensor '{}' is missing, expected by config.json with the shape [{}]", path,
-                                   parameter.key(), fmt::join(parameter.value().sizes().vec(), ", ")));
+      throw InputError(fmt::format("{}: tensor '{}' is missing, expected by config.json with the shape [{}]",
+                                   files.source().string(), parameter.key(),
+                                   fmt::join(parameter.value().sizes().vec(), ", ")));
     }
-    const at::Tensor stored = file.tensor(found->second);
+    const at::Tensor stored = files.tensor(found->second);
     if (stored.sizes() != parameter.value().sizes()) {
-      throw InputError(fmt::format("{}: tensor '{}': expected the shape [{}] by config.json, found [{}]", path,
-                                   parameter.key(), fmt::join(parameter.value().sizes().vec(), ", "),
-                                   fmt::join(stored.sizes().vec(), ", ")));
+      throw InputError(fmt::format(
+          "{}: tensor '{}': expected the shape [{}] by config.json, found [{}]", files.path_of(found->second).string(),
+          parameter.key(), fmt::join(parameter.value().sizes().vec(), ", "), fmt::join(stored.sizes().vec(), ", ")));
     }
     parameter.value().copy_(stored);
     names.erase(found);
   }
   if (!names.empty()) {
-    throw InputError(fmt::format("{}: tensor '{}' is no part of a {} model of this config.json{}", path,
-                                 names.begin()->second, model.info().model_type,
+    throw InputError(fmt::format("{}: tensor '{}' is no part of a {} model of this config.json{}",
+                                 files.path_of(names.begin()->second).string(), names.begin()->second,
+                                 model.info().model_type,
                                  names.size() > 1 ? fmt::format(" ({} more)", names.size() - 1) : ""));
   }
 }
@@ -132,23 +134,17 @@ Json saved_config(const LanguageModel& model, std::optional<TokenId> pad_id) {
 
 std::shared_ptr<LanguageModel> load_model(const fs::path& folder) {
   const Json config = read_config(folder);
-  if (!fs::exists(folder / kWeightsFile)) {
-    throw InputError(
-        fmt::format("{}: expected weights in {}, found none; give a folder that has them, or train from random ones "
-                    "(from_scratch: true)",
-                    folder.string(), kWeightsFile));
-  }
-  const SafetensorsFile file(folder / kWeightsFile);
+  const WeightFiles files(folder);
   const Family& family = family_of(folder, config);
-  std::map<std::string, std::string> names = stored_names(file, family);
-  const bool untied_head = naming_folder(folder, [&] { return has_own_head(file, names, family, config); });
+  std::map<std::string, std::string> names = stored_names(files, family);
+  const bool untied_head = naming_folder(folder, [&] { return has_own_head(files, names, family, config); });
   // A tied head is the embedding under another name: files that hold both, or the head alone, are files of one tensor.
   if (const auto head = names.find(kHead); head != names.end() && !untied_head) {
     names.emplace(family.embedding, head->second);
     names.erase(kHead);
   }
   auto model = build(folder, family, config, untied_head);
-  copy_weights(*model, file, std::move(names));
+  copy_weights(*model, files, std::move(names));
   return model;
 }
 
@@ -167,7 +163,7 @@ void save_model(const LanguageModel& model, const fs::path& folder, std::optiona
   for (const auto& parameter : model.named_parameters()) {
     tensors.emplace_back(saved_name(parameter.key(), family), parameter.value());
   }
-  write_safetensors(folder / kWeightsFile, tensors);
+  write_safetensors(folder / kSafetensorsName, tensors);
   if (!model.info().generation_config.is_null()) {
     write_json_file(folder / kGenerationConfigFile, model.info().generation_config);
   }

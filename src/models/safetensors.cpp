@@ -1,14 +1,9 @@
 #include "lockstep/models/safetensors.h"
 
 #include <ATen/ATen.h>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <algorithm>
 #include <array>
-#include <cerrno>
 
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
@@ -26,30 +21,8 @@ static_assert(kTypes.size() == kSafetensorsTypes.size());  // in the same order
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(std::filesystem::path path) : path_(std::move(path)) {
-  const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) throw_system_error("open", path_, errno);
-  struct stat status {};
-  ::fstat(descriptor, &status);
-  size_ = static_cast<std::uint64_t>(status.st_size);
-  void* mapping = size_ > 0 ? ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0) : nullptr;
-  const int error_number = errno;
-  ::close(descriptor);
-  if (mapping == MAP_FAILED) throw_system_error("map into memory", path_, error_number);
-  data_ = static_cast<const char*>(mapping);
-  try {
-    header_ = parse_safetensors_header({data_, size_}, path_.string());
-  } catch (...) {
-    unmap();
-    throw;
-  }
-}
-
-SafetensorsFile::~SafetensorsFile() { unmap(); }
-
-void SafetensorsFile::unmap() const {
-  if (data_ != nullptr) ::munmap(const_cast<char*>(data_), size_);
-}
+SafetensorsFile::SafetensorsFile(std::filesystem::path path)
+    : file_(std::move(path)), header_(parse_safetensors_header(file_.bytes(), file_.path().string())) {}
 
 std::vector<std::string> SafetensorsFile::names() const {
   std::vector<std::string> names;
@@ -59,7 +32,7 @@ std::vector<std::string> SafetensorsFile::names() const {
 
 at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   const SafetensorsEntry& entry = header_.tensors.at(name);
-  const char* bytes = data_ + header_.tensors_begin + entry.begin;
+  const char* bytes = file_.bytes().data() + header_.tensors_begin + entry.begin;
   return at::from_blob(const_cast<char*>(bytes), entry.shape, at::TensorOptions(kTypes[entry.type]));
 }
 

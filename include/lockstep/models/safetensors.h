@@ -7,31 +7,25 @@
 #include <utility>
 #include <vector>
 
+#include "lockstep/models/mapped_file.h"
 #include "lockstep/models/safetensors_header.h"
+#include "lockstep/models/weight_file.h"
 
 namespace lockstep {
 
 /// A safetensors file mapped into memory.
-class SafetensorsFile {
+class SafetensorsFile final : public WeightFile {
  public:
   /// Throws InputError if the file is missing, truncated or malformed.
   explicit SafetensorsFile(std::filesystem::path path);
-  ~SafetensorsFile();
-  SafetensorsFile(const SafetensorsFile&) = delete;
-  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
-  const std::filesystem::path& path() const { return path_; }
-  std::vector<std::string> names() const;
-  bool contains(const std::string& name) const { return header_.tensors.contains(name); }
-  /// A view of the mapped bytes, valid while this object lives; never write to it.
-  at::Tensor tensor(const std::string& name) const;
+  const std::filesystem::path& path() const override { return file_.path(); }
+  std::vector<std::string> names() const override;
+  bool contains(const std::string& name) const override { return header_.tensors.contains(name); }
+  at::Tensor tensor(const std::string& name) const override;
 
  private:
-  void unmap() const;
-
-  std::filesystem::path path_;
-  const char* data_ = nullptr;  // the mapping
-  std::uint64_t size_ = 0;
+  MappedFile file_;
   SafetensorsHeader header_;
 };
 
