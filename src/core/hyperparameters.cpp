@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "lockstep/core/byte_size.h"
 #include "lockstep/core/error.h"
 
 namespace lockstep {
@@ -61,6 +62,8 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("evaluation_strategy", &evaluation_strategy, "when the validation loss is computed (no, epoch)");
   table.add("save_strategy", &save_strategy, "checkpoints during training; the model is always saved at the end",
             Choices{"no"});
+  table.add("max_shard_size", &max_shard_size,
+            "a larger model is saved in several files of at most this size: 500MB, 5GB");
   table.add("test_size", &test_size, "share of rows split off for validation where none are given (T5-type)",
             Range{0, 0.999});
   table.add("seed", &seed, "of weights, data order, dropout and split", Range{0, kLargestInteger});
@@ -74,6 +77,11 @@ void Hyperparameters::validate() {
   if (evaluation_strategy != "no" && evaluation_strategy != "epoch") {
     spdlog::warn("evaluation_strategy: '{}' is not one of: no, epoch; using epoch", evaluation_strategy);
     evaluation_strategy = "epoch";
+  }
+  try {
+    parse_byte_size(max_shard_size);
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("max_shard_size: {}", error.what()));
   }
   if (num_train_epochs == 0 && max_steps <= 0) {
     throw InputError("num_train_epochs: expected a number above 0, found 0; nothing would be trained");

@@ -9,7 +9,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/models/config.h"
 #include "lockstep/models/families.h"
-#include "lockstep/models/safetensors.h"
+#include "models/save_weights.h"
 #include "models/weight_files.h"
 
 namespace lockstep {
@@ -120,13 +120,18 @@ std::shared_ptr<LanguageModel> build(const fs::path& folder, const Family& famil
   });
 }
 
-Json saved_config(const LanguageModel& model, std::optional<TokenId> pad_id) {
+const char* config_dtype(at::ScalarType type) {
+  if (type == at::kHalf) return "float16";
+  return type == at::kBFloat16 ? "bfloat16" : "float32";
+}
+
+Json saved_config(const LanguageModel& model, const SaveOptions& options) {
   Json config = model.info().config;
   config["architectures"] = Json::array({model.info().architecture});
   config.erase("torch_dtype");
-  config["dtype"] = "float32";
-  if (pad_id && (!config.contains("pad_token_id") || config["pad_token_id"].is_null()))
-    config["pad_token_id"] = *pad_id;
+  config["dtype"] = config_dtype(options.type);
+  if (options.pad_id && (!config.contains("pad_token_id") || config["pad_token_id"].is_null()))
+    config["pad_token_id"] = *options.pad_id;
   return config;
 }
 
@@ -157,17 +162,17 @@ std::shared_ptr<LanguageModel> create_model(const fs::path& folder, std::uint64_
   return model;
 }
 
-void save_model(const LanguageModel& model, const fs::path& folder, std::optional<TokenId> pad_id) {
+void save_model(const LanguageModel& model, const fs::path& folder, const SaveOptions& options) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   const Family& family = find_family(model.info().config);
   for (const auto& parameter : model.named_parameters()) {
     tensors.emplace_back(saved_name(parameter.key(), family), parameter.value());
   }
-  write_safetensors(folder / kSafetensorsName, tensors);
+  save_weights(folder, tensors, options.type, options.max_shard_bytes);
   if (!model.info().generation_config.is_null()) {
     write_json_file(folder / kGenerationConfigFile, model.info().generation_config);
   }
-  write_json_file(folder / kConfigFile, saved_config(model, pad_id));
+  write_json_file(folder / kConfigFile, saved_config(model, options));
 }
 
 }  // namespace lockstep

@@ -19,6 +19,17 @@ constexpr std::array kTypes = {at::kFloat, at::kHalf,  at::kBFloat16, at::kDoubl
                                at::kInt,   at::kShort, at::kChar,     at::kByte,   at::kBool};
 static_assert(kTypes.size() == kSafetensorsTypes.size());  // in the same order
 
+at::Tensor convert(const std::filesystem::path& path, const std::string& name, const at::Tensor& tensor,
+                   at::ScalarType type) {
+  if (tensor.scalar_type() == type) return tensor;
+  at::Tensor converted = tensor.to(type);
+  if (converted.isinf().any().item<bool>() && !tensor.isinf().any().item<bool>()) {
+    throw InputError(fmt::format("{}: tensor '{}' has numbers beyond the range of {}; choose bf16 or fp32",
+                                 path.string(), name, c10::toString(type)));
+  }
+  return converted;
+}
+
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(std::filesystem::path path)
@@ -37,18 +48,21 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
 }
 
 void write_safetensors(const std::filesystem::path& path,
-                       const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+                       const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                       std::optional<at::ScalarType> type) {
+  const auto type_of = [&](const at::Tensor& tensor) { return type.value_or(tensor.scalar_type()); };
   Json header = {{"__metadata__", {{"format", "pt"}}}};
   std::uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    const auto* type = std::ranges::find(kTypes, tensor.scalar_type());
-    if (type == kTypes.end()) {
+    const auto* known = std::ranges::find(kTypes, type_of(tensor));
+    if (known == kTypes.end()) {
       throw Error(fmt::format("{}: '{}' has a dtype that safetensors lacks", path.string(), name));
     }
-    header[name] = {{"dtype", kSafetensorsTypes[static_cast<std::size_t>(type - kTypes.begin())].name},
+    const std::uint64_t bytes = static_cast<std::uint64_t>(tensor.numel()) * c10::elementSize(*known);
+    header[name] = {{"dtype", kSafetensorsTypes[static_cast<std::size_t>(known - kTypes.begin())].name},
                     {"shape", tensor.sizes().vec()},
-                    {"data_offsets", {offset, offset + tensor.nbytes()}}};
-    offset += tensor.nbytes();
+                    {"data_offsets", {offset, offset + bytes}}};
+    offset += bytes;
   }
   std::string text = header.dump();
   text.append((kAlignment - (kLengthBytes + text.size()) % kAlignment) % kAlignment, ' ');
@@ -57,7 +71,7 @@ void write_safetensors(const std::filesystem::path& path,
   file.write({reinterpret_cast<const char*>(&length), kLengthBytes});
   file.write(text);
   for (const auto& [name, tensor] : tensors) {
-    const at::Tensor contiguous = tensor.detach().contiguous();
+    const at::Tensor contiguous = convert(path, name, tensor.detach(), type_of(tensor)).contiguous();
     file.write({static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes()});
   }
   file.commit();

@@ -4,7 +4,6 @@
 
 #include "lockstep/core/error.h"
 #include "lockstep/data/model_folder.h"
-#include "lockstep/models/pretrained.h"
 #include "lockstep/text/load_tokenizer.h"
 
 namespace lockstep {
@@ -36,11 +35,12 @@ std::vector<std::string> TrainedModel::generate(const std::vector<std::string>& 
   return lockstep::generate(*model, *tokenizer, prompts, options);
 }
 
-void TrainedModel::save(const std::filesystem::path& folder) const {
+void TrainedModel::save(const std::filesystem::path& folder, SaveOptions options) const {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) throw_system_error("create the folder", folder, error.value());
-  save_model(*model, folder, tokenizer->pad_id());
+  options.pad_id = tokenizer->pad_id();
+  save_model(*model, folder, options);
   tokenizer->save(folder);
 }
 

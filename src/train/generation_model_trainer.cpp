@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lockstep/comm/threads.h"
+#include "lockstep/core/byte_size.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/log.h"
 #include "lockstep/data/model_folder.h"
@@ -86,7 +87,9 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
     loop.run({});
   }
   run_on_all(*communicator_, [&] {
-    if (communicator_->is_root()) trained_.save(output_dir);
+    if (communicator_->is_root()) {
+      trained_.save(output_dir, {.max_shard_bytes = parse_byte_size(hyperparameters.max_shard_size)});
+    }
   });
   spdlog::info("model and tokenizer saved in {}", output_dir.string());
   return trained_;

@@ -73,7 +73,7 @@ void probe(const fs::path& folder, const fs::path& case_file, const fs::path& ou
   write_values(*model, read_case_batch(description, model->info()), output);
   write_generated(*model, description, output);
   fs::create_directories(output / "saved");
-  save_model(*model, output / "saved", std::nullopt);
+  save_model(*model, output / "saved");
 }
 
 }  // namespace
@@ -83,7 +83,7 @@ int main(int count, char** arguments) {
   try {
     if (count == 5 && std::string(arguments[1]) == "--create") {
       const auto model = lockstep::create_model(arguments[2], std::stoull(arguments[3]));
-      lockstep::save_model(*model, arguments[4], std::nullopt);
+      lockstep::save_model(*model, arguments[4]);
     } else if (count == 4) {
       lockstep::probe(arguments[1], arguments[2], arguments[3]);
     } else {

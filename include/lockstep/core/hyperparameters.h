@@ -38,6 +38,7 @@ struct Hyperparameters {
   std::int64_t logging_steps = 1;
   std::string evaluation_strategy = "epoch";
   std::string save_strategy = "no";
+  std::string max_shard_size = "5GB";
   double test_size = 0.15;
   std::int64_t seed = 42;
   std::string device = "auto";

@@ -9,18 +9,28 @@
 
 namespace lockstep {
 
-/// Reads `config.json` and `model.safetensors` of a Hugging Face model folder. Throws InputError naming the file
-/// and: the unsupported `model_type` (with those that are), the missing, surplus or misshaped tensor, the truncated
-/// file.
+/// Reads `config.json` and the weights of a Hugging Face model folder: `model.safetensors`, its shards by
+/// `model.safetensors.index.json`, `pytorch_model.bin`, or its shards, the first of these that is there. The files are
+/// mapped and copied tensor by tensor; nothing in a pickle is run. Throws InputError naming the file and: the
+/// unsupported `model_type` (with those that are), the missing, surplus or misshaped tensor, the truncated file.
 std::shared_ptr<LanguageModel> load_model(const std::filesystem::path& folder);
 
 /// Random weights by `config.json` alone, drawn as transformers' _init_weights draws them (same distributions, own
 /// generator seeded with `seed`).
 std::shared_ptr<LanguageModel> create_model(const std::filesystem::path& folder, std::uint64_t seed);
 
+/// How a model is saved.
+struct SaveOptions {
+  std::optional<TokenId> pad_id = {};             // for a config.json that has none
+  at::ScalarType type = at::kFloat;               // of the weights: kFloat, kHalf or kBFloat16
+  std::uint64_t max_shard_bytes = 5'000'000'000;  // a larger model is written in several files
+};
+
 /// Writes `config.json` (every key it came with; `architectures`, `dtype` and the padding id as saved),
-/// `generation_config.json` where the source had one and `model.safetensors` (tied weights once, metadata format: pt)
-/// into an existing folder, each atomically.
-void save_model(const LanguageModel& model, const std::filesystem::path& folder, std::optional<TokenId> pad_id);
+/// `generation_config.json` where the source had one and the weights (tied ones once, metadata format: pt) into an
+/// existing folder, each file atomically: `model.safetensors`, or shards and last `model.safetensors.index.json`.
+/// Weights of that name which another model left there are removed. Throws InputError for a number beyond the range of
+/// `type`.
+void save_model(const LanguageModel& model, const std::filesystem::path& folder, const SaveOptions& options = {});
 
 }  // namespace lockstep

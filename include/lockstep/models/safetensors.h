@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,8 +30,10 @@ class SafetensorsFile final : public WeightFile {
   SafetensorsHeader header_;
 };
 
-/// Writes tensors under their names, atomically, with the metadata {"format": "pt"}.
+/// Writes tensors under their names, atomically, with the metadata {"format": "pt"}; converted to `type`, if it is
+/// given, one by one. Throws InputError naming the tensor that has a number which `type` would make infinite.
 void write_safetensors(const std::filesystem::path& path,
-                       const std::vector<std::pair<std::string, at::Tensor>>& tensors);
+                       const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                       std::optional<at::ScalarType> type = std::nullopt);
 
 }  // namespace lockstep

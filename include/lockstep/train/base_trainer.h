@@ -9,6 +9,7 @@
 #include "lockstep/data/dataset.h"
 #include "lockstep/generation/decoding.h"
 #include "lockstep/models/model.h"
+#include "lockstep/models/pretrained.h"
 #include "lockstep/text/tokenizer.h"
 
 namespace lockstep {
@@ -27,8 +28,9 @@ struct TrainedModel {
   std::vector<std::string> generate(const std::vector<std::string>& prompts,
                                     const GenerationOptions& options = {}) const;
 
-  /// Writes a folder that transformers opens: model, config and tokenizer. Creates it where it is missing.
-  void save(const std::filesystem::path& folder) const;
+  /// Writes a folder that transformers opens: model, config and tokenizer. Creates it where it is missing. The padding
+  /// id is the tokenizer's.
+  void save(const std::filesystem::path& folder, SaveOptions options = {}) const;
 };
 
 /// Trains models with a fixed set of hyperparameters; subclass it for other architectures or strategies.
