@@ -10,9 +10,9 @@ import zipfile
 
 import pytest
 import torch
-import transformers
 from conftest import load_saved, random_model, run
 from models import random_case
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 KINDS = ["t5-v1.0", "t5-v1.1", "llama"]
@@ -307,3 +307,70 @@ def test_broken_shards_are_named(small, extension, tmp_path):
     check(f"{index_path.name}: tensor '{name}' is missing, expected by config.json")
     write_shards(folder, [first, {**second, name: torch.zeros(3, 4)}], extension, save)
     check(f"{names[1]}: tensor '{name}': expected the shape")
+
+
+def export(folder, output, *options, check=True):
+    return run("lockstep", "export", "--model", folder, "--output", output, *options, check=check)
+
+
+def logits_of(model, kind):
+    ids = torch.arange(3, 40).view(1, -1)
+    inputs = {"input_ids": ids, "decoder_input_ids": ids[:, :9]} if kind.startswith("t5") else {"input_ids": ids}
+    with torch.no_grad():
+        return model(**inputs).logits
+
+
+def read_weights(folder):
+    weights = {}
+    for path in folder.glob("*.safetensors"):
+        weights.update(load_file(path))
+    return weights
+
+
+def test_saved_shards_open_in_transformers(model, tmp_path):
+    kind, folder, reference = model
+    export(folder / "model", tmp_path / "saved", "--max-shard-size", "30KB")
+    saved, _, info = load_saved(kind, tmp_path / "saved")
+    assert not any(info[problem] for problem in ["missing_keys", "unexpected_keys", "mismatched_keys"]), info
+    assert torch.equal(logits_of(saved, kind), logits_of(reference, kind))
+
+    reference.save_pretrained(tmp_path / "expected", max_shard_size="30KB")
+    index, expected = (json.loads((tmp_path / name / "model.safetensors.index.json").read_text()) for name in ["saved", "expected"])
+    assert index["metadata"] == expected["metadata"]
+    assert index["weight_map"].keys() == expected["weight_map"].keys()
+    shards = sorted((tmp_path / "saved").glob("*.safetensors"))
+    assert {path.name for path in shards} == set(index["weight_map"].values())
+    assert [path.name for path in shards] == [f"model-{i + 1:05d}-of-{len(shards):05d}.safetensors" for i in range(len(shards))]
+    assert len(shards) > 2
+    for path in shards:
+        tensors = load_file(path)
+        assert len(tensors) == 1 or sum(tensor.nbytes for tensor in tensors.values()) <= 30_000
+        with safe_open(path, "pt") as file:
+            assert file.metadata() == {"format": "pt"}
+    assert_same(probe(tmp_path / "saved", folder / "case.json", tmp_path / "again")[1], read_weights(folder / "model"))
+
+
+@pytest.mark.parametrize("name, dtype", [("bf16", torch.bfloat16), ("fp16", torch.float16), ("fp32", torch.float32)])
+def test_export_casts_as_torch_does(model, name, dtype, tmp_path):
+    kind, folder, _ = model
+    export(folder / "model", tmp_path / "saved", "--dtype", name)
+    weights = read_weights(folder / "model")
+    assert_same(read_weights(tmp_path / "saved"), {key: tensor.to(dtype) for key, tensor in weights.items()})
+    before, after = (json.loads((path / "config.json").read_text()) for path in [folder / "model", tmp_path / "saved"])
+    assert after.pop("dtype") == str(dtype).removeprefix("torch.")
+    before.pop("dtype", None)
+    assert before.items() <= after.items()
+    assert load_saved(kind, tmp_path / "saved")[0].dtype == dtype
+    export(tmp_path / "saved", tmp_path / "back")
+    assert_same(read_weights(tmp_path / "back"), {key: tensor.to(dtype).float() for key, tensor in weights.items()})
+
+
+def test_export_refuses(model, tmp_path):
+    _, folder, _ = model
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("")
+    for options, expected in [(["--dtype", "int8"], "--dtype"), (["--max-shard-size", "5"], "as 5GB, found '5'")]:
+        finished = export(folder / "model", tmp_path / "new", *options, check=False)
+        assert finished.returncode == 1 and expected in finished.stderr, finished.stderr
+    finished = export(folder / "model", tmp_path / "full", check=False)
+    assert finished.returncode == 1 and "expected an empty or new folder" in finished.stderr
