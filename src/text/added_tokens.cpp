@@ -15,7 +15,10 @@ bool is_blank_at(std::string_view text, std::size_t position) {
 void AddedTokens::add(AddedToken token) {
   if (token.content.empty()) return;
   const auto [found, is_new] = by_content_.try_emplace(token.content);
-  if (!is_new) by_id_.erase(found->second.id);
+  // Several may have had one id, of which the last counts.
+  if (const auto former = by_id_.find(found->second.id); !is_new && former != by_id_.end()) {
+    if (former->second == token.content) by_id_.erase(former);
+  }
   by_id_[token.id] = token.content;
   found->second = std::move(token);
 }

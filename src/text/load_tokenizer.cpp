@@ -50,6 +50,12 @@ Source read_source(const fs::path& folder, TokenizerFolderSettings& settings) {
                   folder.string()));
 }
 
+std::string text_of(TokenId id, const PipelineTokenizer::Components& components) {
+  if (const AddedToken* added = components.added_tokens.find(id)) return added->content;
+  if (const auto token = components.model->token(id)) return std::string(*token);
+  throw InputError(fmt::format("the end-of-sequence token has the id {}, which no token of the vocabulary has", id));
+}
+
 }  // namespace
 
 std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder) {
@@ -80,8 +86,7 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder) {
     result.model_max_length = settings.model_max_length;
     std::optional<std::string> missing_pad;
     if (!special.pad && special.eos) {
-      const AddedToken* added = components.added_tokens.find(*special.eos);
-      missing_pad = added != nullptr ? added->content : std::string(components.model->token(*special.eos).value());
+      missing_pad = text_of(*special.eos, components);
     }
     result.files = collect_tokenizer_files(folder, settings.config, name_of(source.tokenizer_class), missing_pad);
     result.digest = digest_of(result.files);

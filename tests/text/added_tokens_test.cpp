@@ -26,6 +26,17 @@ TEST(AddedTokens, TheLongestOfThoseThatMatchWins) {
   EXPECT_THAT(split("xabcabx", {{.content = "ab"}, {.content = "abc"}}), ElementsAre("x", "<abc>", "<ab>", "x"));
 }
 
+TEST(AddedTokens, TheLastOfOneIdHasIt) {
+  AddedTokens added;
+  added.add({.content = "a", .id = 5});
+  added.add({.content = "b", .id = 5});
+  added.add({.content = "a", .id = 7});
+  ASSERT_NE(added.find(TokenId{5}), nullptr);
+  EXPECT_EQ(added.find(TokenId{5})->content, "b");
+  ASSERT_NE(added.find(TokenId{7}), nullptr);
+  EXPECT_EQ(added.find(TokenId{7})->content, "a");
+}
+
 TEST(AddedTokens, SwallowBlanksOnTheSidesThatTheyAskFor) {
   EXPECT_THAT(split("a  T  b", {{.content = "T", .lstrip = true}}), ElementsAre("a", "<T>", "  b"));
   EXPECT_THAT(split("a \u3000T\n\u00a0b", {{.content = "T", .lstrip = true, .rstrip = true}}),
