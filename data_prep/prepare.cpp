@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <optional>
 #include <utility>
@@ -66,21 +67,24 @@ bool already_prepared(const fs::path& folder, const Manifest& wanted, bool overw
 // SHA-256 of datasets, each file read once.
 class SourceDigests {
  public:
-  // Hashes the files of `datasets`, several at a time.
-  void add(const std::vector<Dataset>& datasets, WorkerPool& pool) {
-    OrderedPipeline<fs::path, std::pair<fs::path, std::string>> hashing(
-        pool, pool.num_threads(), [](const fs::path& file) { return std::pair(file, sha256_file(file)); },
-        [this](auto hashed) { of_files_.insert(std::move(hashed)); });
+  explicit SourceDigests(WorkerPool& pool)
+      : hashing_(
+            pool, std::numeric_limits<std::size_t>::max(),
+            [](const fs::path& file) { return std::pair(file, sha256_file(file)); },
+            [this](auto hashed) { of_files_[hashed.first] = std::move(hashed.second); }) {}
+
+  // Begins to hash the files of `datasets` on the pool's threads.
+  void add(const std::vector<Dataset>& datasets) {
     for (const auto& dataset : datasets) {
       for (const auto& file : dataset.files()) {
-        if (!of_files_.contains(file)) hashing.push(file);
+        if (of_files_.emplace(file, "").second) hashing_.push(file);
       }
     }
-    hashing.finish();
   }
 
-  // Of its file, or of the digests of its files.
-  std::string of(const Dataset& dataset) const {
+  // Of its file, or of the digests of its files; waits for them.
+  std::string of(const Dataset& dataset) {
+    hashing_.finish();
     if (dataset.files().size() == 1) return of_files_.at(dataset.files().front());
     Sha256 all;
     for (const auto& file : dataset.files()) all.update(of_files_.at(file));
@@ -89,6 +93,13 @@ class SourceDigests {
 
  private:
   std::map<fs::path, std::string> of_files_;
+  OrderedPipeline<fs::path, std::pair<fs::path, std::string>> hashing_;
+};
+
+// A set of the job with its datasets, which exist.
+struct FoundSet {
+  JobSet set;
+  std::vector<Dataset> datasets;
 };
 
 std::optional<std::size_t> requested_length(const JobFile& job) {
@@ -103,16 +114,17 @@ std::string content_digest(const Manifest& description, const JobFile& job) {
 
 class Preparation {
  public:
-  Preparation(const JobFile& job, const WorkShare& share, const ModelFolder& model, const ExampleBuilder& builder)
-      : job_(job), share_(share), model_(model), builder_(builder), pool_(static_cast<std::size_t>(job.num_workers)) {}
+  Preparation(const JobFile& job, const WorkShare& share, const ModelFolder& model, const ExampleBuilder& builder,
+              WorkerPool& pool)
+      : job_(job), share_(share), model_(model), builder_(builder), pool_(pool) {}
 
   // Every check that can be made before a row is read.
-  void plan(const JobSet& set) {
+  void plan(const FoundSet& found, SourceDigests& digests) {
     Task task;
-    task.datasets = find_datasets(job_, set);
-    task.set.name = set.name;
-    task.set.folder = fs::path(job_.prepared_dir) / set.folder;
-    task.set.manifest = describe(set, task.datasets);
+    task.datasets = found.datasets;
+    task.set.name = found.set.name;
+    task.set.folder = fs::path(job_.prepared_dir) / found.set.folder;
+    task.set.manifest = describe(found, digests);
     task.set.reused = reuse(task.set);
     const std::string content = task.set.reused ? "" : content_digest(task.set.manifest, job_);
     if (share_.size == 1) remove_leftovers(task.set.folder, content);
@@ -174,10 +186,9 @@ class Preparation {
   }
 
  private:
-  Manifest describe(const JobSet& set, const std::vector<Dataset>& datasets) {
-    Manifest manifest = describe_set(job_, set, model_, builder_.tokenizer(), builder_.max_length());
-    digests_.add(datasets, pool_);
-    for (const auto& dataset : datasets) manifest.sources.push_back({dataset.name(), digests_.of(dataset), 0});
+  Manifest describe(const FoundSet& found, SourceDigests& digests) const {
+    Manifest manifest = describe_set(job_, found.set, model_, builder_.tokenizer(), builder_.max_length());
+    for (const auto& dataset : found.datasets) manifest.sources.push_back({dataset.name(), digests.of(dataset), 0});
     return manifest;
   }
 
@@ -214,8 +225,7 @@ class Preparation {
   const WorkShare share_;
   const ModelFolder& model_;
   const ExampleBuilder& builder_;
-  WorkerPool pool_;
-  SourceDigests digests_;
+  WorkerPool& pool_;
   std::vector<Task> tasks_;
 };
 
@@ -232,12 +242,15 @@ fs::path find_model(const JobFile& job, const WorkShare& share, const HubSetting
 }  // namespace
 
 PreparedJob prepare(const JobFile& job, const WorkShare& share, const HubSettingsSource& hub) {
-  const std::vector<JobSet> job_sets = sets_of(job);
   const fs::path model_path = find_model(job, share, hub);
   const ModelFolder model = describe_model_folder(model_path);
   check_has_encoder(model, job.has_encoder, model_path);
   // Missing files are the likeliest mistake: found before the tokenizer is loaded and anything is hashed.
-  for (const auto& set : job_sets) find_datasets(job, set);
+  std::vector<FoundSet> sets;
+  for (const auto& set : sets_of(job)) sets.push_back({set, find_datasets(job, set)});
+  WorkerPool pool(static_cast<std::size_t>(job.num_workers));
+  SourceDigests digests(pool);
+  for (const auto& found : sets) digests.add(found.datasets);
   const std::shared_ptr<const Tokenizer> tokenizer = load_tokenizer(model_path);
   check_vocabulary(*tokenizer, model.vocabulary_size);
   const ExampleBuilder builder(tokenizer, job.has_encoder,
@@ -245,10 +258,10 @@ PreparedJob prepare(const JobFile& job, const WorkShare& share, const HubSetting
 
   const FolderLock lock(job.prepared_dir,
                         share.size == 1 ? FolderLock::Kind::alone : FolderLock::Kind::with_other_ranks);
-  Preparation preparation(job, share, model, builder);
-  for (const auto& set : job_sets) preparation.plan(set);
+  Preparation preparation(job, share, model, builder, pool);
+  for (const auto& found : sets) preparation.plan(found, digests);
   const fs::path validation = fs::path(job.prepared_dir) / "validation";
-  const bool has_validation = job_sets.size() > 1;
+  const bool has_validation = sets.size() > 1;
   if (!has_validation && !is_vacant(validation)) {
     require_overwrite(validation, job.hyperparameters.overwrite_output_dir,
                       "a validation set although the job has neither validation_datasets nor validation_split");

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <deque>
 #include <future>
 #include <set>
 #include <utility>
@@ -37,6 +38,9 @@ void remove_all_but(const fs::path& folder, const Manifest& manifest) {
   }
 }
 
+// A disk that pauses for a while holds nobody up.
+constexpr std::size_t kWritesInFlight = 3;
+
 }  // namespace
 
 // The way of filled shards to disk: composed by the pool, since that is work for a core, and written by a thread that
@@ -63,8 +67,8 @@ class ShardWriter::Output {
                              })};
             },
             [this](Writing writing) {
-              wait();
-              writing_ = std::move(writing);
+              writing_.push_back(std::move(writing));
+              if (writing_.size() > kWritesInFlight) finish_first();
             }) {}
   ~Output() {
     try {
@@ -76,7 +80,7 @@ class ShardWriter::Output {
   void push(Filled filled) { composing_.push(std::move(filled)); }
   void finish() {
     composing_.finish();
-    wait();
+    while (!writing_.empty()) finish_first();
   }
 
  private:
@@ -85,12 +89,14 @@ class ShardWriter::Output {
     std::future<ShardPart> part;
   };
 
-  void wait() {
-    if (writing_.part.valid()) parts_[writing_.shard] = writing_.part.get();
+  void finish_first() {
+    Writing first = std::move(writing_.front());
+    writing_.pop_front();
+    parts_[first.shard] = first.part.get();
   }
 
   std::vector<std::optional<ShardPart>>& parts_;
-  Writing writing_;
+  std::deque<Writing> writing_;
   OrderedPipeline<Filled, Writing> composing_;
 };
 
