@@ -59,6 +59,12 @@ constexpr std::array kActivations = {
 
 }  // namespace
 
+at::Tensor Projection::forward(const at::Tensor& x, Dropout& dropout) const {
+  const at::Tensor y = project(x);
+  if (!low_rank) return y;
+  return y + at::linear(at::linear(dropout(x, low_rank->dropout), low_rank->a), low_rank->b) * low_rank->scale;
+}
+
 Linear::Linear(std::int64_t in, std::int64_t out, bool has_bias) {
   weight = register_parameter("weight", torch::empty({out, in}));
   if (has_bias) bias = register_parameter("bias", torch::zeros({out}));
@@ -69,7 +75,7 @@ Conv1D::Conv1D(std::int64_t in, std::int64_t out) {
   bias = register_parameter("bias", torch::zeros({out}));
 }
 
-at::Tensor Conv1D::forward(const at::Tensor& x) const {
+at::Tensor Conv1D::project(const at::Tensor& x) const {
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape.back() = weight.size(1);
   return at::addmm(bias, x.reshape({-1, x.size(-1)}), weight).view(shape);

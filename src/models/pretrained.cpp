@@ -9,6 +9,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/models/config.h"
 #include "lockstep/models/families.h"
+#include "lockstep/models/lora.h"
 #include "models/save_weights.h"
 #include "models/weight_files.h"
 
@@ -163,6 +164,8 @@ std::shared_ptr<LanguageModel> create_model(const fs::path& folder, std::uint64_
 }
 
 void save_model(const LanguageModel& model, const fs::path& folder, const SaveOptions& options) {
+  if (has_adapter(model)) throw Error("save_model: the model has an adapter; merge_adapter() first, or save_adapter()");
+  remove_adapter_files(folder);
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   const Family& family = find_family(model.info().config);
   for (const auto& parameter : model.named_parameters()) {

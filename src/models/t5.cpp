@@ -25,14 +25,15 @@ struct T5Attention : torch::nn::Module {
         register_module("relative_attention_bias", std::make_shared<Embedding>(config.buckets, config.heads));
   }
 
-  at::Tensor query(const at::Tensor& x) const { return split_heads(q->forward(x), heads); }
-  at::Tensor key(const at::Tensor& x) const { return split_heads(k->forward(x), heads); }
-  at::Tensor value(const at::Tensor& x) const { return split_heads(v->forward(x), heads); }
+  at::Tensor query(const at::Tensor& x, Dropout& masks) const { return split_heads(q->forward(x, masks), heads); }
+  std::pair<at::Tensor, at::Tensor> keys_and_values(const at::Tensor& x, Dropout& masks) const {
+    return {split_heads(k->forward(x, masks), heads), split_heads(v->forward(x, masks), heads)};
+  }
 
   // T5 does not scale its scores: the scale is in the initial weights.
   at::Tensor attend_to(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                        const at::Tensor& bias, Dropout& dropout_masks) const {
-    return o->forward(attend(queries, keys, values, {.bias = bias, .dropout = dropout}, dropout_masks));
+    return o->forward(attend(queries, keys, values, {.bias = bias, .dropout = dropout}, dropout_masks), dropout_masks);
   }
 
   std::int64_t heads;
@@ -54,9 +55,9 @@ struct T5FeedForward : torch::nn::Module {
   }
 
   at::Tensor forward(const at::Tensor& x, Dropout& dropout_masks) const {
-    at::Tensor hidden = activation(wi->forward(x));
-    if (wi_1) hidden = hidden * wi_1->forward(x);
-    return wo->forward(dropout_masks(hidden, dropout));
+    at::Tensor hidden = activation(wi->forward(x, dropout_masks));
+    if (wi_1) hidden = hidden * wi_1->forward(x, dropout_masks);
+    return wo->forward(dropout_masks(hidden, dropout), dropout_masks);
   }
 
   Activation activation;
@@ -109,11 +110,13 @@ struct T5Block : torch::nn::Module {
   at::Tensor forward(at::Tensor x, T5Pass& pass) const {
     const at::Tensor normed = self->layer_norm->forward(x);
     const T5Attention& attention = *self->sublayer;
-    x = add(x,
-            attention.attend_to(attention.query(normed), attention.key(normed), attention.value(normed),
-                                pass.self_biases[layer], pass.dropout),
-            pass);
-    if (cross) x = add_cross(x, cross->sublayer->key(pass.encoded), cross->sublayer->value(pass.encoded), pass);
+    const at::Tensor queries = attention.query(normed, pass.dropout);
+    const auto [keys, values] = attention.keys_and_values(normed, pass.dropout);
+    x = add(x, attention.attend_to(queries, keys, values, pass.self_biases[layer], pass.dropout), pass);
+    if (cross) {
+      const auto [cross_keys, cross_values] = cross->sublayer->keys_and_values(pass.encoded, pass.dropout);
+      x = add_cross(x, cross_keys, cross_values, pass);
+    }
     return add_feed_forward(x, pass);
   }
 
@@ -121,9 +124,10 @@ struct T5Block : torch::nn::Module {
   at::Tensor forward_step(at::Tensor x, T5LayerCache& cache, const at::Tensor& positions, T5Pass& pass) const {
     const at::Tensor normed = self->layer_norm->forward(x);
     const T5Attention& attention = *self->sublayer;
-    const auto [keys, values] =
-        cache.self.append(attention.key(normed), attention.value(normed), positions, pass.self_biases[layer].size(-1));
-    x = add(x, attention.attend_to(attention.query(normed), keys, values, pass.self_biases[layer], pass.dropout), pass);
+    const auto [key, value] = attention.keys_and_values(normed, pass.dropout);
+    const auto [keys, values] = cache.self.append(key, value, positions, pass.self_biases[layer].size(-1));
+    const at::Tensor queries = attention.query(normed, pass.dropout);
+    x = add(x, attention.attend_to(queries, keys, values, pass.self_biases[layer], pass.dropout), pass);
     return add_feed_forward(add_cross(x, cache.cross_keys, cache.cross_values, pass), pass);
   }
 
@@ -142,7 +146,7 @@ struct T5Block : torch::nn::Module {
   at::Tensor add(const at::Tensor& x, const at::Tensor& y, T5Pass& pass) const { return x + pass.dropout(y, dropout); }
 
   at::Tensor add_cross(const at::Tensor& x, const at::Tensor& keys, const at::Tensor& values, T5Pass& pass) const {
-    const at::Tensor queries = cross->sublayer->query(cross->layer_norm->forward(x));
+    const at::Tensor queries = cross->sublayer->query(cross->layer_norm->forward(x), pass.dropout);
     return add(x, cross->sublayer->attend_to(queries, keys, values, pass.cross_bias, pass.dropout), pass);
   }
 
@@ -262,17 +266,18 @@ class T5 final : public LanguageModel {
     }
   }
 
-  at::Tensor logits(const Batch& batch, Dropout& dropout) override { return head(decode(batch, dropout)); }
+  at::Tensor logits(const Batch& batch, Dropout& dropout) override { return head(decode(batch, dropout), dropout); }
 
   at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override {
     const LabelledPositions labelled(batch.labels);
-    return negative_log_likelihood(head(labelled.select(decode(batch, dropout))), labelled.labels);
+    return negative_log_likelihood(head(labelled.select(decode(batch, dropout)), dropout), labelled.labels);
   }
 
   at::Tensor row_loss_sums(const Batch& batch) override {
     Dropout none;
     const LabelledPositions labelled(batch.labels);
-    return labelled.sum_by_row(negative_log_likelihoods(head(labelled.select(decode(batch, none))), labelled.labels));
+    return labelled.sum_by_row(
+        negative_log_likelihoods(head(labelled.select(decode(batch, none)), none), labelled.labels));
   }
 
   Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) override {
@@ -281,7 +286,8 @@ class T5 final : public LanguageModel {
     state->cross_bias = padding_bias(lengths, input_ids.size(1));
     const at::Tensor encoded = encode(input_ids, state->cross_bias, none);
     for (const auto& block : decoder_->blocks) {
-      state->caches.push_back({{}, block->cross->sublayer->key(encoded), block->cross->sublayer->value(encoded)});
+      const auto [keys, values] = block->cross->sublayer->keys_and_values(encoded, none);
+      state->caches.push_back({{}, keys, values});
     }
     const at::Tensor start =
         at::full({input_ids.size(0)}, static_cast<std::int64_t>(info().decoder_start_id), at::kLong);
@@ -296,8 +302,8 @@ class T5 final : public LanguageModel {
     T5Pass pass{decoder_->self_biases(state.position, 1, state.position + 1, no_mask), state.cross_bias, {}, none};
     const at::Tensor positions = at::full({tokens.size(0)}, state.position, at::kLong);
     ++state.position;
-    return head(
-        decoder_->forward_step(shared_->forward(tokens.unsqueeze(1)), state.caches, positions, pass).squeeze(1));
+    return head(decoder_->forward_step(shared_->forward(tokens.unsqueeze(1)), state.caches, positions, pass).squeeze(1),
+                none);
   }
 
  private:
@@ -326,10 +332,10 @@ class T5 final : public LanguageModel {
     return decoder_->forward(shared_->forward(batch.decoder_input_ids), pass);
   }
 
-  at::Tensor head(const at::Tensor& hidden) const {
+  at::Tensor head(const at::Tensor& hidden, Dropout& dropout) const {
     const at::Tensor scaled =
         config_.scale_outputs ? hidden * (1 / std::sqrt(static_cast<double>(config_.features))) : hidden;
-    return at::linear(scaled, lm_head_ ? lm_head_->weight : shared_->weight);
+    return lm_head_ ? lm_head_->forward(scaled, dropout) : at::linear(scaled, shared_->weight);
   }
 
   T5Config config_;

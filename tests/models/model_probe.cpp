@@ -1,7 +1,8 @@
 // What a model folder computes, for the oracle tests.
-//   model_probe MODEL_DIR CASE.json OUTPUT_DIR
+//   model_probe MODEL_DIR CASE.json OUTPUT_DIR [ADAPTER_DIR]
 // CASE.json: examples [{input, target}], prompts [[id, ...]], max_new_tokens, batch_size, pad_id.
-// Writes OUTPUT_DIR/{values,gradients}.safetensors, generated.json and the model, saved again, in OUTPUT_DIR/saved.
+// Writes OUTPUT_DIR/{values,gradients}.safetensors, generated.json and the model, or its adapter, saved again, in
+// OUTPUT_DIR/saved.
 //   model_probe --create MODEL_DIR SEED OUTPUT_DIR
 // Writes a model with random weights.
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 
 #include "lockstep/core/error.h"
 #include "lockstep/generation/decoding.h"
+#include "lockstep/models/lora.h"
 #include "lockstep/models/pretrained.h"
 #include "lockstep/models/safetensors.h"
 
@@ -45,6 +47,10 @@ void write_values(LanguageModel& model, const Batch& batch, const fs::path& outp
   loss_sum.backward();
   NamedTensors gradients;
   for (const auto& parameter : model.named_parameters()) {
+    if (!parameter.value().requires_grad()) {
+      if (parameter.value().grad().defined()) throw Error(parameter.key() + " has a gradient although it is frozen");
+      continue;
+    }
     const at::Tensor& gradient = parameter.value().grad();
     gradients.emplace_back(parameter.key(), gradient.defined() ? gradient : at::zeros_like(parameter.value()));
   }
@@ -67,13 +73,18 @@ void write_generated(LanguageModel& model, const Json& description, const fs::pa
   write_json_file(output / "generated.json", rows);
 }
 
-void probe(const fs::path& folder, const fs::path& case_file, const fs::path& output) {
+void probe(const fs::path& folder, const fs::path& case_file, const fs::path& output, const fs::path& adapter) {
   const Json description = read_json_file(case_file);
   const auto model = load_model(folder);
+  if (!adapter.empty()) load_adapter(*model, adapter);
   write_values(*model, read_case_batch(description, model->info()), output);
   write_generated(*model, description, output);
   fs::create_directories(output / "saved");
-  save_model(*model, output / "saved");
+  if (adapter.empty()) {
+    save_model(*model, output / "saved");
+  } else {
+    save_adapter(*model, output / "saved");
+  }
 }
 
 }  // namespace
@@ -84,10 +95,10 @@ int main(int count, char** arguments) {
     if (count == 5 && std::string(arguments[1]) == "--create") {
       const auto model = lockstep::create_model(arguments[2], std::stoull(arguments[3]));
       lockstep::save_model(*model, arguments[4]);
-    } else if (count == 4) {
-      lockstep::probe(arguments[1], arguments[2], arguments[3]);
+    } else if (count == 4 || count == 5) {
+      lockstep::probe(arguments[1], arguments[2], arguments[3], count == 5 ? arguments[4] : "");
     } else {
-      throw lockstep::InputError("usage: model_probe MODEL_DIR CASE.json OUTPUT_DIR");
+      throw lockstep::InputError("usage: model_probe MODEL_DIR CASE.json OUTPUT_DIR [ADAPTER_DIR]");
     }
   } catch (const lockstep::InputError& error) {
     std::fputs(error.what(), stderr);

@@ -10,6 +10,9 @@
 
 namespace lockstep {
 
+/// The module of an output head of its own, in every family.
+inline constexpr const char* kHeadModule = "lm_head";
+
 /// How a model is built from its config.json.
 struct BuildOptions {
   /// The head has weights of its own; else it shares the embedding's.
@@ -33,6 +36,8 @@ struct Family {
   std::vector<std::string> left_over = {};                        // how tensors end that are no parameters
   bool ties_head = true;                                          // "tie_word_embeddings" where config.json lacks it
   bool tie_flag_counts = true;                                    // else the head is tied whatever config.json says
+
+  std::vector<std::string> lora_targets = {"q_proj", "v_proj"};  // that an adapter has by default: peft's
 
   /// Throws InputError for an option of the config that is not supported. The weights are unset until they are loaded
   /// or initialised.

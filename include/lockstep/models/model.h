@@ -22,6 +22,8 @@ struct ModelInfo {
   TokenId decoder_start_id = 0;               // encoder-decoder models only
   Json config;                                // config.json as it was read
   Json generation_config;                     // generation_config.json likewise; null if there is none
+  Json adapter_config = {};                   // adapter_config.json of its LoRA adapter (models/lora.h); null: none
+  std::string origin = {};  // what its weights were loaded from, a folder or a name of the hub; empty: nothing
 };
 
 /// What earlier positions leave for later ones while a batch of sequences is generated. Made by
@@ -40,6 +42,8 @@ class LanguageModel : public torch::nn::Module {
   explicit LanguageModel(ModelInfo info) : info_(std::move(info)) {}
 
   const ModelInfo& info() const { return info_; }
+  void set_adapter_config(Json config) { info_.adapter_config = std::move(config); }
+  void set_origin(std::string origin) { info_.origin = std::move(origin); }
 
   /// Draws all weights anew, with the distributions of transformers' _init_weights.
   virtual void initialise_weights(const at::Generator& generator) = 0;

@@ -29,8 +29,8 @@ struct SaveOptions {
 /// Writes `config.json` (every key it came with; `architectures`, `dtype` and the padding id as saved),
 /// `generation_config.json` where the source had one and the weights (tied ones once, metadata format: pt) into an
 /// existing folder, each file atomically: `model.safetensors`, or shards and last `model.safetensors.index.json`.
-/// Weights of that name which another model left there are removed. Throws InputError for a number beyond the range of
-/// `type`.
+/// Weights of that name which another model left there are removed, and an adapter's files. Throws InputError for a
+/// number beyond the range of `type`.
 void save_model(const LanguageModel& model, const std::filesystem::path& folder, const SaveOptions& options = {});
 
 }  // namespace lockstep

@@ -84,17 +84,19 @@ void Decoder::initialise_weights(const at::Generator& generator) {
   if (config_.padding_id) tokens_->weight.select(0, *config_.padding_id).zero_();
 }
 
-at::Tensor Decoder::logits(const Batch& batch, Dropout& dropout) { return head(hidden(batch.input_ids, dropout)); }
+at::Tensor Decoder::logits(const Batch& batch, Dropout& dropout) {
+  return head(hidden(batch.input_ids, dropout), dropout);
+}
 
 at::Tensor Decoder::loss_sum(const Batch& batch, Dropout& dropout) {
   const LabelledPositions labelled(batch.labels);
-  return negative_log_likelihood(head(labelled.select(hidden(batch.input_ids, dropout))), labelled.labels);
+  return negative_log_likelihood(head(labelled.select(hidden(batch.input_ids, dropout)), dropout), labelled.labels);
 }
 
 at::Tensor Decoder::row_loss_sums(const Batch& batch) {
   Dropout none;
   const LabelledPositions labelled(batch.labels);
-  const at::Tensor logits = head(labelled.select(hidden(batch.input_ids, none)));
+  const at::Tensor logits = head(labelled.select(hidden(batch.input_ids, none)), none);
   return labelled.sum_by_row(negative_log_likelihoods(logits, labelled.labels));
 }
 
@@ -122,7 +124,8 @@ at::Tensor Decoder::decode_step(DecodingState& decoding_state, const at::Tensor&
   pass.positions = positions;
   pass.keys = keys;
   pass.angles = rotary_.angles(positions.unsqueeze(1), to_vector(state.lengths));
-  return head(run_blocks(embed(tokens.unsqueeze(1), positions.unsqueeze(1)), pass, &state.caches).squeeze(1));
+  return head(run_blocks(embed(tokens.unsqueeze(1), positions.unsqueeze(1), none), pass, &state.caches).squeeze(1),
+              none);
 }
 
 // Reads the sequences so far, anew: fills the caches and returns the logits [batch, vocabulary] of the next tokens.
@@ -134,16 +137,16 @@ at::Tensor Decoder::read_sequences(DecodingState& decoding_state) const {
   const std::int64_t length = state.ids.size(1);
   DecoderPass pass{.dropout = none, .biases = sequence_biases(config_, length, state.ids.device())};
   pass.angles = rotary_.angles(positions_until(length, state.ids.device()), to_vector(state.lengths));
-  const at::Tensor output = run_blocks(embed(state.ids, {}), pass, &state.caches);
+  const at::Tensor output = run_blocks(embed(state.ids, {}, none), pass, &state.caches);
   const at::Tensor last = (state.lengths - 1).view({-1, 1, 1}).expand({-1, 1, output.size(2)});
-  return head(output.gather(1, last).squeeze(1));
+  return head(output.gather(1, last).squeeze(1), none);
 }
 
 // `positions` [batch, length], or undefined: 0 ... length - 1.
-at::Tensor Decoder::embed(const at::Tensor& ids, const at::Tensor& positions) const {
+at::Tensor Decoder::embed(const at::Tensor& ids, const at::Tensor& positions, Dropout& dropout) const {
   at::Tensor x = tokens_->forward(ids);
   if (config_.embedding_scale != 1) x = x * config_.embedding_scale;
-  if (project_in_) x = project_in_->forward(x);
+  if (project_in_) x = project_in_->forward(x, dropout);
   if (!positions_) return x;
   if (positions.defined()) return x + positions_->forward(positions + config_.position_offset);
   return x + positions_->weight.narrow(0, config_.position_offset, ids.size(1));
@@ -154,7 +157,7 @@ at::Tensor Decoder::hidden(const at::Tensor& ids, Dropout& dropout) const {
   const std::int64_t length = ids.size(1);
   DecoderPass pass{.dropout = dropout, .biases = sequence_biases(config_, length, ids.device())};
   pass.angles = rotary_.angles(positions_until(length, ids.device()), {length});
-  return run_blocks(dropout(embed(ids, {}), config_.embedding_dropout), pass, nullptr);
+  return run_blocks(dropout(embed(ids, {}, dropout), config_.embedding_dropout), pass, nullptr);
 }
 
 at::Tensor Decoder::run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const {
@@ -162,11 +165,12 @@ at::Tensor Decoder::run_blocks(at::Tensor x, const DecoderPass& pass, std::vecto
     x = blocks_[layer]->forward(x, pass, caches == nullptr ? nullptr : &caches->at(layer));
   }
   if (final_norm_) x = final_norm_->forward(x);
-  return project_out_ ? project_out_->forward(x) : x;
+  return project_out_ ? project_out_->forward(x, pass.dropout) : x;
 }
 
-at::Tensor Decoder::head(const at::Tensor& hidden) const {
-  const at::Tensor logits = lm_head_ ? lm_head_->forward(hidden) : at::linear(hidden, tokens_->weight, tied_head_bias_);
+at::Tensor Decoder::head(const at::Tensor& hidden, Dropout& dropout) const {
+  const at::Tensor logits =
+      lm_head_ ? lm_head_->forward(hidden, dropout) : at::linear(hidden, tokens_->weight, tied_head_bias_);
   if (config_.logit_soft_cap == 0) return logits;
   return at::tanh(logits / config_.logit_soft_cap) * config_.logit_soft_cap;
 }

@@ -22,10 +22,10 @@ class Decoder final : public LanguageModel {
 
  private:
   at::Tensor read_sequences(DecodingState& state) const;
-  at::Tensor embed(const at::Tensor& ids, const at::Tensor& positions) const;
+  at::Tensor embed(const at::Tensor& ids, const at::Tensor& positions, Dropout& dropout) const;
   at::Tensor hidden(const at::Tensor& ids, Dropout& dropout) const;
   at::Tensor run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const;
-  at::Tensor head(const at::Tensor& hidden) const;
+  at::Tensor head(const at::Tensor& hidden, Dropout& dropout) const;
 
   const DecoderConfig config_;
   const Rotary rotary_;

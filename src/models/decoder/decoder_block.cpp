@@ -26,13 +26,14 @@ FeedForward::FeedForward(torch::nn::Module& layer_module, const DecoderConfig& c
   down_ = add(names.down, config.inner_features, config.features);
 }
 
-at::Tensor FeedForward::forward(const at::Tensor& x) const {
+at::Tensor FeedForward::forward(const at::Tensor& x, Dropout& dropout) const {
   if (gate_up_) {
-    const auto parts = gate_up_->forward(x).chunk(2, -1);
-    return down_->forward(activation_(parts[0]) * parts[1]);
+    const auto parts = gate_up_->forward(x, dropout).chunk(2, -1);
+    return down_->forward(activation_(parts[0]) * parts[1], dropout);
   }
-  if (gate_) return down_->forward(activation_(gate_->forward(x)) * up_->forward(x));
-  return down_->forward(activation_(up_->forward(x)));
+  at::Tensor inner = activation_((gate_ ? gate_ : up_)->forward(x, dropout));
+  if (gate_) inner = inner * up_->forward(x, dropout);
+  return down_->forward(inner, dropout);
 }
 
 DecoderBlock::DecoderBlock(const DecoderConfig& config, const Rotary& rotary, std::int64_t layer)
@@ -52,7 +53,7 @@ at::Tensor DecoderBlock::forward(const at::Tensor& x, const DecoderPass& pass, K
   at::Tensor sum = x + pass.dropout(attended, config_.attention_output_dropout);
   if (!norms_first) sum = attention_norm_->forward(sum);
 
-  at::Tensor inner = mlp_.forward(norms_first ? mlp_norm_->forward(sum) : sum);
+  at::Tensor inner = mlp_.forward(norms_first ? mlp_norm_->forward(sum) : sum, pass.dropout);
   if (mlp_output_norm_) inner = mlp_output_norm_->forward(inner);
   sum = sum + pass.dropout(inner, config_.mlp_output_dropout);
   return norms_first ? sum : mlp_norm_->forward(sum);
@@ -61,7 +62,7 @@ at::Tensor DecoderBlock::forward(const at::Tensor& x, const DecoderPass& pass, K
 at::Tensor DecoderBlock::forward_parallel(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const {
   const at::Tensor normed = attention_norm_->forward(x);
   const at::Tensor attended = attention_.forward(normed, pass, cache);
-  const at::Tensor inner = mlp_.forward(mlp_norm_ ? mlp_norm_->forward(x) : normed);
+  const at::Tensor inner = mlp_.forward(mlp_norm_ ? mlp_norm_->forward(x) : normed, pass.dropout);
   if (config_.joint_dropout) return x + pass.dropout(inner + attended, config_.mlp_output_dropout);
   return x + pass.dropout(attended, config_.attention_output_dropout) + pass.dropout(inner, config_.mlp_output_dropout);
 }

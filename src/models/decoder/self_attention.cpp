@@ -31,7 +31,7 @@ SelfAttention::SelfAttention(torch::nn::Module& layer_module, const DecoderConfi
 }
 
 at::Tensor SelfAttention::forward(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const {
-  auto [query, key, value] = project(x);
+  auto [query, key, value] = project(x, pass.dropout);
   query = rotate(query, pass.angles);
   key = rotate(key, pass.angles);
   if (pass.positions.defined()) {
@@ -46,18 +46,18 @@ at::Tensor SelfAttention::forward(const at::Tensor& x, const DecoderPass& pass, 
                                  .bias = bias,
                                  .causal = !bias.defined(),
                                  .dropout = config_.attention_dropout};
-  return output_->forward(attend(query, key, value, options, pass.dropout));
+  return output_->forward(attend(query, key, value, options, pass.dropout), pass.dropout);
 }
 
-SelfAttention::Projected SelfAttention::project(const at::Tensor& x) const {
-  if (query_key_value_) return split_fused(query_key_value_->forward(x));
-  at::Tensor query = split_heads(query_->forward(x), config_.heads);
-  at::Tensor key = split_heads(key_->forward(x), config_.key_value_heads);
+SelfAttention::Projected SelfAttention::project(const at::Tensor& x, Dropout& dropout) const {
+  if (query_key_value_) return split_fused(query_key_value_->forward(x, dropout));
+  at::Tensor query = split_heads(query_->forward(x, dropout), config_.heads);
+  at::Tensor key = split_heads(key_->forward(x, dropout), config_.key_value_heads);
   if (query_norm_) {
     query = query_norm_->forward(query);
     key = key_norm_->forward(key);
   }
-  return {query, key, split_heads(value_->forward(x), config_.key_value_heads)};
+  return {query, key, split_heads(value_->forward(x, dropout), config_.key_value_heads)};
 }
 
 SelfAttention::Projected SelfAttention::split_fused(const at::Tensor& fused) const {

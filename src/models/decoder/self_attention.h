@@ -32,7 +32,7 @@ class SelfAttention {
   struct Projected {
     at::Tensor query, key, value;  // [batch, heads or key heads, length, features]
   };
-  Projected project(const at::Tensor& x) const;
+  Projected project(const at::Tensor& x, Dropout& dropout) const;
   Projected split_fused(const at::Tensor& fused) const;
   at::Tensor rotate(const at::Tensor& x, const RotaryAngles& angles) const;
 

@@ -99,7 +99,8 @@ Family falcon_family() {
        .features = "multi-query, grouped or plain heads, parallel or sequential residuals, ALiBi, scaled rope",
        .limits = "head_dim, new_decoder_architecture without parallel_attn",
        .embedding = "transformer.word_embeddings.weight",
-       .base_prefix = "transformer."},
+       .base_prefix = "transformer.",
+       .lora_targets = {"query_key_value"}},
       &read_falcon);
 }
 

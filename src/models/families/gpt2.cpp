@@ -64,7 +64,8 @@ Family gpt2_family() {
                          .limits = "add_cross_attention",
                          .embedding = "transformer.wte.weight",
                          .base_prefix = "transformer.",
-                         .left_over = {".attn.bias", ".attn.masked_bias"}},
+                         .left_over = {".attn.bias", ".attn.masked_bias"},
+                         .lora_targets = {"c_attn"}},
                         &read_gpt2);
 }
 

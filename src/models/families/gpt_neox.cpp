@@ -65,7 +65,8 @@ Family gpt_neox_family() {
                          .base_prefix = "gpt_neox.",
                          .renamed = {{"embed_out.", "lm_head."}},
                          .left_over = {".attention.bias", ".attention.masked_bias"},
-                         .ties_head = false},
+                         .ties_head = false,
+                         .lora_targets = {"query_key_value"}},
                         &read_gpt_neox);
 }
 

@@ -54,7 +54,8 @@ Family phi3_family() {
                          .limits = "rope of other types",
                          .embedding = "model.embed_tokens.weight",
                          .base_prefix = "model.",
-                         .ties_head = false},
+                         .ties_head = false,
+                         .lora_targets = {"qkv_proj"}},
                         &read_phi3);
 }
 

@@ -58,6 +58,7 @@ Family t5_like_family(Family family, T5Config (*read)(const Json& config)) {
   family.left_over = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
                       "EncDecAttention.relative_attention_bias.weight"};
   family.tie_flag_counts = false;
+  family.lora_targets = {"q", "v"};
   family.build = [read, model_type = family.model_type, architecture = family.architecture](
                      const Json& config, const BuildOptions& options) {
     refuse_config_key(config, "quantization_config");
