@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "adapter_folder.h"
 #include "cache.h"
 #include "download.h"
 #include "hub_client.h"
@@ -136,7 +137,27 @@ std::string without_network(const std::string& name, const std::string& on_hub) 
 
 ResolvedModel found(const CachedModel& model, const std::string& commit) {
   spdlog::info("{} is {}", model.name().repository, model.snapshot(commit).string());
-  return {model.snapshot(commit), commit, model.cache()};
+  return {.folder = model.snapshot(commit), .commit = commit, .cache = model.cache()};
+}
+
+ResolvedModel local_model(const fs::path& folder) {
+  return {.folder = folder, .name = fs::absolute(folder).lexically_normal().string(), .tokenizer = folder};
+}
+
+ResolvedModel adapted_model(const fs::path& adapter, const std::string& base, const ResolveOptions& options,
+                            const HubSettingsSource& settings) {
+  std::error_code error;
+  const bool holds_base = fs::equivalent(base, adapter, error);
+  ResolvedModel model = holds_base ? local_model(adapter) : resolve_model(base, options, settings);
+  if (!model.adapter.empty()) {
+    throw InputError(
+        fmt::format("{}: expected an adapter of a whole model, found one of the adapter {}; merge that one "
+                    "into its base first (lockstep merge)",
+                    adapter.string(), model.adapter.string()));
+  }
+  model.adapter = adapter;
+  if (has_tokenizer(adapter)) model.tokenizer = adapter;
+  return model;
 }
 
 ResolvedModel resolve_hub_model(const CachedModel& model, const std::string& name, const ResolveOptions& options,
@@ -170,7 +191,10 @@ ResolvedModel resolve_hub_model(const CachedModel& model, const std::string& nam
 
 ResolvedModel resolve_model(const std::string& name, const ResolveOptions& options, const HubSettingsSource& settings) {
   std::error_code error;
-  if (fs::exists(name, error)) return {.folder = name};
+  if (fs::exists(name, error)) {
+    const auto base = base_of_adapter(name);
+    return base ? adapted_model(name, *base, options, settings) : local_model(name);
+  }
   const auto parsed = parse_model_name(name);
   if (!parsed) {
     throw InputError(fmt::format(
@@ -179,7 +203,10 @@ ResolvedModel resolve_model(const std::string& name, const ResolveOptions& optio
         name));
   }
   const HubSettings given = settings();
-  return resolve_hub_model(CachedModel(given.cache, *parsed), name, options, given);
+  ResolvedModel model = resolve_hub_model(CachedModel(given.cache, *parsed), name, options, given);
+  model.name = name;
+  model.tokenizer = model.folder;
+  return model;
 }
 
 fs::path find_cached_model(const std::string& name, const std::string& commit, ModelFiles files,

@@ -27,9 +27,9 @@ struct Source {
 };
 
 // As AutoTokenizer: tokenizer.json comes first where there are several.
-Source read_source(const fs::path& folder, TokenizerFolderSettings& settings) {
+Source read_source(const fs::path& folder, const fs::path& config_folder, TokenizerFolderSettings& settings) {
   const auto has = [&](const char* name) { return fs::exists(folder / name); };
-  const auto named = find_tokenizer_class(folder, settings.config);
+  const auto named = find_tokenizer_class(config_folder, settings.config);
   if (has("tokenizer.json")) {
     return {read_tokenizer_json(folder / "tokenizer.json"), named.value_or(TokenizerClass::kGeneric), true};
   }
@@ -58,9 +58,11 @@ std::string text_of(TokenId id, const PipelineTokenizer::Components& components)
 
 }  // namespace
 
-std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder) {
+std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder) { return load_tokenizer(folder, folder); }
+
+std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder, const fs::path& config_folder) {
   TokenizerFolderSettings settings = read_folder_settings(folder);
-  Source source = read_source(folder, settings);
+  Source source = read_source(folder, config_folder, settings);
   try {
     TokenizerDefinition& definition = source.definition;
     apply_tokenizer_class(source.tokenizer_class, settings, definition);

@@ -14,6 +14,9 @@ namespace lockstep {
 /// them. What stands round the vocabulary also depends on the class that `tokenizer_config.json`, or the model type in
 /// `config.json`, names. Throws InputError naming what is missing or not supported.
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder);
+/// The same where config.json lies in another folder: of an adapter, in its base's.
+std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder,
+                                                const std::filesystem::path& config_folder);
 
 /// The names of all files that a tokenizer may consist of.
 std::span<const std::string_view> tokenizer_file_names();

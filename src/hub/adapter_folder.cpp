@@ -1,0 +1,38 @@
+#include "adapter_folder.h"
+
+#include <fmt/format.h>
+#include <algorithm>
+
+#include "lockstep/core/error.h"
+#include "lockstep/core/json.h"
+#include "lockstep/text/load_tokenizer.h"
+
+namespace lockstep {
+
+namespace fs = std::filesystem;
+
+std::optional<std::string> base_of_adapter(const fs::path& folder) {
+  const fs::path file = folder / "adapter_config.json";
+  std::error_code error;
+  if (!fs::exists(file, error)) return std::nullopt;
+  const Json config = read_json_file(file);
+  const auto text = [&](const char* key) -> std::string {
+    const auto found = config.is_object() ? config.find(key) : config.end();
+    return found != config.end() && found->is_string() ? found->get<std::string>() : "";
+  };
+  const std::string base = text("base_model_name_or_path"), revision = text("revision");
+  if (base.empty()) {
+    throw InputError(
+        fmt::format("{}: expected the folder or the name of the adapter's base model as "
+                    "base_model_name_or_path, found none; write it there",
+                    file.string()));
+  }
+  const bool is_local = fs::exists(base, error);
+  return is_local || revision.empty() ? base : base + "@" + revision;
+}
+
+bool has_tokenizer(const fs::path& folder) {
+  return std::ranges::any_of(tokenizer_file_names(), [&](std::string_view name) { return fs::exists(folder / name); });
+}
+
+}  // namespace lockstep

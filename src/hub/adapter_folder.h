@@ -1,0 +1,16 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace lockstep {
+
+/// The base that the adapter in `folder` names, a folder or a model of the hub with its revision; none if there is no
+/// adapter_config.json. Throws InputError if that names none.
+std::optional<std::string> base_of_adapter(const std::filesystem::path& folder);
+
+/// Whether any of a tokenizer's files lies in `folder`.
+bool has_tokenizer(const std::filesystem::path& folder);
+
+}  // namespace lockstep
