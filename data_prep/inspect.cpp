@@ -30,8 +30,9 @@ std::shared_ptr<const Tokenizer> load_tokenizer_of(const PreparedDataset& datase
   const std::string model = given ? arguments.tokenizer : dataset.manifest().pretrained_model_name;
   std::shared_ptr<const Tokenizer> tokenizer;
   try {
-    tokenizer = load_tokenizer(
-        resolve_model(model, {.files = ModelFiles::without_weights}, hub_settings_of_environment).folder);
+    const ResolvedModel resolved =
+        resolve_model(model, {.files = ModelFiles::without_weights}, hub_settings_of_environment);
+    tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
   } catch (const InputError& problem) {
     throw InputError(fmt::format("{}{}", problem.what(),
                                  given ? "" : "; or give the folder or name of the set's tokenizer as --tokenizer"));

@@ -229,29 +229,29 @@ class Preparation {
   std::vector<Task> tasks_;
 };
 
-fs::path find_model(const JobFile& job, const WorkShare& share, const HubSettingsSource& hub) {
+ResolvedModel find_model(const JobFile& job, const WorkShare& share, const HubSettingsSource& hub) {
   ResolveOptions options;
   options.files = job.from_scratch ? ModelFiles::without_weights : ModelFiles::all;
   options.before_weights = [&](const fs::path& folder) {
     check_has_encoder(describe_model_folder(folder), job.has_encoder, folder);
   };
   options.show_progress = share.rank == 0;
-  return resolve_model(job.pretrained_model_name, options, hub).folder;
+  return resolve_model(job.pretrained_model_name, options, hub);
 }
 
 }  // namespace
 
 PreparedJob prepare(const JobFile& job, const WorkShare& share, const HubSettingsSource& hub) {
-  const fs::path model_path = find_model(job, share, hub);
-  const ModelFolder model = describe_model_folder(model_path);
-  check_has_encoder(model, job.has_encoder, model_path);
+  const ResolvedModel resolved = find_model(job, share, hub);
+  const ModelFolder model = describe_model_folder(resolved.folder);
+  check_has_encoder(model, job.has_encoder, resolved.folder);
   // Missing files are the likeliest mistake: found before the tokenizer is loaded and anything is hashed.
   std::vector<FoundSet> sets;
   for (const auto& set : sets_of(job)) sets.push_back({set, find_datasets(job, set)});
   WorkerPool pool(static_cast<std::size_t>(job.num_workers));
   SourceDigests digests(pool);
   for (const auto& found : sets) digests.add(found.datasets);
-  const std::shared_ptr<const Tokenizer> tokenizer = load_tokenizer(model_path);
+  const std::shared_ptr<const Tokenizer> tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
   check_vocabulary(*tokenizer, model.vocabulary_size);
   const ExampleBuilder builder(tokenizer, job.has_encoder,
                                resolve_max_length(requested_length(job), *tokenizer, model.max_positions));

@@ -28,8 +28,9 @@ void print_tokens(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
 }
 
 void tokenize(const std::string& name, const std::string& file) {
-  const auto tokenizer =
-      load_tokenizer(resolve_model(name, {.files = ModelFiles::without_weights}, hub_settings_of_environment).folder);
+  const ResolvedModel resolved =
+      resolve_model(name, {.files = ModelFiles::without_weights}, hub_settings_of_environment);
+  const auto tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
   std::ifstream stream;
   if (!file.empty()) {
     errno = 0;

@@ -69,11 +69,11 @@ void evaluate(const Arguments& arguments, const std::shared_ptr<Communicator>& c
   run_on_all(*communicator, [&] {
     if (communicator->is_root()) output.emplace(arguments.output);
   });
-  const auto folder = resolve_on_ranks(arguments.model, {}, hub_settings_of_environment, *communicator);
+  const auto resolved = resolve_on_ranks(arguments.model, {}, hub_settings_of_environment, *communicator);
   TrainedModel model;
   std::unique_ptr<TokenizedDataset> dataset;
   run_on_all(*communicator, [&] {
-    model = TrainedModel::load(folder);
+    model = TrainedModel::load(resolved);
     dataset = tokenize_every_row(arguments, model);
   });
   set_compute_threads(0, *communicator);

@@ -8,6 +8,7 @@
 #include "lockstep/core/byte_size.h"
 #include "lockstep/core/error.h"
 #include "lockstep/hub/resolve.h"
+#include "lockstep/models/lora.h"
 #include "lockstep/train/base_trainer.h"
 
 namespace lockstep {
@@ -25,16 +26,34 @@ struct Arguments {
   std::string max_shard_size = "5GB";
 };
 
-void export_command(const Arguments& arguments) {
+TrainedModel load(const Arguments& arguments) {
+  return TrainedModel::load(resolve_model(arguments.model, {}, hub_settings_of_environment));
+}
+
+TrainedModel load_and_merge(const Arguments& arguments) {
+  TrainedModel trained = load(arguments);
+  if (!has_adapter(*trained.model)) {
+    throw InputError(
+        fmt::format("--model: {}: expected the folder of a LoRA adapter (adapter_config.json), found a whole "
+                    "model; lockstep export writes one anew",
+                    arguments.model));
+  }
+  merge_adapter(*trained.model);
+  return trained;
+}
+
+// Checks the arguments, then writes what `load` gives.
+void write_model(const Arguments& arguments, TrainedModel (*load)(const Arguments&)) {
   const SaveOptions options{.type = kTypes.at(arguments.type),
                             .max_shard_bytes = parse_byte_size(arguments.max_shard_size)};
   if (fs::exists(arguments.output) && !(fs::is_directory(arguments.output) && fs::is_empty(arguments.output))) {
     throw InputError(
         fmt::format("--output: expected an empty or new folder, found {}; give another", arguments.output));
   }
-  TrainedModel::load(resolve_model(arguments.model, {}, hub_settings_of_environment).folder)
-      .save(arguments.output, options);
-  fmt::print("model and tokenizer, weights in {}, saved in {}\n", arguments.type, arguments.output);
+  const TrainedModel trained = load(arguments);
+  trained.save(arguments.output, options);
+  fmt::print("{} and tokenizer, weights in {}, saved in {}\n", has_adapter(*trained.model) ? "adapter" : "model",
+             arguments.type, arguments.output);
 }
 
 std::string problem_of_size(const std::string& text) {
@@ -46,13 +65,11 @@ std::string problem_of_size(const std::string& text) {
   return {};
 }
 
-}  // namespace
-
-void add_export_command(CLI::App& app) {
+void add_command(CLI::App& app, const char* name, const char* help, const char* help_of_model,
+                 TrainedModel (*load)(const Arguments&)) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand(
-      "export", "Writes a model anew for transformers: weights of another type, in one safetensors file or in shards.");
-  command->add_option("--model", arguments->model, "model folder, or a name of the hub")->required()->type_name("DIR");
+  CLI::App* command = app.add_subcommand(name, help);
+  command->add_option("--model", arguments->model, help_of_model)->required()->type_name("DIR");
   command->add_option("--output", arguments->output, "a new folder: model, config and tokenizer")
       ->required()
       ->type_name("DIR");
@@ -62,7 +79,21 @@ void add_export_command(CLI::App& app) {
   command->add_option("--max-shard-size", arguments->max_shard_size, "a larger model is written in several files")
       ->capture_default_str()
       ->check(CLI::Validator(&problem_of_size, "SIZE"));
-  command->callback([arguments] { export_command(*arguments); });
+  command->callback([arguments, load] { write_model(*arguments, load); });
+}
+
+}  // namespace
+
+void add_export_command(CLI::App& app) {
+  add_command(app, "export",
+              "Writes a model anew for transformers: weights of another type, in one safetensors file or in shards.",
+              "model folder, or a name of the hub", &load);
+}
+
+void add_merge_command(CLI::App& app) {
+  add_command(app, "merge",
+              "Adds a LoRA adapter to the weights of its base, and writes a whole model for transformers.",
+              "folder of an adapter", &load_and_merge);
 }
 
 }  // namespace lockstep

@@ -65,7 +65,7 @@ void generate_for_file(const Arguments& arguments, const TrainedModel& model, At
 }
 
 TrainedModel load_named_model(const Arguments& arguments) {
-  return TrainedModel::load(resolve_model(arguments.model, {}, hub_settings_of_environment).folder);
+  return TrainedModel::load(resolve_model(arguments.model, {}, hub_settings_of_environment));
 }
 
 void generate_command(const Arguments& arguments, Communicator& communicator) {

@@ -62,7 +62,7 @@ void warn_of_other_datasets(const JobFile& job, const JobSet& set, const Manifes
                set.name, fmt::join(read, ", "), fmt::join(named, ", "));
 }
 
-std::filesystem::path find_model(const JobFile& job, Communicator& communicator) {
+ResolvedModel find_model(const JobFile& job, Communicator& communicator) {
   ResolveOptions options;
   options.files = job.from_scratch ? ModelFiles::without_weights : ModelFiles::all;
   options.before_weights = [&](const std::filesystem::path& folder) {
@@ -71,12 +71,13 @@ std::filesystem::path find_model(const JobFile& job, Communicator& communicator)
   return resolve_on_ranks(job.pretrained_model_name, options, hub_settings_of_environment, communicator);
 }
 
-Inputs read_inputs(const JobFile& job, const std::filesystem::path& folder, const Communicator& communicator) {
+Inputs read_inputs(const JobFile& job, const ResolvedModel& resolved, const Communicator& communicator) {
   Inputs inputs;
+  const std::filesystem::path& folder = resolved.folder;
   const std::filesystem::path validation = std::filesystem::path(job.prepared_dir) / "validation";
   const ModelFolder model = describe_model_folder(folder);
   check_has_encoder(model, job.has_encoder, folder);
-  const auto tokenizer = load_tokenizer(folder);
+  const auto tokenizer = load_tokenizer(resolved.tokenizer, folder);
   check_vocabulary(*tokenizer, model.vocabulary_size);
   const auto max_length = longest_example(job.model_max_length, *tokenizer, model.max_positions).tokens;
   const std::vector<JobSet> sets = sets_of(job);
@@ -93,16 +94,16 @@ Inputs read_inputs(const JobFile& job, const std::filesystem::path& folder, cons
                     validation.string()));
   }
   const auto seed = static_cast<std::uint64_t>(job.hyperparameters.seed);
-  inputs.model = {job.from_scratch ? create_model(folder, seed) : load_model(folder), tokenizer};
+  inputs.model = {job.from_scratch ? create_model(folder, seed) : load_resolved(resolved), tokenizer};
   return inputs;
 }
 
 void train(const Arguments& arguments, const std::shared_ptr<Communicator>& communicator) {
   JobFile job;
   run_on_all(*communicator, [&] { job = load_job_file(arguments.job, arguments.overrides); });
-  const std::filesystem::path folder = find_model(job, *communicator);
+  const ResolvedModel resolved = find_model(job, *communicator);
   Inputs inputs;
-  run_on_all(*communicator, [&] { inputs = read_inputs(job, folder, *communicator); });
+  run_on_all(*communicator, [&] { inputs = read_inputs(job, resolved, *communicator); });
   GenerationModelTrainer trainer(inputs.model, std::nullopt, communicator);
   trainer.train_tokenized(inputs.training, inputs.validation, job.hyperparameters);
 }

@@ -11,9 +11,12 @@ namespace {
 
 constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
 
-std::string to_text(const HyperparameterValue& value) {
-  if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
-  return std::visit([](const auto& item) { return fmt::format("{}", item); }, value);
+KeyTable::Text to_text(const HyperparameterValue& value) {
+  if (const auto* flag = std::get_if<bool>(&value)) return {{*flag ? "true" : "false"}};
+  if (const auto* list = std::get_if<std::vector<std::string>>(&value)) return {*list, true};
+  if (const auto* text = std::get_if<std::string>(&value)) return {{*text}};
+  if (const auto* whole = std::get_if<std::int64_t>(&value)) return {{fmt::to_string(*whole)}};
+  return {{fmt::to_string(std::get<double>(value))}};
 }
 
 }  // namespace
@@ -22,7 +25,7 @@ Hyperparameters Hyperparameters::from_choices(const HyperparameterChoices& choic
   Hyperparameters hyperparameters;
   KeyTable table;
   hyperparameters.bind(table);
-  for (const auto& [name, value] : choices) table.set(name, {{to_text(value)}}, "hyperparameters");
+  for (const auto& [name, value] : choices) table.set(name, to_text(value), "hyperparameters");
   hyperparameters.validate();
   return hyperparameters;
 }
@@ -71,6 +74,17 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("threads_per_rank", &threads_per_rank, "0: the rank's share of the cores", Range{0, 4096});
   table.add("resume_from_checkpoint", &resume_from_checkpoint, "no checkpoints are written yet: nothing to resume",
             Choices{"auto", "never"});
+  table.add("peft_type", &peft_type, "lora: trains a LoRA adapter and leaves the model's weights alone",
+            Choices{"none", "lora"});
+  table.add("lora_r", &lora_r, "rank of the adapter; none: 8, or that of an adapter that is trained further",
+            Range{1, 1 << 20});
+  table.add("lora_alpha", &lora_alpha, "what it adds is scaled by lora_alpha / lora_r; none: 16, or likewise",
+            Range{1, 1 << 20});
+  table.add("lora_dropout", &lora_dropout, "dropout of the adapter's inputs; none: 0, or likewise", Range{0, 0.999});
+  table.add("lora_use_rslora", &lora_use_rslora,
+            "scaled by lora_alpha / sqrt(lora_r) instead; none: false, or likewise");
+  table.add("lora_target_modules", &lora_target_modules,
+            "the linear layers that it adapts, by the ends of their names, or all-linear; none: those that peft takes");
 }
 
 void Hyperparameters::validate() {
@@ -82,6 +96,12 @@ void Hyperparameters::validate() {
     parse_byte_size(max_shard_size);
   } catch (const InputError& error) {
     throw InputError(fmt::format("max_shard_size: {}", error.what()));
+  }
+  const bool has_lora_keys = lora_r || lora_alpha || lora_dropout || lora_use_rslora || !lora_target_modules.empty();
+  if (has_lora_keys && peft_type != "lora") {
+    throw InputError(
+        "lora_r, lora_alpha, lora_dropout, lora_use_rslora, lora_target_modules: expected with peft_type: "
+        "lora, found peft_type: none; add peft_type: lora, or leave them out");
   }
   if (num_train_epochs == 0 && max_steps <= 0) {
     throw InputError("num_train_epochs: expected a number above 0, found 0; nothing would be trained");

@@ -95,8 +95,7 @@ std::string show(const KeyTable::Target& target) {
           [](const std::vector<std::string>* value) {
             return value->empty() ? "none" : fmt::format("{}", fmt::join(*value, ", "));
           },
-          [](const std::optional<std::int64_t>* value) { return *value ? std::to_string(**value) : "none"; },
-          [](const std::optional<std::string>* value) { return value->value_or("none"); },
+          []<class Value>(const std::optional<Value>* value) { return *value ? fmt::format("{}", **value) : "none"; },
           [](const auto* value) { return fmt::format("{}", *value); },
       },
       target);

@@ -4,17 +4,26 @@
 
 #include "lockstep/core/error.h"
 #include "lockstep/data/model_folder.h"
+#include "lockstep/models/lora.h"
 #include "lockstep/text/load_tokenizer.h"
+#include "lockstep/train/pretrained_model.h"
 
 namespace lockstep {
 namespace {
 
+// A folder that is missing is named as such, and not looked for on the hub.
+ResolvedModel resolve_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (!std::filesystem::exists(folder, error)) return {.folder = folder, .tokenizer = folder};
+  return resolve_model(folder.string(), {}, hub_settings_of_environment);
+}
+
 // Loading the tokenizer is quick and names most mistakes; the weights come after it.
-TrainedModel with_tokenizer(const std::filesystem::path& folder,
+TrainedModel with_tokenizer(const ResolvedModel& resolved,
                             const std::function<std::shared_ptr<LanguageModel>()>& make_model) {
-  const ModelFolder description = describe_model_folder(folder);
+  const ModelFolder description = describe_model_folder(resolved.folder);
   TrainedModel trained;
-  trained.tokenizer = load_tokenizer(folder);
+  trained.tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
   check_vocabulary(*trained.tokenizer, description.vocabulary_size);
   trained.model = make_model();
   return trained;
@@ -22,12 +31,14 @@ TrainedModel with_tokenizer(const std::filesystem::path& folder,
 
 }  // namespace
 
-TrainedModel TrainedModel::load(const std::filesystem::path& folder) {
-  return with_tokenizer(folder, [&] { return load_model(folder); });
+TrainedModel TrainedModel::load(const std::filesystem::path& folder) { return load(resolve_folder(folder)); }
+
+TrainedModel TrainedModel::load(const ResolvedModel& resolved) {
+  return with_tokenizer(resolved, [&] { return load_resolved(resolved); });
 }
 
 TrainedModel TrainedModel::create(const std::filesystem::path& folder, std::uint64_t seed) {
-  return with_tokenizer(folder, [&] { return create_model(folder, seed); });
+  return with_tokenizer({.folder = folder, .tokenizer = folder}, [&] { return create_model(folder, seed); });
 }
 
 std::vector<std::string> TrainedModel::generate(const std::vector<std::string>& prompts,
@@ -40,7 +51,11 @@ void TrainedModel::save(const std::filesystem::path& folder, SaveOptions options
   std::filesystem::create_directories(folder, error);
   if (error) throw_system_error("create the folder", folder, error.value());
   options.pad_id = tokenizer->pad_id();
-  save_model(*model, folder, options);
+  if (has_adapter(*model)) {
+    save_adapter(*model, folder, options.type);
+  } else {
+    save_model(*model, folder, options);
+  }
   tokenizer->save(folder);
 }
 

@@ -12,10 +12,12 @@
 #include "lockstep/data/model_folder.h"
 #include "lockstep/data/split.h"
 #include "lockstep/data/tokenize_datasets.h"
+#include "lockstep/models/lora.h"
 #include "lockstep/train/metric_sink.h"
 #include "lockstep/train/output_folder.h"
 #include "lockstep/train/pretrained_model.h"
 #include "lockstep/train/training_loop.h"
+#include "train/adapter.h"
 
 namespace lockstep {
 namespace {
@@ -24,9 +26,9 @@ TrainedModel load(const std::string& name, bool has_encoder, Communicator& commu
   const auto check = [&](const std::filesystem::path& folder) {
     check_has_encoder(describe_model_folder(folder), has_encoder, folder);
   };
-  const auto folder = resolve_on_ranks(name, {.before_weights = check}, hub_settings_of_environment, communicator);
-  check(folder);
-  return TrainedModel::load(folder);
+  const auto resolved = resolve_on_ranks(name, {.before_weights = check}, hub_settings_of_environment, communicator);
+  check(resolved.folder);
+  return TrainedModel::load(resolved);
 }
 
 }  // namespace
@@ -68,6 +70,7 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   run_on_all(*communicator_, [&] {
     check_tokenizer(*training);
     if (validation) check_tokenizer(*validation);
+    prepare_adapter(*trained_.model, hyperparameters);
     data = choose_validation(training, validation, hyperparameters);
     if (!communicator_->is_root()) return;
     prepare_output_folder(output_dir, hyperparameters.overwrite_output_dir, saved_bytes());
@@ -91,7 +94,9 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
       trained_.save(output_dir, {.max_shard_bytes = parse_byte_size(hyperparameters.max_shard_size)});
     }
   });
-  spdlog::info("model and tokenizer saved in {}", output_dir.string());
+  const bool has_own_weights = !has_adapter(*trained_.model);
+  if (has_own_weights) trained_.model->set_origin(std::filesystem::absolute(output_dir).lexically_normal().string());
+  spdlog::info("{} and tokenizer saved in {}", has_own_weights ? "model" : "adapter", output_dir.string());
   return trained_;
 }
 
@@ -143,7 +148,9 @@ std::shared_ptr<const TokenizedDataset> GenerationModelTrainer::tokenize(const s
 
 std::uint64_t GenerationModelTrainer::saved_bytes() const {
   std::uint64_t bytes = 0;
-  for (const auto& parameter : trained_.model->parameters()) bytes += parameter.nbytes();
+  for (const auto& parameter : trained_.model->parameters()) {
+    if (parameter.requires_grad()) bytes += parameter.nbytes();
+  }
   return bytes;
 }
 

@@ -5,8 +5,10 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <map>
 #include <sstream>
 
+#include "lockstep/comm/parameter_layout.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
@@ -161,6 +163,51 @@ TEST_F(GenerationModelTrainerTest, TheReturnedModelTrainsFurther) {
   std::string line;
   std::getline(lines, line);
   EXPECT_LT(Json::parse(line)["loss"].get<double>(), 1.3 * last_loss);
+}
+
+TEST_F(GenerationModelTrainerTest, WithLoraTheAdapterAloneIsTrainedAndSaved) {
+  TrainedModel::create(gpt2_, 1).save(folder_ / "base");
+  const TrainedModel base = TrainedModel::load(folder_ / "base");
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& item : base.model->named_parameters()) weights.emplace(item.key(), item.value().clone());
+  GenerationModelTrainer trainer(base, 32);
+  const std::string result = (folder_ / "result").string();
+  const TrainedModel trained =
+      trainer.train_model({rows(10)}, {{"output_dir", result},
+                                       {"max_steps", 3},
+                                       {"learning_rate", 0.1},
+                                       {"peft_type", "lora"},
+                                       {"lora_r", 2},
+                                       {"lora_target_modules", std::vector<std::string>{"c_attn", "c_fc"}}});
+
+  std::vector<std::pair<std::string, at::Tensor>> parameters;
+  std::int64_t adapter = 0;
+  for (const auto& item : trained.model->named_parameters()) {
+    parameters.emplace_back(item.key(), item.value());
+    if (const auto own = weights.find(item.key()); own != weights.end()) {
+      EXPECT_TRUE(item.value().equal(own->second)) << item.key();
+      EXPECT_FALSE(item.value().grad().defined()) << item.key();
+    } else {
+      adapter += item.value().numel();
+    }
+  }
+  std::int64_t laid_out = 0;  // gradients, their reduction and the optimizer's state follow the layout
+  for (const auto& entry : ParameterLayout(parameters).entries()) laid_out += entry.parameter.numel();
+  EXPECT_EQ(laid_out, adapter);
+  EXPECT_GT(adapter, 0);
+
+  EXPECT_FALSE(fs::exists(folder_ / "result" / "model.safetensors"));
+  const auto answers = trained.generate({"walk"}, {.max_new_tokens = 6});
+  EXPECT_EQ(TrainedModel::load(result).generate({"walk"}, {.max_new_tokens = 6}), answers);
+  EXPECT_THAT(
+      [&] {
+        trainer.train_model({rows(10)}, {{"output_dir", (folder_ / "further").string()}});
+      },
+      ThrowsMessage<InputError>(HasSubstr("lockstep merge")));
+}
+
+TEST_F(GenerationModelTrainerTest, ALoraAdapterNeedsABaseThatIsSaved) {
+  EXPECT_THAT([&] { train(gpt2_, 10, {{"peft_type", "lora"}}); }, ThrowsMessage<InputError>(HasSubstr("from_scratch")));
 }
 
 }  // namespace

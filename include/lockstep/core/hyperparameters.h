@@ -5,13 +5,14 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "lockstep/core/key_table.h"
 
 namespace lockstep {
 
 /// A hyperparameter's value given by name.
-using HyperparameterValue = std::variant<bool, std::int64_t, double, std::string>;
+using HyperparameterValue = std::variant<bool, std::int64_t, double, std::string, std::vector<std::string>>;
 /// E.g. {{"num_train_epochs", 3}, {"learning_rate", 1e-3}, {"output_dir", "result"}}.
 using HyperparameterChoices = std::map<std::string, HyperparameterValue>;
 
@@ -44,6 +45,13 @@ struct Hyperparameters {
   std::string device = "auto";
   std::int64_t threads_per_rank = 0;
   std::string resume_from_checkpoint = "auto";
+
+  std::string peft_type = "none";
+  std::optional<std::int64_t> lora_r;
+  std::optional<std::int64_t> lora_alpha;
+  std::optional<double> lora_dropout;
+  std::optional<bool> lora_use_rslora;
+  std::vector<std::string> lora_target_modules;
 
   /// Throws InputError for an unknown name (naming the nearest and all that are supported), a value of the wrong type
   /// or out of range.

@@ -13,8 +13,9 @@ namespace lockstep {
 /// Settings that can be given by name: each key is bound to a variable, with its valid values and one line of help.
 class KeyTable {
  public:
-  using Target = std::variant<bool*, std::int64_t*, double*, std::string*, std::optional<std::int64_t>*,
-                              std::optional<std::string>*, std::vector<std::string>*>;
+  using Target =
+      std::variant<bool*, std::int64_t*, double*, std::string*, std::optional<bool>*, std::optional<std::int64_t>*,
+                   std::optional<double>*, std::optional<std::string>*, std::vector<std::string>*>;
 
   /// The valid values of a number, bounds included.
   struct Range {

@@ -8,6 +8,7 @@
 #include "lockstep/core/hyperparameters.h"
 #include "lockstep/data/dataset.h"
 #include "lockstep/generation/decoding.h"
+#include "lockstep/hub/resolve.h"
 #include "lockstep/models/model.h"
 #include "lockstep/models/pretrained.h"
 #include "lockstep/text/tokenizer.h"
@@ -19,8 +20,10 @@ struct TrainedModel {
   std::shared_ptr<LanguageModel> model;
   std::shared_ptr<const Tokenizer> tokenizer;
 
-  /// Reads a Hugging Face model folder. Throws InputError naming what is missing, malformed or not supported.
+  /// Reads a Hugging Face model folder, or a LoRA adapter of peft's and its base (hub/resolve.h). Throws InputError
+  /// naming what is missing, malformed or not supported.
   static TrainedModel load(const std::filesystem::path& folder);
+  static TrainedModel load(const ResolvedModel& resolved);
   /// The same with random weights by the folder's config.json, drawn by `seed`.
   static TrainedModel create(const std::filesystem::path& folder, std::uint64_t seed);
 
@@ -28,8 +31,8 @@ struct TrainedModel {
   std::vector<std::string> generate(const std::vector<std::string>& prompts,
                                     const GenerationOptions& options = {}) const;
 
-  /// Writes a folder that transformers opens: model, config and tokenizer. Creates it where it is missing. The padding
-  /// id is the tokenizer's.
+  /// Writes a folder that transformers opens: model, config and tokenizer; of a model with an adapter, one that peft
+  /// opens: the adapter and the tokenizer. Creates it where it is missing. The padding id is the tokenizer's.
   void save(const std::filesystem::path& folder, SaveOptions options = {}) const;
 };
 

@@ -1,17 +1,22 @@
 #pragma once
 
-#include <filesystem>
+#include <memory>
 #include <string>
 
 #include "lockstep/comm/communicator.h"
 #include "lockstep/hub/resolve.h"
+#include "lockstep/models/model.h"
 
 namespace lockstep {
 
-/// The folder of resolve_model() for each rank of a job: the root asks the hub where that is needed; the others take
-/// the same commit, without the network, from the cache that the root has or else from their own. Throws on one rank
-/// what is wrong, PeerFailed on the others.
-std::filesystem::path resolve_on_ranks(const std::string& name, const ResolveOptions& options,
-                                       const HubSettingsSource& settings, Communicator& communicator);
+/// resolve_model() for each rank of a job: the root asks the hub where that is needed; the others take the same commit,
+/// without the network, from the cache that the root has or else from their own. Throws on one rank what is wrong,
+/// PeerFailed on the others.
+ResolvedModel resolve_on_ranks(const std::string& name, const ResolveOptions& options,
+                               const HubSettingsSource& settings, Communicator& communicator);
+
+/// The model, with its adapter if it has one, in fp32. Throws InputError naming what is missing, malformed or not
+/// supported.
+std::shared_ptr<LanguageModel> load_resolved(const ResolvedModel& resolved);
 
 }  // namespace lockstep
