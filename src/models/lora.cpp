@@ -107,6 +107,7 @@ class AdapterTensors {
     std::set<std::string> modules;
     for (const auto& [path, projection] : projections) modules.insert(path);
     for (const std::string& name : file.names()) {
+      if (repeats_base(name, projections)) continue;
       const bool is_half = name.ends_with(kEndOfA) || name.ends_with(kEndOfB);
       std::string module;
       if (is_half && name.starts_with(kPrefix)) {
@@ -139,6 +140,22 @@ class AdapterTensors {
   }
 
  private:
+  // Of an adapted head, peft saves the base's own weights, too.
+  bool repeats_base(const std::string& name, const std::vector<NamedProjection>& projections) const {
+    for (const auto& [path, projection] : projections) {
+      const std::string base = fmt::format("{}{}.base_layer.", kPrefix, path);
+      for (const auto& [end, own] : {std::pair{"weight", projection->weight}, std::pair{"bias", projection->bias}}) {
+        if (name != base + end || !own.defined()) continue;
+        if (file_.tensor(name).to(at::kFloat).equal(own)) return true;
+        throw InputError(
+            fmt::format("{}: tensor '{}': expected the base model's own weights, found others; give the "
+                        "adapter the base that it was trained on",
+                        file_.path().string(), name));
+      }
+    }
+    return false;
+  }
+
   const WeightFile& file_;
   std::set<std::string> modules_;
 };

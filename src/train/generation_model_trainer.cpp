@@ -70,8 +70,8 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   run_on_all(*communicator_, [&] {
     check_tokenizer(*training);
     if (validation) check_tokenizer(*validation);
-    prepare_adapter(*trained_.model, hyperparameters);
     data = choose_validation(training, validation, hyperparameters);
+    prepare_adapter(*trained_.model, hyperparameters);
     if (!communicator_->is_root()) return;
     prepare_output_folder(output_dir, hyperparameters.overwrite_output_dir, saved_bytes());
     if (hyperparameters.logging_dir) log_to_file(std::filesystem::path(*hyperparameters.logging_dir) / "train.log");

@@ -192,7 +192,8 @@ TEST_F(GenerationModelTrainerTest, WithLoraTheAdapterAloneIsTrainedAndSaved) {
     }
   }
   std::int64_t laid_out = 0;  // gradients, their reduction and the optimizer's state follow the layout
-  for (const auto& entry : ParameterLayout(parameters).entries()) laid_out += entry.parameter.numel();
+  const ParameterLayout layout(parameters);
+  for (const auto& entry : layout.entries()) laid_out += entry.parameter.numel();
   EXPECT_EQ(laid_out, adapter);
   EXPECT_GT(adapter, 0);
 
