@@ -26,6 +26,7 @@ class SingleProcess final : public Communicator {
     return ::sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
   }
   void all_reduce_sum(at::Tensor) override {}
+  void broadcast_from_root(at::Tensor) override {}
   void barrier() override {}
   [[noreturn]] void abort(int exit_code) override { ::_exit(exit_code); }
 };
@@ -61,15 +62,13 @@ void run_on_all(Communicator& communicator, const std::function<void()>& work) {
 }
 
 std::string text_of_root(Communicator& communicator, const std::string& text) {
-  // A sum to which the other ranks add zeros.
-  at::Tensor size = at::zeros({1}, at::kLong);
-  if (communicator.is_root()) size[0] = static_cast<std::int64_t>(text.size());
-  communicator.all_reduce_sum(size);
-  at::Tensor bytes = at::zeros({size.item<std::int64_t>()}, at::kLong);
-  if (communicator.is_root()) std::ranges::copy(text, bytes.mutable_data_ptr<std::int64_t>());
-  communicator.all_reduce_sum(bytes);
-  const auto* first = bytes.const_data_ptr<std::int64_t>();
-  return {first, first + bytes.numel()};
+  at::Tensor size = at::scalar_tensor(static_cast<std::int64_t>(text.size()), at::kLong);
+  communicator.broadcast_from_root(size);
+  std::string result =
+      communicator.is_root() ? text : std::string(static_cast<std::size_t>(size.item<std::int64_t>()), '\0');
+  communicator.broadcast_from_root(
+      at::from_blob(result.data(), {static_cast<std::int64_t>(result.size())}, at::TensorOptions(at::kByte)));
+  return result;
 }
 
 std::string describe_rank(const Communicator& communicator) {

@@ -25,6 +25,12 @@ void check_mpi(int status, const char* call) {
 
 // One message stays below MPI's int counts whatever the tensor's size.
 constexpr std::int64_t kMessageElements = std::int64_t{1} << 24;
+constexpr std::size_t kMessageBytes = std::size_t{1} << 26;
+
+void check_host_tensor(const at::Tensor& tensor, const char* function) {
+  if (tensor.is_contiguous() && tensor.is_cpu()) return;
+  throw Error(fmt::format("{}: expected a contiguous host tensor", function));
+}
 
 MPI_Datatype mpi_type(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
@@ -88,13 +94,22 @@ MpiCommunicator::MpiCommunicator() {
 }
 
 void MpiCommunicator::all_reduce_sum(at::Tensor tensor) {
-  if (!tensor.is_contiguous() || !tensor.is_cpu()) throw Error("all_reduce_sum: expected a contiguous host tensor");
+  check_host_tensor(tensor, "all_reduce_sum");
   const MPI_Datatype type = mpi_type(tensor);
   const at::Tensor flat = tensor.view(-1);
   for (std::int64_t begin = 0; begin < flat.numel(); begin += kMessageElements) {
     const std::int64_t count = std::min(kMessageElements, flat.numel() - begin);
     MPI_CHECK(MPI_Allreduce(MPI_IN_PLACE, flat.narrow(0, begin, count).data_ptr(), static_cast<int>(count), type,
                             MPI_SUM, MPI_COMM_WORLD));
+  }
+}
+
+void MpiCommunicator::broadcast_from_root(at::Tensor tensor) {
+  check_host_tensor(tensor, "broadcast_from_root");
+  auto* bytes = static_cast<char*>(tensor.data_ptr());
+  for (std::size_t begin = 0; begin < tensor.nbytes(); begin += kMessageBytes) {
+    const std::size_t count = std::min(kMessageBytes, tensor.nbytes() - begin);
+    MPI_CHECK(MPI_Bcast(bytes + begin, static_cast<int>(count), MPI_BYTE, 0, MPI_COMM_WORLD));
   }
 }
 

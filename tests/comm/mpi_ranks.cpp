@@ -28,6 +28,16 @@ void check_sums(Communicator& communicator) {
   }
 }
 
+void check_broadcast(Communicator& communicator) {
+  for (const auto type : {at::kFloat, at::kBFloat16, at::kByte}) {
+    // Longer than one message, so that the cut into messages is tried too.
+    const at::Tensor values = at::arange((std::int64_t{1} << 26) + 5, at::kInt).remainder(97).to(type);
+    at::Tensor received = communicator.is_root() ? values.clone() : at::zeros_like(values);
+    communicator.broadcast_from_root(received);
+    expect(received.equal(values), communicator, "broadcast_from_root is wrong");
+  }
+}
+
 void check_agreement(Communicator& communicator) {
   bool failed_here = false, failed_elsewhere = false;
   try {
@@ -56,6 +66,7 @@ int main(int argc, char** argv) {
   expect(argc == 2 && communicator->world_size() == std::atoi(argv[1]), *communicator, "world_size is wrong");
   expect(communicator->cores_per_rank() >= 1, *communicator, "cores_per_rank is wrong");
   check_sums(*communicator);
+  check_broadcast(*communicator);
   check_agreement(*communicator);
   check_text(*communicator);
   communicator->barrier();

@@ -22,6 +22,8 @@ class Communicator {
   /// Replaces `tensor` on every rank by the sum over ranks; contiguous fp32, fp64 or int64, on the host. The same bits
   /// on every rank, and in every run with as many ranks.
   virtual void all_reduce_sum(at::Tensor tensor) = 0;
+  /// Replaces `tensor` on every rank by the root's; contiguous, of the same size and type everywhere, on the host.
+  virtual void broadcast_from_root(at::Tensor tensor) = 0;
   /// Returns when every rank has called it.
   virtual void barrier() = 0;
   /// Ends all ranks' processes at once.

@@ -17,6 +17,7 @@ class MpiCommunicator final : public Communicator {
   int world_size() const override { return world_size_; }
   int cores_per_rank() const override { return cores_per_rank_; }
   void all_reduce_sum(at::Tensor tensor) override;
+  void broadcast_from_root(at::Tensor tensor) override;
   void barrier() override;
   [[noreturn]] void abort(int exit_code) override;
 
