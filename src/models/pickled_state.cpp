@@ -69,6 +69,9 @@ Value find_global(std::string_view module, std::string_view name) {
                   module, name));
 }
 
+constexpr std::size_t kMostDimensions = 64;  // of a tensor, in LibTorch
+constexpr std::int64_t kLargestItem = 8;     // bytes
+
 template <class Type>
 const Type& expect(const Value& value, const char* what) {
   const auto* found = std::get_if<Type>(&value);
@@ -83,15 +86,16 @@ const std::vector<Value>& expect_items(const Value& value, std::size_t least, co
 }
 
 std::vector<std::int64_t> expect_counts(const Value& value, const char* what) {
+  const auto& items = expect_items(value, 0, what);
+  // A tuple may be recalled a million times, so that tensors of a million sizes each would fill the memory.
+  if (items.size() > kMostDimensions) refuse(fmt::format("a tensor has {} {}s", items.size(), what));
   std::vector<std::int64_t> counts;
-  for (const Value& item : expect_items(value, 0, what)) {
+  for (const Value& item : items) {
     counts.push_back(expect<std::int64_t>(item, what));
     if (counts.back() < 0) refuse(fmt::format("a tensor has the {} {}", what, counts.back()));
   }
   return counts;
 }
-
-constexpr std::int64_t kLargestItem = 8;  // bytes
 
 void check_extent(const PickledTensor& tensor) {
   if (tensor.sizes.size() != tensor.strides.size()) refuse("a tensor has not as many strides as sizes");

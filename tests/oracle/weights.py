@@ -261,6 +261,8 @@ def test_malformed_pickles_are_refused(small, tmp_path):
 
 def StorageOf(tensor):
     return torch.storage.TypedStorage(wrap_storage=tensor.untyped_storage(), dtype=tensor.dtype, _internal=True)
+    torch.save({name: Call(torch._utils._rebuild_tensor_v2, StorageOf(tensor), 0, (1,) * 65, (1,) * 65, False, {})}, path)
+    check("a tensor has 65 sizes")
 
 
 @pytest.mark.parametrize("extension", ["safetensors", "bin"])
