@@ -87,6 +87,14 @@ void Hyperparameters::bind(KeyTable& table) {
             "the linear layers that it adapts, by the ends of their names, or all-linear; none: those that peft takes");
 }
 
+std::string Hyperparameters::changes() const {
+  Hyperparameters changed = *this, defaults;
+  KeyTable of_changed, of_defaults;
+  changed.bind(of_changed);
+  defaults.bind(of_defaults);
+  return of_changed.changes(of_defaults);
+}
+
 void Hyperparameters::validate() {
   if (evaluation_strategy != "no" && evaluation_strategy != "epoch") {
     spdlog::warn("evaluation_strategy: '{}' is not one of: no, epoch; using epoch", evaluation_strategy);

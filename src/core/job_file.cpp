@@ -101,6 +101,15 @@ void JobFile::bind(KeyTable& table) {
 JobFile load_job_file(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
   JobFile job;
   KeyTable table;
+std::string JobFile::to_text() const {
+  JobFile job = *this, defaults;
+  defaults.has_encoder = !has_encoder;  // must be given
+  KeyTable of_job, of_defaults;
+  job.bind(of_job);
+  defaults.bind(of_defaults);
+  return of_job.changes(of_defaults);
+}
+
   job.bind(table);
   std::set<std::string> given;
   apply_file(table, path, given);

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "lockstep/core/error.h"
+#include "lockstep/core/json.h"
 
 namespace lockstep {
 namespace {
@@ -101,6 +102,18 @@ std::string show(const KeyTable::Target& target) {
       target);
 }
 
+// As a job file has it: texts in quotes, as JSON's are.
+std::string show_in_job(const KeyTable::Target& target) {
+  const auto quote = [](const auto& value) { return Json(value).dump(-1, ' ', false, Json::error_handler_t::replace); };
+  return std::visit(Overloaded{
+                        [&](const std::string* value) { return quote(*value); },
+                        [&](const std::vector<std::string>* value) { return quote(*value); },
+                        [&](const std::optional<std::string>* value) { return *value ? quote(**value) : "none"; },
+                        [&](const auto*) { return show(target); },
+                    },
+                    target);
+}
+
 }  // namespace
 
 void KeyTable::add(std::string name, Target target, std::string help, Range range) {
@@ -145,6 +158,15 @@ std::string KeyTable::describe() const {
   for (const Key& key : keys_) {
     const std::string choices = key.choices.empty() ? "" : fmt::format(" ({})", fmt::join(key.choices, ", "));
     text += fmt::format("  {:<28} {}{} [{}]\n", key.name, key.help, choices, show(key.target));
+  }
+  return text;
+}
+
+std::string KeyTable::changes(const KeyTable& defaults) const {
+  std::string text;
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    const std::string value = show_in_job(keys_[i].target);
+    if (value != show_in_job(defaults.keys_[i].target)) text += fmt::format("{}: {}\n", keys_[i].name, value);
   }
   return text;
 }

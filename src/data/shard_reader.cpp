@@ -212,4 +212,10 @@ Example PreparedDataset::read(std::uint64_t index) const {
 
 const std::string& PreparedDataset::tokenizer_digest() const { return manifest_.tokenizer_sha256; }
 
+std::optional<ExampleOrigin> PreparedDataset::origin() const {
+  ExampleOrigin origin{.datasets = {}, .report = manifest_.report};
+  for (const SourceEntry& source : manifest_.sources) origin.datasets.push_back(source.path);
+  return origin;
+}
+
 }  // namespace lockstep

@@ -287,9 +287,11 @@ std::unique_ptr<InMemoryTokenizedDataset> tokenize_in_memory(const std::vector<D
     }
   } sink;
   WorkerPool pool(num_workers);
-  check_report(tokenize_datasets(datasets, builder, sink, options, pool), builder, options.name);
+  ExampleOrigin origin{.datasets = {}, .report = tokenize_datasets(datasets, builder, sink, options, pool)};
+  check_report(origin.report, builder, options.name);
+  for (const Dataset& dataset : datasets) origin.datasets.push_back(dataset.name());
   return std::make_unique<InMemoryTokenizedDataset>(std::move(sink.examples), builder.has_encoder(),
-                                                    builder.tokenizer().digest());
+                                                    builder.tokenizer().digest(), std::move(origin));
 }
 
 }  // namespace lockstep

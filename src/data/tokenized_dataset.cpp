@@ -5,8 +5,11 @@
 namespace lockstep {
 
 InMemoryTokenizedDataset::InMemoryTokenizedDataset(std::vector<Example> examples, bool has_encoder,
-                                                   std::string tokenizer_digest)
-    : examples_(std::move(examples)), has_encoder_(has_encoder), tokenizer_digest_(std::move(tokenizer_digest)) {}
+                                                   std::string tokenizer_digest, std::optional<ExampleOrigin> origin)
+    : examples_(std::move(examples)),
+      has_encoder_(has_encoder),
+      tokenizer_digest_(std::move(tokenizer_digest)),
+      origin_(std::move(origin)) {}
 
 std::uint64_t InMemoryTokenizedDataset::size() const { return examples_.size(); }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lockstep/comm/threads.h"
+#include "lockstep/core/atomic_file.h"
 #include "lockstep/core/byte_size.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/log.h"
@@ -31,6 +32,13 @@ TrainedModel load(const std::string& name, bool has_encoder, Communicator& commu
   return TrainedModel::load(resolved);
 }
 
+// `given`: what `used` are all of; null where they were set apart from the training rows.
+std::optional<SetSummary> summarise_validation(const std::shared_ptr<const TokenizedDataset>& used,
+                                               const std::shared_ptr<const TokenizedDataset>& given) {
+  if (!used) return std::nullopt;
+  return SetSummary::of(*used, given ? given->origin() : std::nullopt);
+}
+
 }  // namespace
 
 GenerationModelTrainer::GenerationModelTrainer(const std::string& pretrained_model_name, bool has_encoder,
@@ -40,7 +48,9 @@ GenerationModelTrainer::GenerationModelTrainer(const std::string& pretrained_mod
 GenerationModelTrainer::GenerationModelTrainer(const std::string& pretrained_model_name, bool has_encoder,
                                                std::optional<std::size_t> model_max_length,
                                                const std::shared_ptr<Communicator>& communicator)
-    : GenerationModelTrainer(load(pretrained_model_name, has_encoder, *communicator), model_max_length, communicator) {}
+    : GenerationModelTrainer(load(pretrained_model_name, has_encoder, *communicator), model_max_length, communicator) {
+  model_name_ = pretrained_model_name;
+}
 
 GenerationModelTrainer::GenerationModelTrainer(TrainedModel model, std::optional<std::size_t> model_max_length,
                                                std::shared_ptr<Communicator> communicator)
@@ -58,12 +68,12 @@ TrainedModel GenerationModelTrainer::train_model(const std::vector<Dataset>& tra
     training = tokenize(training_datasets);
     if (!validation_datasets.empty()) validation = tokenize(validation_datasets);
   });
-  return train_tokenized(std::move(training), std::move(validation), chosen);
+  return train_tokenized(std::move(training), std::move(validation), chosen, {.model = model_name_});
 }
 
 TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const TokenizedDataset> training,
                                                      std::shared_ptr<const TokenizedDataset> validation,
-                                                     const Hyperparameters& hyperparameters) {
+                                                     const Hyperparameters& hyperparameters, const RunOrigin& origin) {
   set_compute_threads(hyperparameters.threads_per_rank, *communicator_);
   const std::filesystem::path output_dir = hyperparameters.output_dir;
   Validated data;
@@ -82,21 +92,36 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   spdlog::info("{} rows in global batches of {}: {} steps an epoch, {} in all, on {} ranks of {} threads",
                data.training->size(), loop.global_batch_size(), loop.steps_per_epoch(), loop.total_steps(),
                communicator_->world_size(), at::get_num_threads());
+  std::string card;
   if (communicator_->is_root()) {
     JsonLinesSink metrics(output_dir / "metrics.jsonl", static_cast<std::uint64_t>(hyperparameters.logging_steps));
     ConsoleSink console(loop.total_steps(), loop.steps_per_epoch());
-    loop.run({&metrics, &console});
+    EpochSink epochs(loop.total_steps(), loop.steps_per_epoch());
+    loop.run({&metrics, &console, &epochs});
+    card = to_markdown({
+        .model = trained_.model->info(),
+        .origin = origin,
+        .hyperparameters = hyperparameters,
+        .library_name = has_adapter(*trained_.model) ? "peft" : "transformers",
+        .ranks = communicator_->world_size(),
+        .threads = at::get_num_threads(),
+        .global_batch_size = loop.global_batch_size(),
+        .training = SetSummary::of(*data.training, training->origin()),
+        .validation = summarise_validation(data.validation, validation),
+        .validation_set_apart = data.validation != nullptr && validation == nullptr,
+        .epochs = epochs.epochs(),
+    });
   } else {
     loop.run({});
   }
   run_on_all(*communicator_, [&] {
-    if (communicator_->is_root()) {
-      trained_.save(output_dir, {.max_shard_bytes = parse_byte_size(hyperparameters.max_shard_size)});
-    }
+    if (!communicator_->is_root()) return;
+    trained_.save(output_dir, {.max_shard_bytes = parse_byte_size(hyperparameters.max_shard_size)});
+    write_file(output_dir / "README.md", card);
   });
   const bool has_own_weights = !has_adapter(*trained_.model);
   if (has_own_weights) trained_.model->set_origin(std::filesystem::absolute(output_dir).lexically_normal().string());
-  spdlog::info("{} and tokenizer saved in {}", has_own_weights ? "model" : "adapter", output_dir.string());
+  spdlog::info("{}, tokenizer and README.md saved in {}", has_own_weights ? "model" : "adapter", output_dir.string());
   return trained_;
 }
 

@@ -47,22 +47,33 @@ void JsonLinesSink::write_line(const std::string& line) {
   if (!stream_) throw_system_error("write", path_, errno);
 }
 
+void StepTotals::add(const StepMetrics& metrics) {
+  loss_sum_ += metrics.loss * static_cast<double>(metrics.target_tokens);
+  seconds_ += metrics.seconds;
+  tokens_ += metrics.tokens;
+  target_tokens_ += metrics.target_tokens;
+}
+
+void EpochSink::on_step(const StepMetrics& metrics) {
+  totals_.add(metrics);
+  if (metrics.step % steps_per_epoch_ != 0 && metrics.step != total_steps_) return;
+  epochs_.push_back({metrics.epoch, metrics.step, totals_.loss(), totals_.tokens_per_second(), std::nullopt});
+  totals_ = {};
+}
+
+void EpochSink::on_evaluation(const EvaluationMetrics& metrics) { epochs_.back().eval_loss = metrics.eval_loss; }
+
 ConsoleSink::ConsoleSink(std::uint64_t total_steps, std::uint64_t steps_per_epoch)
     : progress_("train", "step", total_steps), total_steps_(total_steps), steps_per_epoch_(steps_per_epoch) {}
 
 void ConsoleSink::on_step(const StepMetrics& metrics) {
-  epoch_loss_ += metrics.loss * static_cast<double>(metrics.target_tokens);
-  epoch_tokens_ += metrics.tokens;
-  epoch_target_tokens_ += metrics.target_tokens;
-  epoch_seconds_ += metrics.seconds;
+  totals_.add(metrics);
   progress_.update(metrics.step, fmt::format("loss {:.4f}", metrics.loss));
   if (metrics.step % steps_per_epoch_ != 0 && metrics.step != total_steps_) return;
   progress_.clear();
   spdlog::info("epoch {:.4g}: step {}/{}, loss {:.4f}, {:.0f} tokens/s", metrics.epoch, metrics.step, total_steps_,
-               epoch_loss_ / static_cast<double>(epoch_target_tokens_),
-               static_cast<double>(epoch_tokens_) / epoch_seconds_);
-  epoch_loss_ = epoch_seconds_ = 0;
-  epoch_tokens_ = epoch_target_tokens_ = 0;
+               totals_.loss(), totals_.tokens_per_second());
+  totals_ = {};
 }
 
 void ConsoleSink::on_evaluation(const EvaluationMetrics& metrics) {

@@ -57,6 +57,20 @@ TEST_F(JobFileTest, TemplatesKeepTheirBracesAndNewlines) {
       ThrowsMessage<InputError>(HasSubstr("line 3: input_contains_output: expected one of: auto, true, false")));
 }
 
+TEST_F(JobFileTest, ItsTextIsAJobFileOfTheSameJob) {
+  EXPECT_EQ(load(kMinimal).to_text(), "pretrained_model_name: \"m\"\nhas_encoder: true\n");
+  const JobFile job = load("pretrained_model_name: true\nhas_encoder: false\nmodel_max_length: 64\n",
+                           {"training_datasets=['a, b.jsonl', c]", "prompt_template='Q: {x}\n\"\\ä'",
+                            "learning_rate=1e-5", "logging_dir='no: log'", "overwrite_output_dir=true"});
+  const JobFile again = load(job.to_text());
+  EXPECT_EQ(again.to_text(), job.to_text());
+  EXPECT_EQ(again.pretrained_model_name, "true");
+  EXPECT_THAT(again.training_datasets, ElementsAre("a, b.jsonl", "c"));
+  EXPECT_EQ(again.prompt_template, job.prompt_template);
+  EXPECT_EQ(again.model_max_length, 64);
+  EXPECT_EQ(again.hyperparameters, job.hyperparameters);
+}
+
 TEST_F(JobFileTest, UnknownKeyNamesFileLineAndNearest) {
   EXPECT_THAT([&] { load(std::string(kMinimal) + "\nlearningrate: 1\n"); },
               ThrowsMessage<InputError>(HasSubstr(

@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 using testing::ThrowsMessage;
 
 // What spdlog's default logger says while it lives.
@@ -80,6 +81,35 @@ TEST_F(GenerationModelTrainerTest, ReturnsAModelThatGeneratesAndWasSaved) {
   const TrainedModel trained = train(t5_, 10, {});
   const auto answers = trained.generate({"walk"}, {.max_new_tokens = 4});
   EXPECT_EQ(TrainedModel::load(folder_ / "result").generate({"walk"}, {.max_new_tokens = 4}), answers);
+}
+
+TEST_F(GenerationModelTrainerTest, TheModelCardTellsOfTheRun) {
+  train(t5_, 18, {{"test_size", 0.15}, {"learning_rate", 2e-3}});
+  const std::string split = read_file(folder_ / "result" / "README.md");
+  EXPECT_THAT(split, StartsWith("---\nlibrary_name: transformers\npipeline_tag: text2text-generation\n"));
+  EXPECT_THAT(split, HasSubstr("- training: `in-memory dataset`, `in-memory dataset`\n"
+                               "- validation: set apart from these rows, by test_size 0.15\n"));
+  EXPECT_THAT(split, HasSubstr("| rows in the datasets | 20 | - |"));
+  EXPECT_THAT(split, HasSubstr("| rows used | 17 | 3 |"));
+  EXPECT_THAT(split, HasSubstr("learning_rate: 0.002\n"));
+  EXPECT_THAT(split, HasSubstr("\n| 2 | 10 | "));  // epochs and steps
+
+  train(gpt2_, 10, {{"overwrite_output_dir", true}}, {rows(5)});
+  const std::string given = read_file(folder_ / "result" / "README.md");
+  EXPECT_THAT(given, HasSubstr("pipeline_tag: text-generation\n"));
+  EXPECT_THAT(given, HasSubstr("- validation: `in-memory dataset`\n"));
+  EXPECT_THAT(given, HasSubstr("| rows in the datasets | 12 | 5 |"));
+
+  train(gpt2_, 10, {{"overwrite_output_dir", true}, {"evaluation_strategy", "no"}});
+  EXPECT_THAT(read_file(folder_ / "result" / "README.md"), HasSubstr("- validation: none\n"));
+}
+
+TEST_F(GenerationModelTrainerTest, ATrainerNamesTheFolderThatItLoaded) {
+  TrainedModel::create(gpt2_, 1).save(folder_ / "model");
+  GenerationModelTrainer trainer((folder_ / "model").string(), false, 32);
+  trainer.train_model({rows(4)}, {{"output_dir", (folder_ / "result").string()}, {"max_steps", 1}});
+  EXPECT_THAT(read_file(folder_ / "result" / "README.md"),
+              HasSubstr(" from `" + (folder_ / "model").string() + "`.\n"));
 }
 
 TEST_F(GenerationModelTrainerTest, AListOfDatasetsIsOneTrainingSet) {

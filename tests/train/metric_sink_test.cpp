@@ -46,5 +46,22 @@ TEST(JsonLinesSink, AFullDiskStopsTheRunWithItsName) {
   EXPECT_THAT([&] { sink.on_evaluation({}); }, testing::ThrowsMessage<Error>(testing::HasSubstr("/dev/full")));
 }
 
+TEST(EpochSink, RemembersTheMeanOverTheTokensOfEachEpochAndOfItsBegunLast) {
+  EpochSink sink(3, 2);
+  sink.on_step({.step = 1, .epoch = 0.5, .loss = 1, .tokens = 30, .target_tokens = 10, .seconds = 1});
+  sink.on_step({.step = 2, .epoch = 1, .loss = 4, .tokens = 90, .target_tokens = 20, .seconds = 2});
+  sink.on_evaluation({.step = 2, .epoch = 1, .eval_loss = 0.75});
+  sink.on_step({.step = 3, .epoch = 1.5, .loss = 2, .tokens = 10, .target_tokens = 5, .seconds = 1});
+  ASSERT_EQ(sink.epochs().size(), 2U);
+  const auto& [first, last] = std::pair(sink.epochs()[0], sink.epochs()[1]);
+  EXPECT_EQ(first.step, 2U);
+  EXPECT_DOUBLE_EQ(first.loss, 3);
+  EXPECT_DOUBLE_EQ(first.tokens_per_second, 40);
+  EXPECT_EQ(first.eval_loss, 0.75);
+  EXPECT_EQ(last.epoch, 1.5);
+  EXPECT_DOUBLE_EQ(last.loss, 2);
+  EXPECT_EQ(last.eval_loss, std::nullopt);
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -63,6 +63,9 @@ struct Hyperparameters {
   /// checks what concerns several keys. Throws InputError.
   void validate();
 
+  /// Those with other values than by default, as lines of a job file.
+  std::string changes() const;
+
   bool operator==(const Hyperparameters&) const = default;
 };
 

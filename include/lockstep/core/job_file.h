@@ -33,6 +33,9 @@ struct JobFile {
   void bind(KeyTable& table);
 };
 
+  /// A job file of the same job: the keys that must be given, and those with other values than by default.
+  std::string to_text() const;
+
 /// Reads a YAML job file and then the overrides, each "key=value". Throws InputError naming file, line, key, the
 /// nearest key that exists, and what would be valid.
 JobFile load_job_file(const std::filesystem::path& path, const std::vector<std::string>& overrides);

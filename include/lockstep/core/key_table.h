@@ -44,6 +44,9 @@ class KeyTable {
   /// One line a key: name, present value, help.
   std::string describe() const;
 
+  /// The keys whose values are others than in `defaults`, which binds the same keys, as lines of a job file.
+  std::string changes(const KeyTable& defaults) const;
+
  private:
   struct Key {
     std::string name;

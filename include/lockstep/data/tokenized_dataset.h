@@ -1,12 +1,20 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lockstep/data/example.h"
+#include "lockstep/data/tokenization_report.h"
 
 namespace lockstep {
+
+/// What examples were made from.
+struct ExampleOrigin {
+  std::vector<std::string> datasets;  // Dataset::name() of each
+  TokenizationReport report;          // what became of their rows
+};
 
 /// Tokenized examples with random access, in memory or in shards. All functions may be called from several
 /// threads at once.
@@ -21,12 +29,15 @@ class TokenizedDataset {
   virtual Example read(std::uint64_t index) const = 0;
   /// The digest of the tokenizer that made the ids.
   virtual const std::string& tokenizer_digest() const = 0;
+  /// None: unknown.
+  virtual std::optional<ExampleOrigin> origin() const { return std::nullopt; }
 };
 
 /// Examples held in memory.
 class InMemoryTokenizedDataset final : public TokenizedDataset {
  public:
-  InMemoryTokenizedDataset(std::vector<Example> examples, bool has_encoder, std::string tokenizer_digest);
+  InMemoryTokenizedDataset(std::vector<Example> examples, bool has_encoder, std::string tokenizer_digest,
+                           std::optional<ExampleOrigin> origin = std::nullopt);
 
   std::uint64_t size() const override;
   bool has_encoder() const override;
@@ -34,11 +45,13 @@ class InMemoryTokenizedDataset final : public TokenizedDataset {
   std::uint32_t target_length(std::uint64_t index) const override;
   Example read(std::uint64_t index) const override;
   const std::string& tokenizer_digest() const override;
+  std::optional<ExampleOrigin> origin() const override { return origin_; }
 
  private:
   std::vector<Example> examples_;
   bool has_encoder_;
   std::string tokenizer_digest_;
+  std::optional<ExampleOrigin> origin_;
 };
 
 }  // namespace lockstep

@@ -9,6 +9,7 @@
 #include "lockstep/comm/communicator.h"
 #include "lockstep/data/tokenized_dataset.h"
 #include "lockstep/train/base_trainer.h"
+#include "lockstep/train/model_card.h"
 
 namespace lockstep {
 
@@ -35,11 +36,11 @@ class GenerationModelTrainer : public BaseTrainer {
                            const HyperparameterChoices& hyperparameters = {},
                            const std::vector<Dataset>& validation_datasets = {}) override;
 
-  /// The same on datasets that are tokenized already; `validation` may be null. Throws InputError if another tokenizer
-  /// made them.
+  /// The same on datasets that are tokenized already; `validation` may be null. `origin` is for the model card. Throws
+  /// InputError if another tokenizer made them.
   TrainedModel train_tokenized(std::shared_ptr<const TokenizedDataset> training,
                                std::shared_ptr<const TokenizedDataset> validation,
-                               const Hyperparameters& hyperparameters);
+                               const Hyperparameters& hyperparameters, const RunOrigin& origin = {});
 
  private:
   GenerationModelTrainer(const std::string& pretrained_model_name, bool has_encoder,
@@ -58,6 +59,7 @@ class GenerationModelTrainer : public BaseTrainer {
   std::uint64_t saved_bytes() const;
 
   TrainedModel trained_;
+  std::string model_name_;  // as it was given; empty: unknown
   std::optional<std::size_t> requested_max_length_;
   std::shared_ptr<Communicator> communicator_;
 };

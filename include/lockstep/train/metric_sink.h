@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <vector>
 
 #include "lockstep/core/progress.h"
 
@@ -54,6 +55,44 @@ class JsonLinesSink final : public MetricSink {
   std::uint64_t logging_steps_;
 };
 
+/// Steps together.
+class StepTotals {
+ public:
+  void add(const StepMetrics& metrics);
+  /// Mean over the target tokens.
+  double loss() const { return loss_sum_ / static_cast<double>(target_tokens_); }
+  double tokens_per_second() const { return static_cast<double>(tokens_) / seconds_; }
+
+ private:
+  double loss_sum_ = 0, seconds_ = 0;
+  std::uint64_t tokens_ = 0, target_tokens_ = 0;
+};
+
+/// One epoch, or as much of it as was run.
+struct EpochMetrics {
+  double epoch = 0;        // epochs done at its end
+  std::uint64_t step = 0;  // at its end
+  double loss = 0;         // mean over the target tokens of its steps
+  double tokens_per_second = 0;
+  std::optional<double> eval_loss;
+};
+
+/// Remembers every epoch.
+class EpochSink final : public MetricSink {
+ public:
+  EpochSink(std::uint64_t total_steps, std::uint64_t steps_per_epoch)
+      : total_steps_(total_steps), steps_per_epoch_(steps_per_epoch) {}
+  void on_step(const StepMetrics& metrics) override;
+  void on_evaluation(const EvaluationMetrics& metrics) override;
+  const std::vector<EpochMetrics>& epochs() const { return epochs_; }
+
+ private:
+  std::uint64_t total_steps_;
+  std::uint64_t steps_per_epoch_;
+  StepTotals totals_;
+  std::vector<EpochMetrics> epochs_;
+};
+
 /// A progress bar with the time left, and a line in the log an epoch.
 class ConsoleSink final : public MetricSink {
  public:
@@ -65,8 +104,7 @@ class ConsoleSink final : public MetricSink {
   Progress progress_;
   std::uint64_t total_steps_;
   std::uint64_t steps_per_epoch_;
-  double epoch_loss_ = 0, epoch_seconds_ = 0;
-  std::uint64_t epoch_tokens_ = 0, epoch_target_tokens_ = 0;
+  StepTotals totals_;
 };
 
 }  // namespace lockstep
