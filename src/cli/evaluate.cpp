@@ -72,10 +72,9 @@ void evaluate(const Arguments& arguments, const std::shared_ptr<Communicator>& c
   const auto resolved = resolve_on_ranks(arguments.model, {}, hub_settings_of_environment, *communicator);
   TrainedModel model;
   std::unique_ptr<TokenizedDataset> dataset;
-  run_on_all(*communicator, [&] {
-    model = TrainedModel::load(resolved);
-    dataset = tokenize_every_row(arguments, model);
-  });
+  run_on_all(*communicator, [&] { model.tokenizer = load_tokenizer_of(resolved); });
+  model.model = load_on_ranks(resolved, WeightsIo::each, *communicator);
+  run_on_all(*communicator, [&] { dataset = tokenize_every_row(arguments, model); });
   set_compute_threads(0, *communicator);
   Progress progress("evaluate", "row", dataset->size(), communicator->is_root());
   const auto rows = evaluate_rows(*model.model, *dataset, arguments.batch_size, model.tokenizer->pad_id().value(),

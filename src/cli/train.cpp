@@ -26,7 +26,7 @@ struct Arguments {
 
 // What every rank reads before training starts.
 struct Inputs {
-  TrainedModel model;
+  std::shared_ptr<const Tokenizer> tokenizer;
   std::shared_ptr<const TokenizedDataset> training;
   std::shared_ptr<const TokenizedDataset> validation;  // null if lockstep-prep made none
 };
@@ -62,9 +62,14 @@ void warn_of_other_datasets(const JobFile& job, const JobSet& set, const Manifes
                set.name, fmt::join(read, ", "), fmt::join(named, ", "));
 }
 
+WeightsIo weights_io(const JobFile& job) {
+  return job.weights_io == "broadcast" ? WeightsIo::broadcast : WeightsIo::each;
+}
+
 ResolvedModel find_model(const JobFile& job, Communicator& communicator) {
+  const bool reads_weights = !job.from_scratch && (communicator.is_root() || weights_io(job) == WeightsIo::each);
   ResolveOptions options;
-  options.files = job.from_scratch ? ModelFiles::without_weights : ModelFiles::all;
+  options.files = reads_weights ? ModelFiles::all : ModelFiles::without_weights;
   options.before_weights = [&](const std::filesystem::path& folder) {
     check_has_encoder(describe_model_folder(folder), job.has_encoder, folder);
   };
@@ -77,12 +82,12 @@ Inputs read_inputs(const JobFile& job, const ResolvedModel& resolved, const Comm
   const std::filesystem::path validation = std::filesystem::path(job.prepared_dir) / "validation";
   const ModelFolder model = describe_model_folder(folder);
   check_has_encoder(model, job.has_encoder, folder);
-  const auto tokenizer = load_tokenizer(resolved.tokenizer, folder);
-  check_vocabulary(*tokenizer, model.vocabulary_size);
-  const auto max_length = longest_example(job.model_max_length, *tokenizer, model.max_positions).tokens;
+  inputs.tokenizer = load_tokenizer(resolved.tokenizer, folder);
+  check_vocabulary(*inputs.tokenizer, model.vocabulary_size);
+  const auto max_length = longest_example(job.model_max_length, *inputs.tokenizer, model.max_positions).tokens;
   const std::vector<JobSet> sets = sets_of(job);
   for (const JobSet& set : sets) {
-    const Manifest wanted = describe_set(job, set, model, *tokenizer, max_length);
+    const Manifest wanted = describe_set(job, set, model, *inputs.tokenizer, max_length);
     const auto prepared = open_set(job, set, wanted, verify_on_root(communicator));
     if (communicator.is_root()) warn_of_other_datasets(job, set, prepared->manifest());
     (set.folder == "train" ? inputs.training : inputs.validation) = prepared;
@@ -93,9 +98,16 @@ Inputs read_inputs(const JobFile& job, const ResolvedModel& resolved, const Comm
                     "validation_split, found one; run lockstep-prep again with this job",
                     validation.string()));
   }
-  const auto seed = static_cast<std::uint64_t>(job.hyperparameters.seed);
-  inputs.model = {job.from_scratch ? create_model(folder, seed) : load_resolved(resolved), tokenizer};
   return inputs;
+}
+
+std::shared_ptr<LanguageModel> make_model(const JobFile& job, const ResolvedModel& resolved,
+                                          Communicator& communicator) {
+  if (!job.from_scratch) return load_on_ranks(resolved, weights_io(job), communicator);
+  std::shared_ptr<LanguageModel> model;
+  run_on_all(communicator,
+             [&] { model = create_model(resolved.folder, static_cast<std::uint64_t>(job.hyperparameters.seed)); });
+  return model;
 }
 
 void train(const Arguments& arguments, const std::shared_ptr<Communicator>& communicator) {
@@ -104,8 +116,10 @@ void train(const Arguments& arguments, const std::shared_ptr<Communicator>& comm
   const ResolvedModel resolved = find_model(job, *communicator);
   Inputs inputs;
   run_on_all(*communicator, [&] { inputs = read_inputs(job, resolved, *communicator); });
-  GenerationModelTrainer trainer(inputs.model, std::nullopt, communicator);
-  trainer.train_tokenized(inputs.training, inputs.validation, job.hyperparameters);
+  const TrainedModel model{make_model(job, resolved, *communicator), inputs.tokenizer};
+  GenerationModelTrainer trainer(model, std::nullopt, communicator);
+  trainer.train_tokenized(inputs.training, inputs.validation, job.hyperparameters,
+                          {job.pretrained_model_name, job.from_scratch, job.to_text()});
 }
 
 }  // namespace

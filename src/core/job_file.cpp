@@ -65,6 +65,9 @@ void JobFile::bind(KeyTable& table) {
             "folder with config.json, weights and tokenizer files; or a model of the hub: ORG/NAME, ORG/NAME@REVISION");
   table.add("has_encoder", &has_encoder, "true: T5-type (encoder-decoder); false: GPT-type (decoder-only)");
   table.add("from_scratch", &from_scratch, "random weights by the model's config.json");
+  table.add("weights_io", &weights_io,
+            "each: every rank reads the model's weights; broadcast: rank 0 does and sends them, for slow file systems",
+            KeyTable::Choices{"each", "broadcast"});
   table.add("model_max_length", &model_max_length,
             "tokens of source and target each (T5-type) or together (GPT-type); none: the tokenizer's own limit, else "
             "the model's",
@@ -98,9 +101,6 @@ void JobFile::bind(KeyTable& table) {
   hyperparameters.bind(table);
 }
 
-JobFile load_job_file(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
-  JobFile job;
-  KeyTable table;
 std::string JobFile::to_text() const {
   JobFile job = *this, defaults;
   defaults.has_encoder = !has_encoder;  // must be given
@@ -110,6 +110,9 @@ std::string JobFile::to_text() const {
   return of_job.changes(of_defaults);
 }
 
+JobFile load_job_file(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
+  JobFile job;
+  KeyTable table;
   job.bind(table);
   std::set<std::string> given;
   apply_file(table, path, given);

@@ -67,32 +67,6 @@ bool has_own_head(const WeightFiles& files, const std::map<std::string, std::str
   return head_weight.scalar_type() != embedding_weight.scalar_type() || !head_weight.equal(embedding_weight);
 }
 
-void copy_weights(LanguageModel& model, const WeightFiles& files, std::map<std::string, std::string> names) {
-  const at::NoGradGuard no_grad;
-  for (const auto& parameter : model.named_parameters()) {
-    const auto found = names.find(parameter.key());
-    if (found == names.end()) {
-      throw InputError(fmt::format("{}: tensor '{}' is missing, expected by config.json with the shape [{}]",
-                                   files.source().string(), parameter.key(),
-                                   fmt::join(parameter.value().sizes().vec(), ", ")));
-    }
-    const at::Tensor stored = files.tensor(found->second);
-    if (stored.sizes() != parameter.value().sizes()) {
-      throw InputError(fmt::format(
-          "{}: tensor '{}': expected the shape [{}] by config.json, found [{}]", files.path_of(found->second).string(),
-          parameter.key(), fmt::join(parameter.value().sizes().vec(), ", "), fmt::join(stored.sizes().vec(), ", ")));
-    }
-    parameter.value().copy_(stored);
-    names.erase(found);
-  }
-  if (!names.empty()) {
-    throw InputError(fmt::format("{}: tensor '{}' is no part of a {} model of this config.json{}",
-                                 files.path_of(names.begin()->second).string(), names.begin()->second,
-                                 model.info().model_type,
-                                 names.size() > 1 ? fmt::format(" ({} more)", names.size() - 1) : ""));
-  }
-}
-
 Json read_config(const fs::path& folder) {
   Json config = read_json_file(folder / kConfigFile);
   if (!config.is_object()) throw InputError(fmt::format("{}: expected a JSON object", (folder / kConfigFile).string()));
@@ -138,19 +112,62 @@ Json saved_config(const LanguageModel& model, const SaveOptions& options) {
 
 }  // namespace
 
-std::shared_ptr<LanguageModel> load_model(const fs::path& folder) {
+PretrainedWeights::PretrainedWeights(const fs::path& folder) {
   const Json config = read_config(folder);
-  const WeightFiles files(folder);
+  files_ = std::make_unique<WeightFiles>(folder);
   const Family& family = family_of(folder, config);
-  std::map<std::string, std::string> names = stored_names(files, family);
-  const bool untied_head = naming_folder(folder, [&] { return has_own_head(files, names, family, config); });
+  names_ = stored_names(*files_, family);
+  has_own_head_ = naming_folder(folder, [&] { return lockstep::has_own_head(*files_, names_, family, config); });
   // A tied head is the embedding under another name: files that hold both, or the head alone, are files of one tensor.
-  if (const auto head = names.find(kHead); head != names.end() && !untied_head) {
-    names.emplace(family.embedding, head->second);
-    names.erase(kHead);
+  if (const auto head = names_.find(kHead); head != names_.end() && !has_own_head_) {
+    names_.emplace(family.embedding, head->second);
+    names_.erase(kHead);
   }
-  auto model = build(folder, family, config, untied_head);
-  copy_weights(*model, files, std::move(names));
+}
+
+PretrainedWeights::~PretrainedWeights() = default;
+
+void PretrainedWeights::check(const LanguageModel& model) const {
+  std::map<std::string, std::string> surplus = names_;
+  for (const auto& parameter : model.named_parameters()) {
+    const auto found = surplus.find(parameter.key());
+    if (found == surplus.end()) {
+      throw InputError(fmt::format("{}: tensor '{}' is missing, expected by config.json with the shape [{}]",
+                                   files_->source().string(), parameter.key(),
+                                   fmt::join(parameter.value().sizes().vec(), ", ")));
+    }
+    const at::Tensor stored = files_->tensor(found->second);
+    if (stored.sizes() != parameter.value().sizes()) {
+      throw InputError(fmt::format("{}: tensor '{}': expected the shape [{}] by config.json, found [{}]",
+                                   files_->path_of(found->second).string(), parameter.key(),
+                                   fmt::join(parameter.value().sizes().vec(), ", "),
+                                   fmt::join(stored.sizes().vec(), ", ")));
+    }
+    surplus.erase(found);
+  }
+  if (!surplus.empty()) {
+    throw InputError(fmt::format("{}: tensor '{}' is no part of a {} model of this config.json{}",
+                                 files_->path_of(surplus.begin()->second).string(), surplus.begin()->second,
+                                 model.info().model_type,
+                                 surplus.size() > 1 ? fmt::format(" ({} more)", surplus.size() - 1) : ""));
+  }
+}
+
+void PretrainedWeights::copy(const std::string& parameter, at::Tensor into) const {
+  const at::NoGradGuard no_grad;
+  into.copy_(files_->tensor(names_.at(parameter)));
+}
+
+std::shared_ptr<LanguageModel> build_model(const fs::path& folder, bool has_own_head) {
+  const Json config = read_config(folder);
+  return build(folder, family_of(folder, config), config, has_own_head);
+}
+
+std::shared_ptr<LanguageModel> load_model(const fs::path& folder) {
+  const PretrainedWeights weights(folder);
+  auto model = build_model(folder, weights.has_own_head());
+  weights.check(*model);
+  for (const auto& parameter : model->named_parameters()) weights.copy(parameter.key(), parameter.value());
   return model;
 }
 

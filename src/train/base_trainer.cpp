@@ -3,9 +3,7 @@
 #include <functional>
 
 #include "lockstep/core/error.h"
-#include "lockstep/data/model_folder.h"
 #include "lockstep/models/lora.h"
-#include "lockstep/text/load_tokenizer.h"
 #include "lockstep/train/pretrained_model.h"
 
 namespace lockstep {
@@ -21,10 +19,8 @@ ResolvedModel resolve_folder(const std::filesystem::path& folder) {
 // Loading the tokenizer is quick and names most mistakes; the weights come after it.
 TrainedModel with_tokenizer(const ResolvedModel& resolved,
                             const std::function<std::shared_ptr<LanguageModel>()>& make_model) {
-  const ModelFolder description = describe_model_folder(resolved.folder);
   TrainedModel trained;
-  trained.tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
-  check_vocabulary(*trained.tokenizer, description.vocabulary_size);
+  trained.tokenizer = load_tokenizer_of(resolved);
   trained.model = make_model();
   return trained;
 }

@@ -14,6 +14,7 @@ struct JobFile {
   std::string pretrained_model_name;
   bool has_encoder = false;
   bool from_scratch = false;
+  std::string weights_io = "each";
   std::optional<std::int64_t> model_max_length;
   std::vector<std::string> training_datasets;
   std::vector<std::string> validation_datasets;
@@ -31,10 +32,10 @@ struct JobFile {
 
   /// Binds every key, the hyperparameters' too.
   void bind(KeyTable& table);
-};
 
   /// A job file of the same job: the keys that must be given, and those with other values than by default.
   std::string to_text() const;
+};
 
 /// Reads a YAML job file and then the overrides, each "key=value". Throws InputError naming file, line, key, the
 /// nearest key that exists, and what would be valid.

@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "lockstep/models/model.h"
 
@@ -14,6 +16,31 @@ namespace lockstep {
 /// mapped and copied tensor by tensor; nothing in a pickle is run. Throws InputError naming the file and: the
 /// unsupported `model_type` (with those that are), the missing, surplus or misshaped tensor, the truncated file.
 std::shared_ptr<LanguageModel> load_model(const std::filesystem::path& folder);
+
+class WeightFiles;
+
+/// The weights of a model folder, mapped: what load_model() takes them from, for ranks that share the reading.
+class PretrainedWeights {
+ public:
+  /// Throws as load_model() does of malformed files.
+  explicit PretrainedWeights(const std::filesystem::path& folder);
+  ~PretrainedWeights();
+
+  /// What a model must be built with to hold them.
+  bool has_own_head() const { return has_own_head_; }
+  /// Throws as load_model() does unless these are the model's parameters, no more and no less.
+  void check(const LanguageModel& model) const;
+  /// Copies the weights of one of the model's parameters.
+  void copy(const std::string& parameter, at::Tensor into) const;
+
+ private:
+  std::unique_ptr<WeightFiles> files_;
+  std::map<std::string, std::string> names_;  // parameter -> as stored
+  bool has_own_head_ = false;
+};
+
+/// The model of `config.json` alone, whose weights are unset. Throws InputError as load_model() does.
+std::shared_ptr<LanguageModel> build_model(const std::filesystem::path& folder, bool has_own_head);
 
 /// Random weights by `config.json` alone, drawn as transformers' _init_weights draws them (same distributions, own
 /// generator seeded with `seed`).
