@@ -18,13 +18,14 @@ EXAMPLE_MODELS = {"t5": ROOT / "examples" / "models" / "scan-t5", "gpt2": ROOT /
 EXAMPLE_DATA = {"t5": ROOT / "examples" / "data" / "scan", "gpt2": ROOT / "examples" / "data" / "nl2bash"}
 
 
-def run(*command, ranks=None, check=True, **environment):
+def run(*command, ranks=None, check=True, cwd=None, **environment):
     """Runs a program of the build, under mpirun if `ranks` is given."""
     command = [str(part) for part in command]
     command[0] = str(BIN / command[0])
     if ranks is not None:
         command = [str(ROOT / "launch" / "mpirun.sh"), "-n", str(ranks)] + command
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=600, env={**os.environ, **environment})
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=cwd,
+                              env={**os.environ, **environment})
     if check and finished.returncode != 0:
         raise AssertionError(f"{' '.join(command)}\nexit code {finished.returncode}\n{finished.stdout}\n{finished.stderr}")
     return finished

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import EXAMPLE_DATA, EXAMPLE_MODELS, example_rows, load_saved, random_model, read_lines, run, write_rows
+from conftest import BIN, EXAMPLE_DATA, EXAMPLE_MODELS, ROOT, example_rows, load_saved, random_model, read_lines, run, write_rows
 
 KINDS = ["t5-v1.0", "t5-v1.1", "gpt2", "llama"]
 EOS = {"t5": 1, "gpt2": 0}
@@ -25,10 +25,12 @@ def write_job(folder, model, rows, has_encoder, **keys):
 
 
 def encode(tokenizer, row, has_encoder):
-    eos = tokenizer.eos_token_id
     source = tokenizer(row["model_input"], add_special_tokens=False).input_ids
-    target = tokenizer(row["model_output"], add_special_tokens=False).input_ids + [eos]
-    return (source + [eos] if has_encoder else source), target
+    target = tokenizer(row["model_output"], add_special_tokens=False).input_ids + [tokenizer.eos_token_id]
+    if has_encoder:
+        return source + [tokenizer.eos_token_id], target
+    begins = tokenizer("").input_ids  # BOS, where the tokenizer adds one
+    return begins + source, target
 
 
 def torch_loss_sum(model, source, target, has_encoder):
@@ -40,18 +42,18 @@ def torch_loss_sum(model, source, target, has_encoder):
     return torch.nn.functional.cross_entropy(logits, torch.tensor(target), reduction="sum")
 
 
-def torch_losses(model, examples, has_encoder, steps, learning_rate, weight_decay, warmup):
-    """Full-batch AdamW as the Hugging Face Trainer groups the parameters, linear schedule, clipping at 1."""
+def torch_losses(model, batches, has_encoder, learning_rate, weight_decay, warmup):
+    """AdamW, a step a batch, as the Hugging Face Trainer groups the parameters, linear schedule, clipping at 1."""
     decayed = [p for n, p in model.named_parameters() if p.dim() > 1 and "bias" not in n]
     others = [p for n, p in model.named_parameters() if p.dim() == 1 or "bias" in n]
     optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}],
                                   lr=learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: step / warmup if step < warmup else (steps - step) / (steps - warmup))
-    tokens = sum(len(target) for _, target in examples)
+        optimizer, lambda step: step / warmup if step < warmup else (len(batches) - step) / (len(batches) - warmup))
     losses = []
     model.train()
-    for _ in range(steps):
+    for examples in batches:
+        tokens = sum(len(target) for _, target in examples)
         optimizer.zero_grad()
         total = 0.0
         for source, target in examples:
@@ -86,7 +88,7 @@ def test_ten_steps_follow_pytorch_and_the_folder_opens(kind, seed, tmp_path):
     assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
     assert tokenizer.pad_token is not None
     examples = [encode(tokenizer, row, has_encoder) for row in rows]
-    expected = torch_losses(model, examples, has_encoder, 10, 5e-3, 0.1, 3)
+    expected = torch_losses(model, [examples] * 10, has_encoder, 5e-3, 0.1, 3)
     found = step_losses(tmp_path / "result")
     assert found == pytest.approx(expected, rel=1e-4)
 
@@ -95,6 +97,87 @@ def test_ten_steps_follow_pytorch_and_the_folder_opens(kind, seed, tmp_path):
         with torch.no_grad():
             ours, theirs = (torch_loss_sum(m, source, target, has_encoder).item() for m in (saved, model))
         assert ours == pytest.approx(theirs, rel=1e-3)
+
+
+def test_a_pretrained_llama_fine_tuned_for_an_epoch_follows_pytorch(seed, tmp_path):
+    model, tokenizer, _ = load_saved("llama", ROOT / "tests" / "fixtures" / "models" / "stories260k")
+    model = model.float()
+    lengths = {}  # rows that tell themselves apart by their numbers of tokens
+    for row in example_rows("t5", 200, seed):
+        source, target = encode(tokenizer, row, False)
+        lengths.setdefault((len(source) + len(target), len(target)), row)
+    rows = list(lengths.values())[:22]
+    examples = {key: encode(tokenizer, row, False) for key, row in list(lengths.items())[:22]}
+    job = write_job(tmp_path, ROOT / "tests" / "fixtures" / "models" / "stories260k", rows, False, num_train_epochs=1,
+                    global_batch_size=4, per_device_train_batch_size=3, learning_rate=1e-3)
+    run("lockstep-prep", job)
+
+    # The order of the rows depends on their number and the seed alone: a run a row a step tells it.
+    run("lockstep", "train", job, f"output_dir={tmp_path / 'order'}", "global_batch_size=1", "learning_rate=0")
+    steps = [line for line in read_lines(tmp_path / "order" / "metrics.jsonl") if line["event"] == "step"]
+    order = [examples[line["tokens"], line["target_tokens"]] for line in steps]
+    assert len(order) == 22
+
+    run("lockstep", "train", job, ranks=2)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    expected = torch_losses(model, [order[i:i + 4] for i in range(0, 22, 4)], False, 1e-3, 0.01, 0)
+    assert step_losses(tmp_path / "result") == pytest.approx(expected, rel=1e-4)
+    assert expected[-1] < expected[0] - 1
+    saved = load_saved("llama", tmp_path / "result")[0].state_dict()
+    for name, parameter in model.named_parameters():
+        assert (saved[name] - parameter).norm() <= 1e-3 * (parameter - before[name]).norm(), name
+
+
+@pytest.mark.parametrize("kind", ["t5-v1.1", "llama"])
+def test_a_trained_model_is_saved_in_shards(kind, seed, tmp_path):
+    has_encoder = kind.startswith("t5")
+    random_model(kind, tmp_path / "model", seed)
+    job = write_job(tmp_path, tmp_path / "model", example_rows("t5" if has_encoder else "gpt2", 6, seed), has_encoder, max_steps=2,
+                    global_batch_size=3)
+    run("lockstep-prep", job)
+    run("lockstep", "train", job)
+    run("lockstep", "train", job, "max_shard_size=20KB", f"output_dir={tmp_path / 'shards'}")
+    files = {path.name for path in (tmp_path / "shards").glob("*.safetensors*")}
+    assert len(files) > 3 and "model.safetensors.index.json" in files and "model.safetensors" not in files
+    (whole, _, _), (sharded, _, info) = (load_saved(kind, tmp_path / name) for name in ["result", "shards"])
+    assert not any(info[problem] for problem in ["missing_keys", "unexpected_keys", "mismatched_keys"]), info
+    ids = torch.arange(3, 40).view(1, -1)
+    inputs = {"input_ids": ids, "decoder_input_ids": ids} if has_encoder else {"input_ids": ids}
+    with torch.no_grad():
+        assert torch.equal(sharded(**inputs).logits, whole(**inputs).logits)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rank_0_alone_may_read_the_weights(kind, seed, tmp_path):
+    """Each rank in a folder of its own, of which rank 1's has no weights."""
+    has_encoder = kind.startswith("t5")
+    random_model(kind, tmp_path / "first" / "model", seed)
+    shutil.copytree(tmp_path / "first", tmp_path / "second", ignore=shutil.ignore_patterns("*.safetensors"))
+    job = write_job(tmp_path, tmp_path / "first" / "model", example_rows("t5" if has_encoder else "gpt2", 6, seed), has_encoder,
+                    max_steps=3, global_batch_size=4, learning_rate=1e-2)
+    run("lockstep-prep", job, "pretrained_model_name=model", cwd=tmp_path / "first")
+    run("lockstep", "train", job, ranks=2)
+
+    def train_apart(*overrides, check=True):
+        train = [BIN / "lockstep", "train", job, "pretrained_model_name=model", f"output_dir={tmp_path / 'apart'}", *overrides]
+        second = [":", "-n", 1, "-wdir", tmp_path / "second", *train]
+        return run(*train, *second, ranks=1, check=check, cwd=tmp_path / "first")
+
+    refused = train_apart("weights_io=each", check=False)
+    assert refused.returncode == 1 and refused.stderr.count("lockstep: error:") == 1, refused.stderr
+    train_apart("weights_io=broadcast")
+    weights, expected = ((tmp_path / name / "model.safetensors").read_bytes() for name in ["apart", "result"])
+    assert weights == expected
+
+    path = tmp_path / "first" / "model" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-7])
+    config = tmp_path / "second" / "model" / "config.json"
+    for problem in [path.name, "config.json of rank 0"]:
+        refused = train_apart("weights_io=broadcast", "overwrite_output_dir=true", check=False)
+        assert refused.returncode == 1 and refused.stderr.count("lockstep: error:") == 1, refused.stderr
+        assert problem in refused.stderr
+        shutil.copy(tmp_path / "apart" / "model.safetensors", path)
+        config.write_text(config.read_text().replace("{", '{"_commit_hash": null,', 1))
 
 
 @pytest.mark.parametrize("kind", KINDS)
