@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 import torch
-from conftest import load_saved, random_model, run
+from conftest import BIN, ROOT, load_saved, random_model, run
 from models import random_case
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -138,6 +138,17 @@ def test_safetensors_are_preferred(model, tmp_path):
     assert_same(probe(both, folder / "case.json", tmp_path / "found")[1], expected[1])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_rank_holds_one_copy_of_a_model_that_it_loads(dtype, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    from load import TOKENIZER, Bench, make_model
+
+    bench = Bench(tmp_path, 2, BIN / "lockstep")
+    copy_bytes = make_model(tmp_path / "model", 3, dtype)
+    base, peak = (bench.lockstep(model)[1] for model in [TOKENIZER, tmp_path / "model"])
+    assert 0.9 * copy_bytes < peak - base < 1.2 * copy_bytes
+
+
 def refusal(folder, tmp_path):
     finished = run("model_probe", folder, tmp_path / "no.json", tmp_path / "none", check=False)
     assert finished.returncode == 2, (finished.returncode, finished.stderr)
@@ -250,6 +261,8 @@ def test_malformed_pickles_are_refused(small, tmp_path):
     check("not as many strides as sizes")
     torch.save({name: Call(torch._utils._rebuild_tensor_v2, StorageOf(tensor), 0, (-1,), (1,), False, {})}, path)
     check("the size -1")
+    torch.save({name: Call(torch._utils._rebuild_tensor_v2, StorageOf(tensor), 0, (1,) * 65, (1,) * 65, False, {})}, path)
+    check("a tensor has 65 sizes")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         buffer = io.BytesIO()
         torch.save({name: torch.zeros(numbers)}, buffer)
@@ -261,8 +274,6 @@ def test_malformed_pickles_are_refused(small, tmp_path):
 
 def StorageOf(tensor):
     return torch.storage.TypedStorage(wrap_storage=tensor.untyped_storage(), dtype=tensor.dtype, _internal=True)
-    torch.save({name: Call(torch._utils._rebuild_tensor_v2, StorageOf(tensor), 0, (1,) * 65, (1,) * 65, False, {})}, path)
-    check("a tensor has 65 sizes")
 
 
 @pytest.mark.parametrize("extension", ["safetensors", "bin"])
