@@ -97,12 +97,20 @@ def test_its_job_is_the_job(trained, tmp_path):
     assert replaced.text.replace("overwrite_output_dir: true\n", "") == card.text
 
 
-def test_its_lines_open_the_model(trained, tmp_path):
-    _, _, card = trained
+def run_its_lines(card, folder):
     # Without the cache, which transformers sizes by the number of a T5's encoder layers: fewer than a decoder may have.
     lines = code(section(card.text, "Use"), "python").replace("generate(", "generate(use_cache=False, ")
-    finished = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, capture_output=True, text=True)
+    finished = subprocess.run([sys.executable, "-c", lines], cwd=folder, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
+
+
+def test_its_lines_open_the_model(trained, tmp_path):
+    _, job, card = trained
+    run_its_lines(card, tmp_path)
+    run("lockstep", "train", job, "peft_type=lora", "max_steps=1", f"output_dir={tmp_path / 'adapter'}")
+    card = huggingface_hub.ModelCard.load(tmp_path / "adapter" / "README.md")
+    assert card.data.library_name == "peft" and "with a LoRA adapter" in card.text
+    run_its_lines(card, tmp_path)
 
 
 def test_a_model_of_the_hub_is_the_base_model(seed, tmp_path):
