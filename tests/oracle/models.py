@@ -89,16 +89,10 @@ def assert_close(found, expected, relative, name, scale=1e-6):
     assert difference <= relative * max(expected.abs().max().item(), scale), f"{name}: {difference} of {expected.abs().max()}"
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_equals_transformers(family, seed, tmp_path):
-    rng = random.Random(seed)
-    torch.manual_seed(seed)
-    folder = tmp_path / "model"
-    vocabulary = rng.choice([29, 83])
-    make_model(rng, family, folder, vocabulary, rng.choice([1, [1, 2, 5]]))
-    case = random_case(rng, family, vocabulary)
+def compare(family, folder, case, tmp_path, threads=1):
+    """Logits, losses, gradients, greedy answers and the saved folder, of the model in `folder` on `case`."""
     (tmp_path / "case.json").write_text(json.dumps(case))
-    run("model_probe", folder, tmp_path / "case.json", tmp_path, OMP_NUM_THREADS="1")
+    run("model_probe", folder, tmp_path / "case.json", tmp_path, OMP_NUM_THREADS=str(threads))
 
     model, _ = open_model(family, folder)
     logits, row_losses, gradients, real = reference_values(model, family, case["examples"])
@@ -126,6 +120,16 @@ def test_equals_transformers(family, seed, tmp_path):
         assert torch.equal(saved(**inputs).logits, model(**inputs).logits)
     assert saved.config.architectures == [type(saved).__name__]
     assert saved.generation_config.eos_token_id == model.generation_config.eos_token_id
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_equals_transformers(family, seed, tmp_path):
+    rng = random.Random(seed)
+    torch.manual_seed(seed)
+    folder = tmp_path / "model"
+    vocabulary = rng.choice([29, 83])
+    make_model(rng, family, folder, vocabulary, rng.choice([1, [1, 2, 5]]))
+    compare(family, folder, random_case(rng, family, vocabulary), tmp_path)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
