@@ -15,6 +15,7 @@ void print_family(const Family& family) {
   fmt::print("{}\n  models:    {}\n  kind:      {} ({})\n", family.model_type, family.models,
              has_encoder ? "T5-type, has_encoder: true" : "GPT-type, has_encoder: false", family.architecture);
   if (!family.features.empty()) fmt::print("  computes:  {}\n", family.features);
+  fmt::print("  LoRA:      {} by default\n", fmt::join(family.lora_targets, ", "));
   if (!family.limits.empty()) fmt::print("  refuses:   {}\n", family.limits);
 }
 
