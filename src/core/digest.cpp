@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <vector>
 
 #include "lockstep/core/error.h"
@@ -23,14 +25,22 @@ ContextHandle begin_digest(const EVP_MD* algorithm, const char* name) {
   return handle;
 }
 
+constexpr std::uint64_t kWholeFile = std::numeric_limits<std::uint64_t>::max();
+
+// `bytes` of a file from `begin` on, or to its end if that comes first.
 template <class Visit>
-void read_in_blocks(const std::filesystem::path& path, const Visit& visit) {
+void read_in_blocks(const std::filesystem::path& path, std::uint64_t begin, std::uint64_t bytes, const Visit& visit) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) throw_system_error("open", path, errno);
   std::vector<char> buffer(1 << 20);
   ssize_t count = 0;
-  while ((count = ::read(descriptor, buffer.data(), buffer.size())) > 0) {
+  while (bytes > 0) {
+    const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, buffer.size()));
+    count = ::pread(descriptor, buffer.data(), wanted, static_cast<off_t>(begin));
+    if (count <= 0) break;
     visit(std::string_view(buffer.data(), static_cast<std::size_t>(count)));
+    begin += static_cast<std::uint64_t>(count);
+    bytes -= static_cast<std::uint64_t>(count);
   }
   const int error_number = errno;
   ::close(descriptor);
@@ -65,9 +75,11 @@ std::string sha256(std::string_view bytes) {
   return digest.hex_digest();
 }
 
-std::string sha256_file(const std::filesystem::path& path) {
+std::string sha256_file(const std::filesystem::path& path) { return sha256_of_piece(path, 0, kWholeFile); }
+
+std::string sha256_of_piece(const std::filesystem::path& path, std::uint64_t begin, std::uint64_t bytes) {
   Sha256 digest;
-  read_in_blocks(path, [&](std::string_view bytes) { digest.update(bytes); });
+  read_in_blocks(path, begin, bytes, [&](std::string_view block) { digest.update(block); });
   return digest.hex_digest();
 }
 
@@ -76,7 +88,8 @@ std::string git_blob_id(const std::filesystem::path& path) {
   std::error_code unreadable;  // is told by read_in_blocks()
   const std::string header = fmt::format("blob {}", std::filesystem::file_size(path, unreadable));
   EVP_DigestUpdate(context.get(), header.c_str(), header.size() + 1);
-  read_in_blocks(path, [&](std::string_view bytes) { EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()); });
+  read_in_blocks(path, 0, kWholeFile,
+                 [&](std::string_view block) { EVP_DigestUpdate(context.get(), block.data(), block.size()); });
   std::array<unsigned char, 20> digest{};
   EVP_DigestFinal_ex(context.get(), digest.data(), nullptr);
   return fmt::format("{:02x}", fmt::join(digest, ""));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -32,6 +33,8 @@ class Sha256 {
 std::string sha256(std::string_view bytes);
 /// Throws InputError if the file cannot be read.
 std::string sha256_file(const std::filesystem::path& path);
+/// Of `bytes` of the file from byte `begin` on, or of those that it has.
+std::string sha256_of_piece(const std::filesystem::path& path, std::uint64_t begin, std::uint64_t bytes);
 /// The name that git gives to a file's content: SHA-1 over "blob SIZE\0" and the bytes, in 40 lower-case hexadecimal
 /// digits. Throws InputError if the file cannot be read.
 std::string git_blob_id(const std::filesystem::path& path);
