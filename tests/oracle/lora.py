@@ -191,7 +191,7 @@ def test_training_follows_peft_and_peft_loads_the_result(family, tmp_path):
     run("lockstep", "train", job, f"pretrained_model_name={fresh}", *targets)
     tokenizer = AutoTokenizer.from_pretrained(base)
     examples = [encode(tokenizer, row, has_encoder(family)) for row in rows]
-    losses = torch_losses(adapted, examples, has_encoder(family), 3, 2e-2, 0.1, 1)
+    losses = torch_losses(adapted, [examples] * 3, has_encoder(family), 2e-2, 0.1, 1)
     assert step_losses(tmp_path / "result") == pytest.approx(losses, rel=1e-4)
 
     result = tmp_path / "result"

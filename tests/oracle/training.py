@@ -136,7 +136,7 @@ def test_a_trained_model_is_saved_in_shards(kind, seed, tmp_path):
                     global_batch_size=3)
     run("lockstep-prep", job)
     run("lockstep", "train", job)
-    run("lockstep", "train", job, "max_shard_size=20KB", f"output_dir={tmp_path / 'shards'}")
+    run("lockstep", "train", job, "max_shard_size=4KB", f"output_dir={tmp_path / 'shards'}")
     files = {path.name for path in (tmp_path / "shards").glob("*.safetensors*")}
     assert len(files) > 3 and "model.safetensors.index.json" in files and "model.safetensors" not in files
     (whole, _, _), (sharded, _, info) = (load_saved(kind, tmp_path / name) for name in ["result", "shards"])
