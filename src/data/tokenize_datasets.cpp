@@ -148,7 +148,7 @@ void warn(const TokenizationReport& report, const ExampleBuilder& builder, const
 }
 
 // Enough for all threads while one of them fills or writes a shard.
-std::size_t blocks_in_flight(const WorkerPool& pool) { return std::max<std::size_t>(32, 8 * pool.num_threads()); }
+std::size_t blocks_in_flight(const WorkerPool& pool) { return std::max<std::size_t>(16, 4 * pool.num_threads()); }
 
 // From datasets to the sink: blocks are parsed by the pool, planned row by row in their order, and what the plan and
 // the sink want of them is tokenized by the pool.
