@@ -293,10 +293,10 @@ def peak_kilobytes(job):
 
 @pytest.mark.parametrize("name", ["r.parquet", "r.arrow", "r.json", "r.jsonl.gz"])
 def test_memory_does_not_grow_with_the_file(t5, name):
-    """The large file is 90 MB larger, and a single row group. Parquet alone leaves a column that is not asked for unread."""
+    """The large file is 120 MB larger, and a single row group. Parquet alone leaves a column that is not asked for unread."""
     bulk = "model_input" if name == "r.parquet" else "context"
     peaks = []
-    for megabytes in (10, 100):
+    for megabytes in (10, 130):
         rows = [{"model_input": "a", "model_output": "b"} | {bulk: random.randbytes(480).hex(" ", 4)} for _ in range(900 * megabytes)]
         table, path = pa.Table.from_pylist(rows), t5.folder / f"{megabytes}-{name}"
         if name == "r.json":
@@ -311,4 +311,4 @@ def test_memory_does_not_grow_with_the_file(t5, name):
         job = t5.job(training_datasets=[str(path)], prepared_dir=str(t5.folder / f"{megabytes}"), model_max_length=8)
         peaks.append(peak_kilobytes(job))
     print(name, peaks)
-    assert peaks[1] < peaks[0] + 50000
+    assert peaks[1] < peaks[0] + 40000
