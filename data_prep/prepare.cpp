@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <algorithm>
-#include <limits>
-#include <map>
 #include <optional>
 #include <utility>
 
 #include "lockstep/core/digest.h"
 #include "lockstep/core/error.h"
-#include "lockstep/core/ordered_pipeline.h"
+#include "lockstep/core/worker_pool.h"
 #include "lockstep/data/dataset.h"
 #include "lockstep/data/job_sets.h"
 #include "lockstep/data/model_folder.h"
@@ -20,6 +18,7 @@
 #include "lockstep/hub/resolve.h"
 #include "lockstep/text/load_tokenizer.h"
 #include "output_folder.h"
+#include "source_digests.h"
 
 namespace lockstep {
 namespace {
@@ -63,58 +62,6 @@ bool already_prepared(const fs::path& folder, const Manifest& wanted, bool overw
   require_overwrite(folder, overwrite, "a dataset prepared with " + difference);
   return false;
 }
-
-// SHA-256 of datasets, each file read once, in pieces that several threads share.
-class SourceDigests {
- public:
-  explicit SourceDigests(WorkerPool& pool)
-      : hashing_(
-            pool, std::numeric_limits<std::size_t>::max(),
-            [](const Piece& piece) {
-              return std::pair(piece.file, sha256_of_piece(piece.file, piece.begin, kPieceBytes));
-            },
-            [this](auto hashed) { of_files_[hashed.first].push_back(std::move(hashed.second)); }) {}
-
-  // Begins to hash the files of `datasets` on the pool's threads.
-  void add(const std::vector<Dataset>& datasets) {
-    for (const auto& dataset : datasets) {
-      for (const auto& file : dataset.files()) {
-        if (!of_files_.try_emplace(file).second) continue;
-        std::error_code unreadable;  // is told by the hashing
-        const std::uint64_t bytes = fs::file_size(file, unreadable);
-        for (std::uint64_t begin = 0; begin == 0 || (!unreadable && begin < bytes); begin += kPieceBytes) {
-          hashing_.push({file, begin});
-        }
-      }
-    }
-  }
-
-  // Of its file, or of the digests of its files; waits for them.
-  std::string of(const Dataset& dataset) {
-    hashing_.finish();
-    std::vector<std::string> digests;
-    for (const auto& file : dataset.files()) digests.push_back(combine(of_files_.at(file)));
-    return combine(digests);
-  }
-
- private:
-  static constexpr std::uint64_t kPieceBytes = 64 << 20;
-
-  struct Piece {
-    fs::path file;
-    std::uint64_t begin;
-  };
-
-  static std::string combine(const std::vector<std::string>& digests) {
-    if (digests.size() == 1) return digests.front();
-    Sha256 all;
-    for (const auto& digest : digests) all.update(digest);
-    return all.hex_digest();
-  }
-
-  std::map<fs::path, std::vector<std::string>> of_files_;  // a piece
-  OrderedPipeline<Piece, std::pair<fs::path, std::string>> hashing_;
-};
 
 // A set of the job with its datasets, which exist.
 struct FoundSet {
