@@ -1,11 +1,9 @@
 #include "adapter_folder.h"
 
 #include <fmt/format.h>
-#include <algorithm>
 
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
-#include "lockstep/text/load_tokenizer.h"
 
 namespace lockstep {
 
@@ -29,10 +27,6 @@ std::optional<std::string> base_of_adapter(const fs::path& folder) {
   }
   const bool is_local = fs::exists(base, error);
   return is_local || revision.empty() ? base : base + "@" + revision;
-}
-
-bool has_tokenizer(const fs::path& folder) {
-  return std::ranges::any_of(tokenizer_file_names(), [&](std::string_view name) { return fs::exists(folder / name); });
 }
 
 }  // namespace lockstep

@@ -10,7 +10,4 @@ namespace lockstep {
 /// adapter_config.json. Throws InputError if that names none.
 std::optional<std::string> base_of_adapter(const std::filesystem::path& folder);
 
-/// Whether any of a tokenizer's files lies in `folder`.
-bool has_tokenizer(const std::filesystem::path& folder);
-
 }  // namespace lockstep

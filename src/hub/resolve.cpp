@@ -12,6 +12,7 @@
 #include "hub_client.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/progress.h"
+#include "lockstep/text/load_tokenizer.h"
 #include "model_files.h"
 
 namespace lockstep {
@@ -156,7 +157,7 @@ ResolvedModel adapted_model(const fs::path& adapter, const std::string& base, co
                     adapter.string(), model.adapter.string()));
   }
   model.adapter = adapter;
-  if (has_tokenizer(adapter)) model.tokenizer = adapter;
+  if (has_tokenizer_files(adapter)) model.tokenizer = adapter;
   return model;
 }
 

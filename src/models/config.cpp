@@ -79,8 +79,10 @@ void refuse_config_flag(const Json& config, const char* key) {
   if (config_flag(config, key, false)) throw InputError(fmt::format("config.json: {}: true is not supported", key));
 }
 
-void refuse_config_key(const Json& config, const char* key) {
-  if (find(config, key) != nullptr) throw InputError(fmt::format("config.json: {} is not supported", key));
+void refuse_config_key(const Json& config, const char* key, std::string_view remedy) {
+  if (find(config, key) != nullptr) {
+    throw InputError(fmt::format("config.json: expected no {}, which Lockstep does not compute; {}", key, remedy));
+  }
 }
 
 }  // namespace lockstep

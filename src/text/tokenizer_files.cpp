@@ -1,6 +1,7 @@
 #include "tokenizer_files.h"
 
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/digest.h"
@@ -19,6 +20,10 @@ constexpr std::string_view kFiles[] = {
 }  // namespace
 
 std::span<const std::string_view> tokenizer_file_names() { return kFiles; }
+
+bool has_tokenizer_files(const fs::path& folder) {
+  return std::ranges::any_of(kFiles, [&](std::string_view name) { return fs::exists(folder / name); });
+}
 
 std::vector<TokenizerFile> collect_tokenizer_files(const fs::path& folder, const Json& config,
                                                    const char* tokenizer_class,

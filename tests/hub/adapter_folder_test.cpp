@@ -40,11 +40,5 @@ TEST_F(AdapterFolder, OfNoBaseIsRefusedByItsKey) {
   }
 }
 
-TEST_F(AdapterFolder, HasATokenizerWithAnyOfItsFiles) {
-  EXPECT_FALSE(has_tokenizer(folder_));
-  write_file(folder_ / "spiece.model", "");
-  EXPECT_TRUE(has_tokenizer(folder_));
-}
-
 }  // namespace
 }  // namespace lockstep

@@ -47,6 +47,13 @@ class LoadTokenizer : public testing::Test {
   fs::path folder_;
 };
 
+TEST_F(LoadTokenizer, AnyOfItsFilesMakesATokenizer) {
+  write_file(folder_ / "config.json", "{}");
+  EXPECT_FALSE(has_tokenizer_files(folder_));
+  write_file(folder_ / "spiece.model", "");
+  EXPECT_TRUE(has_tokenizer_files(folder_));
+}
+
 TEST_F(LoadTokenizer, T5FromItsSentencePieceModel) {
   copy("t5");
   const auto tokenizer = load_tokenizer(folder_);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "lockstep/core/json.h"
 
@@ -26,6 +27,6 @@ std::optional<double> config_optional_number(const Json& config, const char* key
 void refuse_config_flag(const Json& config, const char* key);
 
 /// Throws InputError if `key` is there and not null: the option is not supported.
-void refuse_config_key(const Json& config, const char* key);
+void refuse_config_key(const Json& config, const char* key, std::string_view remedy = "give a model without it");
 
 }  // namespace lockstep

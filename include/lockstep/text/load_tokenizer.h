@@ -21,4 +21,7 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& fol
 /// The names of all files that a tokenizer may consist of.
 std::span<const std::string_view> tokenizer_file_names();
 
+/// Whether any of them lies in `folder`.
+bool has_tokenizer_files(const std::filesystem::path& folder);
+
 }  // namespace lockstep

@@ -13,7 +13,7 @@ namespace {
 
 // Options of transformers' PreTrainedConfig that change what any model computes.
 void refuse_common_options(const Json& config) {
-  refuse_config_key(config, "quantization_config");
+  refuse_config_key(config, "quantization_config", "give the model that was quantised, or convert its weights to fp32");
   refuse_config_key(config, "per_layer_config");
   refuse_config_flag(config, "add_cross_attention");
   refuse_config_flag(config, "use_bidirectional_attention");

@@ -61,7 +61,8 @@ Family t5_like_family(Family family, T5Config (*read)(const Json& config)) {
   family.lora_targets = {"q", "v"};
   family.build = [read, model_type = family.model_type, architecture = family.architecture](
                      const Json& config, const BuildOptions& options) {
-    refuse_config_key(config, "quantization_config");
+    refuse_config_key(config, "quantization_config",
+                      "give the model that was quantised, or convert its weights to fp32");
     T5Config parsed = read(config);
     parsed.untied_head = options.untied_head;
     const std::int64_t padding = model_type == "t5" ? config_token(config, "pad_token_id", 0) : 0;
