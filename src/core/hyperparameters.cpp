@@ -61,6 +61,9 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("warmup_steps", &warmup_steps, "steps in which the learning rate rises from 0", Range{0, kLargestInteger});
   table.add("warmup_ratio", &warmup_ratio, "the same as a share of all steps, where warmup_steps is 0", Range{0, 1});
   table.add("max_grad_norm", &max_grad_norm, "gradients are scaled down to this norm; 0: no clipping", not_negative);
+  table.add("max_skipped_steps", &max_skipped_steps,
+            "steps in a row that are skipped because their loss or gradients are not finite; one more ends the run",
+            Range{0, kLargestInteger});
   table.add("logging_steps", &logging_steps, "a line in the log every so many steps", positive_integer);
   table.add("evaluation_strategy", &evaluation_strategy, "when the validation loss is computed (no, epoch)");
   table.add("save_strategy", &save_strategy, "checkpoints during training; the model is always saved at the end",
@@ -85,6 +88,13 @@ void Hyperparameters::bind(KeyTable& table) {
             "scaled by lora_alpha / sqrt(lora_r) instead; none: false, or likewise");
   table.add("lora_target_modules", &lora_target_modules,
             "the linear layers that it adapts, by the ends of their names, or all-linear; none: those that peft takes");
+}
+
+std::vector<std::pair<std::string, std::string>> Hyperparameters::values() const {
+  Hyperparameters copy = *this;
+  KeyTable table;
+  copy.bind(table);
+  return table.values();
 }
 
 std::string Hyperparameters::changes() const {

@@ -101,6 +101,13 @@ void JobFile::bind(KeyTable& table) {
   hyperparameters.bind(table);
 }
 
+std::vector<std::pair<std::string, std::string>> JobFile::values() const {
+  JobFile job = *this;
+  KeyTable table;
+  job.bind(table);
+  return table.values();
+}
+
 std::string JobFile::to_text() const {
   JobFile job = *this, defaults;
   defaults.has_encoder = !has_encoder;  // must be given

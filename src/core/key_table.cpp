@@ -162,6 +162,12 @@ std::string KeyTable::describe() const {
   return text;
 }
 
+std::vector<std::pair<std::string, std::string>> KeyTable::values() const {
+  std::vector<std::pair<std::string, std::string>> result;
+  for (const Key& key : keys_) result.emplace_back(key.name, show_in_job(key.target));
+  return result;
+}
+
 std::string KeyTable::changes(const KeyTable& defaults) const {
   std::string text;
   for (std::size_t i = 0; i < keys_.size(); ++i) {

@@ -71,6 +71,16 @@ TEST_F(JobFileTest, ItsTextIsAJobFileOfTheSameJob) {
   EXPECT_EQ(again.hyperparameters, job.hyperparameters);
 }
 
+TEST_F(JobFileTest, ValuesAreThoseOfAllKeys) {
+  const auto values = load(kMinimal, {"learning_rate=2e-4", "training_datasets=[a]"}).values();
+  EXPECT_THAT(values, testing::IsSupersetOf({std::pair<std::string, std::string>("has_encoder", "true"),
+                                             {"pretrained_model_name", "\"m\""},
+                                             {"training_datasets", "[\"a\"]"},
+                                             {"learning_rate", "0.0002"},
+                                             {"max_skipped_steps", "3"},
+                                             {"global_batch_size", "none"}}));
+}
+
 TEST_F(JobFileTest, UnknownKeyNamesFileLineAndNearest) {
   EXPECT_THAT([&] { load(std::string(kMinimal) + "\nlearningrate: 1\n"); },
               ThrowsMessage<InputError>(HasSubstr(

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -36,6 +37,7 @@ struct Hyperparameters {
   std::int64_t warmup_steps = 0;
   double warmup_ratio = 0;
   double max_grad_norm = 1.0;
+  std::int64_t max_skipped_steps = 3;
   std::int64_t logging_steps = 1;
   std::string evaluation_strategy = "epoch";
   std::string save_strategy = "no";
@@ -63,6 +65,8 @@ struct Hyperparameters {
   /// checks what concerns several keys. Throws InputError.
   void validate();
 
+  /// Every key with its value, as a job file has it.
+  std::vector<std::pair<std::string, std::string>> values() const;
   /// Those with other values than by default, as lines of a job file.
   std::string changes() const;
 

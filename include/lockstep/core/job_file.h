@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lockstep/core/hyperparameters.h"
@@ -32,6 +33,9 @@ struct JobFile {
 
   /// Binds every key, the hyperparameters' too.
   void bind(KeyTable& table);
+
+  /// Every key with its value, as a job file has it.
+  std::vector<std::pair<std::string, std::string>> values() const;
 
   /// A job file of the same job: the keys that must be given, and those with other values than by default.
   std::string to_text() const;

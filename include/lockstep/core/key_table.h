@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -43,6 +44,9 @@ class KeyTable {
 
   /// One line a key: name, present value, help.
   std::string describe() const;
+
+  /// Every key with its present value, as a job file has it.
+  std::vector<std::pair<std::string, std::string>> values() const;
 
   /// The keys whose values are others than in `defaults`, which binds the same keys, as lines of a job file.
   std::string changes(const KeyTable& defaults) const;
