@@ -212,6 +212,12 @@ Example PreparedDataset::read(std::uint64_t index) const {
 
 const std::string& PreparedDataset::tokenizer_digest() const { return manifest_.tokenizer_sha256; }
 
+std::string PreparedDataset::content_digest() const {
+  std::string shards;
+  for (const ShardEntry& entry : manifest_.shards) shards += fmt::format("{} {}\n", entry.sha256, entry.examples);
+  return sha256(shards);
+}
+
 std::optional<ExampleOrigin> PreparedDataset::origin() const {
   ExampleOrigin origin{.datasets = {}, .report = manifest_.report};
   for (const SourceEntry& source : manifest_.sources) origin.datasets.push_back(source.path);

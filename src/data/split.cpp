@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "lockstep/core/digest.h"
 #include "lockstep/core/error.h"
 #include "lockstep/data/shuffle.h"
 
@@ -19,6 +20,13 @@ constexpr std::uint64_t kSplitEpoch = std::numeric_limits<std::uint64_t>::max();
 
 SubsetDataset::SubsetDataset(std::shared_ptr<const TokenizedDataset> dataset, std::vector<std::uint64_t> indices)
     : dataset_(std::move(dataset)), indices_(std::move(indices)) {}
+
+std::string SubsetDataset::content_digest() const {
+  Sha256 digest;
+  digest.update(dataset_->content_digest());
+  digest.update({reinterpret_cast<const char*>(indices_.data()), indices_.size() * sizeof(std::uint64_t)});
+  return digest.hex_digest();
+}
 
 TrainValidationSplit split_for_validation(std::shared_ptr<const TokenizedDataset> dataset, double test_size,
                                           std::uint64_t seed) {

@@ -1,8 +1,20 @@
 #include "lockstep/data/tokenized_dataset.h"
 
+#include <array>
+#include <string_view>
 #include <utility>
 
+#include "lockstep/core/digest.h"
+
 namespace lockstep {
+namespace {
+
+template <class Numbers>
+std::string_view bytes_of(const Numbers& numbers) {
+  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(typename Numbers::value_type)};
+}
+
+}  // namespace
 
 InMemoryTokenizedDataset::InMemoryTokenizedDataset(std::vector<Example> examples, bool has_encoder,
                                                    std::string tokenizer_digest, std::optional<ExampleOrigin> origin)
@@ -26,5 +38,16 @@ std::uint32_t InMemoryTokenizedDataset::target_length(std::uint64_t index) const
 Example InMemoryTokenizedDataset::read(std::uint64_t index) const { return examples_.at(index); }
 
 const std::string& InMemoryTokenizedDataset::tokenizer_digest() const { return tokenizer_digest_; }
+
+std::string InMemoryTokenizedDataset::content_digest() const {
+  Sha256 digest;
+  for (const Example& example : examples_) {
+    const std::array<std::uint64_t, 2> lengths = {example.input.size(), example.target.size()};
+    digest.update(bytes_of(lengths));
+    digest.update(bytes_of(example.input));
+    digest.update(bytes_of(example.target));
+  }
+  return digest.hex_digest();
+}
 
 }  // namespace lockstep

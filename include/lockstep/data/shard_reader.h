@@ -33,6 +33,7 @@ class PreparedDataset final : public TokenizedDataset {
   std::uint32_t target_length(std::uint64_t index) const override;
   Example read(std::uint64_t index) const override;
   const std::string& tokenizer_digest() const override;
+  std::string content_digest() const override;
   std::optional<ExampleOrigin> origin() const override;
 
  private:

@@ -20,6 +20,8 @@ class SubsetDataset final : public TokenizedDataset {
   }
   Example read(std::uint64_t index) const override { return dataset_->read(indices_.at(index)); }
   const std::string& tokenizer_digest() const override { return dataset_->tokenizer_digest(); }
+  std::string content_digest() const override;
+  std::uint64_t place_in_set(std::uint64_t index) const override { return dataset_->place_in_set(indices_.at(index)); }
 
  private:
   std::shared_ptr<const TokenizedDataset> dataset_;

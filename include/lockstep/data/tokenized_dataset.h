@@ -29,6 +29,11 @@ class TokenizedDataset {
   virtual Example read(std::uint64_t index) const = 0;
   /// The digest of the tokenizer that made the ids.
   virtual const std::string& tokenizer_digest() const = 0;
+  /// Alike for datasets of the same examples in the same order in the same form; told apart by what they hold, or, in
+  /// shards, by what their manifest says.
+  virtual std::string content_digest() const = 0;
+  /// The example's place in the set that was made of the rows, from which this one may be chosen.
+  virtual std::uint64_t place_in_set(std::uint64_t index) const { return index; }
   /// None: unknown.
   virtual std::optional<ExampleOrigin> origin() const { return std::nullopt; }
 };
@@ -45,6 +50,7 @@ class InMemoryTokenizedDataset final : public TokenizedDataset {
   std::uint32_t target_length(std::uint64_t index) const override;
   Example read(std::uint64_t index) const override;
   const std::string& tokenizer_digest() const override;
+  std::string content_digest() const override;
   std::optional<ExampleOrigin> origin() const override { return origin_; }
 
  private:
