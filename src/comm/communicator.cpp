@@ -10,6 +10,7 @@
 #include <exception>
 #include <string_view>
 
+#include "lockstep/comm/agreement.h"
 #include "lockstep/comm/mpi_communicator.h"
 
 namespace lockstep {
@@ -34,7 +35,11 @@ class SingleProcess final : public Communicator {
 }  // namespace
 
 std::shared_ptr<Communicator> make_communicator() {
-  if (launched_by_mpi()) return std::make_shared<MpiCommunicator>();
+  if (launched_by_mpi()) {
+    auto communicator = std::make_shared<MpiCommunicator>();
+    check_world_size(communicator->world_size());
+    return communicator;
+  }
   const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");  // set by srun alone
   if (tasks != nullptr && std::string_view(tasks) != "1") {
     throw InputError(

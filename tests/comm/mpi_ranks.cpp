@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
+#include "lockstep/comm/agreement.h"
 #include "lockstep/comm/communicator.h"
 
 namespace {
@@ -59,6 +61,43 @@ void check_text(Communicator& communicator) {
   expect(lockstep::text_of_root(communicator, "").empty(), communicator, "text_of_root is wrong for no text");
 }
 
+// What a rank is told of facts that differ: a message, "peer" if another rank has it, nothing if all agree.
+std::string compare(Communicator& communicator, const lockstep::SharedFacts& facts) {
+  try {
+    lockstep::check_agreement(communicator, facts, "the remedy");
+  } catch (const lockstep::PeerFailed&) {
+    return "peer";
+  } catch (const lockstep::InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+void check_facts(Communicator& communicator) {
+  const int ranks = communicator.world_size();
+  const bool is_last = communicator.rank() == ranks - 1;
+  const auto expect_message = [&](const lockstep::SharedFacts& facts, int speaker, std::string_view message) {
+    const std::string said = compare(communicator, facts);
+    const bool is_right = communicator.rank() == speaker ? said.find(message) != std::string::npos : said == "peer";
+    expect(is_right, communicator, fmt::format("check_agreement says '{}'", said));
+  };
+  const lockstep::SharedFacts facts = {{"rate", "1"}, {"seed", "2"}, {"\xff", "\xfe"}};
+  expect(compare(communicator, facts).empty(), communicator, "check_agreement refuses what is alike");
+  if (ranks == 1) return;
+
+  lockstep::SharedFacts last = {{"rate", "1"}, {"seed", is_last ? "3" : "2"}, {"\xff", "\xfe"}};
+  expect_message(last, ranks - 1, fmt::format("(rank {} with rank 0 on ", ranks - 1));
+  expect_message(last, ranks - 1, ": seed: expected 2, found 3; the remedy");
+  if (is_last) last = {{"rate", "1"}, {"other", "4"}, {"\xff", "\xfe"}};
+  expect_message(last, ranks - 1, ": seed: expected 2, found none; other: expected none, found 4; the remedy");
+
+  lockstep::SharedFacts first = facts;
+  if (communicator.is_root()) first = {{"a", "1"}, {"b", "1"}, {"c", "1"}, {"rate", "0"}};
+  expect_message(first, 1, ranks == 2 ? "(rank 1 with" : fmt::format("(all {} other ranks with", ranks - 1));
+  expect_message(first, 1,
+                 "a: expected 1, found none; b: expected 1, found none; c: expected 1, found none; and 3 more;");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -69,6 +108,7 @@ int main(int argc, char** argv) {
   check_broadcast(*communicator);
   check_agreement(*communicator);
   check_text(*communicator);
+  check_facts(*communicator);
   communicator->barrier();
   return EXIT_SUCCESS;
 }

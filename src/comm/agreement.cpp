@@ -1,0 +1,108 @@
+#include "lockstep/comm/agreement.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <optional>
+#include <string_view>
+
+#include "lockstep/comm/mpi_communicator.h"
+#include "lockstep/core/json.h"
+
+namespace lockstep {
+namespace {
+
+constexpr std::size_t kNamedFacts = 3;  // in a message
+constexpr std::size_t kNamedRanks = 8;
+constexpr const char* kNone = "none";  // the value of a fact that a rank has not
+
+struct Difference {
+  std::string name, expected, found;
+};
+
+std::vector<Difference> differences(const SharedFacts& of_root, const SharedFacts& own) {
+  std::vector<Difference> result;
+  std::map<std::string_view, std::string_view> left(own.begin(), own.end());
+  for (const auto& [name, expected] : of_root) {
+    const auto found = left.find(name);
+    const std::string_view value = found == left.end() ? kNone : found->second;
+    if (value != expected) result.push_back({name, expected, std::string(value)});
+    if (found != left.end()) left.erase(found);
+  }
+  for (const auto& [name, value] : left) result.push_back({std::string(name), kNone, std::string(value)});
+  return result;
+}
+
+std::string describe(const std::vector<Difference>& differences) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(differences.size(), kNamedFacts); ++i) {
+    const auto& [name, expected, found] = differences[i];
+    text += fmt::format("{}{}: expected {}, found {}", i == 0 ? "" : "; ", name, expected, found);
+  }
+  if (differences.size() > kNamedFacts) text += fmt::format("; and {} more", differences.size() - kNamedFacts);
+  return text;
+}
+
+// "rank 1", "ranks 1, 2, 5", "all 63 other ranks".
+std::string describe_ranks(const std::vector<std::int64_t>& ranks, int world_size) {
+  if (ranks.size() == 1) return fmt::format("rank {}", ranks.front());
+  if (ranks.size() + 1 == static_cast<std::size_t>(world_size)) return fmt::format("all {} other ranks", ranks.size());
+  const std::size_t named = std::min(ranks.size(), kNamedRanks);
+  const auto end = ranks.begin() + static_cast<std::ptrdiff_t>(named);
+  return fmt::format("ranks {}{}", fmt::join(ranks.begin(), end, ", "),
+                     named < ranks.size() ? fmt::format(" and {} more", ranks.size() - named) : "");
+}
+
+// The ranks on which `condition` holds, on every rank.
+std::vector<std::int64_t> ranks_where(Communicator& communicator, bool condition) {
+  at::Tensor holds = at::zeros({communicator.world_size()}, at::kLong);
+  holds[communicator.rank()] = condition ? 1 : 0;
+  communicator.all_reduce_sum(holds);
+  const at::Tensor ranks = holds.nonzero().contiguous();
+  return {ranks.data_ptr<std::int64_t>(), ranks.data_ptr<std::int64_t>() + ranks.numel()};
+}
+
+struct LaunchedRanks {
+  const char* variable;
+  std::string_view count;
+};
+
+// What the launcher says. Slurm's variables are there in a batch script, too, and in what mpirun starts from it: they
+// speak of this process where Slurm's own PMIx started it.
+std::optional<LaunchedRanks> ranks_of_launcher() {
+  const char* name_space = std::getenv("PMIX_NAMESPACE");
+  const bool by_srun = name_space != nullptr && std::string_view(name_space).starts_with("slurm.");
+  for (const char* variable : {by_srun ? "SLURM_STEP_NUM_TASKS" : "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
+    if (const char* count = std::getenv(variable)) return LaunchedRanks{variable, count};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void check_agreement(Communicator& communicator, const SharedFacts& facts, const std::string& remedy) {
+  const std::string own = Json(facts).dump(-1, ' ', false, Json::error_handler_t::replace);
+  const Json of_root = Json::parse(text_of_root(communicator, own));
+  const std::string root = text_of_root(communicator, describe_rank(communicator));
+  // Both sides by way of JSON, which may replace bytes.
+  const auto found = differences(of_root.get<SharedFacts>(), Json::parse(own).get<SharedFacts>());
+  const std::vector<std::int64_t> ranks = ranks_where(communicator, !found.empty());
+  if (ranks.empty()) return;
+  if (ranks.front() != communicator.rank()) throw PeerFailed(fmt::format("rank {} failed", ranks.front()));
+  throw InputError(fmt::format("the ranks do not agree ({} with {}): {}; {}",
+                               describe_ranks(ranks, communicator.world_size()), root, describe(found), remedy));
+}
+
+void check_world_size(int world_size) {
+  const auto launched = ranks_of_launcher();
+  if (!launched || launched->count == fmt::to_string(world_size)) return;
+  throw InputError(fmt::format(
+      "expected {} ranks, as the launcher says ({}), found {}: {}, which Lockstep was built with, does not "
+      "understand this launcher, and each process would train alone; start it by the mpirun of this MPI, or "
+      "by srun --mpi=pmix (srun --mpi=list shows what there is)",
+      launched->count, launched->variable, world_size, mpi_library_version()));
+}
+
+}  // namespace lockstep
