@@ -14,6 +14,7 @@
 #include "lockstep/text/load_tokenizer.h"
 #include "lockstep/train/generation_model_trainer.h"
 #include "lockstep/train/pretrained_model.h"
+#include "lockstep/train/same_inputs.h"
 #include "ranks.h"
 
 namespace lockstep {
@@ -110,12 +111,22 @@ std::shared_ptr<LanguageModel> make_model(const JobFile& job, const ResolvedMode
   return model;
 }
 
+// All keys but prepared_dir, which may lie elsewhere on each node: what it holds is compared instead.
+SharedFacts settings_of(const JobFile& job) {
+  SharedFacts settings = job.values();
+  std::erase_if(settings, [](const auto& setting) { return setting.first == "prepared_dir"; });
+  return settings;
+}
+
 void train(const Arguments& arguments, const std::shared_ptr<Communicator>& communicator) {
   JobFile job;
   run_on_all(*communicator, [&] { job = load_job_file(arguments.job, arguments.overrides); });
+  check_same_settings(*communicator, settings_of(job));
   const ResolvedModel resolved = find_model(job, *communicator);
   Inputs inputs;
   run_on_all(*communicator, [&] { inputs = read_inputs(job, resolved, *communicator); });
+  // Before the weights, which take longer. TrainingLoop compares all that it is given.
+  check_same_data(*communicator, *inputs.training, inputs.validation.get());
   const TrainedModel model{make_model(job, resolved, *communicator), inputs.tokenizer};
   GenerationModelTrainer trainer(model, std::nullopt, communicator);
   trainer.train_tokenized(inputs.training, inputs.validation, job.hyperparameters,

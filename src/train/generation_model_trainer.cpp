@@ -82,13 +82,14 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
     if (validation) check_tokenizer(*validation);
     data = choose_validation(training, validation, hyperparameters);
     prepare_adapter(*trained_.model, hyperparameters);
+  });
+  TrainingLoop loop(*trained_.model, data.training, data.validation, trained_.tokenizer->pad_id().value(),
+                    hyperparameters, communicator_);
+  run_on_all(*communicator_, [&] {
     if (!communicator_->is_root()) return;
     prepare_output_folder(output_dir, hyperparameters.overwrite_output_dir, saved_bytes());
     if (hyperparameters.logging_dir) log_to_file(std::filesystem::path(*hyperparameters.logging_dir) / "train.log");
   });
-
-  TrainingLoop loop(*trained_.model, data.training, data.validation, trained_.tokenizer->pad_id().value(),
-                    hyperparameters, communicator_);
   spdlog::info("{} rows in global batches of {}: {} steps an epoch, {} in all, on {} ranks of {} threads",
                data.training->size(), loop.global_batch_size(), loop.steps_per_epoch(), loop.total_steps(),
                communicator_->world_size(), at::get_num_threads());
@@ -119,6 +120,10 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
     trained_.save(output_dir, {.max_shard_bytes = parse_byte_size(hyperparameters.max_shard_size)});
     write_file(output_dir / "README.md", card);
   });
+  if (loop.skipped_steps() > 0) {
+    spdlog::warn("{} of {} steps were skipped, because their loss or gradients were not finite", loop.skipped_steps(),
+                 loop.total_steps());
+  }
   const bool has_own_weights = !has_adapter(*trained_.model);
   if (has_own_weights) trained_.model->set_origin(std::filesystem::absolute(output_dir).lexically_normal().string());
   spdlog::info("{}, tokenizer and README.md saved in {}", has_own_weights ? "model" : "adapter", output_dir.string());

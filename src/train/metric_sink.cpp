@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <cerrno>
+#include <limits>
 #include <utility>
 
 #include "lockstep/core/error.h"
@@ -17,17 +18,18 @@ JsonLinesSink::JsonLinesSink(std::filesystem::path path, std::uint64_t logging_s
 
 void JsonLinesSink::on_step(const StepMetrics& metrics) {
   if (metrics.step % logging_steps_ != 0) return;
-  const Json line = {{"event", "step"},
-                     {"step", metrics.step},
-                     {"epoch", metrics.epoch},
-                     {"loss", metrics.loss},
-                     {"grad_norm", metrics.grad_norm},
-                     {"learning_rate", metrics.learning_rate},
-                     {"tokens", metrics.tokens},
-                     {"target_tokens", metrics.target_tokens},
-                     {"padding", metrics.padding},
-                     {"tokens_per_second", static_cast<double>(metrics.tokens) / metrics.seconds},
-                     {"seconds", metrics.seconds}};
+  Json line = {{"event", "step"},
+               {"step", metrics.step},
+               {"epoch", metrics.epoch},
+               {"loss", metrics.loss},
+               {"grad_norm", metrics.grad_norm},
+               {"learning_rate", metrics.learning_rate},
+               {"tokens", metrics.tokens},
+               {"target_tokens", metrics.target_tokens},
+               {"padding", metrics.padding},
+               {"tokens_per_second", static_cast<double>(metrics.tokens) / metrics.seconds},
+               {"seconds", metrics.seconds}};
+  if (metrics.skipped) line["skipped"] = true;
   write_line(line.dump());
 }
 
@@ -48,16 +50,26 @@ void JsonLinesSink::write_line(const std::string& line) {
 }
 
 void StepTotals::add(const StepMetrics& metrics) {
-  loss_sum_ += metrics.loss * static_cast<double>(metrics.target_tokens);
   seconds_ += metrics.seconds;
   tokens_ += metrics.tokens;
+  if (metrics.skipped) {
+    ++skipped_steps_;
+    return;
+  }
+  loss_sum_ += metrics.loss * static_cast<double>(metrics.target_tokens);
   target_tokens_ += metrics.target_tokens;
+}
+
+double StepTotals::loss() const {
+  if (target_tokens_ == 0) return std::numeric_limits<double>::quiet_NaN();
+  return loss_sum_ / static_cast<double>(target_tokens_);
 }
 
 void EpochSink::on_step(const StepMetrics& metrics) {
   totals_.add(metrics);
   if (metrics.step % steps_per_epoch_ != 0 && metrics.step != total_steps_) return;
-  epochs_.push_back({metrics.epoch, metrics.step, totals_.loss(), totals_.tokens_per_second(), std::nullopt});
+  epochs_.push_back({metrics.epoch, metrics.step, totals_.loss(), totals_.tokens_per_second(), std::nullopt,
+                     totals_.skipped_steps()});
   totals_ = {};
 }
 
@@ -71,8 +83,9 @@ void ConsoleSink::on_step(const StepMetrics& metrics) {
   progress_.update(metrics.step, fmt::format("loss {:.4f}", metrics.loss));
   if (metrics.step % steps_per_epoch_ != 0 && metrics.step != total_steps_) return;
   progress_.clear();
-  spdlog::info("epoch {:.4g}: step {}/{}, loss {:.4f}, {:.0f} tokens/s", metrics.epoch, metrics.step, total_steps_,
-               totals_.loss(), totals_.tokens_per_second());
+  spdlog::info("epoch {:.4g}: step {}/{}, loss {:.4f}, {:.0f} tokens/s{}", metrics.epoch, metrics.step, total_steps_,
+               totals_.loss(), totals_.tokens_per_second(),
+               totals_.skipped_steps() > 0 ? fmt::format(", {} steps skipped", totals_.skipped_steps()) : "");
   totals_ = {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <torch/version.h>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <utility>
@@ -72,18 +73,26 @@ std::string table(const Cells& head, const std::vector<Cells>& rows) {
   return text;
 }
 
+// Of an epoch whose steps were all skipped there is none.
+std::string loss_text(double loss) { return std::isfinite(loss) ? fmt::format("{:.4f}", loss) : "-"; }
+
 std::string results(const ModelCard& card) {
   std::vector<Cells> rows;
   for (const EpochMetrics& epoch : card.epochs) {
-    rows.push_back({fmt::format("{:.4g}", epoch.epoch), fmt::to_string(epoch.step), fmt::format("{:.4f}", epoch.loss),
+    rows.push_back({fmt::format("{:.4g}", epoch.epoch), fmt::to_string(epoch.step), loss_text(epoch.loss),
                     epoch.eval_loss ? fmt::format("{:.4f}", *epoch.eval_loss) : "-"});
   }
   std::string text = "## Results\n\n" + table({"epoch", "step", "training loss", "validation loss"}, rows);
   text += "\nLosses are means over the target tokens, in natural logarithms; that of training as the epoch went.\n";
   const EpochMetrics& last = card.epochs.back();
-  text += fmt::format("At the end: training loss {:.4f}", last.loss);
+  text += fmt::format("At the end: training loss {}", loss_text(last.loss));
   if (last.eval_loss) text += fmt::format(", validation loss {:.4f}", *last.eval_loss);
-  return text + ".\n";
+  text += ".\n";
+  std::uint64_t skipped = 0;
+  for (const EpochMetrics& epoch : card.epochs) skipped += epoch.skipped_steps;
+  if (skipped > 0)
+    text += fmt::format("Steps skipped, because their loss or gradients were not finite: {}.\n", skipped);
+  return text;
 }
 
 // A row of the table of data: what is counted, for training and for validation.

@@ -9,6 +9,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/data/shuffle.h"
 #include "lockstep/evaluation/evaluator.h"
+#include "lockstep/train/same_inputs.h"
 
 namespace lockstep {
 namespace {
@@ -68,7 +69,11 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       optimizer_(layout_, hyperparameters),
       reducer_(layout_, communicator_),
       schedule_(hyperparameters.lr_scheduler_type, hyperparameters.learning_rate,
-                count_warmup_steps(hyperparameters, total_steps_), total_steps_) {
+                count_warmup_steps(hyperparameters, total_steps_), total_steps_),
+      guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {
+  check_same_settings(*communicator_, hyperparameters.values());
+  check_same_data(*communicator_, *training_, validation_.get());
+  check_same_model(*communicator_, model);
   if (training_->size() == 0) throw InputError("the training set has no rows; give one that has");
   for (const auto& dataset : {training_, validation_}) {
     if (dataset && dataset->has_encoder() != model.info().has_encoder) {
@@ -112,9 +117,9 @@ StepMetrics TrainingLoop::train_step(std::uint64_t step, std::span<const std::ui
 
   StepMetrics metrics;
   metrics.grad_norm = clip_gradient_norm(reducer_.flat(), hyperparameters_.max_grad_norm);
-  check_finite(step, loss_sum.item<double>(), metrics.grad_norm);
   metrics.learning_rate = schedule_.at(step);
-  optimizer_.step(reducer_.flat(), metrics.learning_rate);
+  metrics.skipped = guard_.skips(step + 1, loss_sum.item<double>(), metrics.grad_norm);
+  if (!metrics.skipped) optimizer_.step(reducer_.flat(), metrics.learning_rate);
 
   metrics.step = step + 1;
   metrics.epoch = epochs_done(step + 1);
@@ -134,20 +139,11 @@ double TrainingLoop::run_micro_batches(std::uint64_t step, const StepPlan& plan)
     Dropout dropout(static_cast<std::uint64_t>(hyperparameters_.seed), step, batch.example_ids);
     const at::Tensor loss = model_.loss_sum(batch, dropout);
     (loss * scale).backward();
-    sum += loss.item<double>();
+    const auto value = loss.item<double>();
+    guard_.watch(value, micro_batch.examples);
+    sum += value;
   }
   return sum;
-}
-
-// All ranks hold the same numbers, so that all come here together.
-void TrainingLoop::check_finite(std::uint64_t step, double loss_sum, double grad_norm) {
-  if (std::isfinite(loss_sum) && std::isfinite(grad_norm)) return;
-  run_on_all(*communicator_, [&] {
-    throw Error(fmt::format(
-        "step {}: the loss ({}) or the gradients' norm ({}) is no finite number: training has diverged; try "
-        "a lower learning_rate, or more warmup_steps",
-        step + 1, loss_sum, grad_norm));
-  });
 }
 
 EvaluationMetrics TrainingLoop::evaluate(std::uint64_t step) {

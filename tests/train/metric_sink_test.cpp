@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <unistd.h>
+#include <cmath>
 #include <sstream>
 
 #include "lockstep/core/atomic_file.h"
@@ -40,6 +41,22 @@ TEST(JsonLinesSink, WritesALineAStepAndAnEvaluation) {
   std::filesystem::remove(path);
 }
 
+TEST(JsonLinesSink, ASkippedStepSaysSoAndItsNumbersAreNull) {
+  const auto path = std::filesystem::temp_directory_path() / ("metric_sink_test_" + std::to_string(::getpid()));
+  JsonLinesSink sink(path, 1);
+  sink.on_step({.step = 1, .loss = std::nan(""), .grad_norm = HUGE_VAL, .tokens = 9, .seconds = 1, .skipped = true});
+  sink.on_step({.step = 2, .loss = 1, .tokens = 9, .seconds = 1});
+  std::istringstream lines(read_file(path));
+  std::string first, second;
+  std::getline(lines, first);
+  std::getline(lines, second);
+  const Json skipped = Json::parse(first);
+  EXPECT_EQ(skipped["skipped"], true);
+  EXPECT_TRUE(skipped["loss"].is_null() && skipped["grad_norm"].is_null()) << first;
+  EXPECT_FALSE(Json::parse(second).contains("skipped"));
+  std::filesystem::remove(path);
+}
+
 TEST(JsonLinesSink, AFullDiskStopsTheRunWithItsName) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full on this system";
   JsonLinesSink sink("/dev/full", 1);
@@ -61,6 +78,21 @@ TEST(EpochSink, RemembersTheMeanOverTheTokensOfEachEpochAndOfItsBegunLast) {
   EXPECT_EQ(last.epoch, 1.5);
   EXPECT_DOUBLE_EQ(last.loss, 2);
   EXPECT_EQ(last.eval_loss, std::nullopt);
+}
+
+TEST(EpochSink, SkippedStepsAreCountedAndLeftOutOfTheLoss) {
+  EpochSink sink(4, 2);
+  sink.on_step({.step = 1, .loss = 3, .tokens = 10, .target_tokens = 10, .seconds = 1});
+  sink.on_step({.step = 2, .loss = std::nan(""), .tokens = 30, .target_tokens = 10, .seconds = 1, .skipped = true});
+  sink.on_step({.step = 3, .loss = HUGE_VAL, .tokens = 10, .target_tokens = 10, .seconds = 1, .skipped = true});
+  sink.on_step(
+      {.step = 4, .loss = 1, .grad_norm = HUGE_VAL, .tokens = 1, .target_tokens = 1, .seconds = 1, .skipped = true});
+  ASSERT_EQ(sink.epochs().size(), 2U);
+  EXPECT_DOUBLE_EQ(sink.epochs()[0].loss, 3);
+  EXPECT_EQ(sink.epochs()[0].skipped_steps, 1U);
+  EXPECT_DOUBLE_EQ(sink.epochs()[0].tokens_per_second, 20);
+  EXPECT_TRUE(std::isnan(sink.epochs()[1].loss));
+  EXPECT_EQ(sink.epochs()[1].skipped_steps, 2U);
 }
 
 }  // namespace

@@ -2,9 +2,14 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <random>
+#include <regex>
+#include <sstream>
+#include <string>
 
 #include "lockstep/core/error.h"
 #include "models/bigram_model.h"
@@ -120,16 +125,138 @@ TEST(TrainingLoop, TheSameJobGivesTheSameBits) {
   EXPECT_TRUE(first.parameters()[0].equal(second.parameters()[0]));
 }
 
-TEST(TrainingLoop, ADivergedStepStopsTheRunBeforeTheWeightsChange) {
-  BigramModel model(kVocabulary);
-  model.weight.data()[3][4] = std::numeric_limits<float>::infinity();
-  const at::Tensor before = model.weight.clone();
-  EXPECT_THAT(
-      [&] {
-        train({{"max_steps", 50}, {"global_batch_size", 25}}, 25, false, &model);
-      },
-      testing::ThrowsMessage<Error>(testing::AllOf(testing::HasSubstr("step "), testing::HasSubstr("learning_rate"))));
-  EXPECT_TRUE(model.weight.equal(before));
+// The rows, counted from 1, in which `token` comes right before a token that is learned.
+std::vector<std::uint64_t> rows_that_learn_after(TokenId token, const TokenizedDataset& rows) {
+  std::vector<std::uint64_t> found;
+  for (std::uint64_t i = 0; i < rows.size(); ++i) {
+    const Example example = rows.read(i);
+    std::vector<TokenId> before = {example.input.back()};
+    before.insert(before.end(), example.target.begin(), example.target.end() - 1);
+    if (std::find(before.begin(), before.end(), token) != before.end()) found.push_back(i + 1);
+  }
+  return found;
+}
+
+std::unique_ptr<BigramModel> model_that_overflows_after(TokenId token) {
+  auto model = std::make_unique<BigramModel>(kVocabulary);
+  model->weight.data()[token][4] = std::numeric_limits<float>::infinity();
+  return model;
+}
+
+// A rank's steps; remembers whether the weights changed in each.
+class WeightWatcher final : public MetricSink {
+ public:
+  explicit WeightWatcher(const BigramModel& model) : model_(model), before_(model.weight.clone()) {}
+  void on_step(const StepMetrics& metrics) override {
+    steps.push_back(metrics);
+    changed.push_back(!model_.weight.equal(before_));
+    before_ = model_.weight.clone();
+  }
+  void on_evaluation(const EvaluationMetrics&) override {}
+
+  std::vector<StepMetrics> steps;
+  std::vector<bool> changed;
+
+ private:
+  const BigramModel& model_;
+  at::Tensor before_;
+};
+
+TEST(TrainingLoop, ADivergedRunStopsAfterTheStepsThatMayBeSkippedAndTheWeightsStay) {
+  for (const std::int64_t limit : {0, 2}) {
+    const auto model = model_that_overflows_after(3);
+    const at::Tensor before = model->weight.clone();
+    WeightWatcher watcher(*model);
+    TrainingLoop loop(
+        *model, random_rows(25), nullptr, 0,
+        Hyperparameters::from_choices({{"max_steps", 50}, {"global_batch_size", 25}, {"max_skipped_steps", limit}}),
+        make_communicator());
+    EXPECT_THAT([&] { loop.run({&watcher}); },
+                testing::ThrowsMessage<Error>(testing::AllOf(
+                    testing::HasSubstr("step " + std::to_string(limit + 1) + ":"), testing::HasSubstr("learning_rate"),
+                    testing::HasSubstr("rank 0"), testing::HasSubstr("max_skipped_steps"))));
+    EXPECT_EQ(watcher.steps.size(), static_cast<std::size_t>(limit));
+    EXPECT_EQ(loop.skipped_steps(), static_cast<std::uint64_t>(limit));
+    EXPECT_TRUE(model->weight.equal(before));
+  }
+}
+
+// What a run says that stops at its first step, of micro-batches of `rows`: its part about training rows.
+std::string named_rows(std::int64_t rows) {
+  try {
+    train(
+        {{"max_steps", 1}, {"global_batch_size", 25}, {"per_device_train_batch_size", rows}, {"max_skipped_steps", 0}},
+        25, false, model_that_overflows_after(3).get());
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    std::smatch named;
+    if (std::regex_search(message, named, std::regex("training rows ([^(]+) "))) return named.str(1);
+  }
+  return "";
+}
+
+std::vector<std::uint64_t> to_numbers(const std::string& list) {
+  std::vector<std::uint64_t> numbers;
+  std::istringstream parts(list);
+  for (std::string number; std::getline(parts, number, ',');) numbers.push_back(std::stoull(number));
+  return numbers;
+}
+
+TEST(TrainingLoop, TheMessageNamesTheRowsOfTheMicroBatchesThatAreNotFinite) {
+  const auto expected = rows_that_learn_after(3, *random_rows(25));
+  ASSERT_THAT(expected.size(), testing::AllOf(testing::Gt(1U), testing::Lt(16U)));
+  EXPECT_THAT(to_numbers(named_rows(1)), testing::UnorderedElementsAreArray(expected));
+}
+
+TEST(TrainingLoop, AtMostSixteenRowsAreNamed) {
+  const std::string named = named_rows(25);
+  ASSERT_THAT(named, testing::EndsWith(" and 9 more"));
+  EXPECT_EQ(to_numbers(named).size(), 16U);
+}
+
+TEST(TrainingLoop, AStepThatIsNotFiniteIsSkippedAndTheOthersTrain) {
+  const auto data = random_rows(25);
+  const auto bad = rows_that_learn_after(3, *data);
+  const auto model = model_that_overflows_after(3);
+  WeightWatcher watcher(*model);
+  TrainingLoop loop(
+      *model, data, nullptr, 0,
+      Hyperparameters::from_choices(
+          {{"num_train_epochs", 1}, {"global_batch_size", 1}, {"learning_rate", 0.1}, {"max_skipped_steps", 24}}),
+      make_communicator());
+  loop.run({&watcher});
+  ASSERT_EQ(watcher.steps.size(), 25U);
+  std::size_t losses = 0, gradients_alone = 0;  // that are not finite; the latter in rows that have the token elsewhere
+  for (std::size_t i = 0; i < watcher.steps.size(); ++i) {
+    const StepMetrics& metrics = watcher.steps[i];
+    losses += std::isfinite(metrics.loss) ? 0 : 1;
+    gradients_alone += std::isfinite(metrics.loss) && !std::isfinite(metrics.grad_norm) ? 1 : 0;
+    EXPECT_EQ(metrics.skipped, !std::isfinite(metrics.loss) || !std::isfinite(metrics.grad_norm));
+    EXPECT_EQ(watcher.changed[i], !metrics.skipped) << "step " << metrics.step;
+    EXPECT_NEAR(metrics.learning_rate, 0.1 * static_cast<double>(25 - i) / 25, 1e-12);
+  }
+  EXPECT_EQ(losses, bad.size());
+  EXPECT_GT(gradients_alone, 0U);
+  EXPECT_EQ(loop.skipped_steps(), losses + gradients_alone);
+}
+
+TEST(FiniteGuard, ARunMustHaveAFiniteStep) {
+  FiniteGuard guard(9, 2, random_rows(1), make_communicator());
+  EXPECT_TRUE(guard.skips(1, std::nan(""), 1));
+  EXPECT_THAT([&] { guard.skips(2, std::nan(""), 1); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("no step so far was finite")));
+}
+
+TEST(FiniteGuard, OnlySkippedStepsInARowCount) {
+  FiniteGuard guard(1, 20, random_rows(1), make_communicator());
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (std::uint64_t step = 1; step < 9; step += 2) {
+    EXPECT_TRUE(guard.skips(step, 1, infinity));
+    EXPECT_FALSE(guard.skips(step + 1, 1, 1));
+  }
+  EXPECT_TRUE(guard.skips(9, infinity, 1));
+  EXPECT_EQ(guard.skipped_steps(), 5U);
+  EXPECT_THROW(guard.skips(10, std::nan(""), 1), Error);
 }
 
 TEST(TrainingLoop, RefusesDataOfAnotherKindAndEmptyData) {

@@ -21,6 +21,7 @@ struct StepMetrics {
   std::uint64_t target_tokens = 0;  // those that the loss covers
   double padding = 0;               // share of the positions that ran
   double seconds = 0;
+  bool skipped = false;  // loss or grad_norm is not finite: the weights stayed as they were
 };
 
 struct EvaluationMetrics {
@@ -39,7 +40,8 @@ class MetricSink {
   virtual void on_evaluation(const EvaluationMetrics& metrics) = 0;
 };
 
-/// A line of JSON a step and an evaluation, with "event" telling which; flushed line by line.
+/// A line of JSON a step and an evaluation, with "event" telling which; flushed line by line. A number that is not
+/// finite is null.
 class JsonLinesSink final : public MetricSink {
  public:
   /// Replaces an old file. Steps are written every `logging_steps`. Throws Error if it cannot be written.
@@ -59,22 +61,24 @@ class JsonLinesSink final : public MetricSink {
 class StepTotals {
  public:
   void add(const StepMetrics& metrics);
-  /// Mean over the target tokens.
-  double loss() const { return loss_sum_ / static_cast<double>(target_tokens_); }
+  /// Mean over the target tokens of the steps that were not skipped; NaN if all were.
+  double loss() const;
+  std::uint64_t skipped_steps() const { return skipped_steps_; }
   double tokens_per_second() const { return static_cast<double>(tokens_) / seconds_; }
 
  private:
   double loss_sum_ = 0, seconds_ = 0;
-  std::uint64_t tokens_ = 0, target_tokens_ = 0;
+  std::uint64_t tokens_ = 0, target_tokens_ = 0, skipped_steps_ = 0;
 };
 
 /// One epoch, or as much of it as was run.
 struct EpochMetrics {
   double epoch = 0;        // epochs done at its end
   std::uint64_t step = 0;  // at its end
-  double loss = 0;         // mean over the target tokens of its steps
+  double loss = 0;         // mean over the target tokens of its steps without the skipped; NaN if all were
   double tokens_per_second = 0;
   std::optional<double> eval_loss;
+  std::uint64_t skipped_steps = 0;
 };
 
 /// Remembers every epoch.

@@ -13,6 +13,7 @@
 #include "lockstep/data/tokenized_dataset.h"
 #include "lockstep/models/model.h"
 #include "lockstep/train/adamw.h"
+#include "lockstep/train/finite_guard.h"
 #include "lockstep/train/metric_sink.h"
 #include "lockstep/train/schedule.h"
 
@@ -24,7 +25,8 @@ namespace lockstep {
 class TrainingLoop {
  public:
   /// `validation` may be null: no evaluation. The pad id fills the unused ends of batches; it is masked by position.
-  /// All ranks give the same arguments. Throws InputError if `training` is empty or of another kind than the model.
+  /// All ranks give the same arguments, which they compare first (train/same_inputs.h). Throws InputError if any
+  /// differ, or if `training` is empty or of another kind than the model.
   TrainingLoop(LanguageModel& model, std::shared_ptr<const TokenizedDataset> training,
                std::shared_ptr<const TokenizedDataset> validation, TokenId pad_id,
                const Hyperparameters& hyperparameters, std::shared_ptr<Communicator> communicator);
@@ -32,8 +34,10 @@ class TrainingLoop {
   std::uint64_t total_steps() const { return total_steps_; }
   std::uint64_t steps_per_epoch() const { return steps_per_epoch_; }
   std::uint64_t global_batch_size() const { return global_batch_size_; }
+  std::uint64_t skipped_steps() const { return guard_.skipped_steps(); }
 
-  /// Trains to the end. Throws Error, before the weights are touched, at a step whose loss or gradients are not finite.
+  /// Trains to the end. Skips steps whose loss or gradients are not finite, and throws Error after too many in a row
+  /// (train/finite_guard.h).
   /// The sinks receive every step and every evaluation; ranks other than 0 give none.
   void run(const std::vector<MetricSink*>& sinks);
 
@@ -41,7 +45,6 @@ class TrainingLoop {
   StepMetrics train_step(std::uint64_t step, std::span<const std::uint64_t> global_batch);
   /// Forward and backward of this rank's micro-batches; the sum of their losses.
   double run_micro_batches(std::uint64_t step, const StepPlan& plan);
-  void check_finite(std::uint64_t step, double loss_sum, double grad_norm);
   EvaluationMetrics evaluate(std::uint64_t step);
   double epochs_done(std::uint64_t step) const;
 
@@ -60,6 +63,7 @@ class TrainingLoop {
   AdamW optimizer_;
   GradientReducer reducer_;
   LearningRateSchedule schedule_;
+  FiniteGuard guard_;
 };
 
 }  // namespace lockstep
