@@ -67,6 +67,7 @@ class TestRanksThatDisagree:
         other.write_text(job.read_text() + "learning_rate: 2.0e-4\n")
         self.refused(job, [other], "learning_rate: expected 0.0001, found 0.0002", "job file")
         self.refused(job, [job, "seed=7", "output_dir=elsewhere"], "seed: expected 42, found 7", 'found "elsewhere"')
+        self.refused(job, [job, "weights_io=broadcast"], 'weights_io: expected "each", found "broadcast"')
         assert not (tmp_path / "second" / "elsewhere").exists()
 
     def test_other_shards(self, job, tmp_path):
@@ -179,7 +180,7 @@ class TestLossesThatAreNotFinite:
             warnings = [line for line in run_of.stderr.splitlines() if "the step is skipped" in line]
             assert [int(re.search(r"step (\d+):", line).group(1)) for line in warnings] == [step["step"] for step in skipped]
             named = [{int(row) for row in re.search(r"training rows ([\d, ]+)", line).group(1).split(",")} for line in warnings]
-            assert set.union(*named) == bad_rows
+            assert set.union(*named) == bad_rows and sum(map(len, named)) == 2 * len(bad_rows)
             assert {rank for line in warnings for rank in re.findall(r"of rank ([\d, ]+),", line)[0].split(", ")} <= {"0", "1" if ranks else "0"}
             assert f"{len(skipped)} of 12 steps were skipped" in run_of.stderr
             assert f"not finite: {len(skipped)}." in (tmp_path / f"result-{ranks}" / "README.md").read_text()
