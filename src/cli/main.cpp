@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "lockstep/comm/mpi_communicator.h"
 #include "lockstep/comm/nccl_version.h"
+#include "lockstep/core/log.h"
 #include "ranks.h"
 
 namespace {

@@ -2,17 +2,11 @@
 
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
-#include <cstdio>
 #include <cstdlib>
 
 #include "lockstep/core/log.h"
 
 namespace lockstep {
-
-void report_error(const std::string& message) {
-  fmt::print(stderr, "lockstep: error: {}\n", message);
-  std::fflush(stderr);
-}
 
 std::string describe_error(const std::exception& error) {
   // LibTorch's what() carries a stack trace.

@@ -14,7 +14,4 @@ void run_on_ranks(const std::function<void(const std::shared_ptr<Communicator>&)
 /// What an exception says, in one line.
 std::string describe_error(const std::exception& error);
 
-/// Writes the one line that a failed run leaves on stderr.
-void report_error(const std::string& message);
-
 }  // namespace lockstep

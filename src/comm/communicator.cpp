@@ -16,6 +16,11 @@
 namespace lockstep {
 namespace {
 
+class Done final : public PendingCollective {
+ public:
+  void wait() override {}
+};
+
 // The process alone.
 class SingleProcess final : public Communicator {
  public:
@@ -27,12 +32,27 @@ class SingleProcess final : public Communicator {
     return ::sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
   }
   void all_reduce_sum(at::Tensor) override {}
+  std::shared_ptr<PendingCollective> begin_all_reduce_sum(at::Tensor, std::string) override { return done_; }
+  std::shared_ptr<PendingCollective> begin_reduce_scatter_sum(at::Tensor, std::string) override { return done_; }
+  std::shared_ptr<PendingCollective> begin_all_gather(at::Tensor, std::string) override { return done_; }
   void broadcast_from_root(at::Tensor) override {}
   void barrier() override {}
+  void set_timeout(std::chrono::seconds) override {}
+  void set_activity(std::string) override {}
   [[noreturn]] void abort(int exit_code) override { ::_exit(exit_code); }
+
+ private:
+  const std::shared_ptr<PendingCollective> done_ = std::make_shared<Done>();
 };
 
 }  // namespace
+
+Part part_of(std::int64_t elements, int rank, int world_size) {
+  constexpr std::int64_t kUnit = 16;
+  const std::int64_t units = (elements + kUnit - 1) / kUnit;
+  const auto border = [&](int ranks) { return std::min(elements, units * ranks / world_size * kUnit); };
+  return {border(rank), border(rank + 1)};
+}
 
 std::shared_ptr<Communicator> make_communicator() {
   if (launched_by_mpi()) {

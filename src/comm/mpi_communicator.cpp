@@ -4,27 +4,28 @@
 #include <fmt/format.h>
 #include <mpi.h>
 #include <sched.h>
+#include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <string_view>
+#include <thread>
+#include <utility>
+
+#include "lockstep/core/log.h"
+#include "mpi_check.h"
+#include "mpi_progress.h"
+#include "ring.h"
 
 namespace lockstep {
 namespace {
 
-// Throws what MPI says of a failed call; `call` is the expression's text.
-void check_mpi(int status, const char* call) {
-  if (status == MPI_SUCCESS) return;
-  std::array<char, MPI_MAX_ERROR_STRING> text{};
-  int length = 0;
-  MPI_Error_string(status, text.data(), &length);
-  throw Error(fmt::format("{}: {}", call, std::string_view(text.data(), static_cast<std::size_t>(length))));
-}
-
-#define MPI_CHECK(call) check_mpi((call), #call)
-
 // One message stays below MPI's int counts whatever the tensor's size.
 constexpr std::int64_t kMessageElements = std::int64_t{1} << 24;
+// Below it, a sum takes MPI's own path of few messages instead of a ring of many.
+constexpr std::size_t kRingBytes = std::size_t{1} << 16;
 constexpr std::size_t kMessageBytes = std::size_t{1} << 26;
 
 void check_host_tensor(const at::Tensor& tensor, const char* function) {
@@ -57,7 +58,12 @@ void initialise_mpi() {
   MPI_CHECK(MPI_Initialized(&initialised));
   if (initialised != 0) return;
   int provided = 0;
-  MPI_CHECK(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided));
+  MPI_CHECK(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided));
+  if (provided < MPI_THREAD_SERIALIZED) {
+    throw Error(
+        "MPI was built without threads (MPI_THREAD_SERIALIZED), which move messages on while the model computes; "
+        "load an MPI that has them");
+  }
   MPI_CHECK(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
   std::atexit(finalise_mpi);
 }
@@ -77,6 +83,16 @@ int share_of_cores() {
   return std::max(1, CPU_COUNT(&cores) / node_ranks);
 }
 
+// The `number`-th of the job.
+std::shared_ptr<PendingCollective> begin_ring(MpiProgress& progress, int number, const at::Tensor& tensor,
+                                              Ring::Passes passes, std::string name) {
+  // Those that are under way at the same time have tags of their own, below the least upper bound that MPI knows.
+  constexpr int kNumbers = 32767 / Ring::kMaxLanes;
+  return progress.begin(std::move(name), [&] {
+    return std::make_unique<Ring>(tensor, passes, MPI_COMM_WORLD, number % kNumbers * Ring::kMaxLanes);
+  });
+}
+
 }  // namespace
 
 bool launched_by_mpi() {
@@ -91,17 +107,44 @@ MpiCommunicator::MpiCommunicator() {
   MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &rank_));
   MPI_CHECK(MPI_Comm_size(MPI_COMM_WORLD, &world_size_));
   cores_per_rank_ = share_of_cores();
+  progress_ = std::make_unique<MpiProgress>([this](const std::string& what) { end_late_job(what); });
 }
+
+MpiCommunicator::~MpiCommunicator() = default;
 
 void MpiCommunicator::all_reduce_sum(at::Tensor tensor) {
   check_host_tensor(tensor, "all_reduce_sum");
-  const MPI_Datatype type = mpi_type(tensor);
   const at::Tensor flat = tensor.view(-1);
   for (std::int64_t begin = 0; begin < flat.numel(); begin += kMessageElements) {
     const std::int64_t count = std::min(kMessageElements, flat.numel() - begin);
-    MPI_CHECK(MPI_Allreduce(MPI_IN_PLACE, flat.narrow(0, begin, count).data_ptr(), static_cast<int>(count), type,
-                            MPI_SUM, MPI_COMM_WORLD));
+    begin_all_reduce_sum(flat.narrow(0, begin, count), "a sum over ranks")->wait();
   }
+}
+
+std::shared_ptr<PendingCollective> MpiCommunicator::begin_all_reduce_sum(at::Tensor tensor, std::string name) {
+  check_host_tensor(tensor, "all_reduce_sum");
+  const bool is_of_mpi = tensor.scalar_type() != at::kBFloat16 && tensor.scalar_type() != at::kHalf;
+  if (tensor.nbytes() >= kRingBytes || !is_of_mpi)
+    return begin_ring(*progress_, rings_++, tensor, Ring::Passes::both, std::move(name));
+  const MPI_Datatype type = mpi_type(tensor);
+  return progress_->begin(std::move(name), [&] {
+    return std::make_unique<MpiRequest>(
+        [&](MPI_Request* request) {
+          return MPI_Iallreduce(MPI_IN_PLACE, tensor.data_ptr(), static_cast<int>(tensor.numel()), type, MPI_SUM,
+                                MPI_COMM_WORLD, request);
+        },
+        tensor);
+  });
+}
+
+std::shared_ptr<PendingCollective> MpiCommunicator::begin_reduce_scatter_sum(at::Tensor tensor, std::string name) {
+  check_host_tensor(tensor, "reduce_scatter_sum");
+  return begin_ring(*progress_, rings_++, tensor, Ring::Passes::reduce_scatter, std::move(name));
+}
+
+std::shared_ptr<PendingCollective> MpiCommunicator::begin_all_gather(at::Tensor tensor, std::string name) {
+  check_host_tensor(tensor, "all_gather");
+  return begin_ring(*progress_, rings_++, tensor, Ring::Passes::all_gather, std::move(name));
 }
 
 void MpiCommunicator::broadcast_from_root(at::Tensor tensor) {
@@ -109,13 +152,45 @@ void MpiCommunicator::broadcast_from_root(at::Tensor tensor) {
   auto* bytes = static_cast<char*>(tensor.data_ptr());
   for (std::size_t begin = 0; begin < tensor.nbytes(); begin += kMessageBytes) {
     const std::size_t count = std::min(kMessageBytes, tensor.nbytes() - begin);
-    MPI_CHECK(MPI_Bcast(bytes + begin, static_cast<int>(count), MPI_BYTE, 0, MPI_COMM_WORLD));
+    const auto pending = progress_->begin("a broadcast of rank 0", [&] {
+      return std::make_unique<MpiRequest>(
+          [&](MPI_Request* request) {
+            return MPI_Ibcast(bytes + begin, static_cast<int>(count), MPI_BYTE, 0, MPI_COMM_WORLD, request);
+          },
+          tensor);
+    });
+    pending->wait();
   }
 }
 
-void MpiCommunicator::barrier() { MPI_CHECK(MPI_Barrier(MPI_COMM_WORLD)); }
+void MpiCommunicator::barrier() {
+  const auto pending = progress_->begin("a barrier", [] {
+    return std::make_unique<MpiRequest>([](MPI_Request* request) { return MPI_Ibarrier(MPI_COMM_WORLD, request); },
+                                        at::Tensor());
+  });
+  pending->wait();
+}
+
+void MpiCommunicator::set_timeout(std::chrono::seconds timeout) { progress_->set_timeout(timeout); }
+
+void MpiCommunicator::set_activity(std::string activity) { progress_->set_activity(std::move(activity)); }
+
+// One after the other, so that the first ends the job and no other speaks.
+void MpiCommunicator::end_late_job(const std::string& what) {
+  constexpr std::chrono::milliseconds kTurn{200}, kLastTurn{3000};
+  std::this_thread::sleep_for(std::min(kTurn * rank_, kLastTurn));
+  report_error(fmt::format(
+      "{}: {} s: another rank has died, is stopped, or cannot be reached; see its own last messages, or raise "
+      "collective_timeout_s if it was only slow",
+      describe_rank(*this), what));
+  abort(EXIT_FAILURE);
+}
 
 void MpiCommunicator::abort(int exit_code) {
+  // MPI_Abort itself may wait for a launcher that cannot be reached.
+  constexpr unsigned kSeconds = 3;
+  std::signal(SIGALRM, SIG_DFL);
+  ::alarm(kSeconds);
   MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::abort();
 }

@@ -75,6 +75,12 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("seed", &seed, "of weights, data order, dropout and split", Range{0, kLargestInteger});
   table.add("device", &device, "where to compute", Choices{"auto", "cpu"});
   table.add("threads_per_rank", &threads_per_rank, "0: the rank's share of the cores", Range{0, 4096});
+  table.add("optimizer_sharding", &optimizer_sharding,
+            "state: each rank holds and updates its share of the optimizer's state (ZeRO-1)", Choices{"none", "state"});
+  table.add("ddp_bucket_cap_mb", &ddp_bucket_cap_mb,
+            "MiB of gradients that ranks sum at a time, while the backward pass goes on", Range{1, 1 << 20});
+  table.add("collective_timeout_s", &collective_timeout_s,
+            "seconds for which ranks wait for each other before the job ends; 0: for ever", Range{0, 1 << 30});
   table.add("resume_from_checkpoint", &resume_from_checkpoint, "no checkpoints are written yet: nothing to resume",
             Choices{"auto", "never"});
   table.add("peft_type", &peft_type, "lora: trains a LoRA adapter and leaves the model's weights alone",

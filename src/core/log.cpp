@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
+#include <cstdio>
 #include <memory>
 
 #include "lockstep/core/error.h"
@@ -26,6 +27,11 @@ void log_to_file(const std::filesystem::path& path) {
     throw InputError(
         fmt::format("{}: cannot write the log: {}; give another logging_dir", path.string(), error.what()));
   }
+}
+
+void report_error(const std::string& message) {
+  fmt::print(stderr, "lockstep: error: {}\n", message);
+  std::fflush(stderr);
 }
 
 }  // namespace lockstep

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <chrono>
 #include <utility>
 
 #include "lockstep/comm/threads.h"
@@ -75,6 +76,7 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
                                                      std::shared_ptr<const TokenizedDataset> validation,
                                                      const Hyperparameters& hyperparameters, const RunOrigin& origin) {
   set_compute_threads(hyperparameters.threads_per_rank, *communicator_);
+  communicator_->set_timeout(std::chrono::seconds(hyperparameters.collective_timeout_s));
   const std::filesystem::path output_dir = hyperparameters.output_dir;
   Validated data;
   run_on_all(*communicator_, [&] {

@@ -1,10 +1,13 @@
 #include "lockstep/train/training_loop.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
 #include <torch/torch.h>
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 #include "lockstep/core/error.h"
 #include "lockstep/data/shuffle.h"
@@ -50,6 +53,12 @@ ParameterLayout make_layout(const LanguageModel& model) {
   return ParameterLayout(parameters);
 }
 
+ReducerOptions reducer_options(const Hyperparameters& hyperparameters) {
+  return {.bucket_bytes = hyperparameters.ddp_bucket_cap_mb << 20,
+          .result = hyperparameters.optimizer_sharding == "none" ? ReducedGradients::everywhere
+                                                                 : ReducedGradients::own_parts};
+}
+
 }  // namespace
 
 TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const TokenizedDataset> training,
@@ -66,8 +75,8 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       steps_per_epoch_(std::max<std::uint64_t>(1, divide_up(training_->size(), global_batch_size_))),
       total_steps_(count_steps(hyperparameters, steps_per_epoch_)),
       layout_(make_layout(model)),
-      optimizer_(layout_, hyperparameters),
-      reducer_(layout_, communicator_),
+      reducer_(layout_, communicator_, reducer_options(hyperparameters)),
+      optimizer_(layout_, reducer_.parts(), hyperparameters),
       schedule_(hyperparameters.lr_scheduler_type, hyperparameters.learning_rate,
                 count_warmup_steps(hyperparameters, total_steps_), total_steps_),
       guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {
@@ -101,25 +110,29 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks) {
 
     const bool ends_epoch = step_of_epoch + 1 == steps_per_epoch_ || step + 1 == total_steps_;
     if (!validation_ || !ends_epoch) continue;
+    finish_gathering();
     const EvaluationMetrics evaluation = evaluate(step + 1);
     for (MetricSink* sink : sinks) sink->on_evaluation(evaluation);
   }
+  finish_gathering();
   model_.eval();
 }
 
 StepMetrics TrainingLoop::train_step(std::uint64_t step, std::span<const std::uint64_t> global_batch) {
   const auto start = Clock::now();
+  communicator_->set_activity(fmt::format("step {}", step + 1));
   const StepPlan plan = plan_step(*training_, global_batch, micro_batch_rows_, communicator_->world_size());
   reducer_.zero();
   at::Tensor loss_sum = at::scalar_tensor(run_micro_batches(step, plan), at::kDouble);
-  reducer_.reduce();
+  reducer_.finish();
   communicator_->all_reduce_sum(loss_sum);
+  if (step == 0) warn_of_unused_parameters();
 
   StepMetrics metrics;
-  metrics.grad_norm = clip_gradient_norm(reducer_.flat(), hyperparameters_.max_grad_norm);
+  metrics.grad_norm = gradient_norm(reducer_.flat(), reducer_.parts(), *communicator_);
   metrics.learning_rate = schedule_.at(step);
   metrics.skipped = guard_.skips(step + 1, loss_sum.item<double>(), metrics.grad_norm);
-  if (!metrics.skipped) optimizer_.step(reducer_.flat(), metrics.learning_rate);
+  if (!metrics.skipped) update(metrics);
 
   metrics.step = step + 1;
   metrics.epoch = epochs_done(step + 1);
@@ -134,16 +147,47 @@ StepMetrics TrainingLoop::train_step(std::uint64_t step, std::span<const std::ui
 double TrainingLoop::run_micro_batches(std::uint64_t step, const StepPlan& plan) {
   const double scale = 1.0 / static_cast<double>(std::max<std::uint64_t>(1, plan.label_tokens));
   double sum = 0;
-  for (const MicroBatch& micro_batch : plan.ranks[static_cast<std::size_t>(communicator_->rank())]) {
+  const std::vector<MicroBatch>& micro_batches = plan.ranks[static_cast<std::size_t>(communicator_->rank())];
+  for (const MicroBatch& micro_batch : micro_batches) {
     const Batch batch = read_batch(*training_, micro_batch.examples, model_.info().decoder_start_id, pad_id_);
+    finish_gathering();
     Dropout dropout(static_cast<std::uint64_t>(hyperparameters_.seed), step, batch.example_ids);
     const at::Tensor loss = model_.loss_sum(batch, dropout);
+    if (&micro_batch == &micro_batches.back()) reducer_.expect_last_backward();
     (loss * scale).backward();
     const auto value = loss.item<double>();
     guard_.watch(value, micro_batch.examples);
     sum += value;
   }
   return sum;
+}
+
+void TrainingLoop::update(const StepMetrics& metrics) {
+  clip_gradients(reducer_.flat(), reducer_.parts(), metrics.grad_norm, hyperparameters_.max_grad_norm);
+  finish_gathering();  // which a rank without micro-batches has not done yet
+  optimizer_.step(reducer_.flat(), metrics.learning_rate);
+  begin_gathering();
+}
+
+void TrainingLoop::begin_gathering() {
+  if (hyperparameters_.optimizer_sharding == "none") return;
+  for (const Part& bucket : reducer_.buckets()) {
+    gathering_.push_back(communicator_->begin_all_gather(optimizer_.parameters().narrow(0, bucket.begin, bucket.size()),
+                                                         "the gathering of updated parameters"));
+  }
+}
+
+void TrainingLoop::finish_gathering() {
+  for (const auto& gathered : std::exchange(gathering_, {})) gathered->wait();
+}
+
+void TrainingLoop::warn_of_unused_parameters() const {
+  const std::vector<std::string> unused = reducer_.unused_parameters();
+  if (unused.empty()) return;
+  constexpr std::size_t kNamed = 5;
+  const auto named = std::span(unused).first(std::min(kNamed, unused.size()));
+  spdlog::warn("{} parameters do nothing for the loss and are not trained: {}{}", unused.size(), fmt::join(named, ", "),
+               unused.size() > kNamed ? ", ..." : "");
 }
 
 EvaluationMetrics TrainingLoop::evaluate(std::uint64_t step) {

@@ -5,9 +5,12 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "lockstep/comm/agreement.h"
 #include "lockstep/comm/communicator.h"
+#include "lockstep/comm/gradient_reducer.h"
 
 namespace {
 
@@ -27,6 +30,104 @@ void check_sums(Communicator& communicator) {
     at::Tensor sum = values * (communicator.rank() + 1);
     communicator.all_reduce_sum(sum);
     expect(sum.equal(values * (ranks * (ranks + 1) / 2)), communicator, "all_reduce_sum is wrong");
+  }
+}
+
+// Of every size, in every form, several under way at once.
+void check_pending(Communicator& communicator) {
+  const int ranks = communicator.world_size();
+  struct Case {
+    at::Tensor reduced, scattered, gathered;
+  };
+  std::vector<Case> cases;
+  std::vector<std::shared_ptr<lockstep::PendingCollective>> pending;
+  const auto values = [&](std::int64_t size, at::ScalarType type) {
+    return at::arange(size, at::kLong).remainder(7).to(type);
+  };
+  for (const std::int64_t size : {1, 15, 33, 1000, 70'001, 5'000'017}) {
+    for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+      const at::Tensor mine = values(size, type) * (communicator.rank() + 1);
+      cases.push_back({mine.clone(), mine.clone(), at::zeros_like(mine)});
+      Case& c = cases.back();
+      const lockstep::Part part = lockstep::part_of(size, communicator.rank(), ranks);
+      c.gathered.narrow(0, part.begin, part.size()).copy_(values(size, type).narrow(0, part.begin, part.size()));
+      pending.push_back(communicator.begin_all_reduce_sum(c.reduced, "a sum"));
+      pending.push_back(communicator.begin_reduce_scatter_sum(c.scattered, "a scattered sum"));
+      pending.push_back(communicator.begin_all_gather(c.gathered, "a gathering"));
+    }
+  }
+  for (const auto& collective : pending) collective->wait();
+  for (const Case& c : cases) {
+    const auto type = c.reduced.scalar_type();
+    const std::int64_t size = c.reduced.numel();
+    const at::Tensor sum = values(size, type) * (ranks * (ranks + 1) / 2);
+    const lockstep::Part part = lockstep::part_of(size, communicator.rank(), ranks);
+    const auto own = [&](const at::Tensor& tensor) { return tensor.narrow(0, part.begin, part.size()); };
+    expect(c.reduced.equal(sum), communicator, "begin_all_reduce_sum is wrong");
+    expect(own(c.scattered).equal(own(sum)), communicator, "begin_reduce_scatter_sum is wrong");
+    expect(c.gathered.equal(values(size, type)), communicator, "begin_all_gather is wrong");
+  }
+}
+
+// The sum of random numbers is rounded in the same way everywhere, however it comes about.
+void check_same_bits(Communicator& communicator) {
+  at::manual_seed(static_cast<std::uint64_t>(communicator.rank()));
+  const std::int64_t size = 300'007;
+  const at::Tensor mine = at::randn({size});
+  at::Tensor whole = mine.clone(), parts = mine.clone();
+  communicator.all_reduce_sum(whole);
+  communicator.begin_reduce_scatter_sum(parts, "a sum")->wait();
+  communicator.begin_all_gather(parts, "its gathering")->wait();
+  expect(parts.equal(whole), communicator, "a sum in two passes has other bits than one in one");
+  at::Tensor of_root = whole.clone();
+  communicator.broadcast_from_root(of_root);
+  expect(of_root.equal(whole), communicator, "a sum's bits differ from rank to rank");
+}
+
+// The gradients of all ranks' batches are those of one process, whichever buckets they come in.
+void check_reducer(Communicator& communicator, const std::shared_ptr<Communicator>& shared) {
+  for (const std::int64_t bucket_bytes : {1, 1100, 1 << 20}) {
+    for (const auto result : {lockstep::ReducedGradients::everywhere, lockstep::ReducedGradients::own_parts}) {
+      at::manual_seed(1);
+      std::vector<std::pair<std::string, at::Tensor>> parameters;
+      for (int i = 0; i < 5; ++i) parameters.emplace_back(std::to_string(i), at::randn({11, 11}).requires_grad_());
+      parameters.emplace_back("bias", at::randn({11}).requires_grad_());
+      parameters.emplace_back("unused", at::randn({3, 5}).requires_grad_());
+      const auto loss_of = [&](int rank, int step) {
+        at::Tensor hidden = at::full({2, 11}, 0.1 * (rank + 1 + step));
+        for (const auto& [name, parameter] : parameters) {
+          if (name != "unused" && name != "bias") hidden = at::tanh(at::matmul(hidden, parameter));
+        }
+        return (hidden + parameters[5].second + at::matmul(hidden, parameters[0].second)).square().sum();
+      };
+      const lockstep::ParameterLayout layout(parameters);
+      lockstep::GradientReducer reducer(layout, shared, {.bucket_bytes = bucket_bytes, .result = result});
+      for (int step = 0; step < 3; ++step) {
+        at::Tensor expected = at::zeros_like(reducer.flat());
+        reducer.zero();
+        for (int rank = 0; rank < communicator.world_size(); ++rank) {
+          if (step == 2 && rank == 1) continue;  // has no micro-batch
+          loss_of(rank, step).backward();
+          loss_of(rank, step + 5).backward();
+        }
+        expected.copy_(reducer.flat());
+        reducer.zero();
+        if (step != 2 || communicator.rank() != 1) {
+          loss_of(communicator.rank(), step).backward();
+          reducer.expect_last_backward();
+          loss_of(communicator.rank(), step + 5).backward();
+        }
+        reducer.finish();
+        for (const lockstep::Part& part : reducer.parts()) {
+          const auto own = [&](const at::Tensor& flat) { return flat.narrow(0, part.begin, part.size()); };
+          expect(own(reducer.flat()).allclose(own(expected), 1e-5, 1e-6), communicator, "reduced gradients are wrong");
+        }
+      }
+      if (communicator.rank() != 1) {
+        expect(reducer.unused_parameters() == std::vector<std::string>{"unused"}, communicator,
+               "unused_parameters is wrong");
+      }
+    }
   }
 }
 
@@ -105,6 +206,9 @@ int main(int argc, char** argv) {
   expect(argc == 2 && communicator->world_size() == std::atoi(argv[1]), *communicator, "world_size is wrong");
   expect(communicator->cores_per_rank() >= 1, *communicator, "cores_per_rank is wrong");
   check_sums(*communicator);
+  check_pending(*communicator);
+  check_same_bits(*communicator);
+  check_reducer(*communicator, communicator);
   check_broadcast(*communicator);
   check_agreement(*communicator);
   check_text(*communicator);

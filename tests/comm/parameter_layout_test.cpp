@@ -53,7 +53,7 @@ TEST(GradientReducer, BackwardAddsIntoTheFlatBuffer) {
   GradientReducer reducer(layout, make_communicator());
   for (int i = 0; i < 2; ++i) (weight * 3).sum().backward();
   EXPECT_EQ(reducer.flat().narrow(0, 0, 4).sum().item<float>(), 24);
-  reducer.reduce();
+  reducer.finish();
   EXPECT_EQ(weight.grad().sum().item<float>(), 24);
   reducer.zero();
   EXPECT_EQ(weight.grad().sum().item<float>(), 0);

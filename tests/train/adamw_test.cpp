@@ -23,7 +23,7 @@ TEST(AdamW, FollowsThePublishedUpdate) {
     references.push_back({value, torch::zeros_like(value), torch::zeros_like(value), decay});
   }
   const ParameterLayout layout({{"weight", weight}, {"bias", bias}});
-  AdamW optimizer(layout, hyperparameters);
+  AdamW optimizer(layout, {{0, layout.size()}}, hyperparameters);
   for (int step = 1; step <= 5; ++step) {
     const double learning_rate = 0.01 * step;
     const at::Tensor gradients = torch::randn({layout.size()});
@@ -43,14 +43,39 @@ TEST(AdamW, FollowsThePublishedUpdate) {
   EXPECT_TRUE(bias.to(torch::kDouble).allclose(references[1].value, 1e-5, 1e-6));
 }
 
-TEST(ClipGradientNorm, ScalesDownOnlyWhatIsTooLong) {
-  at::Tensor gradients = torch::tensor({3.0F, 4.0F});
-  EXPECT_DOUBLE_EQ(clip_gradient_norm(gradients, 10), 5);
+TEST(AdamW, PartsOfTwoRanksAreTheWhole) {
+  torch::manual_seed(4);
+  const auto make_layout = [] {
+    torch::manual_seed(5);
+    return ParameterLayout(
+        {{"weight", torch::randn({9, 7}).requires_grad_()}, {"bias", torch::randn({40}).requires_grad_()}});
+  };
+  const ParameterLayout whole = make_layout(), first = make_layout(), second = make_layout();
+  AdamW optimizer(whole, {{0, whole.size()}}, {});
+  AdamW of_first(first, {{0, 48}, {80, 96}}, {}), of_second(second, {{48, 80}, {96, whole.size()}}, {});
+  for (int step = 0; step < 3; ++step) {
+    const at::Tensor gradients = torch::randn({whole.size()});
+    for (AdamW* part : {&optimizer, &of_first, &of_second}) part->step(gradients, 0.1);
+  }
+  const auto same = [&](const AdamW& part, std::int64_t begin, std::int64_t end) {
+    return part.parameters().slice(0, begin, end).equal(optimizer.parameters().slice(0, begin, end));
+  };
+  EXPECT_TRUE(same(of_first, 0, 48) && same(of_first, 80, 96));
+  EXPECT_TRUE(same(of_second, 48, 80) && same(of_second, 96, whole.size()));
+  EXPECT_FALSE(same(of_first, 48, 80));
+}
+
+TEST(ClipGradients, ScalesDownOnlyWhatIsTooLong) {
+  const auto communicator = make_communicator();
+  const std::vector<Part> all = {{0, 2}};
+  const at::Tensor gradients = torch::tensor({3.0F, 4.0F});
+  EXPECT_DOUBLE_EQ(gradient_norm(gradients, all, *communicator), 5);
+  EXPECT_DOUBLE_EQ(gradient_norm(gradients, {{0, 1}, {1, 2}}, *communicator), 5);
+  clip_gradients(gradients, all, 5, 10);
+  clip_gradients(gradients, all, 5, 0);
   EXPECT_TRUE(gradients.equal(torch::tensor({3.0F, 4.0F})));
-  EXPECT_DOUBLE_EQ(clip_gradient_norm(gradients, 0), 5);
-  EXPECT_TRUE(gradients.equal(torch::tensor({3.0F, 4.0F})));
-  EXPECT_DOUBLE_EQ(clip_gradient_norm(gradients, 1), 5);
-  EXPECT_TRUE(gradients.allclose(torch::tensor({0.6F, 0.8F}), 1e-5));
+  clip_gradients(gradients, {{1, 2}}, 5, 1);
+  EXPECT_TRUE(gradients.allclose(torch::tensor({3.0F, 0.8F}), 1e-5));
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -8,6 +10,24 @@
 #include "lockstep/core/error.h"
 
 namespace lockstep {
+
+/// A collective under way, which goes on while the process computes. Its tensor belongs to it until wait() returns.
+class PendingCollective {
+ public:
+  virtual ~PendingCollective() = default;
+  /// Returns once it is done. Throws Error if it failed.
+  virtual void wait() = 0;
+};
+
+/// A stretch of a flat tensor, in elements.
+struct Part {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  std::int64_t size() const { return end - begin; }
+};
+
+/// What belongs to `rank` of a flat tensor of `elements` that ranks share evenly; it starts on a multiple of 16.
+Part part_of(std::int64_t elements, int rank, int world_size);
 
 /// The ranks of one training job. All ranks call the same functions in the same order.
 class Communicator {
@@ -22,10 +42,22 @@ class Communicator {
   /// Replaces `tensor` on every rank by the sum over ranks; contiguous fp32, fp64 or int64, on the host. The same bits
   /// on every rank, and in every run with as many ranks.
   virtual void all_reduce_sum(at::Tensor tensor) = 0;
+  /// The same, without waiting; bf16 and fp16 too. `name` says what it is in messages.
+  virtual std::shared_ptr<PendingCollective> begin_all_reduce_sum(at::Tensor tensor, std::string name) = 0;
+  /// Replaces this rank's part_of the flat `tensor` by the sum over ranks, the same bits as all_reduce_sum gives; the
+  /// rest of it is then of no use.
+  virtual std::shared_ptr<PendingCollective> begin_reduce_scatter_sum(at::Tensor tensor, std::string name) = 0;
+  /// Replaces every part_of the flat `tensor` by that of the rank to which it belongs.
+  virtual std::shared_ptr<PendingCollective> begin_all_gather(at::Tensor tensor, std::string name) = 0;
   /// Replaces `tensor` on every rank by the root's; contiguous, of the same size and type everywhere, on the host.
   virtual void broadcast_from_root(at::Tensor tensor) = 0;
   /// Returns when every rank has called it.
   virtual void barrier() = 0;
+  /// A collective that is not done after `timeout` ends all ranks' processes, with a message that names this rank,
+  /// what it was at, and the collective. 0: none does. [none]
+  virtual void set_timeout(std::chrono::seconds timeout) = 0;
+  /// What the job is at, for that message: "step 12".
+  virtual void set_activity(std::string activity) = 0;
   /// Ends all ranks' processes at once.
   [[noreturn]] virtual void abort(int exit_code) = 0;
 

@@ -1,8 +1,13 @@
 #pragma once
 
+#include <memory>
+#include <string>
+
 #include "lockstep/comm/communicator.h"
 
 namespace lockstep {
+
+class MpiProgress;
 
 /// True if an MPI launcher started this process.
 bool launched_by_mpi();
@@ -12,19 +17,29 @@ class MpiCommunicator final : public Communicator {
  public:
   /// Throws Error if MPI cannot be initialised.
   MpiCommunicator();
+  ~MpiCommunicator() override;
 
   int rank() const override { return rank_; }
   int world_size() const override { return world_size_; }
   int cores_per_rank() const override { return cores_per_rank_; }
   void all_reduce_sum(at::Tensor tensor) override;
+  std::shared_ptr<PendingCollective> begin_all_reduce_sum(at::Tensor tensor, std::string name) override;
+  std::shared_ptr<PendingCollective> begin_reduce_scatter_sum(at::Tensor tensor, std::string name) override;
+  std::shared_ptr<PendingCollective> begin_all_gather(at::Tensor tensor, std::string name) override;
   void broadcast_from_root(at::Tensor tensor) override;
   void barrier() override;
+  void set_timeout(std::chrono::seconds timeout) override;
+  void set_activity(std::string activity) override;
   [[noreturn]] void abort(int exit_code) override;
 
  private:
+  [[noreturn]] void end_late_job(const std::string& what);
+
   int rank_ = 0;
   int world_size_ = 1;
   int cores_per_rank_ = 1;
+  int rings_ = 0;  // begun so far
+  std::unique_ptr<MpiProgress> progress_;
 };
 
 /// E.g. "Open MPI 4.1.4". Callable before MPI is initialised.

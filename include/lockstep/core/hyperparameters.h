@@ -47,6 +47,9 @@ struct Hyperparameters {
   std::string device = "auto";
   std::int64_t threads_per_rank = 0;
   std::string resume_from_checkpoint = "auto";
+  std::string optimizer_sharding = "none";
+  std::int64_t ddp_bucket_cap_mb = 25;
+  std::int64_t collective_timeout_s = 600;
 
   std::string peft_type = "none";
   std::optional<std::int64_t> lora_r;

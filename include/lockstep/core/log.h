@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 #include <filesystem>
+#include <string>
 
 namespace lockstep {
 
@@ -11,5 +12,8 @@ void initialise_logging(int rank);
 
 /// Also appends the log to a file; on rank 0 only.
 void log_to_file(const std::filesystem::path& path);
+
+/// Writes the one line that a failed run leaves on stderr, whatever the log shows.
+void report_error(const std::string& message);
 
 }  // namespace lockstep

@@ -45,6 +45,13 @@ class TrainingLoop {
   StepMetrics train_step(std::uint64_t step, std::span<const std::uint64_t> global_batch);
   /// Forward and backward of this rank's micro-batches; the sum of their losses.
   double run_micro_batches(std::uint64_t step, const StepPlan& plan);
+  /// Updates the weights by the reduced gradients.
+  void update(const StepMetrics& metrics);
+  /// Begins to send this rank's updated parameters to the others, and theirs here.
+  void begin_gathering();
+  /// Waits for what that brings.
+  void finish_gathering();
+  void warn_of_unused_parameters() const;
   EvaluationMetrics evaluate(std::uint64_t step);
   double epochs_done(std::uint64_t step) const;
 
@@ -60,8 +67,9 @@ class TrainingLoop {
   std::uint64_t steps_per_epoch_;
   std::uint64_t total_steps_;
   ParameterLayout layout_;
-  AdamW optimizer_;
   GradientReducer reducer_;
+  AdamW optimizer_;
+  std::vector<std::shared_ptr<PendingCollective>> gathering_;  // parameters of other ranks
   LearningRateSchedule schedule_;
   FiniteGuard guard_;
 };

@@ -1,0 +1,125 @@
+#include "ring.h"
+
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
+#include <fmt/format.h>
+#include <algorithm>
+#include <climits>
+
+#include "lockstep/comm/communicator.h"
+#include "lockstep/core/error.h"
+#include "mpi_check.h"
+
+namespace lockstep {
+namespace {
+
+constexpr std::int64_t kLaneBytes = 1 << 20;  // of a part; enough for messages to run at full bandwidth
+
+template <typename T>
+void add(void* into, const void* from, std::int64_t elements) {
+  auto* sum = static_cast<T*>(into);
+  const auto* value = static_cast<const T*>(from);
+  for (std::int64_t i = 0; i < elements; ++i) sum[i] += value[i];
+}
+
+auto adder_of(at::ScalarType type) {
+  switch (type) {
+    case at::kFloat:
+      return &add<float>;
+    case at::kDouble:
+      return &add<double>;
+    case at::kLong:
+      return &add<std::int64_t>;
+    case at::kBFloat16:
+      return &add<c10::BFloat16>;
+    case at::kHalf:
+      return &add<c10::Half>;
+    default:
+      throw Error(fmt::format("expected fp32, fp64, int64, bf16 or fp16 to sum, found {}", toString(type)));
+  }
+}
+
+}  // namespace
+
+Ring::Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int first_tag)
+    : tensor_(tensor.view(-1)), communicator_(communicator), first_tag_(first_tag) {
+  MPI_CHECK(MPI_Comm_rank(communicator, &rank_));
+  MPI_CHECK(MPI_Comm_size(communicator, &world_size_));
+  const int round = world_size_ - 1;
+  if (passes != Passes::all_gather) {
+    reducing_steps_ = round;
+    add_ = adder_of(tensor.scalar_type());
+  }
+  steps_ = passes == Passes::both ? 2 * round : round;
+  const auto part_bytes = static_cast<std::int64_t>(tensor.nbytes()) / world_size_;
+  // Longer messages than MPI can count need more lanes than these; no single tensor comes near.
+  const auto lanes = std::clamp<std::int64_t>(part_bytes / kLaneBytes, 1, kMaxLanes);
+  if (part_bytes / lanes > INT_MAX / 2) throw Error("a tensor is too long for one collective; give it in pieces");
+  for (int i = 0; i < lanes; ++i) lanes_.push_back({.index = i});
+}
+
+Ring::State Ring::advance() {
+  bool all_done = true, any_moved = false;
+  for (Lane& lane : lanes_) {
+    const State state = advance(lane);
+    all_done = all_done && state == State::done;
+    any_moved = any_moved || state == State::moved;
+  }
+  if (all_done) return State::done;
+  return any_moved ? State::moved : State::stuck;
+}
+
+Ring::State Ring::advance(Lane& lane) {
+  for (State state = State::stuck;; state = State::moved) {
+    if (lane.under_way) {
+      int arrived = 0;
+      MPI_CHECK(MPI_Testall(2, lane.requests, &arrived, MPI_STATUSES_IGNORE));
+      if (arrived == 0) return state;
+      end_step(lane);
+    }
+    if (lane.step == steps_) return State::done;
+    begin_step(lane);
+  }
+}
+
+// While reducing, rank r passes on part r - 1 first, so that after p - 1 steps it has summed its own. While gathering,
+// it passes on its own first.
+int Ring::sent_part(int step) const { return reduces(step) ? rank_ - 1 - step : rank_ - (step - reducing_steps_); }
+
+void Ring::begin_step(Lane& lane) {
+  const Chunk sent = chunk(lane, sent_part(lane.step));
+  const Chunk received = chunk(lane, sent_part(lane.step) - 1);
+  const auto size = static_cast<std::int64_t>(tensor_.element_size());
+  std::byte* into = received.data;
+  if (reduces(lane.step)) {
+    lane.incoming.resize(static_cast<std::size_t>(received.elements * size));
+    into = lane.incoming.data();
+  }
+  const int tag = first_tag_ + lane.index;
+  const int left = (rank_ + world_size_ - 1) % world_size_, right = (rank_ + 1) % world_size_;
+  MPI_CHECK(MPI_Irecv(into, static_cast<int>(received.elements * size), MPI_BYTE, left, tag, communicator_,
+                      &lane.requests[0]));
+  MPI_CHECK(MPI_Isend(sent.data, static_cast<int>(sent.elements * size), MPI_BYTE, right, tag, communicator_,
+                      &lane.requests[1]));
+  lane.under_way = true;
+}
+
+void Ring::end_step(Lane& lane) {
+  if (reduces(lane.step)) {
+    const Chunk received = chunk(lane, sent_part(lane.step) - 1);
+    add_(received.data, lane.incoming.data(), received.elements);
+  }
+  lane.under_way = false;
+  ++lane.step;
+}
+
+Ring::Chunk Ring::chunk(const Lane& lane, int owner) const {
+  const Part part = part_of(tensor_.numel(), (owner % world_size_ + world_size_) % world_size_, world_size_);
+  const auto lanes = static_cast<std::int64_t>(lanes_.size());
+  const std::int64_t begin = part.begin + part.size() * lane.index / lanes;
+  const std::int64_t end = part.begin + part.size() * (lane.index + 1) / lanes;
+  return {static_cast<std::byte*>(tensor_.data_ptr()) + begin * static_cast<std::int64_t>(tensor_.element_size()),
+          end - begin};
+}
+
+}  // namespace lockstep

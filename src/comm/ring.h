@@ -1,0 +1,67 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <mpi.h>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "mpi_operation.h"
+
+namespace lockstep {
+
+/// Sums or gathers a tensor along the ring of ranks: bandwidth-optimal (Patarasuk and Yuan 2009), in the same order of
+/// sums in every run, so that the same bits come out, whether a sum is gathered at once or later.
+class Ring final : public MpiOperation {
+ public:
+  enum class Passes {
+    reduce_scatter,  // afterwards this rank's part holds the sum, the other parts nothing of use
+    all_gather,      // afterwards every part is that of the rank it belongs to
+    both,
+  };
+
+  /// On the contiguous host tensor `tensor` of fp32, fp64, int64, bf16 or fp16, in place. All ranks give the same
+  /// `first_tag`; kMaxLanes tags from there on are the ring's.
+  Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int first_tag);
+
+  State advance() override;
+
+  static constexpr int kMaxLanes = 8;
+
+ private:
+  using Add = void (*)(void* into, const void* from, std::int64_t elements);
+  struct Chunk {
+    std::byte* data;
+    std::int64_t elements;
+  };
+
+  /// A stretch of every part that goes round on its own, so that sums overlap with messages.
+  struct Lane {
+    int index;
+    int step = 0;
+    bool under_way = false;
+    MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+    std::vector<std::byte> incoming = {};
+  };
+
+  State advance(Lane& lane);
+  void begin_step(Lane& lane);
+  void end_step(Lane& lane);
+  /// What `lane` has of the part of rank `owner`, any integer modulo the number of ranks.
+  Chunk chunk(const Lane& lane, int owner) const;
+  bool reduces(int step) const { return step < reducing_steps_; }
+  int sent_part(int step) const;
+
+  at::Tensor tensor_;
+  MPI_Comm communicator_;
+  int rank_ = 0;
+  int world_size_ = 1;
+  int first_tag_;
+  int reducing_steps_ = 0;
+  int steps_ = 0;
+  Add add_ = nullptr;
+  std::vector<Lane> lanes_;
+};
+
+}  // namespace lockstep
