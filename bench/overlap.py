@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How much of the ranks' communication is hidden behind their computing, over a network of limited bandwidth.
 
-    sudo bench/overlap.py
+    sudo .venv/bin/python bench/overlap.py
 
 Two network namespaces, joined by a veth pair whose bandwidth `tc` limits, stand for two hosts; one rank runs in each, on a
 core of its own. The bandwidth is chosen so that a step's gradients take 0.5 times and 1 times as long as computing it.

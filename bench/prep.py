@@ -137,12 +137,16 @@ def make_rows(path, megabytes):
     return copies * sum(len(text.encode()) for row in rows for text in (row["model_input"], row["model_output"]))
 
 
-def compare(bench, text_bytes, cores, rounds):
-    names = ["lockstep-prep", "tokenizers"] + (["sentencepiece"] if bench.kind == "t5" else [])
+def peers(kind):
+    names = ["tokenizers"] + (["sentencepiece"] if kind == "t5" else [])
     if importlib.util.find_spec("datasets"):
         names.append("datasets")
     else:
         print("datasets: left out, since this Python has no package of that name", file=sys.stderr)
+    return names
+
+
+def compare(bench, names, text_bytes, cores, rounds):
     cases = [(name, count) for count in sorted({1, cores}) for name in names]
     seconds, peaks = {case: [] for case in cases}, {}
     for _ in range(rounds):
@@ -174,6 +178,7 @@ def main():
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="[all that this process may use]")
     parser.add_argument("--rounds", type=int, default=3, help="[3]")
     parser.add_argument("--models", nargs="+", choices=CONFIGS, default=list(CONFIGS), help="[gpt2 t5]")
+    parser.add_argument("--alone", action="store_true", help="without the peers: what more cores bring")
     parser.add_argument("--prep", default=str(ROOT / "build" / "bin" / "lockstep-prep"), help="the program to measure")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as folder:
@@ -182,7 +187,8 @@ def main():
         text_bytes = make_rows(rows, arguments.megabytes)
         for kind in arguments.models:
             bench = Bench(folder, kind, rows, arguments.prep)
-            compare(bench, text_bytes, arguments.cores, arguments.rounds)
+            names = ["lockstep-prep"] + ([] if arguments.alone else peers(kind))
+            compare(bench, names, text_bytes, arguments.cores, arguments.rounds)
             start_up(bench)
 
 
