@@ -28,6 +28,9 @@ constexpr std::int64_t kMessageElements = std::int64_t{1} << 24;
 constexpr std::size_t kRingBytes = std::size_t{1} << 16;
 constexpr std::size_t kMessageBytes = std::size_t{1} << 26;
 
+// Says that its sender has ended the job; the greatest tag that every MPI has.
+constexpr int kLateTag = 32767;
+
 void check_host_tensor(const at::Tensor& tensor, const char* function) {
   if (tensor.is_contiguous() && tensor.is_cpu()) return;
   throw Error(fmt::format("{}: expected a contiguous host tensor", function));
@@ -86,8 +89,8 @@ int share_of_cores() {
 // The `number`-th of the job.
 std::shared_ptr<PendingCollective> begin_ring(MpiProgress& progress, int number, const at::Tensor& tensor,
                                               Ring::Passes passes, std::string name) {
-  // Those that are under way at the same time have tags of their own, below the least upper bound that MPI knows.
-  constexpr int kNumbers = 32767 / Ring::kMaxLanes;
+  // Those that are under way at the same time have tags of their own.
+  constexpr int kNumbers = kLateTag / Ring::kMaxLanes;
   return progress.begin(std::move(name), [&] {
     return std::make_unique<Ring>(tensor, passes, MPI_COMM_WORLD, number % kNumbers * Ring::kMaxLanes);
   });
@@ -175,10 +178,27 @@ void MpiCommunicator::set_timeout(std::chrono::seconds timeout) { progress_->set
 
 void MpiCommunicator::set_activity(std::string activity) { progress_->set_activity(std::move(activity)); }
 
-// One after the other, so that the first ends the job and no other speaks.
+// One rank speaks for all that wait: they take turns, and the first tells the others.
 void MpiCommunicator::end_late_job(const std::string& what) {
-  constexpr std::chrono::milliseconds kTurn{200}, kLastTurn{3000};
+  constexpr std::chrono::milliseconds kTurn{100}, kLastTurn{2000}, kUntilAborted{2000};
   std::this_thread::sleep_for(std::min(kTurn * rank_, kLastTurn));
+  // A look may only fetch what the next one finds.
+  constexpr int kLooks = 10;
+  int told = 0;
+  for (int look = 0; look < kLooks && told == 0; ++look) {
+    MPI_Iprobe(MPI_ANY_SOURCE, kLateTag, MPI_COMM_WORLD, &told, MPI_STATUS_IGNORE);
+  }
+  if (told != 0) {
+    std::this_thread::sleep_for(kUntilAborted);
+    abort(EXIT_FAILURE);
+  }
+  for (int other = 0; other < world_size_; ++other) {
+    if (other == rank_) continue;
+    MPI_Request unused = MPI_REQUEST_NULL;
+    if (MPI_Isend(nullptr, 0, MPI_BYTE, other, kLateTag, MPI_COMM_WORLD, &unused) == MPI_SUCCESS) {
+      MPI_Request_free(&unused);
+    }
+  }
   report_error(fmt::format(
       "{}: {} s: another rank has died, is stopped, or cannot be reached; see its own last messages, or raise "
       "collective_timeout_s if it was only slow",
