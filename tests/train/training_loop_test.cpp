@@ -240,25 +240,6 @@ TEST(TrainingLoop, AStepThatIsNotFiniteIsSkippedAndTheOthersTrain) {
   EXPECT_EQ(loop.skipped_steps(), losses + gradients_alone);
 }
 
-TEST(FiniteGuard, ARunMustHaveAFiniteStep) {
-  FiniteGuard guard(9, 2, random_rows(1), make_communicator());
-  EXPECT_TRUE(guard.skips(1, std::nan(""), 1));
-  EXPECT_THAT([&] { guard.skips(2, std::nan(""), 1); },
-              testing::ThrowsMessage<Error>(testing::HasSubstr("no step so far was finite")));
-}
-
-TEST(FiniteGuard, OnlySkippedStepsInARowCount) {
-  FiniteGuard guard(1, 20, random_rows(1), make_communicator());
-  const double infinity = std::numeric_limits<double>::infinity();
-  for (std::uint64_t step = 1; step < 9; step += 2) {
-    EXPECT_TRUE(guard.skips(step, 1, infinity));
-    EXPECT_FALSE(guard.skips(step + 1, 1, 1));
-  }
-  EXPECT_TRUE(guard.skips(9, infinity, 1));
-  EXPECT_EQ(guard.skipped_steps(), 5U);
-  EXPECT_THROW(guard.skips(10, std::nan(""), 1), Error);
-}
-
 TEST(TrainingLoop, RefusesDataOfAnotherKindAndEmptyData) {
   BigramModel model(kVocabulary);
   const auto encoder_decoder =

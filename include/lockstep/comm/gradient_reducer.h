@@ -27,8 +27,8 @@ struct ReducerOptions {
 /// in the first step (after PyTorch's DistributedDataParallel, Li et al. 2020).
 class GradientReducer {
  public:
-  /// Gives every parameter of `layout` a zero gradient within the flat buffer. The layout's tensors may not outlive it
-  /// in use: autograd calls it.
+  /// Gives every parameter of `layout` a zero gradient within the flat buffer, and hooks on to their accumulation until
+  /// it is destroyed.
   GradientReducer(const ParameterLayout& layout, std::shared_ptr<Communicator> communicator,
                   const ReducerOptions& options = {});
   ~GradientReducer();
