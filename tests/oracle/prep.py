@@ -178,6 +178,18 @@ def test_a_list_of_files_is_one_set(t5):
     assert read_shards(t5.prepared / "train") == [reference.example(row, 128)[0] for row in rows]
 
 
+def test_a_long_source_is_hashed_in_pieces(t5):
+    """In any number of threads; of its pieces of 8 MiB the digests are hashed."""
+    path = write_rows(t5.folder / "long.jsonl", [{"model_input": "a" * 1000, "model_output": str(i)} for i in range(18_000)])
+    bytes_, piece = path.read_bytes(), 8 << 20
+    digests = [hashlib.sha256(bytes_[begin:begin + piece]).hexdigest() for begin in range(0, len(bytes_), piece)]
+    assert len(digests) == 3
+    for workers in (1, 3):
+        t5.succeed(training_datasets=[str(path)], num_workers=workers, model_max_length=8, overwrite_output_dir=True)
+        source, = manifest_of(t5.prepared / "train")["sources"]
+        assert source["sha256"] == hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
 def test_manifest(workplace):
     workplace.succeed(model_max_length=40)
     manifest = manifest_of(workplace.prepared / "train")
