@@ -6,10 +6,17 @@
 #include <torch/csrc/autograd/utils/lambda_post_hook.h>
 #include <torch/csrc/autograd/variable.h>
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
 namespace lockstep {
+namespace {
+
+// Buckets that may be under way at a time where memory is to be saved: one that is sent, and one behind it.
+constexpr std::size_t kUnderWay = 2;
+
+}  // namespace
 
 // The nodes of autograd that add to the gradients, which parameters hold only weakly, with the hooks on them.
 struct GradientReducer::Hooks {
@@ -20,17 +27,26 @@ struct GradientReducer::Hooks {
   }
 };
 
-GradientReducer::GradientReducer(const ParameterLayout& layout, std::shared_ptr<Communicator> communicator,
-                                 const ReducerOptions& options)
-    : communicator_(std::move(communicator)),
-      result_(options.result),
-      flat_(at::zeros({layout.size()}, at::kFloat)),
+GradientReducer::GradientReducer(const ParameterLayout& layout, Ownership ownership,
+                                 std::shared_ptr<Communicator> communicator, const ReducerOptions& options)
+    : layout_(layout),
+      ownership_(std::move(ownership)),
+      communicator_(std::move(communicator)),
+      options_(options),
+      buckets_(layout.buckets().size()),
+      order_(buckets_.size()),
       hooks_(std::make_unique<Hooks>()) {
-  cut_into_buckets(layout, options.bucket_bytes);
-  const std::vector<ParameterLayout::Entry>& entries = layout.entries();
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    entries[i].parameter.mutable_grad() = ParameterLayout::view(flat_, entries[i]);
-    auto node = torch::autograd::impl::grad_accumulator(entries[i].parameter);
+  std::iota(order_.rbegin(), order_.rend(), std::size_t{0});
+  for (const auto& entry : layout_.entries()) ++buckets_[entry.bucket].parameters;
+  for (std::size_t i = 0; i < buckets_.size(); ++i) {
+    gradients_.push_back(options_.frees_buckets ? at::zeros({ownership_.parts[i].size()}, at::kFloat)
+                                                : ownership_.own(buffer_of(i), i));
+  }
+  for (std::size_t i = 0; i < layout_.entries().size(); ++i) {
+    const ParameterLayout::Entry& entry = layout_.entries()[i];
+    entry.parameter.mutable_grad() =
+        options_.frees_buckets ? at::Tensor() : ParameterLayout::view(buckets_[entry.bucket].buffer, entry);
+    auto node = torch::autograd::impl::grad_accumulator(entry.parameter);
     const auto key = node->add_post_hook(std::make_unique<torch::autograd::utils::LambdaPostHook>(
         [this, i](const torch::autograd::variable_list& outputs, const torch::autograd::variable_list&) {
           on_gradient(i);
@@ -42,74 +58,89 @@ GradientReducer::GradientReducer(const ParameterLayout& layout, std::shared_ptr<
 
 GradientReducer::~GradientReducer() = default;
 
-// Buckets end where parameters do, and where weight decay does, so that an optimizer may treat each as one.
-void GradientReducer::cut_into_buckets(const ParameterLayout& layout, std::int64_t bucket_bytes) {
-  const auto elements = std::max<std::int64_t>(1, bucket_bytes / static_cast<std::int64_t>(sizeof(float)));
-  const std::vector<ParameterLayout::Entry>& entries = layout.entries();
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    const std::int64_t begin = entries[i].offset;
-    const std::int64_t end = i + 1 < entries.size() ? entries[i + 1].offset : layout.size();
-    const bool is_full = !stretches_.empty() && end - stretches_.back().begin > elements;
-    if (stretches_.empty() || is_full || begin == layout.decayed_size()) {
-      stretches_.push_back({begin, begin});
-      buckets_.emplace_back();
-    }
-    stretches_.back().end = end;
-    ++buckets_.back().parameters;
-    names_.push_back(entries[i].name);
-    bucket_of_.push_back(buckets_.size() - 1);
-  }
-  if (result_ == ReducedGradients::everywhere) {
-    parts_.push_back({0, layout.size()});
+at::Tensor& GradientReducer::buffer_of(std::size_t bucket) {
+  at::Tensor& buffer = buckets_[bucket].buffer;
+  if (buffer.defined()) return buffer;
+  const std::int64_t size = layout_.buckets()[bucket].size;
+  if (auto spare = spare_buffers_.extract(size)) {
+    buffer = std::move(spare.mapped()).zero_();
   } else {
-    for (const Part& stretch : stretches_) {
-      const Part part = part_of(stretch.size(), communicator_->rank(), communicator_->world_size());
-      if (part.size() > 0) parts_.push_back({stretch.begin + part.begin, stretch.begin + part.end});
-    }
+    buffer = at::zeros({size}, at::kFloat);
   }
-  order_.resize(buckets_.size());
-  std::iota(order_.rbegin(), order_.rend(), std::size_t{0});
+  return buffer;
 }
 
-void GradientReducer::zero() { flat_.zero_(); }
+void GradientReducer::zero() {
+  for (const Bucket& bucket : buckets_) {
+    if (bucket.buffer.defined()) bucket.buffer.zero_();
+  }
+  for (const at::Tensor& gradient : gradients_) gradient.zero_();
+}
 
-void GradientReducer::expect_last_backward() {
-  expecting_ = true;
+void GradientReducer::begin_pass(bool is_last_of_step) {
+  is_reducing_ = is_last_of_step || reduces_every_pass();
+  if (!is_reducing_) return;
   launched_ = 0;
-  reached_.assign(names_.size(), false);
+  reached_.assign(layout_.entries().size(), false);
   for (Bucket& bucket : buckets_) bucket.awaited = bucket.parameters;
 }
 
-void GradientReducer::on_gradient(std::size_t entry) {
-  if (!expecting_ || reached_[entry]) return;
-  reached_[entry] = true;
-  if (--buckets_[bucket_of_[entry]].awaited > 0) return;
-  if (has_agreed_) {
-    launch_complete();
-  } else {
-    completed_.push_back(bucket_of_[entry]);
+void GradientReducer::on_gradient(std::size_t index) {
+  if (!is_reducing_ || reached_[index]) return;
+  reached_[index] = true;
+  const ParameterLayout::Entry& entry = layout_.entries()[index];
+  if (options_.frees_buckets) {
+    at::Tensor& gradient = entry.parameter.mutable_grad();
+    ParameterLayout::view(buffer_of(entry.bucket), entry).copy_(gradient);
+    gradient.reset();
   }
+  if (--buckets_[entry.bucket].awaited > 0) return;
+  if (!has_agreed_) completed_.push_back(entry.bucket);
+  launch_complete();
 }
 
 void GradientReducer::launch_complete() {
   while (launched_ < order_.size() && buckets_[order_[launched_]].awaited == 0) launch(order_[launched_++]);
 }
 
-void GradientReducer::launch(std::size_t bucket) {
-  const Part& stretch = stretches_[bucket];
-  const at::Tensor gradients = flat_.narrow(0, stretch.begin, stretch.size());
-  std::string name = fmt::format("the sum of gradients {} of {}", bucket + 1, buckets_.size());
-  pending_.push_back(result_ == ReducedGradients::everywhere
-                         ? communicator_->begin_all_reduce_sum(gradients, std::move(name))
-                         : communicator_->begin_reduce_scatter_sum(gradients, std::move(name)));
+void GradientReducer::launch(std::size_t index) {
+  const at::Tensor buffer = buffer_of(index);
+  at::Tensor message = buffer.to(options_.message_type);
+  if (options_.frees_buckets) {
+    while (under_way_.size() >= kUnderWay) settle_first();
+    buckets_[index].buffer.reset();
+    if (!message.is_same(buffer)) spare_buffers_.emplace(buffer.numel(), buffer);
+  }
+  std::string name = fmt::format("the sum of gradients {} of {}", index + 1, buckets_.size());
+  auto collective = ownership_.is_shared ? communicator_->begin_reduce_scatter_sum(message, std::move(name))
+                                         : communicator_->begin_all_reduce_sum(message, std::move(name));
+  under_way_.push_back({index, std::move(message), std::move(collective)});
+}
+
+void GradientReducer::settle_first() {
+  const Reduction reduction = std::move(under_way_.front());
+  under_way_.pop_front();
+  reduction.collective->wait();
+  const at::Tensor sum = ownership_.own(reduction.message, reduction.bucket);
+  const at::Tensor& gradient = gradients_[reduction.bucket];
+  if (options_.frees_buckets) {
+    gradient.add_(sum);
+    if (reduction.message.scalar_type() == at::kFloat) {
+      spare_buffers_.emplace(reduction.message.numel(), reduction.message);
+    }
+  } else if (!gradient.is_alias_of(sum)) {
+    gradient.copy_(sum);
+  }
+}
+
+void GradientReducer::end_pass() {
+  if (!std::exchange(is_reducing_, false)) return;
+  while (launched_ < order_.size()) launch(order_[launched_++]);
+  if (!has_agreed_) agree_on_order();
 }
 
 void GradientReducer::finish() {
-  if (!expecting_) launched_ = 0;
-  expecting_ = false;
-  while (launched_ < order_.size()) launch(order_[launched_++]);
-  for (const auto& pending : std::exchange(pending_, {})) pending->wait();
-  if (!has_agreed_) agree_on_order();
+  while (!under_way_.empty()) settle_first();
 }
 
 // Buckets that rank 0 did not complete keep their turn behind the others.
@@ -124,10 +155,23 @@ void GradientReducer::agree_on_order() {
   has_agreed_ = true;
 }
 
+double GradientReducer::norm() {
+  at::Tensor squares = at::zeros({1}, at::kDouble);
+  for (const at::Tensor& gradient : gradients_) {
+    squares += at::linalg_vector_norm(gradient, 2).to(at::kDouble).square();
+  }
+  if (ownership_.is_shared) communicator_->all_reduce_sum(squares);
+  return std::sqrt(squares.item<double>());
+}
+
+void GradientReducer::scale(double factor) {
+  for (const at::Tensor& gradient : gradients_) gradient.mul_(factor);
+}
+
 std::vector<std::string> GradientReducer::unused_parameters() const {
   std::vector<std::string> unused;
   for (std::size_t i = 0; i < reached_.size(); ++i) {
-    if (!reached_[i]) unused.push_back(names_[i]);
+    if (!reached_[i]) unused.push_back(layout_.entries()[i].name);
   }
   return unused;
 }

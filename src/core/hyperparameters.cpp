@@ -75,8 +75,13 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("seed", &seed, "of weights, data order, dropout and split", Range{0, kLargestInteger});
   table.add("device", &device, "where to compute", Choices{"auto", "cpu"});
   table.add("threads_per_rank", &threads_per_rank, "0: the rank's share of the cores", Range{0, 4096});
-  table.add("optimizer_sharding", &optimizer_sharding,
-            "state: each rank holds and updates its share of the optimizer's state (ZeRO-1)", Choices{"none", "state"});
+  table.add(
+      "optimizer_sharding", &optimizer_sharding,
+      "what ranks share instead of each holding all of it: the optimizer's state (ZeRO-1); gradients, too (ZeRO-2); "
+      "full: the layers' parameters, too (ZeRO-3)",
+      Choices{"none", "state", "state_and_gradients", "full"});
+  table.add("gradient_reduce_dtype", &gradient_reduce_dtype,
+            "bf16: gradients are sent and summed in half the bytes, and rounded", Choices{"fp32", "bf16"});
   table.add("ddp_bucket_cap_mb", &ddp_bucket_cap_mb,
             "MiB of gradients that ranks sum at a time, while the backward pass goes on", Range{1, 1 << 20});
   table.add("collective_timeout_s", &collective_timeout_s,

@@ -1,6 +1,7 @@
 #include "lockstep/evaluation/evaluator.h"
 
 #include <ATen/ATen.h>
+#include <algorithm>
 
 #include "lockstep/data/batch_plan.h"
 
@@ -32,14 +33,19 @@ std::vector<RowLoss> evaluate_rows(LanguageModel& model, const TokenizedDataset&
 
   const auto batches = plan_evaluation(dataset, batch_size);
   std::uint64_t rows_done = 0;
-  for (std::size_t i = 0; i < batches.size(); ++i) {
-    rows_done += batches[i].examples.size();
-    if (i % static_cast<std::size_t>(communicator.world_size()) != static_cast<std::size_t>(communicator.rank()))
-      continue;
-    const Batch batch = read_batch(dataset, batches[i].examples, model.info().decoder_start_id, pad_id);
+  const auto ranks = static_cast<std::size_t>(communicator.world_size());
+  const auto rank = static_cast<std::size_t>(communicator.rank());
+  // Each rank computes as many batches, because a model whose layers ranks share makes them meet. Those without one of
+  // their own at the end compute the last again.
+  for (std::size_t first = 0; first < batches.size(); first += ranks) {
+    for (std::size_t i = first; i < std::min(first + ranks, batches.size()); ++i)
+      rows_done += batches[i].examples.size();
+    const bool is_own = first + rank < batches.size();
+    const MicroBatch& own = is_own ? batches[first + rank] : batches.back();
+    const Batch batch = read_batch(dataset, own.examples, model.info().decoder_start_id, pad_id);
     const at::Tensor sums = model.row_loss_sums(batch).to(at::kDouble).contiguous();
-    for (std::size_t row = 0; row < batches[i].examples.size(); ++row) {
-      loss_of[batches[i].examples[row]] = sums.data_ptr<double>()[row];
+    for (std::size_t row = 0; is_own && row < own.examples.size(); ++row) {
+      loss_of[own.examples[row]] = sums.data_ptr<double>()[row];
     }
     if (on_progress) on_progress(rows_done);
   }

@@ -93,6 +93,7 @@ struct T5Pass {
   at::Tensor cross_bias;                // [batch, 1, 1, source]; undefined in the encoder
   at::Tensor encoded;                   // [batch, source, features]; undefined in the encoder
   Dropout& dropout;
+  LayerObserver* observer = nullptr;
 };
 
 struct T5Block : torch::nn::Module {
@@ -172,7 +173,11 @@ struct T5Stack : torch::nn::Module {
 
   at::Tensor forward(const at::Tensor& embedded, T5Pass& pass) const {
     at::Tensor x = pass.dropout(embedded, config.dropout);
-    for (const auto& block : blocks) x = block->forward(x, pass);
+    const std::size_t first = is_decoder ? static_cast<std::size_t>(config.encoder_layers) : 0;
+    for (const auto& block : blocks) {
+      x = run_layer(pass.observer, first + block->layer, x,
+                    [&](const at::Tensor& input) { return block->forward(input, pass); });
+    }
     return pass.dropout(final_layer_norm->forward(x), config.dropout);
   }
 
@@ -255,6 +260,20 @@ class T5 final : public LanguageModel {
     }
   }
 
+  std::vector<std::vector<at::Tensor>> layer_parameters() const override {
+    std::vector<std::vector<at::Tensor>> layers;
+    for (const auto& stack : {encoder_, decoder_}) {
+      for (const auto& block : stack->blocks) {
+        layers.push_back(block->parameters());
+        // All biases are made before the first layer.
+        if (const auto& table = block->self->sublayer->relative_attention_bias) {
+          std::erase_if(layers.back(), [&](const at::Tensor& parameter) { return parameter.is_same(table->weight); });
+        }
+      }
+    }
+    return layers;
+  }
+
   void initialise_weights(const at::Generator& generator) override {
     for (const auto& parameter : named_parameters()) {
       if (parameter.value().dim() == 1) {
@@ -319,7 +338,7 @@ class T5 final : public LanguageModel {
 
   at::Tensor encode(const at::Tensor& input_ids, const at::Tensor& padding, Dropout& dropout) const {
     const std::int64_t length = input_ids.size(1);
-    T5Pass pass{encoder_->self_biases(0, length, length, padding), {}, {}, dropout};
+    T5Pass pass{encoder_->self_biases(0, length, length, padding), {}, {}, dropout, layer_observer()};
     return encoder_->forward(shared_->forward(input_ids), pass);
   }
 
@@ -328,7 +347,8 @@ class T5 final : public LanguageModel {
     const at::Tensor padding = padding_bias(batch.input_lengths, batch.input_ids.size(1));
     const at::Tensor encoded = encode(batch.input_ids, padding, dropout);
     const std::int64_t length = batch.decoder_input_ids.size(1);
-    T5Pass pass{decoder_->self_biases(0, length, length, causal_bias(length)), padding, encoded, dropout};
+    T5Pass pass{decoder_->self_biases(0, length, length, causal_bias(length)), padding, encoded, dropout,
+                layer_observer()};
     return decoder_->forward(shared_->forward(batch.decoder_input_ids), pass);
   }
 

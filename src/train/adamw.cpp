@@ -2,59 +2,43 @@
 
 #include <ATen/ATen.h>
 #include <algorithm>
-#include <cmath>
 
 namespace lockstep {
 
-AdamW::AdamW(const ParameterLayout& layout, const std::vector<Part>& parts, const Hyperparameters& hyperparameters)
-    : beta1_(hyperparameters.adam_beta1),
-      beta2_(hyperparameters.adam_beta2),
-      epsilon_(hyperparameters.adam_epsilon),
-      parameters_(at::zeros({layout.size()}, at::kFloat)) {
-  const at::NoGradGuard no_grad;
-  for (const auto& entry : layout.entries()) {
-    const at::Tensor view = ParameterLayout::view(parameters_, entry);
-    view.copy_(entry.parameter);
-    entry.parameter.set_data(view);
-  }
-  const auto add_group = [&](std::int64_t begin, std::int64_t end, double weight_decay) {
-    if (begin >= end) return;
-    groups_.push_back({parameters_.narrow(0, begin, end - begin), at::zeros({end - begin}, at::kFloat),
-                       at::zeros({end - begin}, at::kFloat), at::zeros({}, at::kFloat), begin, weight_decay});
-  };
-  for (const Part& part : parts) {
-    add_group(part.begin, std::min(part.end, layout.decayed_size()), hyperparameters.weight_decay);
-    add_group(std::max(part.begin, layout.decayed_size()), part.end, 0);
+AdamW::AdamW(const ParameterLayout& layout, const Ownership& ownership, const std::vector<at::Tensor>& own,
+             const Hyperparameters& hyperparameters)
+    : beta1_(hyperparameters.adam_beta1), beta2_(hyperparameters.adam_beta2), epsilon_(hyperparameters.adam_epsilon) {
+  for (const bool decayed : {true, false}) {
+    Group group{.weight_decay = decayed ? hyperparameters.weight_decay : 0};
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      for (const auto& stretch : layout.buckets()[i].stretches) {
+        const Part owned = ownership.parts[i];
+        const Part part{std::max(stretch.part.begin, owned.begin) - owned.begin,
+                        std::min(stretch.part.end, owned.end) - owned.begin};
+        if (stretch.decayed != decayed || part.size() <= 0) continue;
+        group.parameters.push_back(own[i].narrow(0, part.begin, part.size()));
+        group.means.push_back(at::zeros({part.size()}, own[i].options()));
+        group.squares.push_back(at::zeros({part.size()}, own[i].options()));
+        group.steps.push_back(at::zeros({}, own[i].options()));
+        group.buckets.push_back(i);
+        group.parts.push_back(part);
+      }
+    }
+    if (!group.parameters.empty()) groups_.push_back(std::move(group));
   }
 }
 
-void AdamW::step(const at::Tensor& gradients, double learning_rate) {
+void AdamW::step(const std::vector<at::Tensor>& gradients, double learning_rate) {
   const at::NoGradGuard no_grad;
   for (Group& group : groups_) {
-    group.steps.add_(1);
-    at::_fused_adamw_({group.parameters}, {gradients.narrow(0, group.offset, group.parameters.numel())}, {group.mean},
-                      {group.square}, {}, {group.steps}, learning_rate, beta1_, beta2_, group.weight_decay, epsilon_,
-                      /*amsgrad=*/false, /*maximize=*/false);
+    std::vector<at::Tensor> of_group;
+    for (std::size_t i = 0; i < group.parts.size(); ++i) {
+      of_group.push_back(gradients[group.buckets[i]].narrow(0, group.parts[i].begin, group.parts[i].size()));
+      group.steps[i].add_(1);
+    }
+    at::_fused_adamw_(group.parameters, of_group, group.means, group.squares, {}, group.steps, learning_rate, beta1_,
+                      beta2_, group.weight_decay, epsilon_, /*amsgrad=*/false, /*maximize=*/false);
   }
-}
-
-double gradient_norm(const at::Tensor& gradients, const std::vector<Part>& parts, Communicator& communicator) {
-  if (parts.size() == 1 && parts[0].size() == gradients.numel()) {
-    return at::linalg_vector_norm(gradients, 2).item<double>();
-  }
-  at::Tensor squares = at::zeros({1}, at::kDouble);
-  for (const Part& part : parts) {
-    squares += at::linalg_vector_norm(gradients.narrow(0, part.begin, part.size()), 2).to(at::kDouble).square();
-  }
-  communicator.all_reduce_sum(squares);
-  return std::sqrt(squares.item<double>());
-}
-
-void clip_gradients(const at::Tensor& gradients, const std::vector<Part>& parts, double norm, double max_norm) {
-  constexpr double kEpsilon = 1e-6;  // torch.nn.utils.clip_grad_norm_'s
-  const double scale = max_norm / (norm + kEpsilon);
-  if (max_norm == 0 || scale >= 1) return;
-  for (const Part& part : parts) gradients.narrow(0, part.begin, part.size()).mul_(scale);
 }
 
 }  // namespace lockstep

@@ -13,6 +13,7 @@
 #include "lockstep/data/shuffle.h"
 #include "lockstep/evaluation/evaluator.h"
 #include "lockstep/train/same_inputs.h"
+#include "train/layer_gathering.h"
 
 namespace lockstep {
 namespace {
@@ -47,16 +48,57 @@ std::uint64_t count_warmup_steps(const Hyperparameters& hyperparameters, std::ui
   return static_cast<std::uint64_t>(std::ceil(hyperparameters.warmup_ratio * static_cast<double>(total_steps)));
 }
 
-ParameterLayout make_layout(const LanguageModel& model) {
-  std::vector<std::pair<std::string, at::Tensor>> parameters;
-  for (const auto& item : model.named_parameters()) parameters.emplace_back(item.key(), item.value());
-  return ParameterLayout(parameters);
+// What the stages of ZeRO share: each shares what the one before shares, too.
+bool shares_gradients(const Hyperparameters& hyperparameters) {
+  return hyperparameters.optimizer_sharding == "state_and_gradients" || hyperparameters.optimizer_sharding == "full";
+}
+bool shares_parameters(const Hyperparameters& hyperparameters) { return hyperparameters.optimizer_sharding == "full"; }
+
+ParameterLayout make_layout(const LanguageModel& model, const Hyperparameters& hyperparameters) {
+  return ParameterLayout(parameters_by_layer(model), {.bytes = hyperparameters.ddp_bucket_cap_mb << 20,
+                                                      .one_a_unit = shares_parameters(hyperparameters)});
+}
+
+Ownership make_ownership(const ParameterLayout& layout, const Hyperparameters& hyperparameters,
+                         const Communicator& communicator) {
+  return hyperparameters.optimizer_sharding == "none" ? Ownership::whole(layout)
+                                                      : Ownership::shared(layout, communicator);
 }
 
 ReducerOptions reducer_options(const Hyperparameters& hyperparameters) {
-  return {.bucket_bytes = hyperparameters.ddp_bucket_cap_mb << 20,
-          .result = hyperparameters.optimizer_sharding == "none" ? ReducedGradients::everywhere
-                                                                 : ReducedGradients::own_parts};
+  return {.frees_buckets = shares_gradients(hyperparameters),
+          .message_type = hyperparameters.gradient_reduce_dtype == "bf16" ? at::kBFloat16 : at::kFloat};
+}
+
+// The model, if ranks start from the same and the rows are fit for it; before any of it is shared among them.
+LanguageModel& checked(LanguageModel& model, const TokenizedDataset& training, const TokenizedDataset* validation,
+                       const Hyperparameters& hyperparameters, Communicator& communicator) {
+  check_same_settings(communicator, hyperparameters.values());
+  check_same_data(communicator, training, validation);
+  check_same_model(communicator, model);
+  if (training.size() == 0) throw InputError("the training set has no rows; give one that has");
+  for (const TokenizedDataset* dataset : {&training, validation}) {
+    if (dataset != nullptr && dataset->has_encoder() != model.info().has_encoder) {
+      throw InputError(
+          fmt::format("the data were prepared for {} models, but the model is of type {}; run lockstep-prep with "
+                      "this model",
+                      dataset->has_encoder() ? "encoder-decoder" : "decoder-only", model.info().model_type));
+    }
+  }
+  return model;
+}
+
+// A short row of the global batch.
+std::uint64_t filler_of(const StepPlan& plan) {
+  const auto with_rows =
+      std::ranges::find_if(plan.ranks, [](const auto& micro_batches) { return !micro_batches.empty(); });
+  return with_rows->back().examples.back();
+}
+
+// As torch.nn.utils.clip_grad_norm_ has it. 0 clips nothing.
+double clip_factor(double norm, double max_norm) {
+  constexpr double kEpsilon = 1e-6;
+  return max_norm == 0 ? 1 : std::min(1.0, max_norm / (norm + kEpsilon));
 }
 
 }  // namespace
@@ -64,7 +106,7 @@ ReducerOptions reducer_options(const Hyperparameters& hyperparameters) {
 TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const TokenizedDataset> training,
                            std::shared_ptr<const TokenizedDataset> validation, TokenId pad_id,
                            const Hyperparameters& hyperparameters, std::shared_ptr<Communicator> communicator)
-    : model_(model),
+    : model_(checked(model, *training, validation.get(), hyperparameters, *communicator)),
       training_(std::move(training)),
       validation_(std::move(validation)),
       pad_id_(pad_id),
@@ -74,28 +116,20 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       micro_batch_rows_(micro_batch_rows(hyperparameters, global_batch_size_, communicator_->world_size())),
       steps_per_epoch_(std::max<std::uint64_t>(1, divide_up(training_->size(), global_batch_size_))),
       total_steps_(count_steps(hyperparameters, steps_per_epoch_)),
-      layout_(make_layout(model)),
-      reducer_(layout_, communicator_, reducer_options(hyperparameters)),
-      optimizer_(layout_, reducer_.parts(), hyperparameters),
+      layout_(make_layout(model, hyperparameters)),
+      ownership_(make_ownership(layout_, hyperparameters, *communicator_)),
+      parameters_(layout_, ownership_, communicator_, shares_parameters(hyperparameters)),
+      reducer_(layout_, ownership_, communicator_, reducer_options(hyperparameters)),
+      optimizer_(layout_, ownership_, parameters_.own(), hyperparameters),
       schedule_(hyperparameters.lr_scheduler_type, hyperparameters.learning_rate,
                 count_warmup_steps(hyperparameters, total_steps_), total_steps_),
-      guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {
-  check_same_settings(*communicator_, hyperparameters.values());
-  check_same_data(*communicator_, *training_, validation_.get());
-  check_same_model(*communicator_, model);
-  if (training_->size() == 0) throw InputError("the training set has no rows; give one that has");
-  for (const auto& dataset : {training_, validation_}) {
-    if (dataset && dataset->has_encoder() != model.info().has_encoder) {
-      throw InputError(
-          fmt::format("the data were prepared for {} models, but the model is of type {}; run lockstep-prep with "
-                      "this model",
-                      dataset->has_encoder() ? "encoder-decoder" : "decoder-only", model.info().model_type));
-    }
-  }
-}
+      guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {}
+
+TrainingLoop::~TrainingLoop() = default;
 
 void TrainingLoop::run(const std::vector<MetricSink*>& sinks) {
   model_.train();
+  layers_ = std::make_unique<LayerGathering>(model_, parameters_);
   std::vector<std::uint64_t> order;
   for (std::uint64_t step = 0; step < total_steps_; ++step) {
     const std::uint64_t step_of_epoch = step % steps_per_epoch_;
@@ -110,11 +144,12 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks) {
 
     const bool ends_epoch = step_of_epoch + 1 == steps_per_epoch_ || step + 1 == total_steps_;
     if (!validation_ || !ends_epoch) continue;
-    finish_gathering();
+    parameters_.gather(0);
     const EvaluationMetrics evaluation = evaluate(step + 1);
     for (MetricSink* sink : sinks) sink->on_evaluation(evaluation);
   }
-  finish_gathering();
+  layers_.reset();
+  parameters_.gather_all();
   model_.eval();
 }
 
@@ -129,7 +164,7 @@ StepMetrics TrainingLoop::train_step(std::uint64_t step, std::span<const std::ui
   if (step == 0) warn_of_unused_parameters();
 
   StepMetrics metrics;
-  metrics.grad_norm = gradient_norm(reducer_.flat(), reducer_.parts(), *communicator_);
+  metrics.grad_norm = reducer_.norm();
   metrics.learning_rate = schedule_.at(step);
   metrics.skipped = guard_.skips(step + 1, loss_sum.item<double>(), metrics.grad_norm);
   if (!metrics.skipped) update(metrics);
@@ -146,39 +181,45 @@ StepMetrics TrainingLoop::train_step(std::uint64_t step, std::span<const std::ui
 
 double TrainingLoop::run_micro_batches(std::uint64_t step, const StepPlan& plan) {
   const double scale = 1.0 / static_cast<double>(std::max<std::uint64_t>(1, plan.label_tokens));
+  const std::vector<MicroBatch>& own = plan.ranks[static_cast<std::size_t>(communicator_->rank())];
+  std::size_t passes = 1;
+  for (const auto& micro_batches : plan.ranks) passes = std::max(passes, micro_batches.size());
+  // A rank with fewer has none to begin with, so that its last sums, too, go out while backward runs.
+  const std::size_t idle_passes = passes - own.size();
   double sum = 0;
-  const std::vector<MicroBatch>& micro_batches = plan.ranks[static_cast<std::size_t>(communicator_->rank())];
-  for (const MicroBatch& micro_batch : micro_batches) {
-    const Batch batch = read_batch(*training_, micro_batch.examples, model_.info().decoder_start_id, pad_id_);
-    finish_gathering();
-    Dropout dropout(static_cast<std::uint64_t>(hyperparameters_.seed), step, batch.example_ids);
-    const at::Tensor loss = model_.loss_sum(batch, dropout);
-    if (&micro_batch == &micro_batches.back()) reducer_.expect_last_backward();
-    (loss * scale).backward();
-    const auto value = loss.item<double>();
-    guard_.watch(value, micro_batch.examples);
-    sum += value;
+  for (std::size_t pass = 0; pass < passes; ++pass) {
+    reducer_.begin_pass(pass + 1 == passes);
+    if (pass >= idle_passes) {
+      const MicroBatch& micro_batch = own[pass - idle_passes];
+      const double loss = run_pass(step, micro_batch.examples, scale);
+      guard_.watch(loss, micro_batch.examples);
+      sum += loss;
+    } else if (parameters_.frees_layers()) {
+      // Gathers what the other ranks gather, for nothing.
+      run_pass(step, {filler_of(plan)}, 0);
+    }
+    reducer_.end_pass();
+    layers_->end_pass();
   }
   return sum;
 }
 
+double TrainingLoop::run_pass(std::uint64_t step, const std::vector<std::uint64_t>& examples, double scale) {
+  const Batch batch = read_batch(*training_, examples, model_.info().decoder_start_id, pad_id_);
+  parameters_.gather(0);
+  Dropout dropout(static_cast<std::uint64_t>(hyperparameters_.seed), step, batch.example_ids);
+  const at::Tensor loss = model_.loss_sum(batch, dropout);
+  (loss * scale).backward();
+  return loss.item<double>();
+}
+
 void TrainingLoop::update(const StepMetrics& metrics) {
-  clip_gradients(reducer_.flat(), reducer_.parts(), metrics.grad_norm, hyperparameters_.max_grad_norm);
-  finish_gathering();  // which a rank without micro-batches has not done yet
-  optimizer_.step(reducer_.flat(), metrics.learning_rate);
-  begin_gathering();
-}
-
-void TrainingLoop::begin_gathering() {
-  if (hyperparameters_.optimizer_sharding == "none") return;
-  for (const Part& bucket : reducer_.buckets()) {
-    gathering_.push_back(communicator_->begin_all_gather(optimizer_.parameters().narrow(0, bucket.begin, bucket.size()),
-                                                         "the gathering of updated parameters"));
+  if (const double factor = clip_factor(metrics.grad_norm, hyperparameters_.max_grad_norm); factor < 1) {
+    reducer_.scale(factor);
   }
-}
-
-void TrainingLoop::finish_gathering() {
-  for (const auto& gathered : std::exchange(gathering_, {})) gathered->wait();
+  parameters_.begin_update();
+  optimizer_.step(reducer_.gradients(), metrics.learning_rate);
+  parameters_.end_update();
 }
 
 void TrainingLoop::warn_of_unused_parameters() const {

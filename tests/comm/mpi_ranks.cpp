@@ -1,7 +1,9 @@
 // Run by mpirun with several ranks: exits with 0 on every rank if the collectives are right.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <cmath>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -10,6 +12,7 @@
 
 #include "lockstep/comm/agreement.h"
 #include "lockstep/comm/communicator.h"
+#include "lockstep/comm/flat_parameters.h"
 #include "lockstep/comm/gradient_reducer.h"
 
 namespace {
@@ -86,48 +89,113 @@ void check_same_bits(Communicator& communicator) {
 
 // The gradients of all ranks' batches are those of one process, whichever buckets they come in.
 void check_reducer(Communicator& communicator, const std::shared_ptr<Communicator>& shared) {
+  struct Mode {
+    bool is_shared, frees_buckets;
+    at::ScalarType message_type;
+    double tolerance;
+  };
   for (const std::int64_t bucket_bytes : {1, 1100, 1 << 20}) {
-    for (const auto result : {lockstep::ReducedGradients::everywhere, lockstep::ReducedGradients::own_parts}) {
+    for (const Mode& mode : {Mode{false, false, at::kFloat, 1e-5}, Mode{true, false, at::kFloat, 1e-5},
+                             Mode{true, true, at::kFloat, 1e-5}, Mode{false, false, at::kBFloat16, 0.02},
+                             Mode{true, false, at::kBFloat16, 0.02}, Mode{true, true, at::kBFloat16, 0.02}}) {
       at::manual_seed(1);
-      std::vector<std::pair<std::string, at::Tensor>> parameters;
-      for (int i = 0; i < 5; ++i) parameters.emplace_back(std::to_string(i), at::randn({11, 11}).requires_grad_());
-      parameters.emplace_back("bias", at::randn({11}).requires_grad_());
-      parameters.emplace_back("unused", at::randn({3, 5}).requires_grad_());
+      std::vector<lockstep::NamedParameter> parameters;
+      for (int i = 0; i < 5; ++i) parameters.push_back({std::to_string(i), at::randn({11, 11}).requires_grad_()});
+      parameters.push_back({"bias", at::randn({11}).requires_grad_()});
+      parameters.push_back({"unused", at::randn({3, 5}).requires_grad_()});
       const auto loss_of = [&](int rank, int step) {
         at::Tensor hidden = at::full({2, 11}, 0.1 * (rank + 1 + step));
-        for (const auto& [name, parameter] : parameters) {
-          if (name != "unused" && name != "bias") hidden = at::tanh(at::matmul(hidden, parameter));
+        for (const auto& parameter : parameters) {
+          if (parameter.name != "unused" && parameter.name != "bias") {
+            hidden = at::tanh(at::matmul(hidden, parameter.tensor));
+          }
         }
-        return (hidden + parameters[5].second + at::matmul(hidden, parameters[0].second)).square().sum();
+        return (hidden + parameters[5].tensor + at::matmul(hidden, parameters[0].tensor)).square().sum();
       };
-      const lockstep::ParameterLayout layout(parameters);
-      lockstep::GradientReducer reducer(layout, shared, {.bucket_bytes = bucket_bytes, .result = result});
+      const lockstep::ParameterLayout layout(parameters, {.bytes = bucket_bytes});
+      const auto ownership =
+          mode.is_shared ? lockstep::Ownership::shared(layout, communicator) : lockstep::Ownership::whole(layout);
+      // Two passes a step; the second rank has none in the last step, and one in the step before.
+      const auto passes = [&](int rank, int step) { return rank != 1 ? 2 : 2 - step; };
+      std::vector<std::vector<at::Tensor>> expected;
       for (int step = 0; step < 3; ++step) {
-        at::Tensor expected = at::zeros_like(reducer.flat());
-        reducer.zero();
-        for (int rank = 0; rank < communicator.world_size(); ++rank) {
-          if (step == 2 && rank == 1) continue;  // has no micro-batch
-          loss_of(rank, step).backward();
-          loss_of(rank, step + 5).backward();
+        for (const auto& bucket : layout.buckets()) {
+          if (&bucket == layout.buckets().data()) expected.emplace_back();
+          expected.back().push_back(at::zeros({bucket.size}));
         }
-        expected.copy_(reducer.flat());
+        for (const auto& entry : layout.entries()) entry.parameter.mutable_grad() = at::Tensor();
+        for (int rank = 0; rank < communicator.world_size(); ++rank) {
+          for (int pass = 2 - passes(rank, step); pass < 2; ++pass) loss_of(rank, step + 5 * pass).backward();
+        }
+        for (const auto& entry : layout.entries()) {
+          if (!entry.parameter.grad().defined()) continue;
+          lockstep::ParameterLayout::view(expected.back()[entry.bucket], entry).copy_(entry.parameter.grad());
+        }
+      }
+      lockstep::GradientReducer reducer(layout, ownership, shared,
+                                        {.frees_buckets = mode.frees_buckets, .message_type = mode.message_type});
+      for (int step = 0; step < 3; ++step) {
         reducer.zero();
-        if (step != 2 || communicator.rank() != 1) {
-          loss_of(communicator.rank(), step).backward();
-          reducer.expect_last_backward();
-          loss_of(communicator.rank(), step + 5).backward();
+        for (int pass = 0; pass < 2; ++pass) {
+          reducer.begin_pass(pass == 1);
+          if (pass >= 2 - passes(communicator.rank(), step)) loss_of(communicator.rank(), step + 5 * pass).backward();
+          reducer.end_pass();
         }
         reducer.finish();
-        for (const lockstep::Part& part : reducer.parts()) {
-          const auto own = [&](const at::Tensor& flat) { return flat.narrow(0, part.begin, part.size()); };
-          expect(own(reducer.flat()).allclose(own(expected), 1e-5, 1e-6), communicator, "reduced gradients are wrong");
+        double squares = 0;
+        for (std::size_t i = 0; i < layout.buckets().size(); ++i) {
+          const at::Tensor& whole = expected[static_cast<std::size_t>(step)][i];
+          squares += whole.square().sum().item<double>();
+          const double scale = whole.abs().max().item<double>() + 1e-3;
+          const at::Tensor difference = reducer.gradients()[i] - ownership.own(whole, i);
+          expect(difference.numel() == 0 || difference.abs().max().item<double>() <= mode.tolerance * scale,
+                 communicator, "reduced gradients are wrong");
         }
+        expect(std::abs(reducer.norm() / std::sqrt(squares) - 1) <= mode.tolerance, communicator,
+               "their norm is wrong");
       }
       if (communicator.rank() != 1) {
         expect(reducer.unused_parameters() == std::vector<std::string>{"unused"}, communicator,
                "unused_parameters is wrong");
       }
     }
+  }
+}
+
+// Parameters that all ranks have updated in part are whole again where they are needed, and gone where they are not.
+void check_parameters(Communicator& communicator, const std::shared_ptr<Communicator>& shared) {
+  for (const bool frees_layers : {false, true}) {
+    std::vector<lockstep::NamedParameter> parameters;
+    for (std::size_t unit = 0; unit < 4; ++unit) {
+      parameters.push_back({"weight", at::full({23, 7}, 1.0).requires_grad_(), unit});
+      parameters.push_back({"bias", at::full({5}, 1.0).requires_grad_(), unit});
+    }
+    const lockstep::ParameterLayout layout(parameters, {.bytes = 2000, .one_a_unit = frees_layers});
+    lockstep::FlatParameters flat(layout, lockstep::Ownership::shared(layout, communicator), shared, frees_layers);
+    const auto expect_value = [&](std::size_t unit, double value) {
+      for (const auto& parameter : parameters) {
+        if (parameter.unit != unit) continue;
+        expect(parameter.tensor.eq(value).all().item<bool>(), communicator, "gathered parameters are wrong");
+      }
+    };
+    for (int round = 1; round <= 3; ++round) {
+      const at::NoGradGuard no_grad;
+      flat.begin_update();
+      for (const at::Tensor& own : flat.own()) own.fill_(round);
+      flat.end_update();
+      if (round == 2) continue;  // nobody needed them
+      for (std::size_t unit = 0; unit < 4; ++unit) {
+        if (unit + 1 < 4) flat.begin_gather(unit + 1);
+        flat.gather(unit);
+        expect_value(unit, round);
+        flat.release(unit);
+      }
+      const bool is_gone = parameters.back().tensor.storage().nbytes() == 0;
+      expect(is_gone == frees_layers, communicator, "released parameters take memory, or others do not");
+      expect_value(0, round);
+    }
+    flat.gather_all();
+    for (std::size_t unit = 0; unit < 4; ++unit) expect_value(unit, 3);
   }
 }
 
@@ -209,6 +277,7 @@ int main(int argc, char** argv) {
   check_pending(*communicator);
   check_same_bits(*communicator);
   check_reducer(*communicator, communicator);
+  check_parameters(*communicator, communicator);
   check_broadcast(*communicator);
   check_agreement(*communicator);
   check_text(*communicator);

@@ -11,7 +11,10 @@ namespace {
 std::vector<std::string> names(const ParameterLayout& layout, bool decayed) {
   std::vector<std::string> result;
   for (const auto& entry : layout.entries()) {
-    if ((entry.offset < layout.decayed_size()) == decayed) result.push_back(entry.name);
+    for (const auto& stretch : layout.buckets()[entry.bucket].stretches) {
+      const bool is_within = stretch.part.begin <= entry.offset && entry.offset < stretch.part.end;
+      if (is_within && stretch.decayed == decayed) result.push_back(entry.name);
+    }
   }
   return result;
 }
@@ -29,15 +32,42 @@ TEST(ParameterLayout, GroupsAsTheHuggingFaceTrainerDoes) {
               testing::ElementsAre("layer_norm.weight", "relative_attention_bias.weight", "c_attn.bias"));
 }
 
-TEST(ParameterLayout, PartsAreAlignedAndDoNotOverlap) {
+TEST(ParameterLayout, EntriesAreAlignedAndDoNotOverlap) {
   const ParameterLayout layout({{"a", parameter({5, 3})}, {"b", parameter({2, 2})}, {"c", parameter({7})}});
+  ASSERT_EQ(layout.buckets().size(), 1U);
   std::int64_t end = 0;
   for (const auto& entry : layout.entries()) {
     EXPECT_GE(entry.offset, end);
     EXPECT_EQ(entry.offset % 16, 0);
     end = entry.offset + entry.parameter.numel();
   }
-  EXPECT_GE(layout.size(), end);
+  EXPECT_GE(layout.buckets().front().size, end);
+}
+
+TEST(ParameterLayout, BucketsEndWhereParametersDo) {
+  const std::vector<NamedParameter> parameters = {{"layer2", parameter({4, 4}), 2},
+                                                  {"head", parameter({4, 4})},
+                                                  {"layer1.bias", parameter({4}), 1},
+                                                  {"layer1", parameter({4, 4}), 1},
+                                                  {"layer1.more", parameter({8, 4}), 1}};
+  const auto places = [&](const BucketOptions& options) {
+    const ParameterLayout layout(parameters, options);
+    std::vector<std::pair<std::string, std::size_t>> result;
+    for (const auto& entry : layout.entries()) result.emplace_back(entry.name, entry.bucket);
+    return result;
+  };
+  using testing::ElementsAre;
+  using testing::Pair;
+  EXPECT_THAT(places({.bytes = 128}), ElementsAre(Pair("head", 0), Pair("layer1", 0), Pair("layer1.more", 1),
+                                                  Pair("layer1.bias", 2), Pair("layer2", 2)));
+  EXPECT_THAT(places({.bytes = 1}), ElementsAre(Pair("head", 0), Pair("layer1", 1), Pair("layer1.more", 2),
+                                                Pair("layer1.bias", 3), Pair("layer2", 4)));
+  EXPECT_THAT(places({.one_a_unit = true}), ElementsAre(Pair("head", 0), Pair("layer1", 1), Pair("layer1.more", 1),
+                                                        Pair("layer1.bias", 1), Pair("layer2", 2)));
+  const ParameterLayout layout(parameters, {.bytes = 128});
+  EXPECT_THAT(layout.buckets_of(0), ElementsAre(0));
+  EXPECT_THAT(layout.buckets_of(1), ElementsAre(0, 1, 2));
+  EXPECT_THAT(layout.buckets_of(2), ElementsAre(2));
 }
 
 TEST(ParameterLayout, CountsTiedWeightsOnceAndFrozenOnesNotAtAll) {
@@ -50,10 +80,18 @@ TEST(ParameterLayout, CountsTiedWeightsOnceAndFrozenOnesNotAtAll) {
 TEST(GradientReducer, BackwardAddsIntoTheFlatBuffer) {
   const at::Tensor weight = parameter({2, 2});
   const ParameterLayout layout({{"weight", weight}});
-  GradientReducer reducer(layout, make_communicator());
-  for (int i = 0; i < 2; ++i) (weight * 3).sum().backward();
-  EXPECT_EQ(reducer.flat().narrow(0, 0, 4).sum().item<float>(), 24);
+  GradientReducer reducer(layout, Ownership::whole(layout), make_communicator());
+  for (const bool is_last : {false, true}) {
+    reducer.begin_pass(is_last);
+    (weight * 3).sum().backward();
+    reducer.end_pass();
+  }
+  EXPECT_EQ(reducer.gradients().front().narrow(0, 0, 4).sum().item<float>(), 24);
   reducer.finish();
+  EXPECT_EQ(reducer.norm(), 12);
+  reducer.scale(0.5);
+  EXPECT_EQ(reducer.norm(), 6);
+  reducer.scale(2);
   EXPECT_EQ(weight.grad().sum().item<float>(), 24);
   reducer.zero();
   EXPECT_EQ(weight.grad().sum().item<float>(), 0);

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from training import step_losses, write_job
 
 KINDS = ["t5-v1.1", "gpt2", "llama"]
+SHARDINGS = ["none", "state", "state_and_gradients", "full"]
 TIMEOUT = 3
 
 
@@ -32,9 +33,9 @@ def test_ranks_and_sharding_change_nothing(kind, seed, tmp_path):
     run("lockstep-prep", job)
     run("lockstep", "train", job)
     losses, weights = result_of(tmp_path / "result")
-    everything = [(ranks, sharding, accumulation) for ranks in (1, 2, 4, 3) for sharding in ("none", "state")
+    everything = [(ranks, sharding, accumulation) for ranks in (1, 2, 4, 3) for sharding in SHARDINGS
                   for accumulation in (1, 3)]
-    cases = everything if int(os.environ.get("LOCKSTEP_CASES", "2")) > 2 else [(3, "state", 3), rng.choice(everything[:-4])]
+    cases = everything if int(os.environ.get("LOCKSTEP_CASES", "2")) > 2 else [(3, "full", 3), rng.choice(everything[:-8])]
 
     def train(name, ranks, sharding, accumulation):
         run("lockstep", "train", job, f"output_dir={tmp_path / name}", f"optimizer_sharding={sharding}",
@@ -92,7 +93,7 @@ def assert_ends(launcher, folder, within):
     return (folder / "stderr").read_text()
 
 
-@pytest.mark.parametrize("sharding", ["none", "state"])
+@pytest.mark.parametrize("sharding", SHARDINGS)
 def test_a_rank_that_is_stopped_ends_the_job_in_time(sharding, tmp_path):
     launcher = start_long_job(tmp_path, 3, optimizer_sharding=sharding)
     stopped = random.choice(ranks_of(launcher))

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
+#include "lockstep/comm/flat_parameters.h"
 
 namespace lockstep {
 namespace {
@@ -23,10 +24,11 @@ TEST(AdamW, FollowsThePublishedUpdate) {
     references.push_back({value, torch::zeros_like(value), torch::zeros_like(value), decay});
   }
   const ParameterLayout layout({{"weight", weight}, {"bias", bias}});
-  AdamW optimizer(layout, {{0, layout.size()}}, hyperparameters);
+  const FlatParameters parameters(layout, Ownership::whole(layout), make_communicator(), false);
+  AdamW optimizer(layout, Ownership::whole(layout), parameters.own(), hyperparameters);
   for (int step = 1; step <= 5; ++step) {
     const double learning_rate = 0.01 * step;
-    const at::Tensor gradients = torch::randn({layout.size()});
+    const at::Tensor gradients = torch::randn({layout.buckets().front().size});
     for (std::size_t i = 0; i < 2; ++i) {
       const at::Tensor gradient = ParameterLayout::view(gradients, layout.entries()[i]).to(torch::kDouble);
       auto& [value, mean, square, decay] = references[i];
@@ -37,45 +39,35 @@ TEST(AdamW, FollowsThePublishedUpdate) {
       const at::Tensor square_hat = square / (1 - std::pow(0.999, step));
       value.sub_(learning_rate * mean_hat / (square_hat.sqrt() + 1e-8));
     }
-    optimizer.step(gradients, learning_rate);
+    optimizer.step({gradients}, learning_rate);
   }
   EXPECT_TRUE(weight.to(torch::kDouble).allclose(references[0].value, 1e-5, 1e-6));
   EXPECT_TRUE(bias.to(torch::kDouble).allclose(references[1].value, 1e-5, 1e-6));
 }
 
+// The borders of the parts lie within what weight decay applies to, and at its end.
 TEST(AdamW, PartsOfTwoRanksAreTheWhole) {
   torch::manual_seed(4);
-  const auto make_layout = [] {
-    torch::manual_seed(5);
-    return ParameterLayout(
-        {{"weight", torch::randn({9, 7}).requires_grad_()}, {"bias", torch::randn({40}).requires_grad_()}});
-  };
-  const ParameterLayout whole = make_layout(), first = make_layout(), second = make_layout();
-  AdamW optimizer(whole, {{0, whole.size()}}, {});
-  AdamW of_first(first, {{0, 48}, {80, 96}}, {}), of_second(second, {{48, 80}, {96, whole.size()}}, {});
-  for (int step = 0; step < 3; ++step) {
-    const at::Tensor gradients = torch::randn({whole.size()});
-    for (AdamW* part : {&optimizer, &of_first, &of_second}) part->step(gradients, 0.1);
+  const ParameterLayout layout(
+      {{"weight", torch::randn({9, 7}).requires_grad_()}, {"bias", torch::randn({40}).requires_grad_()}});
+  const std::int64_t size = layout.buckets().front().size;
+  ASSERT_EQ(size, 112);
+  const at::Tensor start = torch::randn({size});
+  for (const std::int64_t border : {std::int64_t{48}, std::int64_t{64}, std::int64_t{80}, size}) {
+    const at::Tensor whole = start.clone(), first = start.narrow(0, 0, border).clone(),
+                     second = start.narrow(0, border, size - border).clone();
+    AdamW optimizer(layout, {false, {{0, size}}}, {whole}, {});
+    AdamW of_first(layout, {true, {{0, border}}}, {first}, {}),
+        of_second(layout, {true, {{border, size}}}, {second}, {});
+    for (int step = 0; step < 3; ++step) {
+      const at::Tensor gradients = torch::randn({size});
+      optimizer.step({gradients}, 0.1);
+      of_first.step({gradients.narrow(0, 0, border)}, 0.1);
+      of_second.step({gradients.narrow(0, border, size - border)}, 0.1);
+    }
+    EXPECT_TRUE(torch::cat({first, second}).equal(whole)) << border;
+    EXPECT_FALSE(whole.equal(start));
   }
-  const auto same = [&](const AdamW& part, std::int64_t begin, std::int64_t end) {
-    return part.parameters().slice(0, begin, end).equal(optimizer.parameters().slice(0, begin, end));
-  };
-  EXPECT_TRUE(same(of_first, 0, 48) && same(of_first, 80, 96));
-  EXPECT_TRUE(same(of_second, 48, 80) && same(of_second, 96, whole.size()));
-  EXPECT_FALSE(same(of_first, 48, 80));
-}
-
-TEST(ClipGradients, ScalesDownOnlyWhatIsTooLong) {
-  const auto communicator = make_communicator();
-  const std::vector<Part> all = {{0, 2}};
-  const at::Tensor gradients = torch::tensor({3.0F, 4.0F});
-  EXPECT_DOUBLE_EQ(gradient_norm(gradients, all, *communicator), 5);
-  EXPECT_DOUBLE_EQ(gradient_norm(gradients, {{0, 1}, {1, 2}}, *communicator), 5);
-  clip_gradients(gradients, all, 5, 10);
-  clip_gradients(gradients, all, 5, 0);
-  EXPECT_TRUE(gradients.equal(torch::tensor({3.0F, 4.0F})));
-  clip_gradients(gradients, {{1, 2}}, 5, 1);
-  EXPECT_TRUE(gradients.allclose(torch::tensor({3.0F, 0.8F}), 1e-5));
 }
 
 }  // namespace

@@ -210,10 +210,10 @@ TEST_F(GenerationModelTrainerTest, WithLoraTheAdapterAloneIsTrainedAndSaved) {
                                        {"lora_r", 2},
                                        {"lora_target_modules", std::vector<std::string>{"c_attn", "c_fc"}}});
 
-  std::vector<std::pair<std::string, at::Tensor>> parameters;
+  std::vector<NamedParameter> parameters;
   std::int64_t adapter = 0;
   for (const auto& item : trained.model->named_parameters()) {
-    parameters.emplace_back(item.key(), item.value());
+    parameters.push_back({item.key(), item.value()});
     if (const auto own = weights.find(item.key()); own != weights.end()) {
       EXPECT_TRUE(item.value().equal(own->second)) << item.key();
       EXPECT_FALSE(item.value().grad().defined()) << item.key();

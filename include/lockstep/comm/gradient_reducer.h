@@ -2,7 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 #include <cstddef>
-#include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,74 +13,83 @@
 
 namespace lockstep {
 
-/// What each rank needs of the sums.
-enum class ReducedGradients { everywhere, own_parts };
-
 struct ReducerOptions {
-  /// Gradients are reduced in stretches of about this size, each once it is complete.
-  std::int64_t bucket_bytes = std::int64_t{25} << 20;
-  ReducedGradients result = ReducedGradients::everywhere;
+  /// Holds a bucket of gradients only while a backward pass is at it, and of the sums what this rank owns (the second
+  /// stage of ZeRO, Rajbhandari et al. 2020). Every backward pass is then reduced by itself.
+  bool frees_buckets = false;
+  /// Of the messages: kFloat or kBFloat16.
+  at::ScalarType message_type = at::kFloat;
 };
 
-/// Sums gradients over ranks while backward still runs. Every parameter's gradient is a view of one flat buffer, so
-/// that backward passes add into it directly; its stretches, the buckets, are reduced one by one as autograd completes
-/// them, in an order that all ranks share: at first from the last layer to the first, then as rank 0 saw them complete
-/// in the first step (after PyTorch's DistributedDataParallel, Li et al. 2020).
+/// Sums gradients over ranks while backward still runs. Parameters' gradients lie in the buckets of the layout, which
+/// are reduced one by one as autograd completes them, in an order that all ranks share: at first from the last layer to
+/// the first, then as rank 0 saw them complete (after PyTorch's DistributedDataParallel, Li et al. 2020).
+///
+/// A step: zero(); then, as often on each rank, begin_pass(), a backward pass or none, end_pass(); then finish().
 class GradientReducer {
  public:
-  /// Gives every parameter of `layout` a zero gradient within the flat buffer, and hooks on to their accumulation until
-  /// it is destroyed.
-  GradientReducer(const ParameterLayout& layout, std::shared_ptr<Communicator> communicator,
+  /// Hooks on to the accumulation of the gradients of `layout` until it is destroyed. Where buckets are not freed, a
+  /// parameter's gradient is a view of its bucket, so that backward passes add into it directly.
+  GradientReducer(const ParameterLayout& layout, Ownership ownership, std::shared_ptr<Communicator> communicator,
                   const ReducerOptions& options = {});
   ~GradientReducer();
   GradientReducer(const GradientReducer&) = delete;
   GradientReducer& operator=(const GradientReducer&) = delete;
 
   void zero();
-  /// Call before the step's last backward pass: what it completes is sent on at once.
-  void expect_last_backward();
-  /// Sends on what is left, and waits for all: call on every rank once its micro-batches have run backward, were they
-  /// none. Every rank then holds the same bits, everywhere or in its own parts.
+  /// Whether all passes are reduced, rather than the last of a step alone.
+  bool reduces_every_pass() const { return options_.frees_buckets; }
+  void begin_pass(bool is_last_of_step);
+  /// Sends on what the pass did not reach.
+  void end_pass();
+  /// Waits for the sums. Every rank then holds the same bits of what it owns.
   void finish();
 
-  /// All gradients, [layout.size()] fp32, in the layout's order.
-  const at::Tensor& flat() const { return flat_; }
-  /// The stretches of flat() whose sums this rank holds, in rising order: one for everything, or a part of each bucket.
-  const std::vector<Part>& parts() const { return parts_; }
-  /// The buckets, in rising order.
-  const std::vector<Part>& buckets() const { return stretches_; }
-  /// Parameters that the last expected backward pass on this rank did not reach.
+  /// The sums that this rank owns, a flat fp32 tensor for each bucket.
+  const std::vector<at::Tensor>& gradients() const { return gradients_; }
+  /// The Euclidean norm of all ranks' gradients together, the same on every rank. Communicates where they share them.
+  double norm();
+  /// Multiplies gradients() by `factor`.
+  void scale(double factor);
+  /// Parameters that the last reduced backward pass on this rank did not reach.
   std::vector<std::string> unused_parameters() const;
 
  private:
   struct Hooks;
   struct Bucket {
+    at::Tensor buffer;           // undefined while it is freed
     std::size_t parameters = 0;  // that lie in it
-    std::size_t awaited = 0;     // of them, not yet complete in this step
+    std::size_t awaited = 0;     // of them, not yet complete in this pass
+  };
+  struct Reduction {
+    std::size_t bucket;
+    at::Tensor message;
+    std::shared_ptr<PendingCollective> collective;
   };
 
-  void cut_into_buckets(const ParameterLayout& layout, std::int64_t bucket_bytes);
   void on_gradient(std::size_t entry);
   /// Begins the reduction of the buckets whose turn it is, as far as they are complete.
   void launch_complete();
   void launch(std::size_t bucket);
+  /// Waits for the reduction that began first, and puts the sums where they belong.
+  void settle_first();
+  at::Tensor& buffer_of(std::size_t bucket);
   void agree_on_order();
 
-  std::shared_ptr<Communicator> communicator_;
-  ReducedGradients result_;
-  at::Tensor flat_;
-  std::vector<Part> stretches_;
-  std::vector<Part> parts_;
+  const ParameterLayout layout_;
+  const Ownership ownership_;
+  const std::shared_ptr<Communicator> communicator_;
+  const ReducerOptions options_;
   std::vector<Bucket> buckets_;
-  std::vector<std::string> names_;      // of the layout's entries
-  std::vector<std::size_t> bucket_of_;  // of the layout's entries
-  std::vector<bool> reached_;           // entries, in this step
+  std::vector<at::Tensor> gradients_;
+  std::vector<bool> reached_;           // entries, in this pass
   std::vector<std::size_t> order_;      // of launching
-  std::vector<std::size_t> completed_;  // buckets as they were complete in the first step
+  std::vector<std::size_t> completed_;  // buckets as they were complete in the first pass
   bool has_agreed_ = false;
-  bool expecting_ = false;
-  std::size_t launched_ = 0;  // of order_
-  std::vector<std::shared_ptr<PendingCollective>> pending_;
+  bool is_reducing_ = false;  // in a pass that is reduced
+  std::size_t launched_ = 0;  // of order_, in this pass
+  std::deque<Reduction> under_way_;
+  std::multimap<std::int64_t, at::Tensor> spare_buffers_;  // of buckets that are freed, by size
   std::unique_ptr<Hooks> hooks_;
 };
 

@@ -1,39 +1,81 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <cstddef>
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "lockstep/comm/communicator.h"
 
 namespace lockstep {
 
-/// Where each trained parameter lies in a flat buffer: first those that weight decay applies to, then the others; each
-/// starts on a 64-byte boundary.
+struct NamedParameter {
+  std::string name;
+  at::Tensor tensor;
+  /// Parameters that are needed at the same time: 0 for those needed throughout, then the layers, from 1, in the order
+  /// of the forward pass.
+  std::size_t unit = 0;
+};
+
+struct BucketOptions {
+  /// A bucket takes parameters up to about this size; one that is larger has a bucket of its own.
+  std::int64_t bytes = std::int64_t{25} << 20;
+  /// Instead: a bucket for each unit, whatever its size.
+  bool one_a_unit = false;
+};
+
+/// Where each trained parameter lies in flat fp32 buffers, the buckets, in the order of units; within a unit first
+/// those that weight decay applies to, then the others. Each starts on a 64-byte boundary.
 class ParameterLayout {
  public:
   struct Entry {
     std::string name;
     at::Tensor parameter;
-    std::int64_t offset;  // in elements
+    std::size_t bucket;
+    std::int64_t offset;  // in the bucket, in elements
+  };
+  struct Stretch {
+    Part part;  // of a bucket
+    bool decayed;
+  };
+  struct Bucket {
+    std::int64_t size = 0;           // in elements, padding between parameters included
+    std::vector<Stretch> stretches;  // all of it, in rising order
   };
 
   /// Weight decay leaves out norms (the parameters of one dimension) and every parameter with "bias" in its name, as
   /// the Hugging Face Trainer groups them. Parameters without requires_grad are left out. A tensor under two names
   /// counts once.
-  explicit ParameterLayout(const std::vector<std::pair<std::string, at::Tensor>>& named_parameters);
+  explicit ParameterLayout(const std::vector<NamedParameter>& parameters, const BucketOptions& options = {});
 
   const std::vector<Entry>& entries() const { return entries_; }
-  std::int64_t decayed_size() const { return decayed_size_; }
-  /// In elements, padding between parameters included.
-  std::int64_t size() const { return size_; }
-  /// The part of `flat` that belongs to `entry`, in the parameter's shape.
-  static at::Tensor view(const at::Tensor& flat, const Entry& entry);
+  const std::vector<Bucket>& buckets() const { return buckets_; }
+  /// The buckets in which parameters of `unit` lie.
+  const std::vector<std::size_t>& buckets_of(std::size_t unit) const { return buckets_of_unit_.at(unit); }
+  std::size_t units() const { return buckets_of_unit_.size(); }
+  /// What belongs to `entry` of `bucket`, the flat buffer in which it lies, in the parameter's shape.
+  static at::Tensor view(const at::Tensor& bucket, const Entry& entry);
 
  private:
+  void add(const NamedParameter& parameter, bool decayed, const BucketOptions& options);
+
   std::vector<Entry> entries_;
-  std::int64_t decayed_size_ = 0;
-  std::int64_t size_ = 0;
+  std::vector<Bucket> buckets_;
+  std::vector<std::vector<std::size_t>> buckets_of_unit_;
+};
+
+/// What a rank updates of each bucket.
+struct Ownership {
+  bool is_shared = false;        // among the ranks, as part_of cuts it
+  std::vector<Part> parts = {};  // a bucket; may be empty
+
+  /// Every rank updates all.
+  static Ownership whole(const ParameterLayout& layout);
+  /// Each rank updates its part.
+  static Ownership shared(const ParameterLayout& layout, const Communicator& communicator);
+  /// What belongs to this rank of `tensor`, as long as bucket `bucket`.
+  at::Tensor own(const at::Tensor& tensor, std::size_t bucket) const;
 };
 
 }  // namespace lockstep

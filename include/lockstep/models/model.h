@@ -4,10 +4,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lockstep/core/json.h"
 #include "lockstep/models/batch.h"
 #include "lockstep/models/dropout.h"
+#include "lockstep/models/layer_observer.h"
 
 namespace lockstep {
 
@@ -45,6 +47,11 @@ class LanguageModel : public torch::nn::Module {
   void set_adapter_config(Json config) { info_.adapter_config = std::move(config); }
   void set_origin(std::string origin) { info_.origin = std::move(origin); }
 
+  /// The parameters that one layer alone computes with, for each layer in the order of the forward pass. [none]
+  virtual std::vector<std::vector<at::Tensor>> layer_parameters() const { return {}; }
+  /// Of those layers in logits(), loss_sum() and row_loss_sums(); null: nobody.
+  void set_layer_observer(LayerObserver* observer) { layer_observer_ = observer; }
+
   /// Draws all weights anew, with the distributions of transformers' _init_weights.
   virtual void initialise_weights(const at::Generator& generator) = 0;
 
@@ -69,8 +76,12 @@ class LanguageModel : public torch::nn::Module {
   /// Appends `tokens` [batch] and returns the logits [batch, vocabulary] of the next ones.
   virtual at::Tensor decode_step(DecodingState& state, const at::Tensor& tokens) = 0;
 
+ protected:
+  LayerObserver* layer_observer() const { return layer_observer_; }
+
  private:
   ModelInfo info_;
+  LayerObserver* layer_observer_ = nullptr;
 };
 
 }  // namespace lockstep

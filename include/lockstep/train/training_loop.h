@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lockstep/comm/communicator.h"
+#include "lockstep/comm/flat_parameters.h"
 #include "lockstep/comm/gradient_reducer.h"
 #include "lockstep/core/hyperparameters.h"
 #include "lockstep/data/batch_plan.h"
@@ -19,6 +20,8 @@
 
 namespace lockstep {
 
+class LayerGathering;
+
 /// Trains a model in place, in lockstep with the other ranks: the global batches are a pure function of (seed, epoch,
 /// step), and each gradient is the mean over the global batch's target tokens, whatever the number of ranks and the cut
 /// into micro-batches.
@@ -30,6 +33,7 @@ class TrainingLoop {
   TrainingLoop(LanguageModel& model, std::shared_ptr<const TokenizedDataset> training,
                std::shared_ptr<const TokenizedDataset> validation, TokenId pad_id,
                const Hyperparameters& hyperparameters, std::shared_ptr<Communicator> communicator);
+  ~TrainingLoop();
 
   std::uint64_t total_steps() const { return total_steps_; }
   std::uint64_t steps_per_epoch() const { return steps_per_epoch_; }
@@ -45,12 +49,10 @@ class TrainingLoop {
   StepMetrics train_step(std::uint64_t step, std::span<const std::uint64_t> global_batch);
   /// Forward and backward of this rank's micro-batches; the sum of their losses.
   double run_micro_batches(std::uint64_t step, const StepPlan& plan);
+  /// Of one; the gradient is that of the loss times `scale`.
+  double run_pass(std::uint64_t step, const std::vector<std::uint64_t>& examples, double scale);
   /// Updates the weights by the reduced gradients.
   void update(const StepMetrics& metrics);
-  /// Begins to send this rank's updated parameters to the others, and theirs here.
-  void begin_gathering();
-  /// Waits for what that brings.
-  void finish_gathering();
   void warn_of_unused_parameters() const;
   EvaluationMetrics evaluate(std::uint64_t step);
   double epochs_done(std::uint64_t step) const;
@@ -67,9 +69,11 @@ class TrainingLoop {
   std::uint64_t steps_per_epoch_;
   std::uint64_t total_steps_;
   ParameterLayout layout_;
+  Ownership ownership_;
+  FlatParameters parameters_;
   GradientReducer reducer_;
   AdamW optimizer_;
-  std::vector<std::shared_ptr<PendingCollective>> gathering_;  // parameters of other ranks
+  std::unique_ptr<LayerGathering> layers_;  // while run() runs
   LearningRateSchedule schedule_;
   FiniteGuard guard_;
 };

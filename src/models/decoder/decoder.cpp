@@ -70,6 +70,12 @@ Decoder::Decoder(ModelInfo info, DecoderConfig config)
   }
 }
 
+std::vector<std::vector<at::Tensor>> Decoder::layer_parameters() const {
+  std::vector<std::vector<at::Tensor>> layers;
+  for (const auto& block : blocks_) layers.push_back(block->parameters());
+  return layers;
+}
+
 void Decoder::initialise_weights(const at::Generator& generator) {
   const DecoderNames& names = config_.names;
   for (const auto& parameter : named_parameters()) {
@@ -162,7 +168,9 @@ at::Tensor Decoder::hidden(const at::Tensor& ids, Dropout& dropout) const {
 
 at::Tensor Decoder::run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const {
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
-    x = blocks_[layer]->forward(x, pass, caches == nullptr ? nullptr : &caches->at(layer));
+    x = run_layer(layer_observer(), layer, x, [&](const at::Tensor& input) {
+      return blocks_[layer]->forward(input, pass, caches == nullptr ? nullptr : &caches->at(layer));
+    });
   }
   if (final_norm_) x = final_norm_->forward(x);
   return project_out_ ? project_out_->forward(x, pass.dropout) : x;

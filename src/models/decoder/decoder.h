@@ -13,6 +13,7 @@ class Decoder final : public LanguageModel {
  public:
   Decoder(ModelInfo info, DecoderConfig config);
 
+  std::vector<std::vector<at::Tensor>> layer_parameters() const override;
   void initialise_weights(const at::Generator& generator) override;
   at::Tensor logits(const Batch& batch, Dropout& dropout) override;
   at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override;

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <cstddef>
+
+#include "lockstep/comm/flat_parameters.h"
+#include "lockstep/models/layer_observer.h"
+#include "lockstep/models/model.h"
+
+namespace lockstep {
+
+/// Gathers the parameters of a model's layers as its forward and backward passes come to them, those of the next one
+/// while a layer computes, and frees them behind. A layer is the unit of its number plus 1.
+class LayerGathering final : public LayerObserver {
+ public:
+  /// Observes `model`'s layers until it is destroyed; `parameters` are the model's.
+  LayerGathering(LanguageModel& model, FlatParameters& parameters);
+  ~LayerGathering() override;
+  LayerGathering(const LayerGathering&) = delete;
+  LayerGathering& operator=(const LayerGathering&) = delete;
+
+  void before_layer(std::size_t layer, const at::Tensor& x) override;
+  void after_layer(std::size_t layer, const at::Tensor& y) override;
+  /// Call after each backward pass: it may not have come to layers before which nothing is trained.
+  void end_pass();
+
+ private:
+  void gather(std::size_t unit, std::size_t next);
+
+  LanguageModel& model_;
+  FlatParameters& parameters_;
+};
+
+/// The trained and frozen parameters of `model`, each in the unit of its layer.
+std::vector<NamedParameter> parameters_by_layer(const LanguageModel& model);
+
+}  // namespace lockstep
