@@ -86,17 +86,26 @@ int share_of_cores() {
   return std::max(1, CPU_COUNT(&cores) / node_ranks);
 }
 
-// The `number`-th of the job.
-std::shared_ptr<PendingCollective> begin_ring(MpiProgress& progress, int number, const at::Tensor& tensor,
-                                              Ring::Passes passes, std::string name) {
-  // Those that are under way at the same time have tags of their own.
-  constexpr int kNumbers = kLateTag / Ring::kMaxLanes;
-  return progress.begin(std::move(name), [&] {
-    return std::make_unique<Ring>(tensor, passes, MPI_COMM_WORLD, number % kNumbers * Ring::kMaxLanes);
-  });
-}
-
 }  // namespace
+
+// Begins rings, with what they have in common.
+class MpiCommunicator::Rings {
+ public:
+  explicit Rings(MpiProgress& progress) : progress_(progress) {}
+
+  std::shared_ptr<PendingCollective> begin(const at::Tensor& tensor, Ring::Passes passes, std::string name) {
+    // Those that are under way at the same time have tags of their own.
+    constexpr int kNumbers = kLateTag / Ring::kMaxLanes;
+    const int first_tag = begun_++ % kNumbers * Ring::kMaxLanes;
+    return progress_.begin(std::move(name),
+                           [&] { return std::make_unique<Ring>(tensor, passes, MPI_COMM_WORLD, first_tag, buffers_); });
+  }
+
+ private:
+  MpiProgress& progress_;
+  RingBuffers buffers_;
+  int begun_ = 0;
+};
 
 bool launched_by_mpi() {
   // Open MPI's mpirun; MPICH's and Intel's; srun --mpi=pmix and pmi2.
@@ -111,9 +120,10 @@ MpiCommunicator::MpiCommunicator() {
   MPI_CHECK(MPI_Comm_size(MPI_COMM_WORLD, &world_size_));
   cores_per_rank_ = share_of_cores();
   progress_ = std::make_unique<MpiProgress>([this](const std::string& what) { end_late_job(what); });
+  rings_ = std::make_unique<Rings>(*progress_);
 }
 
-MpiCommunicator::~MpiCommunicator() = default;
+MpiCommunicator::~MpiCommunicator() { progress_.reset(); }  // whose collectives use the rings' buffers
 
 void MpiCommunicator::all_reduce_sum(at::Tensor tensor) {
   check_host_tensor(tensor, "all_reduce_sum");
@@ -127,8 +137,7 @@ void MpiCommunicator::all_reduce_sum(at::Tensor tensor) {
 std::shared_ptr<PendingCollective> MpiCommunicator::begin_all_reduce_sum(at::Tensor tensor, std::string name) {
   check_host_tensor(tensor, "all_reduce_sum");
   const bool is_of_mpi = tensor.scalar_type() != at::kBFloat16 && tensor.scalar_type() != at::kHalf;
-  if (tensor.nbytes() >= kRingBytes || !is_of_mpi)
-    return begin_ring(*progress_, rings_++, tensor, Ring::Passes::both, std::move(name));
+  if (tensor.nbytes() >= kRingBytes || !is_of_mpi) return rings_->begin(tensor, Ring::Passes::both, std::move(name));
   const MPI_Datatype type = mpi_type(tensor);
   return progress_->begin(std::move(name), [&] {
     return std::make_unique<MpiRequest>(
@@ -142,12 +151,12 @@ std::shared_ptr<PendingCollective> MpiCommunicator::begin_all_reduce_sum(at::Ten
 
 std::shared_ptr<PendingCollective> MpiCommunicator::begin_reduce_scatter_sum(at::Tensor tensor, std::string name) {
   check_host_tensor(tensor, "reduce_scatter_sum");
-  return begin_ring(*progress_, rings_++, tensor, Ring::Passes::reduce_scatter, std::move(name));
+  return rings_->begin(tensor, Ring::Passes::reduce_scatter, std::move(name));
 }
 
 std::shared_ptr<PendingCollective> MpiCommunicator::begin_all_gather(at::Tensor tensor, std::string name) {
   check_host_tensor(tensor, "all_gather");
-  return begin_ring(*progress_, rings_++, tensor, Ring::Passes::all_gather, std::move(name));
+  return rings_->begin(tensor, Ring::Passes::all_gather, std::move(name));
 }
 
 void MpiCommunicator::broadcast_from_root(at::Tensor tensor) {

@@ -10,6 +10,8 @@ namespace {
 constexpr std::chrono::microseconds kRest{50};
 // For which a thread that waits looks without a rest: the gap between two pieces of a message.
 constexpr std::chrono::microseconds kSpin{300};
+// Collectives that move at a time.
+constexpr std::size_t kMoving = 4;
 
 }  // namespace
 
@@ -99,13 +101,17 @@ void MpiProgress::work() {
   }
 }
 
+// Later ones wait for the first: these end earlier, and memory is needed for few.
 bool MpiProgress::advance() {
   bool any_moved = false, any_ended = false;
+  std::size_t moving = 0;
   for (const auto& entry : under_way_) {
     try {
-      const MpiOperation::State state = entry->operation->advance();
-      entry->done = state == MpiOperation::State::done;
-      any_moved = any_moved || state != MpiOperation::State::stuck;
+      if (++moving <= kMoving) {
+        const MpiOperation::State state = entry->operation->advance();
+        entry->done = state == MpiOperation::State::done;
+        any_moved = any_moved || state != MpiOperation::State::stuck;
+      }
     } catch (...) {
       entry->failure = std::current_exception();
       entry->done = true;

@@ -41,8 +41,24 @@ auto adder_of(at::ScalarType type) {
 
 }  // namespace
 
-Ring::Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int first_tag)
-    : tensor_(tensor.view(-1)), communicator_(communicator), first_tag_(first_tag) {
+RingBuffers::Buffer RingBuffers::take(std::size_t bytes) {
+  Buffer buffer;
+  if (!spare_.empty()) {
+    // The smallest that is long enough, else the longest, which grows.
+    const auto fits_better = [&](const Buffer& a, const Buffer& b) {
+      const bool a_fits = a.size() >= bytes, b_fits = b.size() >= bytes;
+      return a_fits == b_fits ? (a_fits ? a.size() < b.size() : a.size() > b.size()) : a_fits;
+    };
+    const auto best = std::ranges::min_element(spare_, fits_better);
+    buffer = std::move(*best);
+    spare_.erase(best);
+  }
+  if (buffer.size() < bytes) buffer = Buffer(bytes);
+  return buffer;
+}
+
+Ring::Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int first_tag, RingBuffers& buffers)
+    : tensor_(tensor.view(-1)), communicator_(communicator), first_tag_(first_tag), buffers_(buffers) {
   MPI_CHECK(MPI_Comm_rank(communicator, &rank_));
   MPI_CHECK(MPI_Comm_size(communicator, &world_size_));
   const int round = world_size_ - 1;
@@ -92,7 +108,7 @@ void Ring::begin_step(Lane& lane) {
   const auto size = static_cast<std::int64_t>(tensor_.element_size());
   std::byte* into = received.data;
   if (reduces(lane.step)) {
-    lane.incoming.resize(static_cast<std::size_t>(received.elements * size));
+    lane.incoming = buffers_.take(static_cast<std::size_t>(received.elements * size));
     into = lane.incoming.data();
   }
   const int tag = first_tag_ + lane.index;
@@ -108,6 +124,7 @@ void Ring::end_step(Lane& lane) {
   if (reduces(lane.step)) {
     const Chunk received = chunk(lane, sent_part(lane.step) - 1);
     add_(received.data, lane.incoming.data(), received.elements);
+    buffers_.give_back(std::move(lane.incoming));
   }
   lane.under_way = false;
   ++lane.step;

@@ -4,12 +4,24 @@
 #include <mpi.h>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <utility>
 #include <vector>
 
 #include "mpi_operation.h"
 
 namespace lockstep {
+
+/// Memory for what arrives, kept from ring to ring: new pages would cost as much as the messages in them.
+class RingBuffers {
+ public:
+  using Buffer = std::vector<std::byte>;
+  /// Of at least `bytes`.
+  Buffer take(std::size_t bytes);
+  void give_back(Buffer buffer) { spare_.push_back(std::move(buffer)); }
+
+ private:
+  std::vector<Buffer> spare_;
+};
 
 /// Sums or gathers a tensor along the ring of ranks: bandwidth-optimal (Patarasuk and Yuan 2009), in the same order of
 /// sums in every run, so that the same bits come out, whether a sum is gathered at once or later.
@@ -22,8 +34,8 @@ class Ring final : public MpiOperation {
   };
 
   /// On the contiguous host tensor `tensor` of fp32, fp64, int64, bf16 or fp16, in place. All ranks give the same
-  /// `first_tag`; kMaxLanes tags from there on are the ring's.
-  Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int first_tag);
+  /// `first_tag`; kMaxLanes tags from there on are the ring's. `buffers` outlive it.
+  Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int first_tag, RingBuffers& buffers);
 
   State advance() override;
 
@@ -42,7 +54,7 @@ class Ring final : public MpiOperation {
     int step = 0;
     bool under_way = false;
     MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
-    std::vector<std::byte> incoming = {};
+    RingBuffers::Buffer incoming = {};  // while it sums
   };
 
   State advance(Lane& lane);
@@ -58,6 +70,7 @@ class Ring final : public MpiOperation {
   int rank_ = 0;
   int world_size_ = 1;
   int first_tag_;
+  RingBuffers& buffers_;
   int reducing_steps_ = 0;
   int steps_ = 0;
   Add add_ = nullptr;

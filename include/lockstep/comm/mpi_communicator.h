@@ -33,13 +33,15 @@ class MpiCommunicator final : public Communicator {
   [[noreturn]] void abort(int exit_code) override;
 
  private:
+  class Rings;
+
   [[noreturn]] void end_late_job(const std::string& what);
 
   int rank_ = 0;
   int world_size_ = 1;
   int cores_per_rank_ = 1;
-  int rings_ = 0;  // begun so far
   std::unique_ptr<MpiProgress> progress_;
+  std::unique_ptr<Rings> rings_;
 };
 
 /// E.g. "Open MPI 4.1.4". Callable before MPI is initialised.
