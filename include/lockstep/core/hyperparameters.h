@@ -47,7 +47,7 @@ struct Hyperparameters {
   std::string device = "auto";
   std::int64_t threads_per_rank = 0;
   std::string resume_from_checkpoint = "auto";
-  std::string optimizer_sharding = "none";
+  std::string optimizer_sharding = "state";
   std::string gradient_reduce_dtype = "fp32";
   std::int64_t ddp_bucket_cap_mb = 25;
   std::int64_t collective_timeout_s = 600;
