@@ -36,8 +36,9 @@ std::vector<RowLoss> evaluate_rows(LanguageModel& model, const TokenizedDataset&
     rows_done += batches[i].examples.size();
     if (i % static_cast<std::size_t>(communicator.world_size()) != static_cast<std::size_t>(communicator.rank()))
       continue;
-    const Batch batch = read_batch(dataset, batches[i].examples, model.info().decoder_start_id, pad_id);
-    const at::Tensor sums = model.row_loss_sums(batch).to(at::kDouble).contiguous();
+    const Batch batch =
+        read_batch(dataset, batches[i].examples, model.info().decoder_start_id, pad_id).to(model.device());
+    const at::Tensor sums = model.row_loss_sums(batch).to(at::kCPU, at::kDouble).contiguous();
     for (std::size_t row = 0; row < batches[i].examples.size(); ++row) {
       loss_of[batches[i].examples[row]] = sums.data_ptr<double>()[row];
     }
