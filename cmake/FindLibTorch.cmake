@@ -1,4 +1,5 @@
-# LibTorch::LibTorch: LibTorch with its C++ front end. Torch_DIR selects a site's own LibTorch; else the
+# LibTorch::LibTorch: LibTorch with its C++ front end, and LibTorch::Cuda: its streams with the CUDA runtime that it
+# loads, which are there on machines without a GPU, too. Torch_DIR selects a site's own LibTorch; else the
 # torch wheel of LOCKSTEP_PYTHON is linked directly, because the wheel's own TorchConfig.cmake insists
 # on an installed CUDA toolkit, which a machine without a GPU does not have.
 if(NOT TARGET LibTorch::LibTorch)
@@ -11,6 +12,8 @@ if(NOT TARGET LibTorch::LibTorch)
     target_link_libraries(LibTorch::LibTorch INTERFACE ${TORCH_LIBRARIES})
     target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
     set(LibTorch_LIBRARY_DIR "${TORCH_INSTALL_PREFIX}/lib")
+    find_package(CUDAToolkit REQUIRED)
+    set(LibTorch_CUDART CUDA::cudart)
   else()
     include(${CMAKE_CURRENT_LIST_DIR}/PythonWheels.cmake)
     lockstep_site_packages(site_packages)
@@ -26,7 +29,13 @@ if(NOT TARGET LibTorch::LibTorch)
       "${fmt_first}" "${torch_root}/include" "${torch_root}/include/torch/csrc/api/include")
     target_link_libraries(LibTorch::LibTorch INTERFACE
       "${LibTorch_LIBRARY_DIR}/libtorch.so" "${LibTorch_LIBRARY_DIR}/libtorch_cpu.so" "${LibTorch_LIBRARY_DIR}/libc10.so")
+    file(GLOB cuda_root "${site_packages}/nvidia/cu[0-9]*")
+    find_library(LibTorch_CUDART NAMES libcudart.so.13 PATHS "${cuda_root}/lib" NO_DEFAULT_PATH)
+    set(cuda_include "${cuda_root}/include")
   endif()
+  add_library(LibTorch::Cuda INTERFACE IMPORTED)
+  target_link_libraries(LibTorch::Cuda INTERFACE "${LibTorch_LIBRARY_DIR}/libc10_cuda.so" "${LibTorch_CUDART}")
+  target_include_directories(LibTorch::Cuda SYSTEM INTERFACE ${cuda_include})
 endif()
 include(FindPackageHandleStandardArgs)
-find_package_handle_standard_args(LibTorch REQUIRED_VARS LibTorch_LIBRARY_DIR)
+find_package_handle_standard_args(LibTorch REQUIRED_VARS LibTorch_LIBRARY_DIR LibTorch_CUDART)

@@ -26,6 +26,7 @@ class SingleProcess final : public Communicator {
  public:
   int rank() const override { return 0; }
   int world_size() const override { return 1; }
+  int local_rank() const override { return 0; }
   int cores_per_rank() const override {
     cpu_set_t cores;
     CPU_ZERO(&cores);

@@ -71,19 +71,27 @@ void initialise_mpi() {
   std::atexit(finalise_mpi);
 }
 
+struct PlaceOnNode {
+  int local_rank = 0;
+  int cores = 1;  // for itself
+};
+
 // The cores that the ranks of this node may use, shared out evenly: right for ranks that are bound to cores of their
 // own and for ranks that all may use every core.
-int share_of_cores() {
+PlaceOnNode find_place_on_node() {
   MPI_Comm node = MPI_COMM_NULL;
   MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node));
   cpu_set_t cores;
   CPU_ZERO(&cores);
   if (::sched_getaffinity(0, sizeof cores, &cores) != 0) CPU_SET(0, &cores);
   MPI_CHECK(MPI_Allreduce(MPI_IN_PLACE, &cores, sizeof cores, MPI_BYTE, MPI_BOR, node));
+  PlaceOnNode place;
   int node_ranks = 1;
+  MPI_CHECK(MPI_Comm_rank(node, &place.local_rank));
   MPI_CHECK(MPI_Comm_size(node, &node_ranks));
   MPI_CHECK(MPI_Comm_free(&node));
-  return std::max(1, CPU_COUNT(&cores) / node_ranks);
+  place.cores = std::max(1, CPU_COUNT(&cores) / node_ranks);
+  return place;
 }
 
 }  // namespace
@@ -118,7 +126,9 @@ MpiCommunicator::MpiCommunicator() {
   initialise_mpi();
   MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &rank_));
   MPI_CHECK(MPI_Comm_size(MPI_COMM_WORLD, &world_size_));
-  cores_per_rank_ = share_of_cores();
+  const PlaceOnNode place = find_place_on_node();
+  local_rank_ = place.local_rank;
+  cores_per_rank_ = place.cores;
   progress_ = std::make_unique<MpiProgress>([this](const std::string& what) { end_late_job(what); });
   rings_ = std::make_unique<Rings>(*progress_);
 }

@@ -42,8 +42,8 @@ std::vector<RowLoss> evaluate_rows(LanguageModel& model, const TokenizedDataset&
       rows_done += batches[i].examples.size();
     const bool is_own = first + rank < batches.size();
     const MicroBatch& own = is_own ? batches[first + rank] : batches.back();
-    const Batch batch = read_batch(dataset, own.examples, model.info().decoder_start_id, pad_id);
-    const at::Tensor sums = model.row_loss_sums(batch).to(at::kDouble).contiguous();
+    const Batch batch = read_batch(dataset, own.examples, model.info().decoder_start_id, pad_id).to(model.device());
+    const at::Tensor sums = model.row_loss_sums(batch).to(at::kCPU, at::kDouble).contiguous();
     for (std::size_t row = 0; is_own && row < own.examples.size(); ++row) {
       loss_of[own.examples[row]] = sums.data_ptr<double>()[row];
     }

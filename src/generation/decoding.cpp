@@ -80,7 +80,7 @@ class BatchDecoder {
       const std::vector<std::int64_t> kept = record(tokens, running, results);
       if (kept.empty()) return;
       if (kept.size() < static_cast<std::size_t>(tokens.size(0))) {
-        const at::Tensor rows_kept = at::tensor(kept, at::kLong);
+        const at::Tensor rows_kept = at::tensor(kept, at::kLong).to(tokens.device());
         state->keep_rows(rows_kept);
         tokens = tokens.index_select(0, rows_kept);
       }
@@ -100,16 +100,18 @@ class BatchDecoder {
       std::copy(prompt.begin(), prompt.end(), ids.data_ptr<std::int64_t>() + i * ids.size(1));
       lengths[i] = static_cast<std::int64_t>(prompt.size());
     }
-    return model_.start_decoding(ids, lengths);
+    const at::Device device = model_.device();
+    return model_.start_decoding(ids.to(device), lengths.to(device));
   }
 
   // Appends each row's token; drops the rows that have ended from `running` and returns the positions of the others.
   std::vector<std::int64_t> record(const at::Tensor& tokens, std::vector<std::size_t>& running,
                                    std::vector<Generated>& results) const {
+    const at::Tensor on_host = tokens.cpu();
     std::vector<std::int64_t> kept;
     std::vector<std::size_t> still_running;
     for (std::size_t i = 0; i < running.size(); ++i) {
-      const auto token = static_cast<TokenId>(tokens.const_data_ptr<std::int64_t>()[i]);
+      const auto token = static_cast<TokenId>(on_host.const_data_ptr<std::int64_t>()[i]);
       Generated& result = results[running[i]];
       result.ids.push_back(token);
       result.stopped = ends_.contains(token);

@@ -66,7 +66,18 @@ Batch collate(std::span<const Example> examples, std::span<const std::uint64_t> 
       add_decoder_only_row(example, input + row * input_length, labels + row * input_length);
     }
   }
+  batch.labelled = batch.labels.flatten().ne(kIgnoredLabel).nonzero().squeeze(1);
   return batch;
+}
+
+Batch Batch::to(at::Device device) const {
+  Batch moved = *this;
+  for (at::Tensor* tensor :
+       {&moved.input_ids, &moved.input_lengths, &moved.decoder_input_ids, &moved.labels, &moved.labelled}) {
+    if (!tensor->defined() || tensor->device() == device) continue;
+    *tensor = (device.is_cuda() ? tensor->pin_memory() : *tensor).to(device, /*non_blocking=*/device.is_cuda());
+  }
+  return moved;
 }
 
 Batch read_batch(const TokenizedDataset& dataset, std::span<const std::uint64_t> indices, TokenId decoder_start_id,

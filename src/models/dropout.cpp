@@ -36,13 +36,55 @@ __attribute__((target_clones("avx512f", "avx2", "default"))) void mask_row(const
   }
 }
 
+// Shifts to the right of whole numbers without a sign, in torch's types, which have one.
+at::Tensor shift(const at::Tensor& x, int by) {
+  const int bits = x.scalar_type() == at::kLong ? 64 : 32;
+  return at::bitwise_right_shift(x, by).bitwise_and((std::int64_t{1} << (bits - by)) - 1);
+}
+
+at::Scalar wrapped(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+at::Scalar wrapped(std::uint32_t value) { return static_cast<std::int32_t>(value); }
+
+// mix() of every element.
+at::Tensor mix(at::Tensor value) {
+  value = value + wrapped(std::uint64_t{0x9E3779B97F4A7C15U});
+  value = value.bitwise_xor(shift(value, 30)) * wrapped(std::uint64_t{0xBF58476D1CE4E5B9U});
+  value = value.bitwise_xor(shift(value, 27)) * wrapped(std::uint64_t{0x94D049BB133111EBU});
+  return value.bitwise_xor(shift(value, 31));
+}
+
+// mask_row()'s choice, as operations of torch: `keys` [rows...] int64; [rows..., columns] bool.
+at::Tensor kept_elements(const at::Tensor& keys, std::int64_t columns, std::uint32_t threshold) {
+  const at::Tensor first = keys.bitwise_and(0xFFFFFFFF).to(at::kInt).unsqueeze(-1);
+  const at::Tensor second = shift(keys, 32).to(at::kInt).unsqueeze(-1);
+  at::Tensor hash = at::arange(columns, first.options()) * wrapped(std::uint32_t{0x9E3779B1U}) + first;
+  hash = hash.bitwise_xor_(shift(hash, 16)).mul_(wrapped(std::uint32_t{0x85EBCA6BU}));
+  hash = hash.bitwise_xor_(shift(hash, 13)).bitwise_xor_(second).mul_(wrapped(std::uint32_t{0xC2B2AE35U}));
+  hash = hash.bitwise_xor_(shift(hash, 16));
+  constexpr std::uint32_t kSign = 0x80000000U;  // turned over, numbers with a sign are in the order of those without
+  return hash.bitwise_xor_(wrapped(kSign)).ge(wrapped(threshold ^ kSign));
+}
+
 struct Mask {
   std::vector<std::uint64_t> row_keys;  // [batch], of (seed, step, call, example)
   std::uint32_t threshold;
   float scale;
 
   // `x` is [batch, rows..., columns]; a row's key follows from its indices.
-  at::Tensor apply(const at::Tensor& x) const {
+  at::Tensor apply(const at::Tensor& x) const { return x.is_cpu() ? apply_on_host(x) : apply_on_device(x); }
+
+  at::Tensor apply_on_device(const at::Tensor& x) const {
+    const at::Tensor of_examples =
+        at::from_blob(const_cast<std::uint64_t*>(row_keys.data()), {x.size(0)}, at::TensorOptions(at::kLong))
+            .to(x.device());
+    const at::TensorOptions whole = of_examples.options();
+    at::Tensor keys = of_examples.unsqueeze(-1);
+    if (x.dim() == 4) keys = (keys + at::arange(x.size(1), whole) * (std::int64_t{1} << 40)).unsqueeze(-1);
+    keys = mix(keys + at::arange(x.size(-2), whole));
+    return at::where(kept_elements(keys, x.size(-1), threshold), x * scale, at::Scalar(0.0));
+  }
+
+  at::Tensor apply_on_host(const at::Tensor& x) const {
     const at::Tensor input = x.contiguous();
     at::Tensor output = at::empty_like(input);
     const std::int64_t columns = x.size(-1);

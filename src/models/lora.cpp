@@ -52,6 +52,7 @@ std::shared_ptr<torch::nn::Module> module_of(const at::Tensor& weight) {
 
 // The parameters get peft's names.
 void attach(Projection& projection, LowRankTerm term) {
+  for (at::Tensor* factor : {&term.a, &term.b}) *factor = factor->to(projection.weight.device());
   projection.register_module("lora_A", module_of(term.a));
   projection.register_module("lora_B", module_of(term.b));
   projection.low_rank = std::move(term);

@@ -217,13 +217,13 @@ bool Rotary::changes_at(std::int64_t length) const {
 }
 
 RotaryAngles Rotary::angles(const at::Tensor& positions, const std::vector<std::int64_t>& lengths) const {
-  at::Tensor by_row = frequencies_.unsqueeze(0);  // [1 or batch, pairs]
+  at::Tensor by_row = frequencies_;  // [pairs] or [batch, pairs]
   if (depends_on_length()) {
     std::vector<at::Tensor> rows;
     for (const std::int64_t length : lengths) rows.push_back(frequencies(length));
     by_row = at::stack(rows);
   }
-  const at::Tensor turned = positions.unsqueeze(-1).to(at::kFloat) * by_row.to(positions.device()).unsqueeze(1);
+  const at::Tensor turned = positions.unsqueeze(-1).to(at::kFloat) * by_row.to(positions.device()).unsqueeze(-2);
   const at::Tensor angles = turned.unsqueeze(1);  // [1 or batch, 1, length, pairs]
   if (config_.attention_factor == 1) return {angles.cos(), angles.sin()};
   return {angles.cos() * config_.attention_factor, angles.sin() * config_.attention_factor};

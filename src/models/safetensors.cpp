@@ -71,7 +71,7 @@ void write_safetensors(const std::filesystem::path& path,
   file.write({reinterpret_cast<const char*>(&length), kLengthBytes});
   file.write(text);
   for (const auto& [name, tensor] : tensors) {
-    const at::Tensor contiguous = convert(path, name, tensor.detach(), type_of(tensor)).contiguous();
+    const at::Tensor contiguous = convert(path, name, tensor.detach(), type_of(tensor)).cpu().contiguous();
     file.write({static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes()});
   }
   file.commit();

@@ -193,8 +193,9 @@ struct T5Stack : torch::nn::Module {
   // `mask`: [1 or batch, heads, queries, keys]. Without a table of its own, a layer has that of the first.
   std::vector<at::Tensor> self_biases(std::int64_t first, std::int64_t queries, std::int64_t keys,
                                       const at::Tensor& mask) const {
-    const at::Tensor distance = at::arange(keys, at::kLong).unsqueeze(0) -
-                                at::arange(first, first + queries, at::kLong).unsqueeze(1);  // [queries, keys]
+    const at::TensorOptions positions = mask.options().dtype(at::kLong);
+    const at::Tensor distance = at::arange(keys, positions).unsqueeze(0) -
+                                at::arange(first, first + queries, positions).unsqueeze(1);  // [queries, keys]
     const at::Tensor buckets = bucket(distance);
     std::vector<at::Tensor> biases;
     for (const auto& block : blocks) {
@@ -288,13 +289,13 @@ class T5 final : public LanguageModel {
   at::Tensor logits(const Batch& batch, Dropout& dropout) override { return head(decode(batch, dropout), dropout); }
 
   at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override {
-    const LabelledPositions labelled(batch.labels);
+    const LabelledPositions labelled(batch);
     return negative_log_likelihood(head(labelled.select(decode(batch, dropout)), dropout), labelled.labels);
   }
 
   at::Tensor row_loss_sums(const Batch& batch) override {
     Dropout none;
-    const LabelledPositions labelled(batch.labels);
+    const LabelledPositions labelled(batch);
     return labelled.sum_by_row(
         negative_log_likelihoods(head(labelled.select(decode(batch, none)), none), labelled.labels));
   }
@@ -309,7 +310,7 @@ class T5 final : public LanguageModel {
       state->caches.push_back({{}, keys, values});
     }
     const at::Tensor start =
-        at::full({input_ids.size(0)}, static_cast<std::int64_t>(info().decoder_start_id), at::kLong);
+        at::full({input_ids.size(0)}, static_cast<std::int64_t>(info().decoder_start_id), input_ids.options());
     at::Tensor logits = decode_step(*state, start);
     return {std::move(state), logits};
   }
@@ -317,9 +318,9 @@ class T5 final : public LanguageModel {
   at::Tensor decode_step(DecodingState& decoding_state, const at::Tensor& tokens) override {
     Dropout none;
     auto& state = static_cast<T5State&>(decoding_state);
-    const at::Tensor no_mask = at::zeros({1});
+    const at::Tensor no_mask = at::zeros({1}, tokens.options().dtype(at::kFloat));
     T5Pass pass{decoder_->self_biases(state.position, 1, state.position + 1, no_mask), state.cross_bias, {}, none};
-    const at::Tensor positions = at::full({tokens.size(0)}, state.position, at::kLong);
+    const at::Tensor positions = at::full({tokens.size(0)}, state.position, tokens.options());
     ++state.position;
     return head(decoder_->forward_step(shared_->forward(tokens.unsqueeze(1)), state.caches, positions, pass).squeeze(1),
                 none);
@@ -347,8 +348,8 @@ class T5 final : public LanguageModel {
     const at::Tensor padding = padding_bias(batch.input_lengths, batch.input_ids.size(1));
     const at::Tensor encoded = encode(batch.input_ids, padding, dropout);
     const std::int64_t length = batch.decoder_input_ids.size(1);
-    T5Pass pass{decoder_->self_biases(0, length, length, causal_bias(length)), padding, encoded, dropout,
-                layer_observer()};
+    const at::Tensor causal = causal_bias(length, batch.decoder_input_ids.device());
+    T5Pass pass{decoder_->self_biases(0, length, length, causal), padding, encoded, dropout, layer_observer()};
     return decoder_->forward(shared_->forward(batch.decoder_input_ids), pass);
   }
 

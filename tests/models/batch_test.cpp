@@ -23,6 +23,7 @@ TEST(Batch, EncoderDecoderTargetsAreShiftedBehindTheStart) {
   EXPECT_TRUE(batch.input_lengths.equal(at::tensor({3, 1}, at::kLong)));
   EXPECT_TRUE(batch.decoder_input_ids.equal(matrix({{7, 4, 0}, {7, 8, 9}})));
   EXPECT_TRUE(batch.labels.equal(matrix({{4, 5, kNone}, {8, 9, 1}})));
+  EXPECT_TRUE(batch.labelled.equal(at::tensor({0, 1, 3, 4, 5}, at::kLong)));
   EXPECT_EQ(batch.example_ids, ids);
 }
 
@@ -32,6 +33,7 @@ TEST(Batch, DecoderOnlyLabelsAreTheTargetAlone) {
   EXPECT_TRUE(batch.input_ids.equal(matrix({{1, 2, 3, 4, 5}, {6, 8, 0, 0, 0}})));
   EXPECT_TRUE(batch.input_lengths.equal(at::tensor({5, 2}, at::kLong)));
   EXPECT_TRUE(batch.labels.equal(matrix({{kNone, kNone, 4, 5, kNone}, {8, kNone, kNone, kNone, kNone}})));
+  EXPECT_TRUE(batch.labelled.equal(at::tensor({2, 3, 5}, at::kLong)));
 }
 
 TEST(Batch, NothingPredictsTheFirstTokenOfASequence) {

@@ -29,13 +29,16 @@ struct Part {
 /// What belongs to `rank` of a flat tensor of `elements` that ranks share evenly; it starts on a multiple of 16.
 Part part_of(std::int64_t elements, int rank, int world_size);
 
-/// The ranks of one training job. All ranks call the same functions in the same order.
+/// The ranks of one training job. All ranks call the same functions in the same order. Tensors lie on the host, or on
+/// the rank's GPU where make_communicator_for() joined them: see NcclCommunicator for what differs there.
 class Communicator {
  public:
   virtual ~Communicator() = default;
 
   virtual int rank() const = 0;
   virtual int world_size() const = 0;
+  /// Among the ranks of its node.
+  virtual int local_rank() const = 0;
   /// Cores that this rank may use by itself: those of its node that the job's ranks may use, divided among them.
   virtual int cores_per_rank() const = 0;
 

@@ -21,6 +21,7 @@ class MpiCommunicator final : public Communicator {
 
   int rank() const override { return rank_; }
   int world_size() const override { return world_size_; }
+  int local_rank() const override { return local_rank_; }
   int cores_per_rank() const override { return cores_per_rank_; }
   void all_reduce_sum(at::Tensor tensor) override;
   std::shared_ptr<PendingCollective> begin_all_reduce_sum(at::Tensor tensor, std::string name) override;
@@ -39,6 +40,7 @@ class MpiCommunicator final : public Communicator {
 
   int rank_ = 0;
   int world_size_ = 1;
+  int local_rank_ = 0;
   int cores_per_rank_ = 1;
   std::unique_ptr<MpiProgress> progress_;
   std::unique_ptr<Rings> rings_;

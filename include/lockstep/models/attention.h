@@ -28,7 +28,7 @@ at::Tensor split_heads(const at::Tensor& x, std::int64_t heads);
 at::Tensor padding_bias(const at::Tensor& lengths, std::int64_t key_length);
 
 /// 0 on and below the diagonal, -inf above: [length, length].
-at::Tensor causal_bias(std::int64_t length, at::Device device = at::kCPU);
+at::Tensor causal_bias(std::int64_t length, at::Device device);
 
 /// 0 where query i may see key j, i - window < j <= i, -inf elsewhere, for queries at `positions` [rows...] and keys
 /// 0 ... `keys` - 1: [rows..., keys]. Without a window: j <= i.

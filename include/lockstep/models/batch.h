@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -18,9 +19,15 @@ struct Batch {
   at::Tensor input_ids;          // [batch, length] int64: the encoder's source, or the decoder-only sequence
   at::Tensor input_lengths;      // [batch] int64, real tokens of each row of input_ids
   at::Tensor decoder_input_ids;  // [batch, target_length] int64: the target shifted right; undefined for decoder-only
-  at::Tensor labels;  // [batch, target_length] (encoder-decoder) or [batch, length] (decoder-only) int64: the id that
-                      // this position must predict (already shifted), or kIgnoredLabel
+  at::Tensor labels;    // [batch, target_length] (encoder-decoder) or [batch, length] (decoder-only) int64: the id that
+                        // this position must predict (already shifted), or kIgnoredLabel
+  at::Tensor labelled;  // [labelled positions] int64: where `labels`, flattened, has ids. Found on the host: no GPU has
+                        // to be waited for to know how many they are
   std::vector<std::uint64_t> example_ids;  // [batch] names the rows for the dropout masks
+
+  /// The same on `device`. To a GPU it is copied from page-locked memory, behind what the current stream has to do; the
+  /// host does not wait.
+  Batch to(at::Device device) const;
 };
 
 /// Builds a batch. `decoder_start_id` begins each decoder input (encoder-decoder models only).

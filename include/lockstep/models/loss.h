@@ -2,11 +2,13 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "lockstep/models/batch.h"
+
 namespace lockstep {
 
 /// The labelled positions of a batch: those whose label is not kIgnoredLabel.
 struct LabelledPositions {
-  explicit LabelledPositions(const at::Tensor& labels);  // [batch, length] int64
+  explicit LabelledPositions(const Batch& batch);
 
   /// The rows of `hidden` [batch, length, features] at these positions: [positions, features]. Only they need a head.
   at::Tensor select(const at::Tensor& hidden) const;
@@ -15,7 +17,7 @@ struct LabelledPositions {
 
   at::Tensor indices;  // [positions] int64, into the flattened batch
   at::Tensor labels;   // [positions] int64
-  std::int64_t batch;
+  std::int64_t rows;
   std::int64_t length;
 };
 

@@ -38,12 +38,13 @@ class DecodingState {
 };
 
 /// A T5-type or GPT-type model. Parameters carry the names that transformers gives them in model.safetensors.
-/// fp32 on the CPU.
+/// fp32, on the device of its parameters, where the tensors that it is given must be.
 class LanguageModel : public torch::nn::Module {
  public:
   explicit LanguageModel(ModelInfo info) : info_(std::move(info)) {}
 
   const ModelInfo& info() const { return info_; }
+  at::Device device() const { return parameters().front().device(); }
   void set_adapter_config(Json config) { info_.adapter_config = std::move(config); }
   void set_origin(std::string origin) { info_.origin = std::move(origin); }
 

@@ -95,13 +95,13 @@ at::Tensor Decoder::logits(const Batch& batch, Dropout& dropout) {
 }
 
 at::Tensor Decoder::loss_sum(const Batch& batch, Dropout& dropout) {
-  const LabelledPositions labelled(batch.labels);
+  const LabelledPositions labelled(batch);
   return negative_log_likelihood(head(labelled.select(hidden(batch.input_ids, dropout)), dropout), labelled.labels);
 }
 
 at::Tensor Decoder::row_loss_sums(const Batch& batch) {
   Dropout none;
-  const LabelledPositions labelled(batch.labels);
+  const LabelledPositions labelled(batch);
   const at::Tensor logits = head(labelled.select(hidden(batch.input_ids, none)), none);
   return labelled.sum_by_row(negative_log_likelihoods(logits, labelled.labels));
 }

@@ -1,0 +1,78 @@
+#include "lockstep/comm/compute_device.h"
+
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime_api.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <utility>
+
+#include "lockstep/comm/agreement.h"
+#include "lockstep/comm/mpi_communicator.h"
+#include "lockstep/comm/nccl_communicator.h"
+
+namespace lockstep {
+
+VisibleGpus visible_gpus() {
+  VisibleGpus gpus;
+  const cudaError_t status = cudaGetDeviceCount(&gpus.count);
+  if (status == cudaSuccess && gpus.count > 0) return gpus;
+  cudaGetLastError();  // no GPU is no error to be found later
+  return {0, status == cudaSuccess ? "no device" : cudaGetErrorString(status)};
+}
+
+at::Device compute_device(const std::string& device, int local_rank, const VisibleGpus& gpus) {
+  if (device == "cpu" || (device == "auto" && gpus.count == 0)) return at::kCPU;
+  if (gpus.count == 0) {
+    throw InputError(
+        fmt::format("device: cuda: expected a GPU, found none (CUDA: {}); ask the scheduler for one (Slurm: "
+                    "--gpus-per-task=1), look at CUDA_VISIBLE_DEVICES and the driver, or set device: cpu",
+                    gpus.why_none));
+  }
+  if (gpus.count == 1) return {at::kCUDA, 0};
+  if (local_rank >= gpus.count) {
+    throw InputError(fmt::format(
+        "device: {}: expected a GPU for each rank of a node, found {} GPUs for rank {} of this one; start as "
+        "many ranks a node as it has GPUs",
+        device, gpus.count, local_rank));
+  }
+  return {at::kCUDA, static_cast<at::DeviceIndex>(local_rank)};
+}
+
+void load_gpu_kernels() {
+  if (::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+    throw Error(
+        fmt::format("LibTorch's kernels for GPUs: {}; link a LibTorch for CUDA, or set device: cpu", ::dlerror()));
+  }
+  if (at::detail::getCUDAHooks().hasCUDART()) return;
+  throw Error(
+      "LibTorch was asked for CUDA before its kernels for GPUs were loaded; call load_gpu_kernels() at the program's "
+      "start, or link libtorch_cuda.so");
+}
+
+at::Device compute_device_of_rank(const std::string& device, Communicator& communicator) {
+  at::Device chosen = at::kCPU;
+  run_on_all(communicator, [&] {
+    chosen = compute_device(device, communicator.local_rank(), visible_gpus());
+    if (!chosen.is_cuda()) return;
+    load_gpu_kernels();
+    c10::cuda::set_device(chosen.index());
+  });
+  if (communicator.world_size() > 1) {
+    check_agreement(communicator,
+                    {{"the device to compute on", at::DeviceTypeName(chosen.type(), /*lower_case=*/true)}},
+                    "give every rank a GPU, or set device: cpu");
+  }
+  return chosen;
+}
+
+std::shared_ptr<Communicator> make_communicator_for(at::Device device, std::shared_ptr<Communicator> host,
+                                                    std::chrono::seconds timeout) {
+  if (!device.is_cuda()) return host;
+  if (!launched_by_mpi()) return host;  // nothing is to be sent
+  return std::make_shared<NcclCommunicator>(
+      std::move(host), device.index(), [] { return c10::cuda::getCurrentCUDAStream().stream(); }, timeout);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,168 @@
+#include <gmock/gmock.h>
+#include <torch/torch.h>
+
+#include <array>
+
+#include "data/fixtures.h"
+#include "lockstep/core/json.h"
+#include "lockstep/evaluation/evaluator.h"
+#include "lockstep/generation/decoding.h"
+#include "lockstep/models/lora.h"
+#include "lockstep/models/pretrained.h"
+#include "stand_in_device.h"
+
+// Models on another device than the host. The stand-in computes with the host's kernels, so that results are the same
+// bits; a tensor that the code under test makes on the host by mistake is refused.
+namespace lockstep {
+namespace {
+
+using test::TemporaryFolder;
+
+constexpr const char* kConfigs[] = {
+    R"({"model_type": "t5", "d_model": 8, "d_kv": 4, "d_ff": 16, "num_layers": 2, "num_decoder_layers": 2,
+        "num_heads": 2, "vocab_size": 20, "dropout_rate": 0.2, "decoder_start_token_id": 0})",
+    R"({"model_type": "umt5", "d_model": 8, "d_kv": 4, "d_ff": 16, "num_layers": 2, "num_heads": 2, "vocab_size": 20,
+        "dropout_rate": 0, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": false,
+        "decoder_start_token_id": 0})",
+    R"({"model_type": "gpt2", "n_embd": 8, "n_layer": 2, "n_head": 2, "n_positions": 40, "vocab_size": 20,
+        "attn_pdrop": 0.1, "embd_pdrop": 0.1, "resid_pdrop": 0.1})",
+    R"({"model_type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 20})",
+    R"({"model_type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "vocab_size": 20, "max_position_embeddings": 4,
+        "rope_scaling": {"rope_type": "dynamic", "factor": 2.0}})",
+    R"({"model_type": "gemma2", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "head_dim": 8,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 20, "sliding_window": 3})",
+    R"({"model_type": "gptj", "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 40, "vocab_size": 20,
+        "rotary_dim": 4, "attn_pdrop": 0.1})",
+    R"({"model_type": "gpt_neo", "hidden_size": 8, "num_layers": 2, "num_heads": 2, "vocab_size": 20,
+        "max_position_embeddings": 40, "window_size": 2, "attention_types": [[["global", "local"], 1]]})",
+    R"({"model_type": "falcon", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 20,
+        "alibi": true, "multi_query": false, "parallel_attn": false, "new_decoder_architecture": false})",
+    R"({"model_type": "opt", "hidden_size": 8, "word_embed_proj_dim": 4, "ffn_dim": 16, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "vocab_size": 20, "max_position_embeddings": 40, "dropout": 0.1})",
+};
+
+class NoTokenizer final : public Tokenizer {
+ public:
+  void encode(std::string_view, std::vector<TokenId>&) const override {}
+  std::string decode(std::span<const TokenId>, bool) const override { return {}; }
+  std::string token(TokenId) const override { return {}; }
+  std::size_t vocabulary_size() const override { return 0; }
+};
+
+std::shared_ptr<LanguageModel> make_model(const std::string& config, at::Device device) {
+  const TemporaryFolder folder;
+  write_json_file(folder.path() / "config.json", Json::parse(config));
+  auto model = create_model(folder.path(), 1);
+  model->to(device);
+  return model;
+}
+
+constexpr std::array<std::uint64_t, 3> kIds = {4, 7, 2};
+
+std::vector<Example> make_examples() { return {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}}; }
+
+Batch make_batch(const LanguageModel& model) {
+  return collate(make_examples(), kIds, model.info().has_encoder, model.info().decoder_start_id, 0);
+}
+
+using Named = std::vector<std::pair<std::string, at::Tensor>>;
+
+// Loss, rows' losses, logits and gradients, on the host.
+Named values_of(LanguageModel& model) {
+  const Batch batch = make_batch(model).to(model.device());
+  Dropout dropout(5, 6, kIds);
+  const at::Tensor loss = model.loss_sum(batch, dropout);
+  loss.backward();
+  Dropout none;
+  Named values = {{"loss", loss}, {"rows", model.row_loss_sums(batch)}, {"logits", model.logits(batch, none)}};
+  for (const auto& parameter : model.named_parameters()) {
+    if (parameter.value().requires_grad()) values.emplace_back(parameter.key(), parameter.value().grad());
+  }
+  for (auto& [name, value] : values) {
+    if (value.defined()) {
+      EXPECT_EQ(value.device(), model.device()) << name;
+      value = value.detach().cpu();
+    }
+  }
+  return values;
+}
+
+void expect_equal(const Named& found, const Named& expected) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const auto& [name, value] = found[i];
+    ASSERT_EQ(value.defined(), expected[i].second.defined()) << name;
+    EXPECT_TRUE(!value.defined() || value.allclose(expected[i].second, 1e-5, 1e-6)) << name;
+  }
+}
+
+class ModelsOn : public testing::TestWithParam<const char*> {};
+
+TEST_P(ModelsOn, AnotherDeviceComputeWhatTheHostDoes) {
+  const auto host = make_model(GetParam(), at::kCPU), device = make_model(GetParam(), kStandInDevice);
+  ASSERT_EQ(device->device(), kStandInDevice);
+  expect_equal(values_of(*device), values_of(*host));
+}
+
+TEST_P(ModelsOn, AnotherDeviceGenerateWhatTheHostDoes) {
+  const auto host = make_model(GetParam(), at::kCPU), device = make_model(GetParam(), kStandInDevice);
+  const std::vector<std::vector<TokenId>> prompts = {{3, 4, 5}, {6}, {7, 8}};
+  const GenerationOptions options{.max_new_tokens = 6, .batch_size = 3};
+  const auto expected = generate_ids(*host, NoTokenizer(), prompts, options);
+  const auto found = generate_ids(*device, NoTokenizer(), prompts, options);
+  for (std::size_t i = 0; i < prompts.size(); ++i) EXPECT_EQ(found[i].ids, expected[i].ids);
+}
+
+TEST_P(ModelsOn, AnotherDeviceEvaluateToWhatTheHostDoes) {
+  const auto host = make_model(GetParam(), at::kCPU), device = make_model(GetParam(), kStandInDevice);
+  const InMemoryTokenizedDataset rows(make_examples(), host->info().has_encoder, "");
+  const auto alone = make_communicator();
+  const auto expected = evaluate_rows(*host, rows, 2, 0, *alone, {});
+  const auto found = evaluate_rows(*device, rows, 2, 0, *alone, {});
+  for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_NEAR(found[i].loss_sum, expected[i].loss_sum, 1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(, ModelsOn, testing::ValuesIn(kConfigs));
+
+TEST(ModelOnADevice, TrainsAnAdapterAndSavesWhatTheHostDoes) {
+  const std::string config = kConfigs[3];
+  Named written[2];
+  for (const at::Device device : {at::Device(at::kCPU), kStandInDevice}) {
+    const auto model = make_model(config, device);
+    add_lora(*model, {.rank = 2, .dropout = 0.3}, 1);
+    const Named values = values_of(*model);
+    const TemporaryFolder folder;
+    save_adapter(*model, folder.path());
+    merge_adapter(*model);
+    save_model(*model, folder.path());
+    auto& all = written[device == kStandInDevice ? 1 : 0];
+    all = values;
+    for (const auto& parameter : load_model(folder.path())->named_parameters())
+      all.emplace_back("saved " + parameter.key(), parameter.value().detach());
+  }
+  expect_equal(written[1], written[0]);
+}
+
+TEST(DropoutOnADevice, HasTheMasksOfTheHost) {
+  for (const auto& shape : {std::vector<std::int64_t>{3, 5, 70}, std::vector<std::int64_t>{3, 2, 5, 33}}) {
+    for (const double probability : {0.001, 0.3, 0.9}) {
+      const at::Tensor x = at::randn(shape);
+      Dropout of_host(1, 2, kIds), of_device(1, 2, kIds);
+      for (int call = 0; call < 3; ++call) {
+        EXPECT_TRUE(of_device(x.to(kStandInDevice), probability).cpu().equal(of_host(x, probability)));
+      }
+    }
+  }
+}
+
+TEST(StandInDevice, RefusesTensorsOfTheHostBesideItsOwn) {
+  const at::Tensor on_device = at::ones({2}, at::TensorOptions(kStandInDevice));
+  EXPECT_THROW(on_device + at::ones({2}), c10::Error);
+  EXPECT_THROW(at::cat({on_device, at::ones({2})}), c10::Error);
+  EXPECT_EQ((on_device + on_device).sum().item<float>(), 4);
+}
+
+}  // namespace
+}  // namespace lockstep
