@@ -11,17 +11,6 @@
 namespace lockstep {
 namespace {
 
-std::vector<int> own_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) CPU_SET(0, &set);  // as Communicator::cores_per_rank() takes it
-  std::vector<int> cores;
-  for (int core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(core, &set)) cores.push_back(core);
-  }
-  return cores;
-}
-
 // The sets of cores of a host's ranks, and all of them together.
 std::set<std::vector<int>> sets_of_cores(const std::vector<const Placement*>& ranks) {
   std::set<std::vector<int>> sets;
@@ -42,10 +31,21 @@ bool is_more_crowded(const Oversubscription& a, const Oversubscription& b) {
 
 }  // namespace
 
+std::vector<int> cores_of_process(int process) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cores;
+  if (::sched_getaffinity(process, sizeof set, &set) != 0) return cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  }
+  return cores;
+}
+
 Placement own_placement(int threads) {
   std::array<char, 256> host{};
   ::gethostname(host.data(), host.size() - 1);
-  return {host.data(), own_cores(), threads};
+  return {host.data(), cores_of_process(0), threads};
 }
 
 std::vector<Placement> gather_placements(Communicator& communicator, int threads) {

@@ -17,6 +17,9 @@ struct Placement {
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Placement, host, cores, threads)
 
+/// The cores that a process of this host may use, in rising order; 0: this process. None if the kernel does not say.
+std::vector<int> cores_of_process(int process);
+
 /// This process's, with `threads` of LibTorch.
 Placement own_placement(int threads);
 

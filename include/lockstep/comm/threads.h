@@ -11,4 +11,7 @@ namespace lockstep {
 /// (comm/placement.h).
 void set_compute_threads(std::int64_t threads_per_rank, Communicator& communicator);
 
+/// The same without the warning, on this rank alone.
+void set_own_compute_threads(std::int64_t threads_per_rank, const Communicator& communicator);
+
 }  // namespace lockstep
