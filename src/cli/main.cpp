@@ -1,22 +1,20 @@
 #include <fmt/format.h>
-#include <hdf5.h>
-#include <torch/version.h>
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <string>
+#include <vector>
 
 #include "commands.h"
-#include "lockstep/comm/mpi_communicator.h"
-#include "lockstep/comm/nccl_version.h"
 #include "lockstep/core/log.h"
 #include "ranks.h"
+#include "versions.h"
 
 namespace {
 
 std::string describe_versions() {
-  unsigned major = 0, minor = 0, release = 0;
-  H5get_libversion(&major, &minor, &release);
-  return fmt::format("lockstep {}\nLibTorch {}\nMPI {}\nNCCL {}\nHDF5 {}.{}.{}", LOCKSTEP_VERSION, TORCH_VERSION,
-                     lockstep::mpi_library_version(), lockstep::nccl_library_version(), major, minor, release);
+  std::vector<std::string> lines;
+  for (const auto& [name, version] : lockstep::library_versions()) lines.push_back(fmt::format("{} {}", name, version));
+  return fmt::format("{}", fmt::join(lines, "\n"));
 }
 
 }  // namespace
@@ -32,10 +30,14 @@ int main(int argc, char** argv) {
   lockstep::add_models_command(app);
   lockstep::add_export_command(app);
   lockstep::add_merge_command(app);
+  lockstep::add_inspect_command(app);
+  lockstep::add_doctor_command(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
     return app.exit(help);
+  } catch (const CLI::RuntimeError& done) {  // of a command that has said what there is to say
+    return done.get_exit_code();
   } catch (const CLI::ParseError& error) {
     lockstep::report_error(fmt::format("{}; see lockstep --help", error.what()));
     return EXIT_FAILURE;

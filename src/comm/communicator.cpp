@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdlib>
 #include <exception>
+#include <iterator>
 #include <string_view>
 
 #include "lockstep/comm/agreement.h"
@@ -95,6 +96,26 @@ std::string text_of_root(Communicator& communicator, const std::string& text) {
   communicator.broadcast_from_root(
       at::from_blob(result.data(), {static_cast<std::int64_t>(result.size())}, at::TensorOptions(at::kByte)));
   return result;
+}
+
+std::vector<std::string> texts_of_ranks(Communicator& communicator, const std::string& text) {
+  at::Tensor sizes = at::zeros({communicator.world_size()}, at::kLong);
+  sizes[communicator.rank()] = static_cast<std::int64_t>(text.size());
+  communicator.all_reduce_sum(sizes);
+  const at::Tensor ends = sizes.cumsum(0);
+  const auto begin_of = [&](std::int64_t rank) { return rank == 0 ? 0 : ends[rank - 1].item<std::int64_t>(); };
+  // Each rank fills in its own part of zeros, a number a byte.
+  at::Tensor bytes = at::zeros({ends[-1].item<std::int64_t>()}, at::kLong);
+  std::copy(text.begin(), text.end(), bytes.data_ptr<std::int64_t>() + begin_of(communicator.rank()));
+  communicator.all_reduce_sum(bytes);
+  std::vector<std::string> texts;
+  const std::int64_t* numbers = bytes.data_ptr<std::int64_t>();
+  for (int rank = 0; rank < communicator.world_size(); ++rank) {
+    std::string& of_rank = texts.emplace_back();
+    std::transform(numbers + begin_of(rank), numbers + begin_of(rank + 1), std::back_inserter(of_rank),
+                   [](std::int64_t number) { return static_cast<char>(number); });
+  }
+  return texts;
 }
 
 std::string describe_rank(const Communicator& communicator) {

@@ -12,6 +12,8 @@
 #include "lockstep/core/error.h"
 #include "lockstep/data/shuffle.h"
 #include "lockstep/evaluation/evaluator.h"
+#include "lockstep/train/batch_cost.h"
+#include "lockstep/train/batch_sizes.h"
 #include "lockstep/train/same_inputs.h"
 #include "train/layer_gathering.h"
 
@@ -21,21 +23,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
-
-std::uint64_t global_batch_rows(const Hyperparameters& hyperparameters, int world_size) {
-  if (hyperparameters.global_batch_size) return static_cast<std::uint64_t>(*hyperparameters.global_batch_size);
-  return static_cast<std::uint64_t>(hyperparameters.per_device_train_batch_size *
-                                    hyperparameters.gradient_accumulation_steps * world_size);
-}
-
-std::uint64_t micro_batch_rows(const Hyperparameters& hyperparameters, std::uint64_t global_batch_size,
-                               int world_size) {
-  const auto shares = static_cast<std::uint64_t>(hyperparameters.gradient_accumulation_steps * world_size);
-  return std::min(static_cast<std::uint64_t>(hyperparameters.per_device_train_batch_size),
-                  divide_up(global_batch_size, shares));
-}
 
 std::uint64_t count_steps(const Hyperparameters& hyperparameters, std::uint64_t steps_per_epoch) {
   if (hyperparameters.max_steps > 0) return static_cast<std::uint64_t>(hyperparameters.max_steps);
@@ -114,7 +101,8 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       communicator_(std::move(communicator)),
       global_batch_size_(global_batch_rows(hyperparameters, communicator_->world_size())),
       micro_batch_rows_(micro_batch_rows(hyperparameters, global_batch_size_, communicator_->world_size())),
-      steps_per_epoch_(std::max<std::uint64_t>(1, divide_up(training_->size(), global_batch_size_))),
+      batch_cost_(batch_cost(model)),
+      steps_per_epoch_(epoch_steps(training_->size(), global_batch_size_)),
       total_steps_(count_steps(hyperparameters, steps_per_epoch_)),
       layout_(make_layout(model, hyperparameters)),
       ownership_(make_ownership(layout_, hyperparameters, *communicator_)),
@@ -156,7 +144,8 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks) {
 StepMetrics TrainingLoop::train_step(std::uint64_t step, std::span<const std::uint64_t> global_batch) {
   const auto start = Clock::now();
   communicator_->set_activity(fmt::format("step {}", step + 1));
-  const StepPlan plan = plan_step(*training_, global_batch, micro_batch_rows_, communicator_->world_size());
+  const StepPlan plan =
+      plan_step(*training_, global_batch, micro_batch_rows_, communicator_->world_size(), batch_cost_);
   reducer_.zero();
   at::Tensor loss_sum = at::scalar_tensor(run_micro_batches(step, plan), at::kDouble);
   reducer_.finish();

@@ -228,6 +228,12 @@ void check_text(Communicator& communicator) {
   const std::string text = communicator.is_root() ? "\xc3\xa4 of rank 0" : "of another rank";
   expect(lockstep::text_of_root(communicator, text) == "\xc3\xa4 of rank 0", communicator, "text_of_root is wrong");
   expect(lockstep::text_of_root(communicator, "").empty(), communicator, "text_of_root is wrong for no text");
+  const std::vector<std::string> texts =
+      lockstep::texts_of_ranks(communicator, std::string(static_cast<std::size_t>(communicator.rank()), '\xe4'));
+  for (std::size_t rank = 0; rank < texts.size(); ++rank) {
+    expect(texts[rank] == std::string(rank, '\xe4'), communicator, "texts_of_ranks is wrong");
+  }
+  expect(static_cast<int>(texts.size()) == communicator.world_size(), communicator, "texts_of_ranks lacks ranks");
 }
 
 // What a rank is told of facts that differ: a message, "peer" if another rank has it, nothing if all agree.

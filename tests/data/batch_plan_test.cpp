@@ -101,6 +101,70 @@ TEST(BatchPlan, RanksGetAboutEqualWork) {
             1.1 * static_cast<double>(plan.padded_tokens) / 4);
 }
 
+TEST(BatchCost, IsThatOfPaddedRows) {
+  // 3 rows of 5 and 2 tokens: 3 x (5 x 2 + 2 x 3 + 25 x 4 + 4 x 5 + 10 x 6), and 7 labels of 8.
+  const BatchCost cost{
+      .input_token = 2, .target_token = 3, .input_pair = 4, .target_pair = 5, .cross_pair = 6, .label = 8};
+  EXPECT_EQ(cost.of(3, 5, 2, 7), 3 * (10 + 6 + 100 + 20 + 60) + 56);
+  EXPECT_EQ(BatchCost{}.of(3, 5, 2, 7), 21);
+}
+
+// By tokens alone, a hundred short rows would equal the long one, and its rank would get as many of them beside it.
+TEST(BatchPlan, AttentionsSquareCounts) {
+  std::vector<Example> examples(301);
+  for (Example& example : examples) example.input.resize(10);
+  examples[50].input.resize(1000);
+  const InMemoryTokenizedDataset dataset(std::move(examples), false, "digest");
+  const auto order = shuffled_indices(301, 1, 0);
+  const StepPlan plan = plan_step(dataset, order, 100, 2, {.input_token = 1, .input_pair = 1});
+  EXPECT_EQ(all_examples(plan).size(), 301U);
+  for (const auto& rank : plan.ranks) {
+    for (const MicroBatch& micro_batch : rank) {
+      const bool is_long = std::ranges::count(micro_batch.examples, 50U) > 0;
+      EXPECT_TRUE(!is_long || rank.size() == 1);
+      const double rows = static_cast<double>(micro_batch.examples.size());
+      EXPECT_EQ(micro_batch.cost, is_long ? 1'001'000 : rows * (10 + 100));
+      EXPECT_TRUE(!is_long || rows == 1);
+    }
+  }
+}
+
+TEST(BatchPlan, RanksGetAboutEqualCost) {
+  const BatchCost cost{
+      .input_token = 100, .target_token = 150, .input_pair = 3, .target_pair = 2, .cross_pair = 2, .label = 40};
+  for (const bool has_encoder : {true, false}) {
+    const auto dataset = random_dataset(512, has_encoder, 8);
+    const auto order = shuffled_indices(512, 1, 0);
+    const StepPlan plan = plan_step(*dataset, order, 32, 4, cost);
+    double most = 0, all = 0;
+    for (const auto& rank : plan.ranks) {
+      double of_rank = 0;
+      for (const MicroBatch& micro_batch : rank) of_rank += micro_batch.cost;
+      most = std::max(most, of_rank);
+      all += of_rank;
+    }
+    EXPECT_LT(most, 1.05 * all / 4);
+  }
+}
+
+// Short rows cost little beside long ones, and yet memory bounds how many of their tokens go together.
+TEST(BatchPlan, CheapTokensDoNotMakeAMicroBatchLarger) {
+  const auto dataset = random_dataset(128, false, 9);
+  const auto order = shuffled_indices(128, 1, 0);
+  std::uint64_t longest = 0;
+  for (std::uint64_t i = 0; i < 128; ++i) {
+    longest = std::max<std::uint64_t>(longest, dataset->input_length(i) + dataset->target_length(i));
+  }
+  const StepPlan plan = plan_step(*dataset, order, 16, 2, {.input_token = 1, .input_pair = 1000});
+  EXPECT_EQ(all_examples(plan).size(), 128U);
+  std::uint64_t micro_batches = 0;
+  for (const auto& rank : plan.ranks) {
+    micro_batches += rank.size();
+    for (const MicroBatch& micro_batch : rank) EXPECT_LE(micro_batch.padded_tokens, 16 * longest);
+  }
+  EXPECT_LE(micro_batches, 8U);
+}
+
 TEST(BatchPlan, MoreRanksThanRowsLeavesSomeWithoutWork) {
   const auto dataset = random_dataset(3, true, 6);
   const std::vector<std::uint64_t> rows = {0, 1, 2};

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "lockstep/core/error.h"
 
@@ -83,6 +84,9 @@ void run_on_all(Communicator& communicator, const std::function<void()>& work);
 
 /// The root's `text` on every rank.
 std::string text_of_root(Communicator& communicator, const std::string& text);
+
+/// Every rank's `text`, on every rank; for a few kilobytes each.
+std::vector<std::string> texts_of_ranks(Communicator& communicator, const std::string& text);
 
 /// "rank 1 on node7" for messages.
 std::string describe_rank(const Communicator& communicator);

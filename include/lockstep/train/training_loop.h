@@ -66,6 +66,7 @@ class TrainingLoop {
 
   std::uint64_t global_batch_size_;
   std::uint64_t micro_batch_rows_;
+  BatchCost batch_cost_;
   std::uint64_t steps_per_epoch_;
   std::uint64_t total_steps_;
   ParameterLayout layout_;

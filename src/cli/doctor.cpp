@@ -1,0 +1,85 @@
+#include <fmt/format.h>
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/doctor/advice.h"
+#include "cli/doctor/all_reduce_timing.h"
+#include "cli/doctor/rank_facts.h"
+#include "cli/doctor/report.h"
+#include "commands.h"
+#include "lockstep/core/byte_size.h"
+#include "ranks.h"
+
+namespace lockstep {
+namespace {
+
+constexpr std::chrono::seconds kTimeout{120};
+
+struct Arguments {
+  std::vector<std::string> sizes = {"4KB", "16KB", "64KB", "256KB", "1MB", "4MB", "16MB", "64MB"};
+  double seconds = 0.2;
+};
+
+std::vector<std::uint64_t> parse_sizes(const Arguments& arguments) {
+  std::vector<std::uint64_t> sizes;
+  for (const std::string& size : arguments.sizes) {
+    try {
+      sizes.push_back(parse_byte_size(size));
+    } catch (const InputError& error) {
+      throw InputError(fmt::format("--sizes: {}", error.what()));
+    }
+  }
+  return sizes;
+}
+
+// True if nothing is wrong, on every rank.
+bool examine(const Arguments& arguments, Communicator& communicator) {
+  std::vector<std::uint64_t> sizes;
+  run_on_all(communicator, [&] { sizes = parse_sizes(arguments); });
+  communicator.set_timeout(kTimeout);
+  communicator.set_activity("lockstep doctor");
+  const std::vector<RankFacts> ranks = gather_rank_facts(communicator);
+  const std::vector<std::string> advice = advise(ranks);
+  std::vector<AllReduceTiming> timings;
+  if (ranks.size() > 1) timings = time_all_reduce(communicator, sizes, arguments.seconds);
+  if (!communicator.is_root()) return advice.empty();
+
+  fmt::print("{}{}", format_facts(ranks), format_timings(timings, communicator.world_size()));
+  if (std::ranges::any_of(ranks, [](const RankFacts& rank) { return !rank.gpus.empty(); })) {
+    fmt::print("\nLockstep trains on the CPU: GPUs and NCCL are not used, nor timed\n");
+  }
+  fmt::print("{}", format_advice(advice));
+  return advice.empty();
+}
+
+}  // namespace
+
+void add_doctor_command(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand(
+      "doctor",
+      "Shows where the ranks of a job run, times their sums, and says what is wrong. Start it as the job itself, by "
+      "mpirun or srun.");
+  command->add_option("--sizes", arguments->sizes, "bytes of the sums that are timed")
+      ->delimiter(',')
+      ->type_name("SIZE,...")
+      ->default_str("4KB,16KB,...,64MB");
+  command->add_option("--seconds", arguments->seconds, "for each size")
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 60.0));
+  command->footer(
+      "Clocks are told against rank 0's, to some milliseconds. Bus bandwidth is that of nccl-tests: bytes / time x\n"
+      "2 (ranks - 1) / ranks. Exit code: 0 if nothing is wrong, else 1.");
+  command->callback([arguments] {
+    bool is_well = false;
+    run_on_ranks(
+        [&](const std::shared_ptr<Communicator>& communicator) { is_well = examine(*arguments, *communicator); });
+    if (!is_well) throw CLI::RuntimeError(EXIT_FAILURE);
+  });
+}
+
+}  // namespace lockstep

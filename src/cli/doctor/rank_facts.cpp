@@ -1,0 +1,94 @@
+#include "cli/doctor/rank_facts.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <string_view>
+
+#include "cli/versions.h"
+#include "lockstep/comm/threads.h"
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// mpirun, or its daemon on this host, is this process's parent; srun's is not bound to what the job has.
+std::vector<int> find_launcher_cores() {
+  const bool by_mpirun = !variable("OMPI_COMM_WORLD_SIZE").empty() && !variable("PMIX_NAMESPACE").starts_with("slurm.");
+  return by_mpirun ? cores_of_process(::getppid()) : std::vector<int>();
+}
+
+void read_limits(RankFacts& facts) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_MEMLOCK, &limit);
+  facts.lockable_bytes = limit.rlim_cur == RLIM_INFINITY ? -1 : static_cast<std::int64_t>(limit.rlim_cur);
+  struct statvfs shared {};
+  if (::statvfs("/dev/shm", &shared) != 0) return;
+  facts.shared_memory_bytes = static_cast<std::uint64_t>(shared.f_blocks) * shared.f_frsize;
+  facts.free_shared_memory_bytes = static_cast<std::uint64_t>(shared.f_bavail) * shared.f_frsize;
+}
+
+// The median over some barriers, which all ranks leave at about the same time.
+double measure_clock(Communicator& communicator) {
+  constexpr std::int64_t kRounds = 7;
+  at::Tensor times = at::zeros({communicator.world_size(), kRounds}, at::kDouble);
+  for (std::int64_t round = 0; round < kRounds; ++round) {
+    communicator.barrier();
+    const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+    times[communicator.rank()][round] = now.count();
+  }
+  communicator.all_reduce_sum(times);
+  return (times[communicator.rank()] - times[0]).median().item<double>();
+}
+
+RankFacts own_facts(Communicator& communicator) {
+  set_own_compute_threads(0, communicator);
+  RankFacts facts;
+  facts.rank = communicator.rank();
+  facts.placement = own_placement(at::get_num_threads());
+  facts.host_cores = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
+  facts.launcher_cores = find_launcher_cores();
+  facts.omp_num_threads = variable("OMP_NUM_THREADS");
+  facts.slurm_ntasks = variable("SLURM_NTASKS");
+  facts.slurm_cpus_per_task = variable("SLURM_CPUS_PER_TASK");
+  facts.hdf5_use_file_locking = variable("HDF5_USE_FILE_LOCKING");
+  Devices devices = find_devices();
+  facts.gpus = std::move(devices.gpus);
+  facts.adapters = std::move(devices.adapters);
+  try {
+    facts.versions = library_versions();
+  } catch (const Error& error) {
+    facts.wrong_library = error.what();
+  }
+  read_limits(facts);
+  std::error_code error;
+  facts.folder = std::filesystem::current_path(error).string();
+  facts.file_locks = try_file_locks(facts.folder, communicator);
+  facts.clock_ahead_s = measure_clock(communicator);
+  return facts;
+}
+
+}  // namespace
+
+std::vector<RankFacts> gather_rank_facts(Communicator& communicator) {
+  // Bytes of a folder's name that are not UTF-8 are replaced.
+  const auto text =
+      nlohmann::json(own_facts(communicator)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::vector<RankFacts> ranks;
+  for (const std::string& of_rank : texts_of_ranks(communicator, text)) {
+    ranks.push_back(nlohmann::json::parse(of_rank).get<RankFacts>());
+  }
+  return ranks;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/doctor/devices.h"
+#include "cli/doctor/file_locks.h"
+#include "lockstep/comm/communicator.h"
+#include "lockstep/comm/placement.h"
+
+namespace lockstep {
+
+/// What a rank knows of the place where it runs.
+struct RankFacts {
+  int rank = 0;
+  Placement placement;              // with the threads that training takes where threads_per_rank is not given
+  int host_cores = 0;               // that are online
+  std::vector<int> launcher_cores;  // that mpirun may use; empty: another launcher, or none
+  // Variables as they are set, empty if they are not:
+  std::string omp_num_threads, slurm_ntasks, slurm_cpus_per_task, hdf5_use_file_locking;
+  std::vector<Gpu> gpus;
+  std::vector<NetworkAdapter> adapters;
+  std::vector<std::pair<std::string, std::string>> versions;
+  std::string wrong_library;  // what library_versions() says of one; empty: nothing
+  std::uint64_t shared_memory_bytes = 0, free_shared_memory_bytes = 0;  // of /dev/shm
+  std::int64_t lockable_bytes = 0;                                      // memory that may be locked; -1: unlimited
+  std::string folder;                                                   // the working folder
+  FileLocks file_locks;                                                 // there
+  double clock_ahead_s = 0;                                             // of rank 0's
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankFacts, rank, placement, host_cores, launcher_cores, omp_num_threads,
+                                   slurm_ntasks, slurm_cpus_per_task, hdf5_use_file_locking, gpus, adapters, versions,
+                                   wrong_library, shared_memory_bytes, free_shared_memory_bytes, lockable_bytes, folder,
+                                   file_locks, clock_ahead_s)
+
+/// Every rank's, on every rank.
+std::vector<RankFacts> gather_rank_facts(Communicator& communicator);
+
+}  // namespace lockstep

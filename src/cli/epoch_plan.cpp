@@ -1,0 +1,73 @@
+#include "epoch_plan.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <span>
+
+#include "lockstep/data/job_sets.h"
+#include "lockstep/data/shard_reader.h"
+#include "lockstep/data/shuffle.h"
+#include "lockstep/data/split.h"
+#include "lockstep/hub/resolve.h"
+#include "lockstep/models/pretrained.h"
+#include "lockstep/train/batch_sizes.h"
+
+namespace lockstep {
+namespace {
+
+void add_step(EpochPlan& epoch, const StepPlan& step) {
+  double sum = 0, most = 0;
+  std::size_t most_micro_batches = 0;
+  for (const auto& rank : step.ranks) {
+    double cost = 0;
+    for (const MicroBatch& micro_batch : rank) {
+      cost += micro_batch.cost;
+      epoch.largest_micro_batch = std::max(epoch.largest_micro_batch, micro_batch.padded_tokens);
+    }
+    sum += cost;
+    most = std::max(most, cost);
+    most_micro_batches = std::max(most_micro_batches, rank.size());
+    epoch.micro_batches += rank.size();
+  }
+  const double mean = sum / static_cast<double>(step.ranks.size());
+  const double share = 1 / static_cast<double>(epoch.steps);
+  epoch.tokens += step.tokens;
+  epoch.padded_tokens += step.padded_tokens;
+  epoch.balance += share * mean / most;
+  epoch.mean_cost += share * mean;
+  epoch.most_cost += share * most;
+  epoch.most_micro_batches += share * static_cast<double>(most_micro_batches);
+}
+
+}  // namespace
+
+std::shared_ptr<const TokenizedDataset> open_training_rows(const JobFile& job) {
+  const auto prepared = std::filesystem::path(job.prepared_dir);
+  std::shared_ptr<const TokenizedDataset> training = PreparedDataset::open(prepared / "train", VerifyShards::no);
+  const Hyperparameters& hyperparameters = job.hyperparameters;
+  const bool has_validation = sets_of(job).size() > 1;
+  if (has_validation || !job.has_encoder || hyperparameters.evaluation_strategy == "no") return training;
+  return split_for_validation(training, hyperparameters.test_size, static_cast<std::uint64_t>(hyperparameters.seed))
+      .training;
+}
+
+std::shared_ptr<LanguageModel> build_model_of(const JobFile& job) {
+  const ResolvedModel resolved =
+      resolve_model(job.pretrained_model_name, {.files = ModelFiles::without_weights}, hub_settings_of_environment);
+  return build_model(resolved.folder, /*has_own_head=*/false);
+}
+
+EpochPlan plan_epoch(const TokenizedDataset& training, const Hyperparameters& hyperparameters, const BatchCost& cost,
+                     int ranks, std::uint64_t epoch) {
+  const std::uint64_t batch = global_batch_rows(hyperparameters, ranks);
+  const std::uint64_t max_rows = micro_batch_rows(hyperparameters, batch, ranks);
+  const auto order = shuffled_indices(training.size(), static_cast<std::uint64_t>(hyperparameters.seed), epoch);
+  EpochPlan result{.steps = epoch_steps(training.size(), batch)};
+  for (std::uint64_t begin = 0; begin < order.size(); begin += batch) {
+    const auto rows = std::span(order).subspan(begin, std::min<std::size_t>(batch, order.size() - begin));
+    add_step(result, plan_step(training, rows, max_rows, ranks, cost));
+  }
+  return result;
+}
+
+}  // namespace lockstep

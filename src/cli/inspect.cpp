@@ -1,0 +1,68 @@
+#include <fmt/format.h>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "epoch_plan.h"
+#include "lockstep/core/error.h"
+#include "lockstep/train/batch_cost.h"
+
+namespace lockstep {
+namespace {
+
+struct Arguments {
+  std::string job;
+  std::vector<std::string> overrides;
+  bool plan = false;
+  std::vector<int> ranks = {1};
+  std::uint64_t epochs = 1;
+};
+
+void print_plan(const Arguments& arguments) {
+  const JobFile job = load_job_file(arguments.job, arguments.overrides);
+  const auto training = open_training_rows(job);
+  const BatchCost cost = batch_cost(*build_model_of(job));
+  fmt::print("{} rows\n{:>6}{:>7}{:>8}{:>15}{:>10}{:>10}{:>10}\n", training->size(), "ranks", "epoch", "steps",
+             "micro-batches", "padding", "balance", "largest");
+  for (const int ranks : arguments.ranks) {
+    for (std::uint64_t epoch = 0; epoch < arguments.epochs; ++epoch) {
+      const EpochPlan plan = plan_epoch(*training, job.hyperparameters, cost, ranks, epoch);
+      fmt::print("{:>6}{:>7}{:>8}{:>15}{:>8.2f} %{:>10.4f}{:>10}\n", ranks, epoch + 1, plan.steps, plan.micro_batches,
+                 100 * plan.padding(), plan.balance, plan.largest_micro_batch);
+    }
+  }
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand(
+      "inspect", "Shows how the ranks would share the rows that lockstep-prep prepared for a job (--plan).");
+  command->add_option("JOB.yaml", arguments->job, "job file")->required();
+  command->add_option("key=value", arguments->overrides, "replace keys of the job file");
+  command->add_flag("--plan", arguments->plan, "a line for each number of ranks and epoch");
+  command->add_option("--ranks", arguments->ranks, "numbers of ranks, with commas between")
+      ->delimiter(',')
+      ->type_name("N,...")
+      ->allow_extra_args(false)
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--epochs", arguments->epochs, "epochs, from the first")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->footer(
+      "padding: share of the computed positions. balance: the mean rank's work over that of the rank with most, on\n"
+      "average over the steps; 1 is best. largest: the largest micro-batch, in padded tokens.");
+  command->callback([arguments] {
+    if (!arguments->plan) {
+      throw InputError(
+          "inspect: expected --plan, found nothing to show; add it, or see what prepared sets hold with lockstep-prep "
+          "inspect");
+    }
+    print_plan(*arguments);
+  });
+}
+
+}  // namespace lockstep

@@ -1,0 +1,22 @@
+#include "versions.h"
+
+#include <fmt/format.h>
+#include <hdf5.h>
+#include <torch/version.h>
+
+#include "lockstep/comm/mpi_communicator.h"
+#include "lockstep/comm/nccl_version.h"
+
+namespace lockstep {
+
+std::vector<std::pair<std::string, std::string>> library_versions() {
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return {{"lockstep", LOCKSTEP_VERSION},
+          {"LibTorch", TORCH_VERSION},
+          {"MPI", mpi_library_version()},
+          {"NCCL", nccl_library_version()},
+          {"HDF5", fmt::format("{}.{}.{}", major, minor, release)}};
+}
+
+}  // namespace lockstep

@@ -1,0 +1,137 @@
+"""`lockstep inspect --plan` against the lengths that h5py reads in the shards, and against what training reports."""
+
+import json
+import random
+import re
+
+import h5py
+import pytest
+import transformers
+from conftest import example_rows, random_model, read_lines, run
+from training import write_job
+
+KINDS = ["t5-v1.0", "t5-v1.1", "gpt2", "llama"]
+COLUMNS = ["ranks", "epoch", "steps", "micro-batches", "padding", "balance", "largest"]
+
+
+def inspect(job, *options):
+    """The lines of the table, each a dictionary."""
+    lines = run("lockstep", "inspect", job, "--plan", *options).stdout.splitlines()
+    assert lines[1].split() == COLUMNS
+    return [dict(zip(COLUMNS, map(float, line.replace("%", "").split()))) for line in lines[2:]]
+
+
+def lengths_of(folder, has_encoder):
+    """(input, target) of every example, in the order of the set."""
+    lengths = []
+    for shard in json.loads((folder / "manifest.json").read_text())["shards"]:
+        with h5py.File(folder / shard["name"]) as file:
+            if has_encoder:
+                source, target = (file[f"{part}/offsets"][:] for part in ("source", "target"))
+                lengths += zip((source[1:] - source[:-1]).tolist(), (target[1:] - target[:-1]).tolist())
+            else:
+                offsets, starts = file["sequence/offsets"][:], file["target_start"][:].tolist()
+                lengths += [(start, total - start) for start, total in zip(starts, (offsets[1:] - offsets[:-1]).tolist())]
+    return lengths
+
+
+def cost_function(config, has_encoder):
+    """Multiply-adds of rows padded to `source` and `target` (decoder-only: all in `source`), `labels` of them learned."""
+    hidden, head = config.hidden_size, config.vocab_size * config.hidden_size
+    if has_encoder:
+        width, gated = config.num_heads * config.d_kv, config.feed_forward_proj.startswith("gated")
+        mlp = (3 if gated else 2) * hidden * config.d_ff
+        encoders, decoders = config.num_layers, config.num_decoder_layers
+        on_source = encoders * (4 * hidden * width + mlp) + decoders * 2 * hidden * width
+        on_target = decoders * (6 * hidden * width + mlp)
+
+        def cost(rows, source, target, labels):
+            pairs = encoders * source * source + decoders * (target * target + source * target)
+            return rows * (on_source * source + on_target * target + 2 * width * pairs) + head * labels
+    else:
+        layers = config.num_hidden_layers
+        if config.model_type == "gpt2":
+            width, projections = hidden, 4 * hidden * hidden + 2 * hidden * (config.n_inner or 4 * hidden)
+        else:
+            width = config.num_attention_heads * config.head_dim
+            projections = hidden * (2 * width + 2 * config.num_key_value_heads * config.head_dim + 3 * config.intermediate_size)
+
+        def cost(rows, source, target, labels):
+            return rows * layers * (projections * source + 2 * width * source * source) + head * labels
+    return cost
+
+
+def plan(lengths, has_encoder, cost, ranks):
+    """Of all rows in one batch, where a micro-batch is bounded by the dearest and by the longest row."""
+    rows = [(i, source, target, target) if has_encoder else (i, source + target, 0, target)
+            for i, (source, target) in enumerate(lengths)]
+    rows.sort(key=lambda row: (-row[1] - row[2], row[0]))
+    most_cost = max(cost(1, *row[1:]) for row in rows)
+    most_tokens = max(source + target for _, source, target, _ in rows)
+    pieces, piece = [], []
+    for _, *row in rows:
+        grown = (len(piece) + 1, *(max(lengths) for lengths in zip(*([p[:2] for p in piece] + [row[:2]]))),
+                 sum(p[2] for p in piece) + row[2])
+        if piece and (cost(*grown) > most_cost or grown[0] * (grown[1] + grown[2]) > most_tokens):
+            pieces.append(piece)
+            piece = []
+        piece.append(row)
+    pieces.append(piece)
+    shapes = [(len(piece), max(row[0] for row in piece), max(row[1] for row in piece), sum(row[2] for row in piece))
+              for piece in pieces]
+    loads = [0] * ranks
+    for value in sorted((cost(*shape) for shape in shapes), reverse=True):
+        loads[loads.index(min(loads))] += value
+    sizes = [rows * (source + target) for rows, source, target, _ in shapes]
+    return {"steps": 1, "micro-batches": len(shapes), "padding": 100 * (1 - sum(map(sum, lengths)) / sum(sizes)),
+            "balance": sum(loads) / ranks / max(loads), "largest": max(sizes)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_plan_is_that_of_the_shards(kind, seed, tmp_path):
+    rng = random.Random(seed)
+    has_encoder = kind.startswith("t5")
+    random_model(kind, tmp_path / "model", seed)
+    rows = example_rows("t5" if has_encoder else "gpt2", rng.randrange(20, 90), seed)
+    job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, global_batch_size=1000, per_device_train_batch_size=1,
+                    shard_text_bytes=2000)
+    run("lockstep-prep", job)
+    lengths = lengths_of(tmp_path / "prepared" / "train", has_encoder)
+    assert len(lengths) == len(rows)
+    cost = cost_function(transformers.AutoConfig.from_pretrained(tmp_path / "model"), has_encoder)
+    numbers = [1, 2, 3, rng.randrange(4, 9)]
+    found = inspect(job, "--ranks", ",".join(map(str, numbers)))
+    assert [line["ranks"] for line in found] == numbers
+    for line, ranks in zip(found, numbers):
+        for name, value in plan(lengths, has_encoder, cost, ranks).items():
+            assert line[name] == pytest.approx(value, abs={"padding": 0.006, "balance": 6e-5}.get(name, 0)), (ranks, name)
+
+
+@pytest.mark.parametrize("kind", ["t5-v1.1", "gpt2"])
+def test_training_follows_the_plan(kind, seed, tmp_path):
+    """Every step of two epochs, with the rows in the order of each, and of a T5 without those set apart for validation."""
+    has_encoder = kind.startswith("t5")
+    random_model(kind, tmp_path / "model", seed)
+    rows = example_rows("t5" if has_encoder else "gpt2", 50, seed)
+    job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, global_batch_size=11, per_device_train_batch_size=4,
+                    num_train_epochs=2, evaluation_strategy="epoch", seed=seed % 1000)
+    run("lockstep-prep", job)
+    run("lockstep", "train", job, ranks=2, OMP_NUM_THREADS="1")
+    steps = [line for line in read_lines(tmp_path / "result" / "metrics.jsonl") if line["event"] == "step"]
+    plans = inspect(job, "--ranks", "2", "--epochs", "2")
+    for epoch, line in enumerate(plans):
+        of_epoch = [step for step in steps if epoch < step["epoch"] <= epoch + 1]
+        assert line["steps"] == len(of_epoch) == (4 if has_encoder else 5)
+        padded = sum(step["tokens"] / (1 - step["padding"]) for step in of_epoch)
+        assert line["padding"] == pytest.approx(100 * (1 - sum(step["tokens"] for step in of_epoch) / padded), abs=0.006)
+        assert 0.5 < line["balance"] <= 1
+    assert plans[0]["padding"] != plans[1]["padding"]
+
+
+def test_what_is_refused(tmp_path):
+    random_model("gpt2", tmp_path / "model", 1)
+    job = write_job(tmp_path, tmp_path / "model", example_rows("gpt2", 5, 1), False)
+    refused = run("lockstep", "inspect", job, check=False)
+    assert refused.returncode == 1 and re.match("lockstep: error: .*--plan.*lockstep-prep inspect", refused.stderr)
+    refused = run("lockstep", "inspect", job, "--plan", check=False)
+    assert refused.returncode == 1 and str(tmp_path / "prepared" / "train") in refused.stderr
