@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <exception>
 #include <string_view>
+#include <utility>
 
 #include "lockstep/comm/agreement.h"
 #include "lockstep/comm/mpi_communicator.h"
@@ -38,11 +39,13 @@ class SingleProcess final : public Communicator {
   void broadcast_from_root(at::Tensor) override {}
   void barrier() override {}
   void set_timeout(std::chrono::seconds) override {}
-  void set_activity(std::string) override {}
+  void set_activity(std::string activity) override { activity_ = std::move(activity); }
+  std::string activity() const override { return activity_; }
   [[noreturn]] void abort(int exit_code) override { ::_exit(exit_code); }
 
  private:
   const std::shared_ptr<PendingCollective> done_ = std::make_shared<Done>();
+  std::string activity_;
 };
 
 }  // namespace

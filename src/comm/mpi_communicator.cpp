@@ -179,6 +179,8 @@ void MpiCommunicator::set_timeout(std::chrono::seconds timeout) { progress_->set
 void MpiCommunicator::set_activity(std::string activity) { progress_->set_activity(std::move(activity)); }
 
 // One rank speaks for all that wait: they take turns, and the first tells the others.
+std::string MpiCommunicator::activity() const { return progress_->activity(); }
+
 void MpiCommunicator::end_late_job(const std::string& what) {
   constexpr std::chrono::milliseconds kTurn{100}, kLastTurn{2000}, kUntilAborted{2000};
   std::this_thread::sleep_for(std::min(kTurn * rank_, kLastTurn));
