@@ -26,9 +26,10 @@ std::string describe_failure(const Communicator& communicator, const std::except
 }  // namespace
 
 void run_on_ranks(const std::function<void(const std::shared_ptr<Communicator>&)>& work) {
-  const std::shared_ptr<Communicator> communicator = make_communicator();
-  initialise_logging(communicator->rank());
+  std::shared_ptr<Communicator> communicator;
   try {
+    communicator = make_communicator();
+    initialise_logging(communicator->rank());
     work(communicator);
   } catch (const PeerFailed&) {
     std::exit(EXIT_FAILURE);

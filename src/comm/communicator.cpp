@@ -65,6 +65,7 @@ std::shared_ptr<Communicator> make_communicator() {
   }
   const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");  // set by srun alone
   if (tasks != nullptr && std::string_view(tasks) != "1") {
+    leave_message_to_first("SLURM_PROCID");
     throw InputError(
         fmt::format("srun started {} tasks without MPI: each would train alone and all would write the same results; "
                     "use srun --mpi=pmix (srun --mpi=list shows what there is), or mpirun",
