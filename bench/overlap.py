@@ -10,7 +10,6 @@ overlap. Needs root, iproute2, and the Python environment of launch/setup.sh.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import pathlib
@@ -21,39 +20,11 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "tests" / "cluster"))
+from two_hosts import TwoHosts  # noqa: E402
+
 TOKENIZER = ROOT / "examples" / "models" / "nl2bash-gpt2"
 DATA = ROOT / "examples" / "data" / "nl2bash" / "train.jsonl"
-HOSTS = {"lockstep-a": "10.213.7.1", "lockstep-b": "10.213.7.2"}
-
-
-def sh(command, **options):
-    return subprocess.run(command, shell=True, check=True, capture_output=True, text=True, **options).stdout
-
-
-@contextlib.contextmanager
-def two_hosts():
-    first, second = HOSTS
-    try:
-        for name in HOSTS:
-            sh(f"ip netns add {name}")
-        sh(f"ip link add ls-a netns {first} type veth peer name ls-b netns {second}")
-        for name, device in zip(HOSTS, ("ls-a", "ls-b")):
-            sh(f"ip -n {name} addr add {HOSTS[name]}/24 dev {device}")
-            sh(f"ip -n {name} link set {device} up && ip -n {name} link set lo up")
-        yield
-    finally:
-        for name in HOSTS:
-            subprocess.run(["ip", "netns", "del", name], capture_output=True)
-
-
-def limit(bytes_per_second):
-    for name, device in zip(HOSTS, ("ls-a", "ls-b")):
-        sh(f"ip netns exec {name} tc qdisc replace dev {device} root tbf rate {int(bytes_per_second * 8)}bit burst 512kb latency 200ms")
-
-
-def unlimit():
-    for name, device in zip(HOSTS, ("ls-a", "ls-b")):
-        subprocess.run(f"ip netns exec {name} tc qdisc del dev {device} root", shell=True, capture_output=True)
 
 
 def make_model(folder, width, layers):
@@ -79,28 +50,19 @@ def step_seconds(folder):
 
 
 class Bench:
-    def __init__(self, folder, lockstep, steps):
-        self.folder, self.lockstep = folder, lockstep
+    def __init__(self, folder, hosts, lockstep, steps):
+        self.folder, self.hosts, self.lockstep = folder, hosts, lockstep
         self.job = folder / "job.yaml"
         self.job.write_text(
             f"pretrained_model_name: {folder / 'model'}\nhas_encoder: false\ntraining_datasets: [{DATA}]\n"
             f"prepared_dir: {folder / 'prepared'}\nmax_steps: {steps}\nper_device_train_batch_size: 8\n"
             "evaluation_strategy: \"no\"\noverwrite_output_dir: true\n")
-        sh(f"{lockstep}-prep {self.job}")
-        agent = folder / "reach"
-        agent.write_text("#!/bin/sh\n# HOST COMMAND...: what mpirun calls instead of ssh\nshift\n"
-                         f"exec ip netns exec {list(HOSTS)[1]} sh -c \"$*\"\n")
-        agent.chmod(0o755)
-        (folder / "hosts").write_text("".join(f"{address} slots=1\n" for address in HOSTS.values()))
+        subprocess.run([f"{lockstep}-prep", self.job], check=True, capture_output=True)
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def ranks(self, *keys):
         """Seconds of a step of two ranks, one on each host."""
-        subnet = HOSTS["lockstep-a"].rsplit(".", 1)[0] + ".0/24"
-        command = ["ip", "netns", "exec", "lockstep-a", "mpirun", "--allow-run-as-root", "--hostfile", self.folder / "hosts",
-                   "--mca", "plm_rsh_agent", self.folder / "reach", "--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include",
-                   subnet, "--mca", "oob_tcp_if_include", subnet, "--bind-to", "none", "-n", "2", self.lockstep, "train",
-                   self.job, f"output_dir={self.folder / 'result'}", *keys]
+        command = [*self.hosts.mpirun(), self.lockstep, "train", self.job, f"output_dir={self.folder / 'result'}", *keys]
         finished = subprocess.run(command, env=self.environment, capture_output=True, text=True)
         if finished.returncode != 0:
             sys.exit(finished.stderr)
@@ -123,21 +85,21 @@ def main():
     parser.add_argument("--steps", type=int, default=12, help="of each run [12]")
     parser.add_argument("--bucket-mb", type=int, default=4, help="ddp_bucket_cap_mb [4]")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, two_hosts():
+    with tempfile.TemporaryDirectory() as name, TwoHosts(name) as hosts:
         folder = pathlib.Path(name)
         size = make_model(folder / "model", arguments.width, arguments.layers)
-        bench = Bench(folder, arguments.lockstep, arguments.steps)
+        bench = Bench(folder, hosts, arguments.lockstep, arguments.steps)
         compute = bench.alone()
         print(f"gradients of {size / 1e6:.1f} MB; a step computes for {compute:.3f} s")
         print(f"{'messages':>10}{'optimizer_sharding':>20}{'step':>10}{'of the longer':>15}{'of the sum':>12}")
         for share in (0.5, 1.0):
             # Of a ring of two, each rank sends as many bytes as there are gradients.
-            limit(size / (share * compute))
+            hosts.limit(size / (share * compute))
             for sharding in ("none", "state"):
                 step = bench.ranks(f"optimizer_sharding={sharding}", f"ddp_bucket_cap_mb={arguments.bucket_mb}")
                 longer, both = max(1, share) * compute, (1 + share) * compute
                 print(f"{share * compute:>9.3f}s{sharding:>20}{step:>9.3f}s{step / longer:>15.2f}{step / both:>12.2f}", flush=True)
-            unlimit()
+            hosts.unlimit()
 
 
 if __name__ == "__main__":

@@ -14,16 +14,30 @@ std::string describe_error(const std::exception& error) {
   return error.what();
 }
 
+namespace {
+
+// What happened, and at which step, unless the message says so itself.
+std::string describe_failure(const Communicator& communicator, const std::exception& error) {
+  std::string message = describe_error(error);
+  const std::string activity = communicator.activity();
+  return activity.empty() || message.starts_with(activity) ? message : fmt::format("{}: {}", activity, message);
+}
+
+}  // namespace
+
 void run_on_ranks(const std::function<void(const std::shared_ptr<Communicator>&)>& work) {
-  const std::shared_ptr<Communicator> communicator = make_communicator();
-  initialise_logging(communicator->rank());
+  std::shared_ptr<Communicator> communicator;
   try {
+    communicator = make_communicator();
+    initialise_logging(communicator->rank());
     work(communicator);
   } catch (const PeerFailed&) {
     std::exit(EXIT_FAILURE);
   } catch (const std::exception& error) {
-    if (communicator->world_size() == 1) throw;
-    report_error(fmt::format("{}: {}", describe_rank(*communicator), describe_error(error)));
+    if (!communicator) throw;
+    const std::string message = describe_failure(*communicator, error);
+    if (communicator->world_size() == 1) throw Error(message);
+    report_error(fmt::format("{}: {}", describe_rank(*communicator), message));
     communicator->abort(EXIT_FAILURE);
   }
 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "lockstep/comm/mpi_communicator.h"
 #include "lockstep/core/json.h"
@@ -67,6 +68,7 @@ std::vector<std::int64_t> ranks_where(Communicator& communicator, bool condition
 struct LaunchedRanks {
   const char* variable;
   std::string_view count;
+  const char* variable_of_rank;
 };
 
 // What the launcher says. Slurm's variables are there in a batch script, too, and in what mpirun starts from it: they
@@ -74,8 +76,11 @@ struct LaunchedRanks {
 std::optional<LaunchedRanks> ranks_of_launcher() {
   const char* name_space = std::getenv("PMIX_NAMESPACE");
   const bool by_srun = name_space != nullptr && std::string_view(name_space).starts_with("slurm.");
-  for (const char* variable : {by_srun ? "SLURM_STEP_NUM_TASKS" : "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
-    if (const char* count = std::getenv(variable)) return LaunchedRanks{variable, count};
+  using Variables = std::pair<const char*, const char*>;
+  const Variables first = by_srun ? Variables{"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}
+                                  : Variables{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"};
+  for (const auto& [variable, of_rank] : {first, Variables{"PMI_SIZE", "PMI_RANK"}}) {
+    if (const char* count = std::getenv(variable)) return LaunchedRanks{variable, count, of_rank};
   }
   return std::nullopt;
 }
@@ -95,9 +100,15 @@ void check_agreement(Communicator& communicator, const SharedFacts& facts, const
                                describe_ranks(ranks, communicator.world_size()), root, describe(found), remedy));
 }
 
+void leave_message_to_first(const char* variable) {
+  const char* rank = std::getenv(variable);
+  if (rank != nullptr && std::string_view(rank) != "0") throw PeerFailed("rank 0 says why");
+}
+
 void check_world_size(int world_size) {
   const auto launched = ranks_of_launcher();
   if (!launched || launched->count == fmt::to_string(world_size)) return;
+  leave_message_to_first(launched->variable_of_rank);
   throw InputError(fmt::format(
       "expected {} ranks, as the launcher says ({}), found {}: {}, which Lockstep was built with, does not "
       "understand this launcher, and each process would train alone; start it by the mpirun of this MPI, or "

@@ -10,6 +10,7 @@
 #include <exception>
 #include <iterator>
 #include <string_view>
+#include <utility>
 
 #include "lockstep/comm/agreement.h"
 #include "lockstep/comm/mpi_communicator.h"
@@ -40,11 +41,13 @@ class SingleProcess final : public Communicator {
   void broadcast_from_root(at::Tensor) override {}
   void barrier() override {}
   void set_timeout(std::chrono::seconds) override {}
-  void set_activity(std::string) override {}
+  void set_activity(std::string activity) override { activity_ = std::move(activity); }
+  std::string activity() const override { return activity_; }
   [[noreturn]] void abort(int exit_code) override { ::_exit(exit_code); }
 
  private:
   const std::shared_ptr<PendingCollective> done_ = std::make_shared<Done>();
+  std::string activity_;
 };
 
 }  // namespace
@@ -64,6 +67,7 @@ std::shared_ptr<Communicator> make_communicator() {
   }
   const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");  // set by srun alone
   if (tasks != nullptr && std::string_view(tasks) != "1") {
+    leave_message_to_first("SLURM_PROCID");
     throw InputError(
         fmt::format("srun started {} tasks without MPI: each would train alone and all would write the same results; "
                     "use srun --mpi=pmix (srun --mpi=list shows what there is), or mpirun",

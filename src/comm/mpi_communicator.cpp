@@ -14,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "launcher_daemon.h"
 #include "lockstep/core/log.h"
 #include "mpi_check.h"
 #include "mpi_progress.h"
@@ -197,6 +198,8 @@ void MpiCommunicator::set_timeout(std::chrono::seconds timeout) { progress_->set
 
 void MpiCommunicator::set_activity(std::string activity) { progress_->set_activity(std::move(activity)); }
 
+std::string MpiCommunicator::activity() const { return progress_->activity(); }
+
 // One rank speaks for all that wait: they take turns, and the first tells the others.
 void MpiCommunicator::end_late_job(const std::string& what) {
   constexpr std::chrono::milliseconds kTurn{100}, kLastTurn{2000}, kUntilAborted{2000};
@@ -226,8 +229,9 @@ void MpiCommunicator::end_late_job(const std::string& what) {
 }
 
 void MpiCommunicator::abort(int exit_code) {
-  // MPI_Abort itself may wait for a launcher that cannot be reached.
+  // MPI_Abort itself may wait for a launcher that cannot be reached, and that for other hosts.
   constexpr unsigned kSeconds = 3;
+  end_launcher_daemon_after(kSeconds);
   std::signal(SIGALRM, SIG_DFL);
   ::alarm(kSeconds);
   MPI_Abort(MPI_COMM_WORLD, exit_code);

@@ -68,6 +68,11 @@ void MpiProgress::set_activity(std::string activity) {
   activity_ = std::move(activity);
 }
 
+std::string MpiProgress::activity() {
+  const std::lock_guard lock(mutex_);
+  return activity_;
+}
+
 void MpiProgress::wait(Entry& entry) {
   std::unique_lock lock(mutex_);
   ++waiting_;

@@ -33,6 +33,7 @@ class MpiProgress {
   /// 0: collectives may take any time.
   void set_timeout(std::chrono::seconds timeout);
   void set_activity(std::string activity);
+  std::string activity();
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <string_view>
 
 #include "lockstep/core/error.h"
 
@@ -29,9 +30,15 @@ std::string cause() {
 }
 
 template <typename Failure = Error, typename Result>
-Result checked(Result result, const std::string& name, const std::string& operation) {
-  if (result < 0) throw Failure(fmt::format("{}: HDF5 cannot {}: {}", name, operation, cause()));
+Result checked(Result result, const std::string& name, const std::string& operation, std::string_view remedy = "") {
+  if (result < 0) throw Failure(fmt::format("{}: HDF5 cannot {}: {}{}", name, operation, cause(), remedy));
   return result;
+}
+
+// The same of a shard that exists already.
+template <typename Result>
+Result checked_input(Result result, const std::string& name, const std::string& operation) {
+  return checked<InputError>(result, name, operation, "; look whether the disk works, or run lockstep-prep again");
 }
 
 // Property lists start without time stamps, so that the same data gives the same bytes.
@@ -50,7 +57,7 @@ Handle create_image(const std::string& name) {
 Handle open_for_reading(const std::string& name) {
   const Handle access = property_list(H5P_FILE_ACCESS, name);
   checked(H5Pset_file_locking(access, false, true), name, "switch file locking off");
-  return {checked<InputError>(H5Fopen(name.c_str(), H5F_ACC_RDONLY, access), name, "open the file"), H5Fclose};
+  return {checked_input(H5Fopen(name.c_str(), H5F_ACC_RDONLY, access), name, "open the file"), H5Fclose};
 }
 
 }  // namespace
@@ -133,7 +140,7 @@ InputFile::InputFile(const std::filesystem::path& path) : name_(path.string()), 
 
 template <typename T>
 std::vector<T> InputFile::read(const std::string& path, hid_t memory_type) const {
-  const Handle array{checked<InputError>(H5Dopen2(file_, path.c_str(), H5P_DEFAULT), name_, "find the array " + path),
+  const Handle array{checked_input(H5Dopen2(file_, path.c_str(), H5P_DEFAULT), name_, "find the array " + path),
                      H5Dclose};
   const Handle space{checked(H5Dget_space(array), name_, "read the shape of " + path), H5Sclose};
   const Handle type{checked(H5Dget_type(array), name_, "read the type of " + path), H5Tclose};
@@ -145,8 +152,8 @@ std::vector<T> InputFile::read(const std::string& path, hid_t memory_type) const
   }
   std::vector<T> values(static_cast<std::size_t>(checked(H5Sget_simple_extent_npoints(space), name_, "read " + path)));
   if (!values.empty()) {
-    checked<InputError>(H5Dread(array, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), name_,
-                        "read the array " + path);
+    checked_input(H5Dread(array, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), name_,
+                  "read the array " + path);
   }
   return values;
 }

@@ -117,6 +117,7 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   } else {
     loop.run({});
   }
+  communicator_->set_activity("saving the model");
   run_on_all(*communicator_, [&] {
     if (!communicator_->is_root()) return;
     trained_.save(output_dir, {.max_shard_bytes = parse_byte_size(hyperparameters.max_shard_size)});

@@ -19,7 +19,8 @@ using Variables = std::map<std::string, std::string>;
 class Launch {
  public:
   explicit Launch(const Variables& variables) {
-    for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_NAMESPACE", "SLURM_STEP_NUM_TASKS"}) {
+    for (const char* name : {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "PMI_SIZE", "PMI_RANK", "PMIX_NAMESPACE",
+                             "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}) {
       const char* value = std::getenv(name);
       before_[name] = value ? std::optional<std::string>(value) : std::nullopt;
       const auto found = variables.find(name);
@@ -54,6 +55,16 @@ TEST(WorldSize, MustBeWhatTheLauncherSays) {
     EXPECT_THAT(
         [] { check_world_size(1); },
         ThrowsMessage<InputError>(AllOf(HasSubstr("expected 4 ranks"), HasSubstr("found 1"), HasSubstr("mpirun"))));
+  }
+}
+
+TEST(WorldSize, OneOfManyAloneSaysThatItIsWrong) {
+  for (const Variables& variables : std::vector<Variables>{
+           {{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "3"}},
+           {{"PMI_SIZE", "4"}, {"PMI_RANK", "3"}},
+           {{"PMIX_NAMESPACE", "slurm.pmix.17.0"}, {"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_PROCID", "3"}}}) {
+    const Launch launch(variables);
+    EXPECT_THROW(check_world_size(1), PeerFailed);
   }
 }
 

@@ -7,9 +7,9 @@ import socket
 
 import pytest
 import torch
-from conftest import BIN, example_rows, load_saved, random_model, read_lines, run, write_rows
+from conftest import BIN, example_rows, load_saved, random_model, run, write_rows
 from safetensors.torch import load_file, save_file
-from training import encode, write_job
+from training import encode, steps_of, write_job
 
 HOST = socket.gethostname()
 
@@ -34,10 +34,6 @@ def change_weights(folder, change):
     weights = load_file(path)
     change(weights)
     save_file(weights, path, metadata={"format": "pt"})
-
-
-def steps_of(folder):
-    return [line for line in read_lines(folder / "metrics.jsonl") if line["event"] == "step"]
 
 
 class TestRanksThatDisagree:

@@ -42,14 +42,20 @@ def torch_loss_sum(model, source, target, has_encoder):
     return torch.nn.functional.cross_entropy(logits, torch.tensor(target), reduction="sum")
 
 
-def torch_losses(model, batches, has_encoder, learning_rate, weight_decay, warmup):
-    """AdamW, a step a batch, as the Hugging Face Trainer groups the parameters, linear schedule, clipping at 1."""
+def torch_optimizer(model, steps, learning_rate, weight_decay, warmup):
+    """AdamW, with parameters grouped as the Hugging Face Trainer does, and its linear schedule."""
     decayed = [p for n, p in model.named_parameters() if p.dim() > 1 and "bias" not in n]
     others = [p for n, p in model.named_parameters() if p.dim() == 1 or "bias" in n]
     optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}],
                                   lr=learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: step / warmup if step < warmup else (len(batches) - step) / (len(batches) - warmup))
+        optimizer, lambda step: step / warmup if step < warmup else (steps - step) / (steps - warmup))
+    return optimizer, schedule
+
+
+def torch_losses(model, batches, has_encoder, learning_rate, weight_decay, warmup):
+    """A step a batch, clipping at 1."""
+    optimizer, schedule = torch_optimizer(model, len(batches), learning_rate, weight_decay, warmup)
     losses = []
     model.train()
     for examples in batches:
@@ -67,8 +73,32 @@ def torch_losses(model, batches, has_encoder, learning_rate, weight_decay, warmu
     return losses
 
 
+def steps_of(folder):
+    return [line for line in read_lines(folder / "metrics.jsonl") if line["event"] == "step"]
+
+
 def step_losses(folder):
-    return [line["loss"] for line in read_lines(folder / "metrics.jsonl") if line["event"] == "step"]
+    return [line["loss"] for line in steps_of(folder)]
+
+
+def rows_apart(kind, tokenizer, has_encoder, count, seed):
+    """Rows that tell themselves apart by their numbers of tokens, which are the keys, and examples."""
+    rows = {}
+    for row in example_rows(kind, 200, seed):
+        source, target = encode(tokenizer, row, has_encoder)
+        rows.setdefault((len(source) + len(target), len(target)), row)
+    rows = dict(list(rows.items())[:count])
+    assert len(rows) == count
+    return list(rows.values()), {key: encode(tokenizer, row, has_encoder) for key, row in rows.items()}
+
+
+def order_of(job, examples, count):
+    """The first `count` examples that a job takes, by a run a row a step: their order depends on the seed alone."""
+    output = job.parent / "order"
+    run("lockstep", "train", job, f"output_dir={output}", "global_batch_size=1", "learning_rate=0", f"max_steps={count}")
+    order = [examples[line["tokens"], line["target_tokens"]] for line in steps_of(output)]
+    assert len(order) == count
+    return order
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -102,21 +132,12 @@ def test_ten_steps_follow_pytorch_and_the_folder_opens(kind, seed, tmp_path):
 def test_a_pretrained_llama_fine_tuned_for_an_epoch_follows_pytorch(seed, tmp_path):
     model, tokenizer, _ = load_saved("llama", ROOT / "tests" / "fixtures" / "models" / "stories260k")
     model = model.float()
-    lengths = {}  # rows that tell themselves apart by their numbers of tokens
-    for row in example_rows("t5", 200, seed):
-        source, target = encode(tokenizer, row, False)
-        lengths.setdefault((len(source) + len(target), len(target)), row)
-    rows = list(lengths.values())[:22]
-    examples = {key: encode(tokenizer, row, False) for key, row in list(lengths.items())[:22]}
+    rows, examples = rows_apart("t5", tokenizer, False, 22, seed)
     job = write_job(tmp_path, ROOT / "tests" / "fixtures" / "models" / "stories260k", rows, False, num_train_epochs=1,
                     global_batch_size=4, per_device_train_batch_size=3, learning_rate=1e-3)
     run("lockstep-prep", job)
 
-    # The order of the rows depends on their number and the seed alone: a run a row a step tells it.
-    run("lockstep", "train", job, f"output_dir={tmp_path / 'order'}", "global_batch_size=1", "learning_rate=0")
-    steps = [line for line in read_lines(tmp_path / "order" / "metrics.jsonl") if line["event"] == "step"]
-    order = [examples[line["tokens"], line["target_tokens"]] for line in steps]
-    assert len(order) == 22
+    order = order_of(job, examples, 22)
 
     run("lockstep", "train", job, ranks=2)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}

@@ -60,8 +60,10 @@ class Communicator {
   /// A collective that is not done after `timeout` ends all ranks' processes, with a message that names this rank,
   /// what it was at, and the collective. 0: none does. [none]
   virtual void set_timeout(std::chrono::seconds timeout) = 0;
-  /// What the job is at, for that message: "step 12".
+  /// What the job is at, for that message and others: "step 12".
   virtual void set_activity(std::string activity) = 0;
+  /// What set_activity() said last. [""]
+  virtual std::string activity() const = 0;
   /// Ends all ranks' processes at once.
   [[noreturn]] virtual void abort(int exit_code) = 0;
 

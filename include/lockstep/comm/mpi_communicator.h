@@ -31,6 +31,7 @@ class MpiCommunicator final : public Communicator {
   void barrier() override;
   void set_timeout(std::chrono::seconds timeout) override;
   void set_activity(std::string activity) override;
+  std::string activity() const override;
   [[noreturn]] void abort(int exit_code) override;
 
  private:
