@@ -30,7 +30,7 @@ FlatParameters::FlatParameters(const ParameterLayout& layout, Ownership ownershi
   auto entry = layout_.entries().begin();
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
     Bucket& bucket = buckets_[i];
-    bucket.buffer = at::zeros({layout_.buckets()[i].size}, at::kFloat);
+    bucket.buffer = at::zeros({layout_.buckets()[i].size}, layout_.options());
     for (; entry != layout_.entries().end() && entry->bucket == i; ++entry) {
       const at::Tensor view = ParameterLayout::view(bucket.buffer, *entry);
       view.copy_(entry->parameter);

@@ -39,7 +39,7 @@ GradientReducer::GradientReducer(const ParameterLayout& layout, Ownership owners
   std::iota(order_.rbegin(), order_.rend(), std::size_t{0});
   for (const auto& entry : layout_.entries()) ++buckets_[entry.bucket].parameters;
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
-    gradients_.push_back(options_.frees_buckets ? at::zeros({ownership_.parts[i].size()}, at::kFloat)
+    gradients_.push_back(options_.frees_buckets ? at::zeros({ownership_.parts[i].size()}, layout_.options())
                                                 : ownership_.own(buffer_of(i), i));
   }
   for (std::size_t i = 0; i < layout_.entries().size(); ++i) {
@@ -65,7 +65,7 @@ at::Tensor& GradientReducer::buffer_of(std::size_t bucket) {
   if (auto spare = spare_buffers_.extract(size)) {
     buffer = std::move(spare.mapped()).zero_();
   } else {
-    buffer = at::zeros({size}, at::kFloat);
+    buffer = at::zeros({size}, layout_.options());
   }
   return buffer;
 }
@@ -156,10 +156,11 @@ void GradientReducer::agree_on_order() {
 }
 
 double GradientReducer::norm() {
-  at::Tensor squares = at::zeros({1}, at::kDouble);
+  at::Tensor squares = at::zeros({1}, layout_.options().dtype(at::kDouble));
   for (const at::Tensor& gradient : gradients_) {
     squares += at::linalg_vector_norm(gradient, 2).to(at::kDouble).square();
   }
+  squares = squares.cpu();
   if (ownership_.is_shared) communicator_->all_reduce_sum(squares);
   return std::sqrt(squares.item<double>());
 }

@@ -45,6 +45,11 @@ void ParameterLayout::add(const NamedParameter& parameter, bool decayed, const B
   bucket.stretches.back().part.end = bucket.size;
 }
 
+at::TensorOptions ParameterLayout::options() const {
+  const at::TensorOptions fp32(at::kFloat);
+  return entries_.empty() ? fp32 : fp32.device(entries_.front().parameter.device());
+}
+
 at::Tensor ParameterLayout::view(const at::Tensor& bucket, const Entry& entry) {
   return bucket.narrow(0, entry.offset, entry.parameter.numel()).view(entry.parameter.sizes());
 }

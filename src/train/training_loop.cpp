@@ -194,7 +194,7 @@ double TrainingLoop::run_micro_batches(std::uint64_t step, const StepPlan& plan)
 }
 
 double TrainingLoop::run_pass(std::uint64_t step, const std::vector<std::uint64_t>& examples, double scale) {
-  const Batch batch = read_batch(*training_, examples, model_.info().decoder_start_id, pad_id_);
+  const Batch batch = read_batch(*training_, examples, model_.info().decoder_start_id, pad_id_).to(model_.device());
   parameters_.gather(0);
   Dropout dropout(static_cast<std::uint64_t>(hyperparameters_.seed), step, batch.example_ids);
   const at::Tensor loss = model_.loss_sum(batch, dropout);

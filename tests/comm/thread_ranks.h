@@ -58,7 +58,8 @@ class ThreadRank final : public Communicator {
     return at_once(std::move(tensor));
   }
   void set_timeout(std::chrono::seconds) override {}
-  void set_activity(std::string) override {}
+  void set_activity(std::string activity) override { activity_ = std::move(activity); }
+  std::string activity() const override { return activity_; }
   [[noreturn]] void abort(int exit_code) override { ::_exit(exit_code); }
 
   int started = 0;  // collectives that were begun here
@@ -81,6 +82,7 @@ class ThreadRank final : public Communicator {
   }
 
   std::shared_ptr<Shared> shared_;
+  std::string activity_;
   int rank_;
 };
 

@@ -43,6 +43,7 @@ class NcclCommunicator final : public Communicator {
   void barrier() override { host_->barrier(); }
   void set_timeout(std::chrono::seconds timeout) override;
   void set_activity(std::string activity) override;
+  std::string activity() const override { return host_->activity(); }
   [[noreturn]] void abort(int exit_code) override;
 
  private:

@@ -54,6 +54,8 @@ class ParameterLayout {
   /// The buckets in which parameters of `unit` lie.
   const std::vector<std::size_t>& buckets_of(std::size_t unit) const { return buckets_of_unit_.at(unit); }
   std::size_t units() const { return buckets_of_unit_.size(); }
+  /// fp32, on the device of the parameters.
+  at::TensorOptions options() const;
   /// What belongs to `entry` of `bucket`, the flat buffer in which it lies, in the parameter's shape.
   static at::Tensor view(const at::Tensor& bucket, const Entry& entry);
 
