@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "dataset_options.h"
+#include "lockstep/comm/compute_device.h"
 #include "lockstep/comm/threads.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/json.h"
@@ -28,6 +29,7 @@ struct Arguments {
   std::string output;
   std::uint64_t batch_size = 16;
   std::optional<std::size_t> model_max_length;
+  std::string device = "auto";
 };
 
 // Every row becomes an example, so that the output has a line a row.
@@ -69,6 +71,7 @@ void evaluate(const Arguments& arguments, const std::shared_ptr<Communicator>& c
   run_on_all(*communicator, [&] {
     if (communicator->is_root()) output.emplace(arguments.output);
   });
+  const at::Device device = compute_device_of_rank(arguments.device, *communicator);
   const auto resolved = resolve_on_ranks(arguments.model, {}, hub_settings_of_environment, *communicator);
   TrainedModel model;
   std::unique_ptr<TokenizedDataset> dataset;
@@ -76,6 +79,7 @@ void evaluate(const Arguments& arguments, const std::shared_ptr<Communicator>& c
   model.model = load_on_ranks(resolved, WeightsIo::each, *communicator);
   run_on_all(*communicator, [&] { dataset = tokenize_every_row(arguments, model); });
   set_compute_threads(0, *communicator);
+  model.model->to(device);
   Progress progress("evaluate", "row", dataset->size(), communicator->is_root());
   const auto rows = evaluate_rows(*model.model, *dataset, arguments.batch_size, model.tokenizer->pad_id().value(),
                                   *communicator, [&](std::uint64_t done) { progress.update(done); });
@@ -111,6 +115,9 @@ void add_evaluate_command(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 30));
   command->add_option("--model-max-length", arguments->model_max_length,
                       "tokens to which rows are cut [the tokenizer's own limit, else the model's]");
+  command->add_option("--device", arguments->device, "where to compute; auto: on a GPU where there is one")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   command->callback([arguments] {
     run_on_ranks([&](const std::shared_ptr<Communicator>& communicator) { evaluate(*arguments, communicator); });
   });

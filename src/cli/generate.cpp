@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "dataset_options.h"
+#include "lockstep/comm/compute_device.h"
 #include "lockstep/comm/threads.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/json.h"
@@ -24,6 +25,7 @@ struct Arguments {
   std::string output;
   std::string prompt;
   GenerationOptions options;
+  std::string device = "auto";
 };
 
 std::vector<Row> read_rows(const Arguments& arguments, const TrainedModel& model) {
@@ -64,8 +66,10 @@ void generate_for_file(const Arguments& arguments, const TrainedModel& model, At
   fmt::print("{} predictions, {} of them ended by themselves (EOS), in {}\n", rows.size(), stopped, arguments.output);
 }
 
-TrainedModel load_named_model(const Arguments& arguments) {
-  return TrainedModel::load(resolve_model(arguments.model, {}, hub_settings_of_environment));
+TrainedModel load_named_model(const Arguments& arguments, at::Device device) {
+  TrainedModel trained = TrainedModel::load(resolve_model(arguments.model, {}, hub_settings_of_environment));
+  trained.model->to(device);
+  return trained;
 }
 
 void generate_command(const Arguments& arguments, Communicator& communicator) {
@@ -74,12 +78,13 @@ void generate_command(const Arguments& arguments, Communicator& communicator) {
       throw InputError("generate runs as one process; start it without mpirun or srun -n");
   });
   set_compute_threads(0, communicator);
+  const at::Device device = compute_device_of_rank(arguments.device, communicator);
   if (arguments.input.empty()) {
-    const TrainedModel model = load_named_model(arguments);
+    const TrainedModel model = load_named_model(arguments, device);
     fmt::print("{}\n", model.generate({arguments.prompt}, arguments.options).front());
   } else {
     AtomicFile output(arguments.output);  // first: a place that cannot be written is found before the work
-    generate_for_file(arguments, load_named_model(arguments), output);
+    generate_for_file(arguments, load_named_model(arguments, device), output);
   }
 }
 
@@ -109,6 +114,9 @@ void add_generate_command(CLI::App& app) {
   command->add_option("--batch-size", arguments->options.batch_size, "rows of a batch")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 30));
+  command->add_option("--device", arguments->device, "where to compute; auto: on a GPU where there is one")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   input->needs(output);
   output->needs(input);
   prompt->excludes(input);

@@ -73,7 +73,8 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("test_size", &test_size, "share of rows split off for validation where none are given (T5-type)",
             Range{0, 0.999});
   table.add("seed", &seed, "of weights, data order, dropout and split", Range{0, kLargestInteger});
-  table.add("device", &device, "where to compute", Choices{"auto", "cpu"});
+  table.add("device", &device, "where to compute; auto: on a GPU where there is one, a rank each",
+            Choices{"auto", "cpu", "cuda"});
   table.add("threads_per_rank", &threads_per_rank, "0: the rank's share of the cores", Range{0, 4096});
   table.add(
       "optimizer_sharding", &optimizer_sharding,

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "lockstep/comm/compute_device.h"
 #include "lockstep/comm/threads.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/byte_size.h"
@@ -76,7 +77,8 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
                                                      std::shared_ptr<const TokenizedDataset> validation,
                                                      const Hyperparameters& hyperparameters, const RunOrigin& origin) {
   set_compute_threads(hyperparameters.threads_per_rank, *communicator_);
-  communicator_->set_timeout(std::chrono::seconds(hyperparameters.collective_timeout_s));
+  const std::chrono::seconds timeout(hyperparameters.collective_timeout_s);
+  communicator_->set_timeout(timeout);
   const std::filesystem::path output_dir = hyperparameters.output_dir;
   Validated data;
   run_on_all(*communicator_, [&] {
@@ -85,8 +87,10 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
     data = choose_validation(training, validation, hyperparameters);
     prepare_adapter(*trained_.model, hyperparameters);
   });
+  const at::Device device = compute_device_of_rank(hyperparameters.device, *communicator_);
+  trained_.model->to(device);
   TrainingLoop loop(*trained_.model, data.training, data.validation, trained_.tokenizer->pad_id().value(),
-                    hyperparameters, communicator_);
+                    hyperparameters, make_communicator_for(device, communicator_, timeout));
   run_on_all(*communicator_, [&] {
     if (!communicator_->is_root()) return;
     prepare_output_folder(output_dir, hyperparameters.overwrite_output_dir, saved_bytes());

@@ -2,12 +2,14 @@
 //   model_probe MODEL_DIR CASE.json OUTPUT_DIR [ADAPTER_DIR]
 // CASE.json: examples [{input, target}], prompts [[id, ...]], max_new_tokens, batch_size, pad_id.
 // Writes OUTPUT_DIR/{values,gradients}.safetensors, generated.json and the model, or its adapter, saved again, in
-// OUTPUT_DIR/saved.
+// OUTPUT_DIR/saved. On the GPU if LOCKSTEP_DEVICE is cuda.
 //   model_probe --create MODEL_DIR SEED OUTPUT_DIR
 // Writes a model with random weights.
 #include <fmt/format.h>
 #include <cstdio>
+#include <cstdlib>
 
+#include "lockstep/comm/compute_device.h"
 #include "lockstep/core/error.h"
 #include "lockstep/generation/decoding.h"
 #include "lockstep/models/lora.h"
@@ -77,7 +79,10 @@ void probe(const fs::path& folder, const fs::path& case_file, const fs::path& ou
   const Json description = read_json_file(case_file);
   const auto model = load_model(folder);
   if (!adapter.empty()) load_adapter(*model, adapter);
-  write_values(*model, read_case_batch(description, model->info()), output);
+  if (const char* device = std::getenv("LOCKSTEP_DEVICE")) {
+    model->to(compute_device_of_rank(device, *make_communicator()));
+  }
+  write_values(*model, read_case_batch(description, model->info()).to(model->device()), output);
   write_generated(*model, description, output);
   fs::create_directories(output / "saved");
   if (adapter.empty()) {
