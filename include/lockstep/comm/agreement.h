@@ -18,8 +18,8 @@ using SharedFacts = std::vector<std::pair<std::string, std::string>>;
 void check_agreement(Communicator& communicator, const SharedFacts& facts, const std::string& remedy);
 
 /// Throws InputError if the launcher of this process says that it started another number of ranks than `world_size`, as
-/// MPI has it: an MPI that does not understand its launcher makes every process a world of its own. Of these, all but the
-/// launcher's first throw PeerFailed.
+/// MPI has it: an MPI that does not understand its launcher makes every process a world of its own. Of these, all but
+/// the launcher's first throw PeerFailed.
 void check_world_size(int world_size);
 
 /// Of processes that cannot speak to each other, one gives their common message: throws PeerFailed where `variable`, by
