@@ -12,6 +12,7 @@ void add_models_command(CLI::App& app);
 void add_export_command(CLI::App& app);
 void add_merge_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
+void add_plan_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
 
 }  // namespace lockstep

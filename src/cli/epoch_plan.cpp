@@ -4,11 +4,14 @@
 #include <filesystem>
 #include <span>
 
+#include "lockstep/core/json.h"
 #include "lockstep/data/job_sets.h"
 #include "lockstep/data/shard_reader.h"
 #include "lockstep/data/shuffle.h"
 #include "lockstep/data/split.h"
 #include "lockstep/hub/resolve.h"
+#include "lockstep/models/config.h"
+#include "lockstep/models/families.h"
 #include "lockstep/models/pretrained.h"
 #include "lockstep/train/batch_sizes.h"
 
@@ -54,7 +57,8 @@ std::shared_ptr<const TokenizedDataset> open_training_rows(const JobFile& job) {
 std::shared_ptr<LanguageModel> build_model_of(const JobFile& job) {
   const ResolvedModel resolved =
       resolve_model(job.pretrained_model_name, {.files = ModelFiles::without_weights}, hub_settings_of_environment);
-  return build_model(resolved.folder, /*has_own_head=*/false);
+  const Json config = read_json_file(resolved.folder / "config.json");
+  return build_model(resolved.folder, !config_flag(config, "tie_word_embeddings", find_family(config).ties_head));
 }
 
 EpochPlan plan_epoch(const TokenizedDataset& training, const Hyperparameters& hyperparameters, const BatchCost& cost,

@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
   lockstep::add_export_command(app);
   lockstep::add_merge_command(app);
   lockstep::add_inspect_command(app);
+  lockstep::add_plan_command(app);
   lockstep::add_doctor_command(app);
   try {
     app.parse(argc, argv);

@@ -34,7 +34,7 @@ BatchCost batch_cost(const LanguageModel& model) {
   const ModelInfo& info = model.info();
   BatchCost cost{.input_token = 0, .target_token = 0};
   cost.label = static_cast<double>(info.vocabulary_size * info.hidden_size);
-  for (const auto& module : model.named_modules()) {
+  for (const auto& module : model.named_modules({}, /*include_self=*/false)) {
     const std::string& path = module.key();
     const auto* projection = dynamic_cast<const Projection*>(module.value().get());
     if (projection == nullptr || path == kHeadModule) continue;
@@ -46,7 +46,9 @@ BatchCost batch_cost(const LanguageModel& model) {
     double& pairs = is_cross ? cost.cross_pair : reads_source ? cost.input_pair : cost.target_pair;
     pairs += 2 * static_cast<double>(projection->in_features());
   }
-  return cost;
+  // A model of other parts than ours: by tokens.
+  const bool is_known = cost.input_token + cost.target_token > 0;
+  return is_known ? cost : BatchCost{};
 }
 
 }  // namespace lockstep

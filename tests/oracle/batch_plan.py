@@ -7,7 +7,7 @@ import re
 import h5py
 import pytest
 import transformers
-from conftest import example_rows, random_model, read_lines, run
+from conftest import example_rows, load_saved, random_model, read_lines, run
 from training import write_job
 
 KINDS = ["t5-v1.0", "t5-v1.1", "gpt2", "llama"]
@@ -83,8 +83,22 @@ def plan(lengths, has_encoder, cost, ranks):
     for value in sorted((cost(*shape) for shape in shapes), reverse=True):
         loads[loads.index(min(loads))] += value
     sizes = [rows * (source + target) for rows, source, target, _ in shapes]
-    return {"steps": 1, "micro-batches": len(shapes), "padding": 100 * (1 - sum(map(sum, lengths)) / sum(sizes)),
+    return {"cost": max(loads), "steps": 1, "micro-batches": len(shapes), "padding": 100 * (1 - sum(map(sum, lengths)) / sum(sizes)),
             "balance": sum(loads) / ranks / max(loads), "largest": max(sizes)}
+
+
+def check_estimates(job, parameters, ranks, expected):
+    """`lockstep plan`: computing by the plan's cost, messages and memory by the model's size."""
+    flops, link = 1e6, 1e6
+    output = run("lockstep", "plan", job, "--gpus", ranks, "--measured-flops", flops, "--link", "8Mb").stdout
+    lines = re.findall(r"^ +(\d+)  (\w+) +([\d.]+) GB +([\d.]+) s +([\d.]+) s +([\d.]+) s +(\d+) +([\d.]+) %$", output, re.MULTILINE)
+    assert [line[:2] for line in lines] == [(str(ranks), name) for name in ("none", "state", "state_and_gradients", "full")]
+    ring = 4 * parameters * (ranks - 1) / ranks / link
+    compute = 6 * expected["cost"] / flops
+    for line, rings in zip(lines, [2, 2, None, None]):
+        assert float(line[3]) == pytest.approx(compute, rel=1e-3, abs=1e-4)
+        assert rings is None or float(line[4]) == pytest.approx(rings * ring, rel=1e-3, abs=1e-4)
+        assert float(line[5]) >= float(line[3])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -102,8 +116,12 @@ def test_the_plan_is_that_of_the_shards(kind, seed, tmp_path):
     numbers = [1, 2, 3, rng.randrange(4, 9)]
     found = inspect(job, "--ranks", ",".join(map(str, numbers)))
     assert [line["ranks"] for line in found] == numbers
+    check_estimates(job, load_saved(kind, tmp_path / "model")[0].num_parameters(), 2, plan(lengths, has_encoder, cost, 2))
     for line, ranks in zip(found, numbers):
-        for name, value in plan(lengths, has_encoder, cost, ranks).items():
+        expected = plan(lengths, has_encoder, cost, ranks)
+        for name, value in expected.items():
+            if name == "cost":
+                continue
             assert line[name] == pytest.approx(value, abs={"padding": 0.006, "balance": 6e-5}.get(name, 0)), (ranks, name)
 
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <regex>
 #include <sstream>
@@ -203,8 +204,15 @@ std::vector<std::uint64_t> to_numbers(const std::string& list) {
 }
 
 TEST(TrainingLoop, TheMessageNamesTheRowsOfTheMicroBatchesThatAreNotFinite) {
-  const auto expected = rows_that_learn_after(3, *random_rows(25));
-  ASSERT_THAT(expected.size(), testing::AllOf(testing::Gt(1U), testing::Lt(16U)));
+  const auto data = random_rows(25);
+  const auto bad = rows_that_learn_after(3, *data);
+  std::vector<std::uint64_t> all(25), expected;
+  std::iota(all.begin(), all.end(), std::uint64_t{0});
+  for (const MicroBatch& micro_batch : plan_step(*data, all, 1, 1, {}).ranks.front()) {
+    const bool is_bad = std::ranges::find_first_of(micro_batch.examples, bad) != micro_batch.examples.end();
+    if (is_bad) expected.insert(expected.end(), micro_batch.examples.begin(), micro_batch.examples.end());
+  }
+  ASSERT_THAT(expected.size(), testing::AllOf(testing::Ge(bad.size()), testing::Gt(1U), testing::Lt(16U)));
   EXPECT_THAT(to_numbers(named_rows(1)), testing::UnorderedElementsAreArray(expected));
 }
 

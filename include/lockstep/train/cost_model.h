@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "lockstep/models/model.h"
+
+namespace lockstep {
+
+// What a step takes on machines that one does not have yet: docs/cost_model.md has the formulas and their sources.
+
+/// What of a model's shape its memory and messages follow from.
+struct ModelSize {
+  double parameters = 0;
+  double in_layers = 0;           // of them, those that optimizer_sharding: full gathers layer by layer
+  double largest_layer = 0;       // of the layer with most
+  double projected_features = 0;  // that go in and out of all projections but the head's, for each token
+};
+ModelSize size_of(const LanguageModel& model);
+
+/// What a rank computes with.
+struct Machine {
+  double flops = 0;                  // a second, as reached, not at its peak
+  double link_bytes_per_second = 0;  // that a rank sends while it receives as many
+};
+
+/// An average step of a job.
+struct StepWork {
+  double multiply_adds = 0;        // of the forward pass, of the rank with most
+  double mean_multiply_adds = 0;   // of all ranks
+  double tokens = 0;               // real ones, of all ranks
+  double passes = 1;               // micro-batches of the rank with most
+  double largest_micro_batch = 0;  // in padded tokens
+};
+
+struct StepEstimate {
+  double memory_bytes = 0;     // of a rank
+  double compute_s = 0;        // of the rank with most
+  double communication_s = 0;  // hidden or not
+  double step_s = 0;
+  double tokens_per_second = 0;
+  double efficiency = 0;  // the ranks' mean computing as a share of the step
+};
+
+/// `sharding` is a value of the job key optimizer_sharding. Throws InputError for another.
+StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const Machine& machine, int ranks,
+                           const std::string& sharding, double bucket_bytes);
+
+}  // namespace lockstep

@@ -1,0 +1,130 @@
+#include <fmt/format.h>
+#include <charconv>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "epoch_plan.h"
+#include "lockstep/core/error.h"
+#include "lockstep/train/batch_cost.h"
+#include "lockstep/train/cost_model.h"
+
+namespace lockstep {
+namespace {
+
+// Dense TF32, in which GPUs multiply fp32 matrices, and memory: NVIDIA's data sheets of the SXM modules.
+struct Gpu {
+  double peak_flops;
+  double memory_bytes;
+};
+const std::map<std::string, Gpu> kGpus = {
+    {"a100", {156e12, 80e9}}, {"h100", {494.7e12, 80e9}}, {"h200", {494.7e12, 141e9}}};
+
+const std::vector<std::string> kShardings = {"none", "state", "state_and_gradients", "full"};
+
+struct Arguments {
+  std::string job;
+  std::vector<std::string> overrides;
+  std::vector<int> ranks;
+  std::string gpu;
+  double share = 0.4;
+  std::optional<double> measured_flops;
+  std::string link;
+};
+
+// "400Gb", "1Gb", "100Mb": bits a second, in bytes.
+double parse_link(const std::string& text) {
+  static const std::map<std::string, double> kUnits = {{"Mb", 1e6}, {"Gb", 1e9}, {"Tb", 1e12}};
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const auto unit = kUnits.find(std::string(end, text.data() + text.size()));
+  if (error != std::errc() || number <= 0 || unit == kUnits.end()) {
+    throw InputError(fmt::format("--link: expected bits a second, as 400Gb, 1Gb or 100Mb, found '{}'", text));
+  }
+  return number * unit->second / 8;
+}
+
+Machine machine_of(const Arguments& arguments) {
+  const double flops = arguments.measured_flops.value_or(
+      arguments.gpu.empty() ? 0 : kGpus.at(arguments.gpu).peak_flops * arguments.share);
+  if (flops <= 0) {
+    throw InputError("plan: expected --gpu or --measured-flops, found neither; say what a rank computes with");
+  }
+  return {.flops = flops, .link_bytes_per_second = parse_link(arguments.link)};
+}
+
+void print_estimates(const Arguments& arguments) {
+  const Machine machine = machine_of(arguments);
+  const JobFile job = load_job_file(arguments.job, arguments.overrides);
+  if (job.hyperparameters.peft_type != "none") {
+    throw InputError("peft_type: expected none, found lora; plan knows full fine-tuning alone");
+  }
+  const auto training = open_training_rows(job);
+  const auto model = build_model_of(job);
+  const ModelSize size = size_of(*model);
+  const BatchCost cost = batch_cost(*model);
+  const auto bucket_bytes = static_cast<double>(job.hyperparameters.ddp_bucket_cap_mb << 20);
+  const double memory = arguments.gpu.empty() ? 0 : kGpus.at(arguments.gpu).memory_bytes;
+  bool is_too_large = false;
+  fmt::print("{:.1f} million parameters; {:.4g} Gflop/s a rank, links of {:.4g} Gbit/s\n", size.parameters / 1e6,
+             machine.flops / 1e9, machine.link_bytes_per_second * 8 / 1e9);
+  fmt::print("{:>6}  {:<20}{:>11} {:>12}{:>12}{:>11}{:>12}{:>12}\n", "ranks", "optimizer_sharding", "memory",
+             "computes", "exchanges", "step", "tokens/s", "efficiency");
+  for (const int ranks : arguments.ranks) {
+    const EpochPlan plan = plan_epoch(*training, job.hyperparameters, cost, ranks, 0);
+    const StepWork work{.multiply_adds = plan.most_cost,
+                        .mean_multiply_adds = plan.mean_cost,
+                        .tokens = static_cast<double>(plan.tokens) / static_cast<double>(plan.steps),
+                        .passes = plan.most_micro_batches,
+                        .largest_micro_batch = static_cast<double>(plan.largest_micro_batch)};
+    for (const std::string& sharding : kShardings) {
+      const StepEstimate found = estimate_step(size, work, machine, ranks, sharding, bucket_bytes);
+      const bool fits = memory == 0 || found.memory_bytes <= memory;
+      is_too_large = is_too_large || !fits;
+      fmt::print("{:>6}  {:<20}{:>8.3f} GB{}{:>10.4f} s{:>10.4f} s{:>9.4f} s{:>12.0f}{:>10.1f} %\n", ranks, sharding,
+                 found.memory_bytes / 1e9, fits ? ' ' : '!', found.compute_s, found.communication_s, found.step_s,
+                 found.tokens_per_second, 100 * found.efficiency);
+    }
+  }
+  if (is_too_large) fmt::print("!: more than the {:.0f} GB of the GPU\n", memory / 1e9);
+}
+
+}  // namespace
+
+void add_plan_command(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand(
+      "plan", "Estimates memory, time and efficiency of a prepared job's steps on machines that need not be there.");
+  command->add_option("JOB.yaml", arguments->job, "job file")->required();
+  command->add_option("key=value", arguments->overrides, "replace keys of the job file");
+  command->add_option("--gpus", arguments->ranks, "numbers of ranks, of one GPU each, or of CPUs")
+      ->required()
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("N,...")
+      ->check(CLI::Range(1, 1 << 20));
+  CLI::Option* gpu = command->add_option("--gpu", arguments->gpu, "a100, h100 or h200")
+                         ->type_name("GPU")
+                         ->check(CLI::IsMember({"a100", "h100", "h200"}));
+  command->add_option("--share", arguments->share, "of the GPU's peak that is reached")
+      ->capture_default_str()
+      ->check(CLI::Range(0.01, 1.0));
+  command
+      ->add_option("--measured-flops", arguments->measured_flops,
+                   "floating-point operations a second that a rank reaches, instead of --gpu")
+      ->check(CLI::PositiveNumber)
+      ->excludes(gpu);
+  command->add_option("--link", arguments->link, "bits a second that a rank sends: 400Gb, 1Gb")
+      ->required()
+      ->type_name("RATE");
+  command->footer(
+      "The model of costs, its sources, and what it leaves out: docs/cost_model.md. exchanges: how long messages "
+      "take,\n"
+      "hidden behind computing or not. efficiency: the ranks' mean computing as a share of the step.");
+  command->callback([arguments] { print_estimates(*arguments); });
+}
+
+}  // namespace lockstep

@@ -1,0 +1,105 @@
+#include "lockstep/train/cost_model.h"
+
+#include <fmt/format.h>
+#include <algorithm>
+#include <map>
+
+#include "lockstep/core/error.h"
+#include "lockstep/models/families.h"
+#include "lockstep/models/layers.h"
+
+namespace lockstep {
+namespace {
+
+constexpr double kBytes = 4;       // of an fp32 number
+constexpr double kStateBytes = 8;  // AdamW's two moments of a parameter
+constexpr double kFlops = 2;       // of a multiply-add
+// Of what goes in and out of projections, with what norms, activations, residual sums and dropout keep besides.
+constexpr double kKeptActivations = 1.5;
+
+// Which parts of a rank's memory ranks share, and what is sent.
+struct Sharding {
+  bool state = false, gradients = false, parameters = false;
+};
+
+Sharding parse_sharding(const std::string& name) {
+  static const std::map<std::string, Sharding> kNames = {{"none", {}},
+                                                         {"state", {true, false, false}},
+                                                         {"state_and_gradients", {true, true, false}},
+                                                         {"full", {true, true, true}}};
+  const auto found = kNames.find(name);
+  if (found != kNames.end()) return found->second;
+  throw InputError(fmt::format(
+      "optimizer_sharding: expected none, state, state_and_gradients or full, found '{}'; give one of these", name));
+}
+
+double memory_of(const ModelSize& model, const StepWork& work, int ranks, const Sharding& sharding,
+                 double bucket_bytes) {
+  const auto share = [&](bool is_shared) { return is_shared ? 1.0 / ranks : 1.0; };
+  double bytes = model.parameters * (kBytes * share(sharding.gradients) + kBytes * share(sharding.parameters) +
+                                     kStateBytes * share(sharding.state));
+  // What is needed throughout is whole beside a rank's part of it.
+  if (sharding.parameters) bytes += kBytes * (model.parameters - model.in_layers) * (1 - share(true));
+  // Whole for a while: the buckets of gradients that fill or are summed, the layer that computes and the next one.
+  if (sharding.gradients) bytes += 3 * (sharding.parameters ? kBytes * model.largest_layer : bucket_bytes);
+  if (sharding.parameters) bytes += 2 * kBytes * model.largest_layer;
+  return bytes + kBytes * kKeptActivations * model.projected_features * work.largest_micro_batch;
+}
+
+}  // namespace
+
+ModelSize size_of(const LanguageModel& model) {
+  ModelSize size;
+  for (const at::Tensor& parameter : model.parameters()) size.parameters += static_cast<double>(parameter.numel());
+  for (const auto& layer : model.layer_parameters()) {
+    double count = 0;
+    for (const at::Tensor& parameter : layer) count += static_cast<double>(parameter.numel());
+    size.in_layers += count;
+    size.largest_layer = std::max(size.largest_layer, count);
+  }
+  for (const auto& module : model.named_modules({}, /*include_self=*/false)) {
+    const auto* projection = dynamic_cast<const Projection*>(module.value().get());
+    if (projection == nullptr || module.key() == kHeadModule) continue;
+    size.projected_features += static_cast<double>(projection->in_features() + projection->out_features());
+  }
+  return size;
+}
+
+StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const Machine& machine, int ranks,
+                           const std::string& sharding_name, double bucket_bytes) {
+  const Sharding sharding = parse_sharding(sharding_name);
+  const double forward = kFlops * work.multiply_adds / machine.flops;
+  const double backward = 2 * forward;
+  // Once along the ring: each rank sends all but its own part.
+  const double bytes = kBytes * model.parameters;
+  const double ring = (ranks - 1.0) / ranks * bytes / machine.link_bytes_per_second;
+  // Gradients leave while the last micro-batch runs backward, or, where each rank keeps its part alone, while all do;
+  // the last bucket is complete when backward ends, and waits for nothing.
+  const double reducing_passes = sharding.gradients ? work.passes : 1;
+  const double reducing = (sharding.state ? 1 : 2) * ring * reducing_passes;
+  const double hidden_reducing = backward * reducing_passes / work.passes;
+  const double last_bucket = std::min(1.0, bucket_bytes / bytes) * reducing / reducing_passes;
+  // Updated parameters arrive while the first micro-batch runs forward; shared ones for every pass, both ways.
+  const double in_layers = model.in_layers / model.parameters;
+  const double gathering = (sharding.parameters ? 2 * work.passes * in_layers + 1 - in_layers
+                            : sharding.state    ? 1
+                                                : 0) *
+                           ring;
+  const double hidden_gathering = sharding.parameters ? forward + backward : forward / work.passes;
+
+  StepEstimate estimate;
+  estimate.memory_bytes = memory_of(model, work, ranks, sharding, bucket_bytes);
+  estimate.compute_s = forward + backward;
+  estimate.communication_s = reducing + gathering;
+  const double exposed =
+      sharding.parameters
+          // One link carries both, all through the step.
+          ? std::max(last_bucket, reducing + gathering - hidden_gathering)
+          : std::max(last_bucket, reducing - hidden_reducing) + std::max(0.0, gathering - hidden_gathering);
+  estimate.step_s = estimate.compute_s + exposed;
+  estimate.tokens_per_second = work.tokens / estimate.step_s;
+  estimate.efficiency = estimate.compute_s * work.mean_multiply_adds / work.multiply_adds / estimate.step_s;
+  return estimate;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,87 @@
+#include "lockstep/train/cost_model.h"
+
+#include <gmock/gmock.h>
+
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+namespace {
+
+using testing::DoubleNear;
+
+constexpr double kBucket = 25e6;
+
+// A billion parameters; 1e12 multiply-adds of a forward pass on a machine of 1e13 flop/s: 0.2 s, and 0.4 s backward.
+// The gradients are 4e9 bytes, which a link of 1e10 bytes/s sends in 0.4 s.
+const ModelSize kModel{.parameters = 1e9, .in_layers = 9e8, .largest_layer = 5e7, .projected_features = 1e6};
+const StepWork kWork{
+    .multiply_adds = 1e12, .mean_multiply_adds = 1e12, .tokens = 1000, .passes = 1, .largest_micro_batch = 500};
+const Machine kMachine{.flops = 1e13, .link_bytes_per_second = 1e10};
+
+StepEstimate estimate(int ranks, const std::string& sharding, const StepWork& work = kWork,
+                      const Machine& machine = kMachine) {
+  return estimate_step(kModel, work, machine, ranks, sharding, kBucket);
+}
+
+TEST(CostModel, ARankAloneComputes) {
+  for (const char* sharding : {"none", "state", "state_and_gradients", "full"}) {
+    const StepEstimate found = estimate(1, sharding);
+    EXPECT_DOUBLE_EQ(found.compute_s, 0.6);
+    EXPECT_EQ(found.communication_s, 0);
+    EXPECT_DOUBLE_EQ(found.step_s, 0.6);
+    EXPECT_DOUBLE_EQ(found.tokens_per_second, 1000 / 0.6);
+    EXPECT_DOUBLE_EQ(found.efficiency, 1);
+  }
+}
+
+// 16 bytes a parameter: weight, gradient and two moments; activations of 1.5 x 4 x 1e6 x 500 bytes.
+TEST(CostModel, MemoryIsWhatRanksDoNotShare) {
+  constexpr double kActivations = 3e9;
+  EXPECT_THAT(estimate(8, "none").memory_bytes, DoubleNear(16e9 + kActivations, 1));
+  EXPECT_THAT(estimate(8, "state").memory_bytes, DoubleNear(8e9 + 1e9 + kActivations, 1));
+  EXPECT_THAT(estimate(8, "state_and_gradients").memory_bytes, DoubleNear(4e9 + 1.5e9 + 3 * kBucket + kActivations, 1));
+  EXPECT_THAT(estimate(8, "full").memory_bytes, DoubleNear(2e9 + 4 * 1e8 * 7 / 8 + 5 * 4 * 5e7 + kActivations, 1));
+}
+
+// An all-reduce of two ranks takes 2 x 1/2 x 0.4 s, as long as backward; its last bucket, 1/160 of it, is left over.
+TEST(CostModel, TheSumHidesBehindBackward) {
+  const StepEstimate found = estimate(2, "none");
+  EXPECT_DOUBLE_EQ(found.communication_s, 0.4);
+  EXPECT_DOUBLE_EQ(found.step_s, 0.6 + 0.4 / 160);
+}
+
+// A link of half the rate: 0.8 s, of which backward hides 0.4.
+TEST(CostModel, WhatBackwardDoesNotHideIsLeft) {
+  const Machine slow{.flops = 1e13, .link_bytes_per_second = 5e9};
+  EXPECT_DOUBLE_EQ(estimate(2, "none", kWork, slow).step_s, 1.0);
+  // Half of it goes out in backward, and half comes in forward, which hides 0.2 s.
+  EXPECT_DOUBLE_EQ(estimate(2, "state", kWork, slow).step_s, 0.6 + 0.4 / 160 + 0.2);
+  // Of the parameters 9/10 both ways and 1/10 once, and the gradients, 2.9 x 0.4 s, in a step of 0.6 s.
+  EXPECT_DOUBLE_EQ(estimate(2, "full", kWork, slow).step_s, 1.16);
+}
+
+TEST(CostModel, OnlyTheLastMicroBatchHidesASumOfAllGradients) {
+  StepWork work = kWork;
+  work.passes = 4;
+  EXPECT_DOUBLE_EQ(estimate(2, "none", work).step_s, 0.6 + 0.4 - 0.1);
+  // Shared gradients are summed in every pass: 4 x 0.2 s, with all of backward to hide 0.4.
+  EXPECT_DOUBLE_EQ(estimate(2, "state_and_gradients", work).step_s, 0.6 + 0.4 + (0.2 - 0.05));
+}
+
+TEST(CostModel, ManyRanksSendTwiceTheGradients) {
+  EXPECT_DOUBLE_EQ(estimate(100, "none").communication_s, 2 * 0.99 * 0.4);
+  EXPECT_DOUBLE_EQ(estimate(100, "full").communication_s, 2.9 * 0.99 * 0.4);
+}
+
+TEST(CostModel, EfficiencyCountsImbalanceAndMessages) {
+  StepWork work = kWork;
+  work.mean_multiply_adds = 0.9e12;
+  EXPECT_DOUBLE_EQ(estimate(1, "none", work).efficiency, 0.9);
+  const Machine slow{.flops = 1e13, .link_bytes_per_second = 5e9};
+  EXPECT_DOUBLE_EQ(estimate(2, "none", work, slow).efficiency, 0.9 * 0.6);
+}
+
+TEST(CostModel, RefusesAnUnknownSharding) { EXPECT_THROW(estimate(2, "zero"), InputError); }
+
+}  // namespace
+}  // namespace lockstep
