@@ -208,7 +208,8 @@ TEST(TrainingLoop, TheMessageNamesTheRowsOfTheMicroBatchesThatAreNotFinite) {
   const auto bad = rows_that_learn_after(3, *data);
   std::vector<std::uint64_t> all(25), expected;
   std::iota(all.begin(), all.end(), std::uint64_t{0});
-  for (const MicroBatch& micro_batch : plan_step(*data, all, 1, 1, {}).ranks.front()) {
+  const StepPlan plan = plan_step(*data, all, 1, 1, {});
+  for (const MicroBatch& micro_batch : plan.ranks.front()) {
     const bool is_bad = std::ranges::find_first_of(micro_batch.examples, bad) != micro_batch.examples.end();
     if (is_bad) expected.insert(expected.end(), micro_batch.examples.begin(), micro_batch.examples.end());
   }
