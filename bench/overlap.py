@@ -4,15 +4,17 @@
     sudo .venv/bin/python bench/overlap.py
 
 Two network namespaces, joined by a veth pair whose bandwidth `tc` limits, stand for two hosts; one rank runs in each, on a
-core of its own. The bandwidth is chosen so that a step's gradients take 0.5 times and 1 times as long as computing it.
-Printed is the step's time as a share of the longer of the two, and of their sum, which is what it would take without
-overlap. Needs root, iproute2, and the Python environment of launch/setup.sh.
+core of its own. The bandwidth is chosen so that a step's gradients take 0.5 times and 1 times as long as computing it,
+as one rank alone computes the same micro-batches, without messages. Printed is the step's time as a share of the longer of
+the two, and of their sum, which is what it would take without overlap. With an unlimited link, what is left above 1 is the processor's time for messages. Last comes what `lockstep plan`
+expects of the limited links, which knows nothing of that time and is given it from the unlimited one. Needs root, iproute2, and the Python environment of launch/setup.sh.
 """
 
 import argparse
 import json
 import os
 import pathlib
+import re
 import shutil
 import statistics
 import subprocess
@@ -43,10 +45,14 @@ def make_model(folder, width, layers):
     return 4 * model.num_parameters()
 
 
+ROWS = 8  # of a rank in a step
+
+
 def step_seconds(folder):
+    """The mean, since all runs have the same global batches."""
     lines = [json.loads(line) for line in open(folder / "metrics.jsonl", encoding="utf-8")]
     # The first steps measure the order of gradients and warm everything up.
-    return statistics.median(line["seconds"] for line in lines if line["event"] == "step" and line["step"] > 3)
+    return statistics.mean(line["seconds"] for line in lines if line["event"] == "step" and line["step"] > 3)
 
 
 class Bench:
@@ -55,7 +61,8 @@ class Bench:
         self.job = folder / "job.yaml"
         self.job.write_text(
             f"pretrained_model_name: {folder / 'model'}\nhas_encoder: false\ntraining_datasets: [{DATA}]\n"
-            f"prepared_dir: {folder / 'prepared'}\nmax_steps: {steps}\nper_device_train_batch_size: 8\n"
+            f"prepared_dir: {folder / 'prepared'}\nmax_steps: {steps}\nper_device_train_batch_size: {ROWS}\n"
+            f"global_batch_size: {2 * ROWS}\n"
             "evaluation_strategy: \"no\"\noverwrite_output_dir: true\n")
         subprocess.run([f"{lockstep}-prep", self.job], check=True, capture_output=True)
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -69,12 +76,19 @@ class Bench:
         return step_seconds(self.folder / "result")
 
     def alone(self):
-        """Seconds of a step of one rank, while another computes beside it."""
+        """Seconds in which one rank computes half of a step, while another does beside it."""
         runs = [subprocess.Popen([self.lockstep, "train", self.job, f"output_dir={self.folder / f'alone{i}'}"],
                                  env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for i in range(2)]
         if any(run.wait() for run in runs):
             sys.exit("a rank alone failed")
-        return statistics.mean(step_seconds(self.folder / f"alone{i}") for i in range(2))
+        return statistics.mean(step_seconds(self.folder / f"alone{i}") for i in range(2)) / 2
+
+    def planned(self, ranks, flops, bytes_per_second, *keys):
+        """What `lockstep plan` expects: seconds of computing, and of a step for every optimizer_sharding."""
+        printed = subprocess.run([self.lockstep, "plan", self.job, "--gpus", str(ranks), "--measured-flops", f"{flops:.6g}",
+                                  "--link", f"{bytes_per_second * 8 / 1e6:.6g}Mb", *keys], check=True, capture_output=True, text=True).stdout
+        rows = re.findall(r"^ +\d+  (\w+) .*? ([\d.]+) s +[\d.]+ s +([\d.]+) s ", printed, re.MULTILINE)
+        return {name: (float(computes), float(step)) for name, computes, step in rows}
 
 
 def main():
@@ -82,7 +96,7 @@ def main():
     parser.add_argument("--lockstep", type=pathlib.Path, default=ROOT / "build" / "bin" / "lockstep", help="the program to measure")
     parser.add_argument("--width", type=int, default=512, help="of the model [512]")
     parser.add_argument("--layers", type=int, default=6, help="of the model [6]")
-    parser.add_argument("--steps", type=int, default=12, help="of each run [12]")
+    parser.add_argument("--steps", type=int, default=16, help="of each run [16]")
     parser.add_argument("--bucket-mb", type=int, default=4, help="ddp_bucket_cap_mb [4]")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, TwoHosts(name) as hosts:
@@ -90,15 +104,25 @@ def main():
         size = make_model(folder / "model", arguments.width, arguments.layers)
         bench = Bench(folder, hosts, arguments.lockstep, arguments.steps)
         compute = bench.alone()
-        print(f"gradients of {size / 1e6:.1f} MB; a step computes for {compute:.3f} s")
-        print(f"{'messages':>10}{'optimizer_sharding':>20}{'step':>10}{'of the longer':>15}{'of the sum':>12}")
-        for share in (0.5, 1.0):
+        bucket = f"ddp_bucket_cap_mb={arguments.bucket_mb}"
+        # At a giga a second, the seconds are as many giga as a step has.
+        work = bench.planned(1, 1e9, 1e12)["none"][0] * 1e9 / 2
+        print(f"gradients of {size / 1e6:.1f} MB; a step computes for {compute:.3f} s, {work / compute / 1e9:.1f} Gflop/s")
+        print(f"{'messages':>10}{'optimizer_sharding':>20}{'step':>10}{'of the longer':>15}{'of the sum':>12}{'planned':>10}{'of that':>9}")
+        beside = {}  # seconds of the processor for messages
+        for share in (0, 0.5, 1.0):
             # Of a ring of two, each rank sends as many bytes as there are gradients.
-            hosts.limit(size / (share * compute))
+            rate = size / (share * compute) if share else 1e12
+            if share:
+                hosts.limit(rate)
+            planned = bench.planned(2, work / compute, rate, bucket)
             for sharding in ("none", "state"):
-                step = bench.ranks(f"optimizer_sharding={sharding}", f"ddp_bucket_cap_mb={arguments.bucket_mb}")
+                step = bench.ranks(f"optimizer_sharding={sharding}", bucket)
                 longer, both = max(1, share) * compute, (1 + share) * compute
-                print(f"{share * compute:>9.3f}s{sharding:>20}{step:>9.3f}s{step / longer:>15.2f}{step / both:>12.2f}", flush=True)
+                beside.setdefault(sharding, step - planned[sharding][1])
+                expected = planned[sharding][1] + beside[sharding]
+                print(f"{share * compute:>9.3f}s{sharding:>20}{step:>9.3f}s{step / longer:>15.2f}{step / both:>12.2f}"
+                      f"{expected:>9.3f}s{step / expected:>9.2f}", flush=True)
             hosts.unlimit()
 
 

@@ -6,8 +6,10 @@
 namespace lockstep {
 namespace {
 
-// Between two looks: short beside a message, long beside the look itself.
+// Between two looks of a thread that waits: short beside a message, long beside the look itself.
 constexpr std::chrono::microseconds kRest{50};
+// Of the thread that looks while others compute, which each look holds up.
+constexpr std::chrono::microseconds kRestBesideComputing{500};
 // For which a thread that waits looks without a rest: the gap between two pieces of a message.
 constexpr std::chrono::microseconds kSpin{300};
 // Collectives that move at a time.
@@ -101,7 +103,7 @@ void MpiProgress::work() {
     if (stopping_) return;
     if (advance()) continue;
     lock.unlock();
-    std::this_thread::sleep_for(kRest);
+    std::this_thread::sleep_for(kRestBesideComputing);
     lock.lock();
   }
 }
