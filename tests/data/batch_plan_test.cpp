@@ -148,6 +148,21 @@ TEST(BatchPlan, RanksGetAboutEqualCost) {
 }
 
 // Short rows cost little beside long ones, and yet memory bounds how many of their tokens go together.
+// Of the lengths 10, 6, 6, 6, the first takes as many pairs as the others together, but fewer tokens.
+TEST(BatchPlan, MicroBatchesAreDealtByCost) {
+  std::vector<Example> examples(4);
+  for (std::size_t i = 0; i < examples.size(); ++i) examples[i] = {std::vector<TokenId>(i == 0 ? 9 : 5), {0}};
+  const InMemoryTokenizedDataset dataset(std::move(examples), false, "digest");
+  const std::vector<std::uint64_t> all = {0, 1, 2, 3};
+  const auto micro_batches = [&](const BatchCost& cost) {
+    std::vector<std::size_t> counts;
+    for (const auto& rank : plan_step(dataset, all, 1, 2, cost).ranks) counts.push_back(rank.size());
+    return counts;
+  };
+  EXPECT_THAT(micro_batches({.input_token = 0, .input_pair = 1}), testing::ElementsAre(1, 3));
+  EXPECT_THAT(micro_batches({.input_token = 1}), testing::ElementsAre(2, 2));
+}
+
 TEST(BatchPlan, CheapTokensDoNotMakeAMicroBatchLarger) {
   const auto dataset = random_dataset(128, false, 9);
   const auto order = shuffled_indices(128, 1, 0);

@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from conftest import example_rows, load_saved, random_model, run
+from conftest import example_rows, load_saved, random_model, read_lines, run, write_rows
 from ddp_loop import train_rank
 from long_job import MPIRUN, TIMEOUT, LongJob, wait_until, write_long_job
 from safetensors.torch import load_file
@@ -20,7 +20,10 @@ SHARDINGS = ["none", "state", "state_and_gradients", "full"]
 
 
 def result_of(folder):
-    return step_losses(folder), load_file(folder / "model.safetensors")
+    """The losses of steps and of evaluations, and the weights."""
+    lines = read_lines(folder / "metrics.jsonl")
+    evaluations = [line["eval_loss"] for line in lines if line["event"] == "evaluation"]
+    return step_losses(folder) + evaluations, load_file(folder / "model.safetensors")
 
 
 def distance(found, expected):
@@ -35,12 +38,16 @@ def test_ranks_and_sharding_change_nothing(kind, seed, tmp_path):
     rng = random.Random(seed)
     has_encoder = kind.startswith("t5")
     random_model(kind, tmp_path / "model", seed)
-    rows = example_rows("t5" if has_encoder else "gpt2", 37, seed)
-    job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, max_steps=30, global_batch_size=11,
-                    per_device_train_batch_size=4, learning_rate=1e-3, weight_decay=0.1)
+    rows = example_rows("t5" if has_encoder else "gpt2", 42, seed)
+    # Validation batches, 3 of them, are too few for 4 ranks and uneven for 2.
+    validation = write_rows(tmp_path / "validation.jsonl", rows[37:])
+    job = write_job(tmp_path, tmp_path / "model", rows[:37], has_encoder, max_steps=30, global_batch_size=11,
+                    per_device_train_batch_size=4, learning_rate=1e-3, weight_decay=0.1, evaluation_strategy="epoch",
+                    validation_datasets=f"[{validation}]", per_device_eval_batch_size=2)
     run("lockstep-prep", job)
     run("lockstep", "train", job)
     losses, weights = result_of(tmp_path / "result")
+    assert len(losses) == 30 + 8  # an evaluation after each epoch of 4 steps, and at the end
     everything = [(ranks, sharding, accumulation) for ranks in (1, 2, 4, 3) for sharding in SHARDINGS
                   for accumulation in (1, 3)]
     cases = everything if int(os.environ.get("LOCKSTEP_CASES", "2")) > 2 else [(3, "full", 3), rng.choice(everything[:-8])]
