@@ -6,8 +6,9 @@
 Two network namespaces, joined by a veth pair whose bandwidth `tc` limits, stand for two hosts; one rank runs in each, on a
 core of its own. The bandwidth is chosen so that a step's gradients take 0.5 times and 1 times as long as computing it,
 as one rank alone computes the same micro-batches, without messages. Printed is the step's time as a share of the longer of
-the two, and of their sum, which is what it would take without overlap. With an unlimited link, what is left above 1 is the processor's time for messages. Last comes what `lockstep plan`
-expects of the limited links, which knows nothing of that time and is given it from the unlimited one. Needs root, iproute2, and the Python environment of launch/setup.sh.
+the two, and of their sum, which is what it would take without overlap. With an unlimited link, what is left above 1 is the
+processor's time for messages. Last comes what `lockstep plan` expects of the limited links, which knows nothing of that
+time and is given it from the unlimited one. Needs root, iproute2, and the Python environment of launch/setup.sh.
 """
 
 import argparse
@@ -15,7 +16,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -23,28 +23,10 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests" / "cluster"))
+from ddp import make_model  # noqa: E402
 from two_hosts import TwoHosts  # noqa: E402
 
-TOKENIZER = ROOT / "examples" / "models" / "nl2bash-gpt2"
 DATA = ROOT / "examples" / "data" / "nl2bash" / "train.jsonl"
-
-
-def make_model(folder, width, layers):
-    """A GPT-2 with random weights; the number of bytes of its gradients."""
-    import torch
-    import transformers
-
-    torch.manual_seed(1)
-    vocabulary = json.loads((TOKENIZER / "config.json").read_text())["vocab_size"]
-    model = transformers.GPT2LMHeadModel(transformers.GPT2Config(
-        vocab_size=vocabulary, n_positions=256, n_embd=width, n_layer=layers, n_head=width // 64, bos_token_id=0, eos_token_id=0))
-    model.save_pretrained(folder)
-    for file in TOKENIZER.iterdir():
-        if file.name not in ("config.json", "model.safetensors"):
-            shutil.copy(file, folder / file.name)
-    return 4 * model.num_parameters()
-
-
 ROWS = 8  # of a rank in a step
 
 
@@ -101,7 +83,7 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, TwoHosts(name) as hosts:
         folder = pathlib.Path(name)
-        size = make_model(folder / "model", arguments.width, arguments.layers)
+        size = 4 * make_model("gpt2", folder / "model", arguments.width, arguments.layers)
         bench = Bench(folder, hosts, arguments.lockstep, arguments.steps)
         compute = bench.alone()
         bucket = f"ddp_bucket_cap_mb={arguments.bucket_mb}"
