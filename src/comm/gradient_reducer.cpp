@@ -71,14 +71,15 @@ at::Tensor& GradientReducer::buffer_of(std::size_t bucket) {
 }
 
 void GradientReducer::zero() {
-  for (const Bucket& bucket : buckets_) {
-    if (bucket.buffer.defined()) bucket.buffer.zero_();
+  if (options_.frees_buckets) {
+    for (const at::Tensor& gradient : gradients_) gradient.zero_();
+  } else {
+    for (const Bucket& bucket : buckets_) bucket.buffer.zero_();
   }
-  for (const at::Tensor& gradient : gradients_) gradient.zero_();
 }
 
 void GradientReducer::begin_pass(bool is_last_of_step) {
-  is_reducing_ = is_last_of_step || reduces_every_pass();
+  is_reducing_ = is_last_of_step || options_.frees_buckets;
   if (!is_reducing_) return;
   launched_ = 0;
   reached_.assign(layout_.entries().size(), false);

@@ -20,10 +20,11 @@ ParameterLayout::ParameterLayout(const std::vector<NamedParameter>& parameters, 
   for (std::size_t unit = 0; unit < units; ++unit) {
     for (const bool decayed : {true, false}) {
       for (const NamedParameter& parameter : parameters) {
+        const bool is_next = parameter.unit == unit && is_decayed(parameter) == decayed;
+        if (!is_next || !parameter.tensor.requires_grad()) continue;
         const bool is_known = std::ranges::any_of(
             entries_, [&](const Entry& entry) { return entry.parameter.is_same(parameter.tensor); });
-        if (parameter.unit != unit || is_decayed(parameter) != decayed || is_known) continue;
-        if (parameter.tensor.requires_grad()) add(parameter, decayed, options);
+        if (!is_known) add(parameter, decayed, options);
       }
     }
   }

@@ -12,7 +12,7 @@ from training import write_job
 
 RANKS = [1, 4]
 SHARDINGS = ["none", "state", "state_and_gradients", "full"]
-LAYERS, WIDTH = 8, 384
+LAYERS, WIDTH = 16, 256  # many small layers: little of the whole passes through at a time
 
 
 def ranks_of(launcher):

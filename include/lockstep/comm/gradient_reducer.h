@@ -37,8 +37,6 @@ class GradientReducer {
   GradientReducer& operator=(const GradientReducer&) = delete;
 
   void zero();
-  /// Whether all passes are reduced, rather than the last of a step alone.
-  bool reduces_every_pass() const { return options_.frees_buckets; }
   void begin_pass(bool is_last_of_step);
   /// Sends on what the pass did not reach.
   void end_pass();

@@ -13,7 +13,7 @@ namespace {
 // Open MPI's messages and NCCL's lie in /dev/shm.
 constexpr std::uint64_t kSharedMemoryOfRank = std::uint64_t{16} << 20;
 constexpr std::uint64_t kSharedMemoryOfGpuRank = std::uint64_t{64} << 20;
-// InfiniBand locks what it sends and receives:.
+// InfiniBand locks what it sends and receives.
 constexpr std::int64_t kLockableForInfiniband = std::int64_t{1} << 30;
 constexpr double kClockDifference_s = 0.5;
 
