@@ -4,14 +4,11 @@
 #include <filesystem>
 #include <span>
 
-#include "lockstep/core/json.h"
 #include "lockstep/data/job_sets.h"
 #include "lockstep/data/shard_reader.h"
 #include "lockstep/data/shuffle.h"
 #include "lockstep/data/split.h"
 #include "lockstep/hub/resolve.h"
-#include "lockstep/models/config.h"
-#include "lockstep/models/families.h"
 #include "lockstep/models/pretrained.h"
 #include "lockstep/train/batch_sizes.h"
 
@@ -57,8 +54,7 @@ std::shared_ptr<const TokenizedDataset> open_training_rows(const JobFile& job) {
 std::shared_ptr<LanguageModel> build_model_of(const JobFile& job) {
   const ResolvedModel resolved =
       resolve_model(job.pretrained_model_name, {.files = ModelFiles::without_weights}, hub_settings_of_environment);
-  const Json config = read_json_file(resolved.folder / "config.json");
-  return build_model(resolved.folder, !config_flag(config, "tie_word_embeddings", find_family(config).ties_head));
+  return build_model(resolved.folder);
 }
 
 EpochPlan plan_epoch(const TokenizedDataset& training, const Hyperparameters& hyperparameters, const BatchCost& cost,

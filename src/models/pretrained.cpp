@@ -171,11 +171,15 @@ std::shared_ptr<LanguageModel> load_model(const fs::path& folder) {
   return model;
 }
 
-std::shared_ptr<LanguageModel> create_model(const fs::path& folder, std::uint64_t seed) {
+std::shared_ptr<LanguageModel> build_model(const fs::path& folder) {
   const Json config = read_config(folder);
   const Family& family = family_of(folder, config);
   const bool untied_head = naming_folder(folder, [&] { return declares_own_head(family, config); });
-  auto model = build(folder, family, config, untied_head);
+  return build(folder, family, config, untied_head);
+}
+
+std::shared_ptr<LanguageModel> create_model(const fs::path& folder, std::uint64_t seed) {
+  auto model = build_model(folder);
   model->initialise_weights(at::detail::createCPUGenerator(seed));
   return model;
 }

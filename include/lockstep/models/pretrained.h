@@ -41,6 +41,8 @@ class PretrainedWeights {
 
 /// The model of `config.json` alone, whose weights are unset. Throws InputError as load_model() does.
 std::shared_ptr<LanguageModel> build_model(const std::filesystem::path& folder, bool has_own_head);
+/// With a head of its own if `config.json` says so.
+std::shared_ptr<LanguageModel> build_model(const std::filesystem::path& folder);
 
 /// Random weights by `config.json` alone, drawn as transformers' _init_weights draws them (same distributions, own
 /// generator seeded with `seed`).
