@@ -27,8 +27,9 @@ if(NOT TARGET LibTorch::LibTorch)
     file(CREATE_LINK "${fmt_headers}/fmt" "${fmt_first}/fmt" SYMBOLIC)
     target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE
       "${fmt_first}" "${torch_root}/include" "${torch_root}/include/torch/csrc/api/include")
+    # Not libtorch.so, which is empty and loads the kernels for GPUs at every start: see load_gpu_kernels().
     target_link_libraries(LibTorch::LibTorch INTERFACE
-      "${LibTorch_LIBRARY_DIR}/libtorch.so" "${LibTorch_LIBRARY_DIR}/libtorch_cpu.so" "${LibTorch_LIBRARY_DIR}/libc10.so")
+      "${LibTorch_LIBRARY_DIR}/libtorch_cpu.so" "${LibTorch_LIBRARY_DIR}/libc10.so")
     file(GLOB cuda_root "${site_packages}/nvidia/cu[0-9]*")
     find_library(LibTorch_CUDART NAMES libcudart.so.13 PATHS "${cuda_root}/lib" NO_DEFAULT_PATH)
     set(cuda_include "${cuda_root}/include")
