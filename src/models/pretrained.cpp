@@ -190,7 +190,8 @@ void save_model(const LanguageModel& model, const fs::path& folder, const SaveOp
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   const Family& family = find_family(model.info().config);
   for (const auto& parameter : model.named_parameters()) {
-    tensors.emplace_back(saved_name(parameter.key(), family), parameter.value());
+    tensors.emplace_back(saved_name(parameter.key(), family),
+                         weight_to_save(parameter.key(), parameter.value(), options.weights));
   }
   save_weights(folder, tensors, options.type, options.max_shard_bytes);
   if (!model.info().generation_config.is_null()) {
