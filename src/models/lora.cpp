@@ -218,6 +218,20 @@ void load_adapter(LanguageModel& model, const fs::path& folder) {
   model.set_adapter_config(std::move(json));
 }
 
+void copy_adapter(const fs::path& folder, LanguageModel& model) {
+  const at::NoGradGuard no_grad;
+  const auto file = open_weights(folder);
+  const auto projections = projections_of(model);
+  const AdapterTensors tensors(*file, model, projections);
+  for (const auto& [path, projection] : projections) {
+    if (!projection->low_rank) continue;
+    for (const auto& [end, weight] :
+         {std::pair{kEndOfA, projection->low_rank->a}, std::pair{kEndOfB, projection->low_rank->b}}) {
+      at::Tensor(weight).copy_(tensors.read(path, end, weight.sizes().vec()));
+    }
+  }
+}
+
 void set_adapter_dropout(LanguageModel& model, double dropout) {
   const auto projections = projections_of(model);
   for (const auto& [path, projection] : projections) {

@@ -35,6 +35,10 @@ bool has_adapter(const LanguageModel& model);
 /// that is not computed, or the missing, surplus or misshaped tensor.
 void load_adapter(LanguageModel& model, const std::filesystem::path& folder);
 
+/// Copies the weights of an adapter of the same shape, in `folder`, into those of the model's. Throws InputError for
+/// another.
+void copy_adapter(const std::filesystem::path& folder, LanguageModel& model);
+
 /// The dropout of a model's adapter for further training. Throws InputError if it cannot be applied.
 void set_adapter_dropout(LanguageModel& model, double dropout);
 
