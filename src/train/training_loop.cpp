@@ -224,7 +224,8 @@ EvaluationMetrics TrainingLoop::evaluate(std::uint64_t step) {
   const auto start = Clock::now();
   const LossTotals totals =
       total(evaluate_rows(model_, *validation_, static_cast<std::uint64_t>(hyperparameters_.per_device_eval_batch_size),
-                          pad_id_, *communicator_));
+                          pad_id_, *communicator_)
+                .value());
   return {step, epochs_done(step), totals.mean(), totals.target_tokens, seconds_since(start)};
 }
 
