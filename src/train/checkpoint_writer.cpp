@@ -120,6 +120,7 @@ double CheckpointWriter::own_progress() const { return is_under_way_ && is_ready
 
 void CheckpointWriter::take_progress(double sum) {
   if (is_under_way_ && sum >= communicator_->world_size()) collect();
+  if (placing_.valid() && is_ready(placing_)) wait_for_placing();
 }
 
 void CheckpointWriter::collect() {
@@ -168,7 +169,8 @@ void CheckpointWriter::put_in_place(const std::vector<CheckpointFile>& files) {
 void CheckpointWriter::wait_for_placing() {
   if (!placing_.valid()) return;
   problem_ = placing_.get();
-  if (!problem_.empty()) report(problem_);
+  if (!problem_.empty()) return report(problem_);
+  spdlog::info("{} is saved, {:.1f} s after its step", checkpoint_name(state_.position.step), last_seconds_.load());
 }
 
 void CheckpointWriter::report(const std::string& problem) {

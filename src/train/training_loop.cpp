@@ -127,7 +127,7 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   sinks_ = sinks;
   checkpoints_ = checkpoints;
   stop_ = stop;
-  saved_at_ = Clock::now();
+  saved_at_ = step_begun_ = Clock::now();
   model_.train();
   layers_ = std::make_unique<LayerGathering>(model_, parameters_);
   while (!is_over()) {
@@ -142,7 +142,6 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
 }
 
 bool TrainingLoop::train_step() {
-  const auto start = Clock::now();
   const std::uint64_t step = state_.position.step;
   communicator_->set_activity(fmt::format("step {}", step + 1));
   const StepPlan plan =
@@ -166,7 +165,8 @@ bool TrainingLoop::train_step() {
   metrics.tokens = plan.tokens;
   metrics.target_tokens = plan.label_tokens;
   metrics.padding = 1 - static_cast<double>(plan.tokens) / static_cast<double>(plan.padded_tokens);
-  metrics.seconds = seconds_since(start);
+  metrics.seconds = seconds_since(step_begun_);
+  step_begun_ = Clock::now();
   state_.position = {.step = step + 1};
   state_.optimizer_updates = optimizer_.updates();
   state_.skipped_steps = guard_.skipped_steps();
@@ -270,6 +270,7 @@ bool TrainingLoop::evaluate() {
   state_.position.is_evaluated = true;
   state_.best.take(metrics);
   for (MetricSink* sink : sinks_) sink->on_evaluation(metrics);
+  step_begun_ = Clock::now();
   return true;
 }
 

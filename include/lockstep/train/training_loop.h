@@ -112,8 +112,9 @@ class TrainingLoop {
   StopRequests* stop_ = nullptr;
   LoopState saved_;  // as the last checkpoint that was begun has it
   std::chrono::steady_clock::time_point saved_at_;
-  bool is_time_to_save_ = false;  // by the clock of rank 0; all ranks alike
-  bool is_first_step_ = true;     // of this process
+  std::chrono::steady_clock::time_point step_begun_;  // what is saved between steps counts to the next
+  bool is_time_to_save_ = false;                      // by the clock of rank 0; all ranks alike
+  bool is_first_step_ = true;                         // of this process
 };
 
 }  // namespace lockstep
