@@ -133,7 +133,7 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   while (!is_over()) {
     if (stop_ != nullptr && stop_->agreed()) stop_early();
     const bool is_done = evaluation_is_due() ? evaluate() : train_step();
-    if (is_done && checkpoint_is_due()) save_checkpoint();
+    if (is_done && checkpoint_is_due()) save_checkpoint(/*is_urgent=*/false);
   }
   if (checkpoints_ != nullptr) checkpoints_->finish();
   layers_.reset();
@@ -212,7 +212,10 @@ double TrainingLoop::exchange(double own_loss) {
   numbers[kLoss] = own_loss;
   numbers[kSave] = communicator_->is_root() && is_late ? 1 : 0;
   if (checkpoints_ != nullptr) numbers[kParts] = checkpoints_->own_progress();
-  if (stop_ != nullptr) std::ranges::copy(stop_->own(), numbers.begin() + kStop);
+  if (stop_ != nullptr) {
+    if (checkpoints_ != nullptr) stop_->set_time_to_save(checkpoints_->time_to_save());
+    std::ranges::copy(stop_->own(), numbers.begin() + kStop);
+  }
   communicator_->all_reduce_sum(sums);
   is_time_to_save_ = numbers[kSave] > 0;
   if (checkpoints_ != nullptr) checkpoints_->take_progress(numbers[kParts]);
@@ -284,12 +287,11 @@ bool TrainingLoop::checkpoint_is_due() const {
          (strategy == "epoch" && ends_epoch()) || (strategy == "time" && is_time_to_save_);
 }
 
-void TrainingLoop::save_checkpoint() {
+void TrainingLoop::save_checkpoint(bool is_urgent) {
   for (MetricSink* sink : sinks_) sink->sync();
-  checkpoints_->begin(state_, layout_, ownership_, parameters_, optimizer_);
+  checkpoints_->begin(state_, layout_, ownership_, parameters_, optimizer_, is_urgent);
   saved_ = state_;
   saved_at_ = Clock::now();
-  if (stop_ != nullptr) stop_->set_time_to_save(checkpoints_->time_to_save());
 }
 
 bool TrainingLoop::is_over() const {
@@ -306,7 +308,7 @@ void TrainingLoop::stop_early() {
     stop_->stop("nothing was to save; run the same command again");
   }
   if (state_.position != saved_.position || !checkpoints_->finish().empty()) {
-    save_checkpoint();
+    save_checkpoint(/*is_urgent=*/true);
     if (const std::string problem = checkpoints_->finish(); !problem.empty()) {
       run_on_all(*communicator_, [&] {
         throw Error(

@@ -79,7 +79,7 @@ class TrainingLoop {
   /// False if it was abandoned, because the run is to stop.
   bool evaluate();
   bool checkpoint_is_due() const;
-  void save_checkpoint();
+  void save_checkpoint(bool is_urgent);
   bool is_over() const;
   /// Saves where the run stands; always throws.
   [[noreturn]] void stop_early();
