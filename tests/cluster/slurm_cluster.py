@@ -12,6 +12,7 @@ from long_job import wait_until
 
 CORES = 2  # of each node, whatever the machine has
 NODE_TIMEOUT_S = 10  # after which a node that does not answer is down
+CREDENTIAL_S = 5  # of a step; a job that is requeued waits for as long before it starts again
 PROGRAMS = ["munged", "slurmctld", "slurmd", "srun", "sbatch", "unshare", "mount"]
 
 
@@ -80,7 +81,7 @@ class SlurmCluster:
         host = socket.gethostname()
         controller, *ports = free_ports(1 + len(self.nodes))
         lines = ["ClusterName=lockstep", f"SlurmctldHost={host}(127.0.0.1)", f"SlurmctldPort={controller}",
-                 "SlurmUser=root", "SlurmdUser=root", "AuthType=auth/munge", f"AuthInfo=socket={self.folder / 'munge'}",
+                 "SlurmUser=root", "SlurmdUser=root", "AuthType=auth/munge", f"AuthInfo=socket={self.folder / 'munge'},cred_expire={CREDENTIAL_S}",
                  f"StateSaveLocation={self.folder / 'state'}", f"SlurmdSpoolDir={self.folder}/%n",
                  f"SlurmctldPidFile={self.folder / 'slurmctld.pid'}", f"SlurmdPidFile={self.folder}/%n.pid",
                  # None of cgroups, which containers do not have.
