@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 #include "lockstep/data/manifest.h"
 
@@ -41,14 +42,6 @@ void move(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::rename(from, to, error);
   if (error) throw_system_error("rename " + from.string() + " into", to, error.value());
-}
-
-// The name of the files must be on disk before they can be called complete.
-void sync_folder(const fs::path& folder) {
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  ::fsync(descriptor);
-  ::close(descriptor);
 }
 
 void move_aside(const fs::path& path) {
@@ -113,7 +106,7 @@ bool OutputFolder::claim() {
 }
 
 void OutputFolder::commit() {
-  sync_folder(temporary_path_);
+  sync_folder(temporary_path_);  // the files' names, before they can be called complete
   if (fs::exists(path_) && !holds_only_shards(path_)) move_aside(path_);
   // Exchanging the names leaves no moment without a folder.
   if (::renameat2(AT_FDCWD, temporary_path_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {

@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <span>
 
 #include "lockstep/data/job_sets.h"
 #include "lockstep/data/shard_reader.h"
-#include "lockstep/data/shuffle.h"
 #include "lockstep/data/split.h"
 #include "lockstep/hub/resolve.h"
 #include "lockstep/models/pretrained.h"
 #include "lockstep/train/batch_sizes.h"
+#include "lockstep/train/global_batches.h"
 
 namespace lockstep {
 namespace {
@@ -61,11 +60,10 @@ EpochPlan plan_epoch(const TokenizedDataset& training, const Hyperparameters& hy
                      int ranks, std::uint64_t epoch) {
   const std::uint64_t batch = global_batch_rows(hyperparameters, ranks);
   const std::uint64_t max_rows = micro_batch_rows(hyperparameters, batch, ranks);
-  const auto order = shuffled_indices(training.size(), static_cast<std::uint64_t>(hyperparameters.seed), epoch);
-  EpochPlan result{.steps = epoch_steps(training.size(), batch)};
-  for (std::uint64_t begin = 0; begin < order.size(); begin += batch) {
-    const auto rows = std::span(order).subspan(begin, std::min<std::size_t>(batch, order.size() - begin));
-    add_step(result, plan_step(training, rows, max_rows, ranks, cost));
+  GlobalBatches batches(training.size(), batch, static_cast<std::uint64_t>(hyperparameters.seed));
+  EpochPlan result{.steps = batches.steps_per_epoch()};
+  for (std::uint64_t step = 0; step < result.steps; ++step) {
+    add_step(result, plan_step(training, batches.at(epoch * result.steps + step), max_rows, ranks, cost));
   }
   return result;
 }

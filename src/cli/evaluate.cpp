@@ -8,10 +8,12 @@
 #include "commands.h"
 #include "dataset_options.h"
 #include "lockstep/comm/compute_device.h"
+#include "lockstep/comm/stop_requests.h"
 #include "lockstep/comm/threads.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/json.h"
 #include "lockstep/core/progress.h"
+#include "lockstep/core/stop_flag.h"
 #include "lockstep/data/contained_output.h"
 #include "lockstep/data/model_folder.h"
 #include "lockstep/evaluation/evaluator.h"
@@ -32,6 +34,8 @@ struct Arguments {
   std::string device = "auto";
 };
 
+constexpr const char* kNothingWritten = "nothing was written; run the same command again";
+
 // Every row becomes an example, so that the output has a line a row.
 std::unique_ptr<TokenizedDataset> tokenize_every_row(const Arguments& arguments, const TrainedModel& model) {
   const ModelInfo& info = model.model->info();
@@ -42,6 +46,7 @@ std::unique_ptr<TokenizedDataset> tokenize_every_row(const Arguments& arguments,
   std::vector<Example> examples;
   std::uint64_t truncated = 0;
   while (const auto row = reader->next()) {
+    check_stop_signal(kNothingWritten);
     auto result = builder.build(*row);
     check_token_ids(result.example, static_cast<std::uint64_t>(info.vocabulary_size), *model.tokenizer,
                     reader->position());
@@ -71,21 +76,26 @@ void evaluate(const Arguments& arguments, const std::shared_ptr<Communicator>& c
   run_on_all(*communicator, [&] {
     if (communicator->is_root()) output.emplace(arguments.output);
   });
+  StopRequests stop_requests(communicator);
   const at::Device device = compute_device_of_rank(arguments.device, *communicator);
   const auto resolved = resolve_on_ranks(arguments.model, {}, hub_settings_of_environment, *communicator);
+  stop_requests.check(kNothingWritten);
   TrainedModel model;
   std::unique_ptr<TokenizedDataset> dataset;
   run_on_all(*communicator, [&] { model.tokenizer = load_tokenizer_of(resolved); });
   model.model = load_on_ranks(resolved, WeightsIo::each, *communicator);
+  stop_requests.check(kNothingWritten);
   run_on_all(*communicator, [&] { dataset = tokenize_every_row(arguments, model); });
   set_compute_threads(0, *communicator);
   model.model->to(device);
   Progress progress("evaluate", "row", dataset->size(), communicator->is_root());
-  const auto rows = evaluate_rows(*model.model, *dataset, arguments.batch_size, model.tokenizer->pad_id().value(),
-                                  *communicator, [&](std::uint64_t done) { progress.update(done); });
+  const auto rows = evaluate_rows(
+      *model.model, *dataset, arguments.batch_size, model.tokenizer->pad_id().value(), *communicator,
+      [&](std::uint64_t done) { progress.update(done); }, &stop_requests);
   progress.clear();
+  if (!rows) stop_requests.stop(kNothingWritten);
   run_on_all(*communicator, [&] {
-    if (communicator->is_root()) write_results(*output, rows);
+    if (communicator->is_root()) write_results(*output, *rows);
   });
 }
 
@@ -119,6 +129,7 @@ void add_evaluate_command(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   command->callback([arguments] {
+    install_stop_signals();
     run_on_ranks([&](const std::shared_ptr<Communicator>& communicator) { evaluate(*arguments, communicator); });
   });
 }

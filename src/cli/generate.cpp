@@ -10,6 +10,7 @@
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/json.h"
 #include "lockstep/core/progress.h"
+#include "lockstep/core/stop_flag.h"
 #include "lockstep/data/contained_output.h"
 #include "lockstep/hub/resolve.h"
 #include "lockstep/train/base_trainer.h"
@@ -28,11 +29,16 @@ struct Arguments {
   std::string device = "auto";
 };
 
+constexpr const char* kNothingWritten = "nothing was written; run the same command again";
+
 std::vector<Row> read_rows(const Arguments& arguments, const TrainedModel& model) {
   std::vector<Row> rows;
   const auto reader = open_for_model(Dataset::from_file(arguments.input, arguments.input_options), *model.tokenizer,
                                      model.model->info().has_encoder);
-  while (auto row = reader->next()) rows.push_back(std::move(*row));
+  while (auto row = reader->next()) {
+    check_stop_signal(kNothingWritten);
+    rows.push_back(std::move(*row));
+  }
   if (rows.empty()) throw InputError(arguments.input + ": expected at least one row, found none");
   return rows;
 }
@@ -46,16 +52,29 @@ void write_predictions(AtomicFile& file, const std::vector<Row>& rows, const std
   file.commit();
 }
 
+std::vector<Generated> continue_prompts(const Arguments& arguments, const TrainedModel& model,
+                                        const std::vector<std::vector<TokenId>>& prompts) {
+  Progress progress("generate", "row", prompts.size());
+  return generate_ids(*model.model, *model.tokenizer, prompts, arguments.options, [&](std::size_t done) {
+    check_stop_signal(kNothingWritten);
+    progress.update(done);
+  });
+}
+
+std::vector<TokenId> prompt_of(const TrainedModel& model, const std::string& text) {
+  return encode_prompt(*model.tokenizer, model.model->info().has_encoder, text);
+}
+
+void generate_for_prompt(const Arguments& arguments, const TrainedModel& model) {
+  const auto generated = continue_prompts(arguments, model, {prompt_of(model, arguments.prompt)});
+  fmt::print("{}\n", model.tokenizer->decode(generated.front().ids));
+}
+
 void generate_for_file(const Arguments& arguments, const TrainedModel& model, AtomicFile& output) {
   const std::vector<Row> rows = read_rows(arguments, model);
   std::vector<std::vector<TokenId>> prompts;
-  for (const Row& row : rows) {
-    prompts.push_back(encode_prompt(*model.tokenizer, model.model->info().has_encoder, row.model_input));
-  }
-  Progress progress("generate", "row", rows.size());
-  const auto generated = generate_ids(*model.model, *model.tokenizer, prompts, arguments.options,
-                                      [&](std::size_t done) { progress.update(done); });
-  progress.clear();
+  for (const Row& row : rows) prompts.push_back(prompt_of(model, row.model_input));
+  const auto generated = continue_prompts(arguments, model, prompts);
   std::vector<std::string> predictions;
   std::size_t stopped = 0;
   for (const Generated& continuation : generated) {
@@ -80,8 +99,7 @@ void generate_command(const Arguments& arguments, Communicator& communicator) {
   set_compute_threads(0, communicator);
   const at::Device device = compute_device_of_rank(arguments.device, communicator);
   if (arguments.input.empty()) {
-    const TrainedModel model = load_named_model(arguments, device);
-    fmt::print("{}\n", model.generate({arguments.prompt}, arguments.options).front());
+    generate_for_prompt(arguments, load_named_model(arguments, device));
   } else {
     AtomicFile output(arguments.output);  // first: a place that cannot be written is found before the work
     generate_for_file(arguments, load_named_model(arguments, device), output);
@@ -122,6 +140,7 @@ void add_generate_command(CLI::App& app) {
   prompt->excludes(input);
   command->callback([arguments, input, prompt] {
     if (input->count() == 0 && prompt->count() == 0) throw CLI::RequiredError("--input or --prompt");
+    install_stop_signals();
     run_on_ranks(
         [&](const std::shared_ptr<Communicator>& communicator) { generate_command(*arguments, *communicator); });
   });

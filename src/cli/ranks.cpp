@@ -2,9 +2,12 @@
 
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <CLI/CLI.hpp>
 #include <cstdlib>
 
 #include "lockstep/core/log.h"
+#include "lockstep/core/stop_flag.h"
 
 namespace lockstep {
 
@@ -33,6 +36,9 @@ void run_on_ranks(const std::function<void(const std::shared_ptr<Communicator>&)
     work(communicator);
   } catch (const PeerFailed&) {
     std::exit(EXIT_FAILURE);
+  } catch (const Stopped& stopped) {
+    spdlog::warn(stopped.what());
+    throw CLI::RuntimeError(kStoppedExitCode);
   } catch (const std::exception& error) {
     if (!communicator) throw;
     const std::string message = describe_failure(*communicator, error);

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "commands.h"
+#include "lockstep/comm/stop_requests.h"
 #include "lockstep/core/job_file.h"
+#include "lockstep/core/stop_flag.h"
 #include "lockstep/data/job_sets.h"
 #include "lockstep/data/model_folder.h"
 #include "lockstep/data/shard_reader.h"
@@ -24,6 +26,8 @@ struct Arguments {
   std::string job;
   std::vector<std::string> overrides;
 };
+
+constexpr const char* kNothingToSave = "nothing was to save yet; run the same command again";
 
 // What every rank reads before training starts.
 struct Inputs {
@@ -122,12 +126,19 @@ void train(const Arguments& arguments, const std::shared_ptr<Communicator>& comm
   JobFile job;
   run_on_all(*communicator, [&] { job = load_job_file(arguments.job, arguments.overrides); });
   check_same_settings(*communicator, settings_of(job));
+  StopRequests stop_requests(
+      communicator, {.file = std::filesystem::path(job.hyperparameters.output_dir) / "STOP", .end = end_of_job(job.hyperparameters.max_run_minutes)});
+  run_on_all(*communicator, [&] { stop_requests.clear_old(); });
+  stop_requests.check(kNothingToSave);
   const ResolvedModel resolved = find_model(job, *communicator);
+  stop_requests.check(kNothingToSave);
   Inputs inputs;
   run_on_all(*communicator, [&] { inputs = read_inputs(job, resolved, *communicator); });
+  stop_requests.check(kNothingToSave);
   // Before the weights, which take longer. TrainingLoop compares all that it is given.
   check_same_data(*communicator, *inputs.training, inputs.validation.get());
   const TrainedModel model{make_model(job, resolved, *communicator), inputs.tokenizer};
+  stop_requests.check(kNothingToSave);
   GenerationModelTrainer trainer(model, std::nullopt, communicator);
   trainer.train_tokenized(inputs.training, inputs.validation, job.hyperparameters,
                           {job.pretrained_model_name, job.from_scratch, job.to_text()});
@@ -144,6 +155,7 @@ void add_train_command(CLI::App& app) {
   command->add_option("key=value", arguments->overrides, "replace keys of the job file");
   command->footer("Keys of the job file [default]:\n" + describe_job_keys());
   command->callback([arguments] {
+    install_stop_signals();
     run_on_ranks([&](const std::shared_ptr<Communicator>& communicator) { train(*arguments, communicator); });
   });
 }

@@ -23,14 +23,14 @@ struct Difference {
   std::string name, expected, found;
 };
 
-std::vector<Difference> differences(const SharedFacts& of_root, const SharedFacts& own) {
+std::vector<Difference> differences(const SharedFacts& expected, const SharedFacts& found) {
   std::vector<Difference> result;
-  std::map<std::string_view, std::string_view> left(own.begin(), own.end());
-  for (const auto& [name, expected] : of_root) {
-    const auto found = left.find(name);
-    const std::string_view value = found == left.end() ? kNone : found->second;
-    if (value != expected) result.push_back({name, expected, std::string(value)});
-    if (found != left.end()) left.erase(found);
+  std::map<std::string_view, std::string_view> left(found.begin(), found.end());
+  for (const auto& [name, wanted] : expected) {
+    const auto other = left.find(name);
+    const std::string_view value = other == left.end() ? kNone : other->second;
+    if (value != wanted) result.push_back({name, wanted, std::string(value)});
+    if (other != left.end()) left.erase(other);
   }
   for (const auto& [name, value] : left) result.push_back({std::string(name), kNone, std::string(value)});
   return result;
@@ -87,17 +87,21 @@ std::optional<LaunchedRanks> ranks_of_launcher() {
 
 }  // namespace
 
+std::string describe_differences(const SharedFacts& expected, const SharedFacts& found) {
+  return describe(differences(expected, found));
+}
+
 void check_agreement(Communicator& communicator, const SharedFacts& facts, const std::string& remedy) {
   const std::string own = Json(facts).dump(-1, ' ', false, Json::error_handler_t::replace);
   const Json of_root = Json::parse(text_of_root(communicator, own));
   const std::string root = text_of_root(communicator, describe_rank(communicator));
   // Both sides by way of JSON, which may replace bytes.
-  const auto found = differences(of_root.get<SharedFacts>(), Json::parse(own).get<SharedFacts>());
+  const std::string found = describe_differences(of_root.get<SharedFacts>(), Json::parse(own).get<SharedFacts>());
   const std::vector<std::int64_t> ranks = ranks_where(communicator, !found.empty());
   if (ranks.empty()) return;
   if (ranks.front() != communicator.rank()) throw PeerFailed(fmt::format("rank {} failed", ranks.front()));
   throw InputError(fmt::format("the ranks do not agree ({} with {}): {}; {}",
-                               describe_ranks(ranks, communicator.world_size()), root, describe(found), remedy));
+                               describe_ranks(ranks, communicator.world_size()), root, found, remedy));
 }
 
 void leave_message_to_first(const char* variable) {

@@ -14,6 +14,7 @@
 
 #include "lockstep/comm/agreement.h"
 #include "lockstep/comm/mpi_communicator.h"
+#include "lockstep/core/stop_flag.h"
 
 namespace lockstep {
 namespace {
@@ -78,18 +79,28 @@ std::shared_ptr<Communicator> make_communicator() {
 
 void run_on_all(Communicator& communicator, const std::function<void()>& work) {
   std::exception_ptr failure;
+  std::string stop;  // why this rank stops
   try {
     work();
+  } catch (const Stopped& stopped) {
+    stop = stopped.what();
   } catch (...) {
     failure = std::current_exception();
   }
-  at::Tensor failed = at::zeros({communicator.world_size()}, at::kLong);
+  at::Tensor ended = at::zeros({2, communicator.world_size()}, at::kLong);
+  const at::Tensor failed = ended[0], stopped = ended[1];
   if (failure) failed[communicator.rank()] = 1;
-  communicator.all_reduce_sum(failed);
-  if (failed.sum().item<std::int64_t>() == 0) return;
-  const auto first = failed.argmax().item<std::int64_t>();
-  if (first == communicator.rank()) std::rethrow_exception(failure);
-  throw PeerFailed(fmt::format("rank {} failed", first));
+  if (!stop.empty()) stopped[communicator.rank()] = 1;
+  communicator.all_reduce_sum(ended);
+  if (failed.any().item<bool>()) {
+    const auto first = failed.argmax().item<std::int64_t>();
+    if (first == communicator.rank()) std::rethrow_exception(failure);
+    throw PeerFailed(fmt::format("rank {} failed", first));
+  }
+  if (stopped.any().item<bool>()) {
+    const auto texts = texts_of_ranks(communicator, stop);
+    throw Stopped(texts[static_cast<std::size_t>(stopped.argmax().item<std::int64_t>())]);
+  }
 }
 
 std::string text_of_root(Communicator& communicator, const std::string& text) {

@@ -20,14 +20,6 @@ void create_parent_folder(const std::filesystem::path& path) {
   if (error) throw_system_error("create the folder", path.parent_path(), error.value());
 }
 
-// A rename survives a power cut only once the folder that holds the name is on disk.
-void sync_folder(const std::filesystem::path& folder) {
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  ::fsync(descriptor);
-  ::close(descriptor);
-}
-
 }  // namespace
 
 AtomicFile::AtomicFile(std::filesystem::path path)
@@ -68,6 +60,13 @@ void write_file(const std::filesystem::path& path, std::string_view bytes) {
   AtomicFile file(path);
   file.write(bytes);
   file.commit();
+}
+
+void sync_folder(const std::filesystem::path& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  ::fsync(descriptor);
+  ::close(descriptor);
 }
 
 std::string read_file(const std::filesystem::path& path) {

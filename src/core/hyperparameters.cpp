@@ -66,8 +66,21 @@ void Hyperparameters::bind(KeyTable& table) {
             Range{0, kLargestInteger});
   table.add("logging_steps", &logging_steps, "a line in the log every so many steps", positive_integer);
   table.add("evaluation_strategy", &evaluation_strategy, "when the validation loss is computed (no, epoch)");
-  table.add("save_strategy", &save_strategy, "checkpoints during training; the model is always saved at the end",
-            Choices{"no"});
+  table.add("save_strategy", &save_strategy,
+            "when a checkpoint is saved, beside the model at the end; no: only where a request stops the run",
+            Choices{"no", "steps", "epoch", "time"});
+  table.add("save_steps", &save_steps, "save_strategy: steps: every so many", positive_integer);
+  table.add("save_interval_minutes", &save_interval_minutes, "save_strategy: time: every so many", not_negative);
+  table.add("save_total_limit", &save_total_limit,
+            "the newest so many checkpoints stay, beside the best with load_best_model_at_end; none: all",
+            positive_integer);
+  table.add("load_best_model_at_end", &load_best_model_at_end,
+            "the model that is saved at the end is that of the best evaluation; each best so far is a checkpoint");
+  table.add("metric_for_best_model", &metric_for_best_model, "what the best evaluation has least of",
+            Choices{"eval_loss", "loss"});
+  table.add("early_stopping_patience", &early_stopping_patience,
+            "evaluations in a row that are no better than the best, after which training ends; 0: it does not",
+            Range{0, kLargestInteger});
   table.add("max_shard_size", &max_shard_size,
             "a larger model is saved in several files of at most this size: 500MB, 5GB");
   table.add("test_size", &test_size, "share of rows split off for validation where none are given (T5-type)",
@@ -87,8 +100,12 @@ void Hyperparameters::bind(KeyTable& table) {
             "MiB of gradients that ranks sum at a time, while the backward pass goes on", Range{1, 1 << 20});
   table.add("collective_timeout_s", &collective_timeout_s,
             "seconds for which ranks wait for each other before the job ends; 0: for ever", Range{0, 1 << 30});
-  table.add("resume_from_checkpoint", &resume_from_checkpoint, "no checkpoints are written yet: nothing to resume",
-            Choices{"auto", "never"});
+  table.add(
+      "resume_from_checkpoint", &resume_from_checkpoint,
+      "auto: go on from the newest whole checkpoint in output_dir, if there is one; never; or a checkpoint's folder");
+  table.add("max_run_minutes", &max_run_minutes,
+            "saves a checkpoint and stops in time; 0: so does the end of a Slurm job (SLURM_JOB_END_TIME)",
+            Range{0, 1 << 30});
   table.add("peft_type", &peft_type, "lora: trains a LoRA adapter and leaves the model's weights alone",
             Choices{"none", "lora"});
   table.add("lora_r", &lora_r, "rank of the adapter; none: 8, or that of an adapter that is trained further",
@@ -126,6 +143,15 @@ void Hyperparameters::validate() {
     parse_byte_size(max_shard_size);
   } catch (const InputError& error) {
     throw InputError(fmt::format("max_shard_size: {}", error.what()));
+  }
+  if (evaluation_strategy == "no" && (load_best_model_at_end || early_stopping_patience > 0)) {
+    throw InputError(
+        "load_best_model_at_end, early_stopping_patience: expected evaluations, found evaluation_strategy: no; set it "
+        "to "
+        "epoch");
+  }
+  if (resume_from_checkpoint.empty()) {
+    throw InputError("resume_from_checkpoint: expected auto, never or a checkpoint's folder, found nothing");
   }
   const bool has_lora_keys = lora_r || lora_alpha || lora_dropout || lora_use_rslora || !lora_target_modules.empty();
   if (has_lora_keys && peft_type != "lora") {

@@ -15,10 +15,11 @@ constexpr int kBarWidth = 24;
 
 }  // namespace
 
-Progress::Progress(std::string title, std::string unit, std::uint64_t total, bool enabled)
+Progress::Progress(std::string title, std::string unit, std::uint64_t total, bool enabled, std::uint64_t before)
     : title_(std::move(title)),
       unit_(std::move(unit)),
       total_(total),
+      before_(before),
       enabled_(enabled),
       terminal_(::isatty(STDERR_FILENO) == 1),
       start_(Clock::now()),
@@ -34,7 +35,7 @@ void Progress::update(std::uint64_t done, std::string_view note) {
 }
 
 void Progress::draw(std::uint64_t done, std::string_view note, double elapsed_s) {
-  const double rate = elapsed_s > 0 ? static_cast<double>(done) / elapsed_s : 0;
+  const double rate = elapsed_s > 0 ? static_cast<double>(done - before_) / elapsed_s : 0;
   const std::string left =
       rate > 0 && total_ >= done ? format_duration(static_cast<double>(total_ - done) / rate) : "?";
   const double share = total_ > 0 ? std::min(1.0, static_cast<double>(done) / static_cast<double>(total_)) : 0;

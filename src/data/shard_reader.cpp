@@ -9,6 +9,7 @@
 #include "hdf5_file.h"
 #include "lockstep/core/digest.h"
 #include "lockstep/core/error.h"
+#include "lockstep/core/stop_flag.h"
 
 namespace lockstep {
 namespace {
@@ -28,6 +29,7 @@ void check_file(const std::filesystem::path& path, const ShardEntry& entry, Veri
                     path.string(), entry.bytes, bytes));
   }
   if (verify == VerifyShards::no) return;
+  check_stop_signal("the shards were being verified; run the same command again");
   if (const std::string digest = sha256_file(path); digest != entry.sha256) {
     throw InputError(
         fmt::format("{}: expected sha256 {} as in the manifest, found {}: the shard is damaged or changed; "

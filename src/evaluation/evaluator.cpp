@@ -23,9 +23,10 @@ class EvaluationMode {
 
 }  // namespace
 
-std::vector<RowLoss> evaluate_rows(LanguageModel& model, const TokenizedDataset& dataset, std::uint64_t batch_size,
-                                   TokenId pad_id, Communicator& communicator,
-                                   const std::function<void(std::uint64_t)>& on_progress) {
+std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const TokenizedDataset& dataset,
+                                                  std::uint64_t batch_size, TokenId pad_id, Communicator& communicator,
+                                                  const std::function<void(std::uint64_t)>& on_progress,
+                                                  StopRequests* stop) {
   const EvaluationMode mode(model);
   const at::NoGradGuard no_grad;
   at::Tensor losses = at::zeros({static_cast<std::int64_t>(dataset.size())}, at::kDouble);
@@ -41,12 +42,14 @@ std::vector<RowLoss> evaluate_rows(LanguageModel& model, const TokenizedDataset&
     for (std::size_t i = first; i < std::min(first + ranks, batches.size()); ++i)
       rows_done += batches[i].examples.size();
     const bool is_own = first + rank < batches.size();
+    if (stop) stop->begin_agreeing();
     const MicroBatch& own = is_own ? batches[first + rank] : batches.back();
     const Batch batch = read_batch(dataset, own.examples, model.info().decoder_start_id, pad_id).to(model.device());
     const at::Tensor sums = model.row_loss_sums(batch).to(at::kCPU, at::kDouble).contiguous();
     for (std::size_t row = 0; is_own && row < own.examples.size(); ++row) {
       loss_of[own.examples[row]] = sums.data_ptr<double>()[row];
     }
+    if (stop && stop->finish_agreeing()) return std::nullopt;
     if (on_progress) on_progress(rows_done);
   }
   communicator.all_reduce_sum(losses);

@@ -70,14 +70,15 @@ class BatchDecoder {
   BatchDecoder(LanguageModel& model, const std::set<TokenId>& ends, const std::vector<std::size_t>& limits)
       : model_(model), ends_(ends), limits_(limits) {}
 
-  // `rows` are indices into `prompts` and `results`.
+  // `rows` are indices into `prompts` and `results`. `on_token(rows_ended)` is called after each token.
   void run(std::span<const std::size_t> rows, const std::vector<std::vector<TokenId>>& prompts,
-           std::vector<Generated>& results) {
+           std::vector<Generated>& results, const std::function<void(std::size_t)>& on_token) {
     std::vector<std::size_t> running(rows.begin(), rows.end());
     auto [state, logits] = start(rows, prompts);
     while (true) {
       at::Tensor tokens = logits.argmax(-1);
       const std::vector<std::int64_t> kept = record(tokens, running, results);
+      on_token(rows.size() - kept.size());
       if (kept.empty()) return;
       if (kept.size() < static_cast<std::size_t>(tokens.size(0))) {
         const at::Tensor rows_kept = at::tensor(kept, at::kLong).to(tokens.device());
@@ -151,8 +152,9 @@ std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& token
   BatchDecoder decoder(model, ends, limits);
   for (std::size_t begin = 0; begin < order.size(); begin += options.batch_size) {
     const std::size_t rows = std::min(options.batch_size, order.size() - begin);
-    decoder.run(std::span(order).subspan(begin, rows), prompts, results);
-    if (on_progress) on_progress(begin + rows);
+    decoder.run(std::span(order).subspan(begin, rows), prompts, results, [&](std::size_t rows_ended) {
+      if (on_progress) on_progress(begin + rows_ended);
+    });
   }
   warn_of_ended_positions(results, options.max_new_tokens, model.info());
   return results;

@@ -12,6 +12,7 @@
 #include "hub_client.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/progress.h"
+#include "lockstep/core/stop_flag.h"
 #include "lockstep/text/load_tokenizer.h"
 #include "model_files.h"
 
@@ -94,6 +95,7 @@ class ModelDownload {
     std::uint64_t come = 0;
     for (const HubClient::File& file : files) {
       fetch_into_cache(client_, model_, listing_.commit, file, [&](std::uint64_t bytes) {
+        check_stop_signal("the download goes on when the same command is run again");
         come += bytes;
         progress.update(megabytes(come), file.name);
       });

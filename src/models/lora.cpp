@@ -13,6 +13,7 @@
 #include "lockstep/models/safetensors.h"
 #include "models/adapter_config.h"
 #include "models/pickled_weights.h"
+#include "models/save_weights.h"
 
 namespace lockstep {
 namespace {
@@ -217,6 +218,20 @@ void load_adapter(LanguageModel& model, const fs::path& folder) {
   model.set_adapter_config(std::move(json));
 }
 
+void copy_adapter(const fs::path& folder, LanguageModel& model) {
+  const at::NoGradGuard no_grad;
+  const auto file = open_weights(folder);
+  const auto projections = projections_of(model);
+  const AdapterTensors tensors(*file, model, projections);
+  for (const auto& [path, projection] : projections) {
+    if (!projection->low_rank) continue;
+    for (const auto& [end, weight] :
+         {std::pair{kEndOfA, projection->low_rank->a}, std::pair{kEndOfB, projection->low_rank->b}}) {
+      at::Tensor(weight).copy_(tensors.read(path, end, weight.sizes().vec()));
+    }
+  }
+}
+
 void set_adapter_dropout(LanguageModel& model, double dropout) {
   const auto projections = projections_of(model);
   for (const auto& [path, projection] : projections) {
@@ -230,12 +245,16 @@ void set_adapter_dropout(LanguageModel& model, double dropout) {
   model.set_adapter_config(std::move(config));
 }
 
-void save_adapter(const LanguageModel& model, const fs::path& folder, at::ScalarType type) {
+void save_adapter(const LanguageModel& model, const fs::path& folder, at::ScalarType type,
+                  const std::map<std::string, at::Tensor>* weights) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const auto& [path, projection] : projections_of(model)) {
     if (!projection->low_rank) continue;
-    tensors.emplace_back(fmt::format("{}{}{}", kPrefix, path, kEndOfA), projection->low_rank->a);
-    tensors.emplace_back(fmt::format("{}{}{}", kPrefix, path, kEndOfB), projection->low_rank->b);
+    for (const auto& [end, factor] :
+         {std::pair{kEndOfA, projection->low_rank->a}, {kEndOfB, projection->low_rank->b}}) {
+      const std::string parameter = fmt::format("{}{}", path, end);
+      tensors.emplace_back(fmt::format("{}{}", kPrefix, parameter), weight_to_save(parameter, factor, weights));
+    }
   }
   write_safetensors(folder / kWeightsFile, tensors, type);
   Json config = model.info().adapter_config;

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "lockstep/core/error.h"
+#include "lockstep/core/stop_flag.h"
 #include "lockstep/models/config.h"
 #include "lockstep/models/families.h"
 #include "lockstep/models/lora.h"
@@ -167,7 +168,10 @@ std::shared_ptr<LanguageModel> load_model(const fs::path& folder) {
   const PretrainedWeights weights(folder);
   auto model = build_model(folder, weights.has_own_head());
   weights.check(*model);
-  for (const auto& parameter : model->named_parameters()) weights.copy(parameter.key(), parameter.value());
+  for (const auto& parameter : model->named_parameters()) {
+    check_stop_signal("the weights were being read; run the same command again");
+    weights.copy(parameter.key(), parameter.value());
+  }
   return model;
 }
 
@@ -190,7 +194,8 @@ void save_model(const LanguageModel& model, const fs::path& folder, const SaveOp
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   const Family& family = find_family(model.info().config);
   for (const auto& parameter : model.named_parameters()) {
-    tensors.emplace_back(saved_name(parameter.key(), family), parameter.value());
+    tensors.emplace_back(saved_name(parameter.key(), family),
+                         weight_to_save(parameter.key(), parameter.value(), options.weights));
   }
   save_weights(folder, tensors, options.type, options.max_shard_bytes);
   if (!model.info().generation_config.is_null()) {

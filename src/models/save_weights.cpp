@@ -56,6 +56,16 @@ void remove_shards_but(const fs::path& folder, const std::set<std::string>& kept
 
 }  // namespace
 
+at::Tensor weight_to_save(const std::string& parameter, const at::Tensor& own,
+                          const std::map<std::string, at::Tensor>* weights) {
+  if (weights == nullptr) return own;
+  const auto found = weights->find(parameter);
+  if (found == weights->end()) return own;
+  if (found->second.sizes() == own.sizes()) return found->second;
+  throw Error(fmt::format("{}: expected a weight of the shape [{}] to save, found [{}]", parameter,
+                          fmt::join(own.sizes(), ", "), fmt::join(found->second.sizes(), ", ")));
+}
+
 void save_weights(const fs::path& folder, const NamedTensors& tensors, at::ScalarType type,
                   std::uint64_t max_shard_bytes) {
   const std::uint64_t item_bytes = c10::elementSize(type);

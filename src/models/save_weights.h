@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,5 +16,10 @@ namespace lockstep {
 /// the old weights whole, or none. Throws InputError for a number that `type` would make infinite.
 void save_weights(const std::filesystem::path& folder, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
                   at::ScalarType type, std::uint64_t max_shard_bytes);
+
+/// The one of `weights` under a parameter's name, or its `own` where there is none. Throws Error if it is of another
+/// shape.
+at::Tensor weight_to_save(const std::string& parameter, const at::Tensor& own,
+                          const std::map<std::string, at::Tensor>* weights);
 
 }  // namespace lockstep

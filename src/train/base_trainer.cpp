@@ -48,7 +48,7 @@ void TrainedModel::save(const std::filesystem::path& folder, SaveOptions options
   if (error) throw_system_error("create the folder", folder, error.value());
   options.pad_id = tokenizer->pad_id();
   if (has_adapter(*model)) {
-    save_adapter(*model, folder, options.type);
+    save_adapter(*model, folder, options.type, options.weights);
   } else {
     save_model(*model, folder, options);
   }

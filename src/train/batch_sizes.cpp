@@ -22,8 +22,4 @@ std::uint64_t micro_batch_rows(const Hyperparameters& hyperparameters, std::uint
                   divide_up(global_batch_size, shares));
 }
 
-std::uint64_t epoch_steps(std::uint64_t rows, std::uint64_t global_batch_size) {
-  return std::max<std::uint64_t>(1, divide_up(rows, global_batch_size));
-}
-
 }  // namespace lockstep

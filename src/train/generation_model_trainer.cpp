@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lockstep/comm/compute_device.h"
+#include "lockstep/comm/stop_requests.h"
 #include "lockstep/comm/threads.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/byte_size.h"
@@ -16,9 +17,12 @@
 #include "lockstep/data/split.h"
 #include "lockstep/data/tokenize_datasets.h"
 #include "lockstep/models/lora.h"
+#include "lockstep/train/checkpoint.h"
+#include "lockstep/train/checkpoint_writer.h"
 #include "lockstep/train/metric_sink.h"
 #include "lockstep/train/output_folder.h"
 #include "lockstep/train/pretrained_model.h"
+#include "lockstep/train/resume.h"
 #include "lockstep/train/training_loop.h"
 #include "train/adapter.h"
 
@@ -39,6 +43,15 @@ std::optional<SetSummary> summarise_validation(const std::shared_ptr<const Token
                                                const std::shared_ptr<const TokenizedDataset>& given) {
   if (!used) return std::nullopt;
   return SetSummary::of(*used, given ? given->origin() : std::nullopt);
+}
+
+bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder) {
+  std::error_code error;
+  return std::filesystem::equivalent(std::filesystem::absolute(path).parent_path(), folder, error);
+}
+
+SaveOptions save_options(const Hyperparameters& hyperparameters) {
+  return {.max_shard_bytes = parse_byte_size(hyperparameters.max_shard_size)};
 }
 
 }  // namespace
@@ -85,47 +98,92 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
     check_tokenizer(*training);
     if (validation) check_tokenizer(*validation);
     data = choose_validation(training, validation, hyperparameters);
+    if (!data.validation && (hyperparameters.load_best_model_at_end || hyperparameters.early_stopping_patience > 0)) {
+      throw InputError(
+          "load_best_model_at_end, early_stopping_patience: expected a validation set, found none; give "
+          "validation_datasets, or leave them out");
+    }
     prepare_adapter(*trained_.model, hyperparameters);
   });
+  const SharedFacts identity = run_identity(hyperparameters, *data.training, data.validation.get(), *trained_.model);
+  const auto resumed = find_resume_point(hyperparameters, identity, *communicator_);
+  Hyperparameters settings = hyperparameters;
+  if (resumed) {
+    settings.global_batch_size = static_cast<std::int64_t>(resumed->state.global_batch_size);
+    run_on_all(*communicator_, [&] { load_checkpoint_weights(resumed->checkpoint, *trained_.model); });
+  }
   const at::Device device = compute_device_of_rank(hyperparameters.device, *communicator_);
   trained_.model->to(device);
-  TrainingLoop loop(*trained_.model, data.training, data.validation, trained_.tokenizer->pad_id().value(),
-                    hyperparameters, make_communicator_for(device, communicator_, timeout));
-  run_on_all(*communicator_, [&] {
-    if (!communicator_->is_root()) return;
-    prepare_output_folder(output_dir, hyperparameters.overwrite_output_dir, saved_bytes());
-    if (hyperparameters.logging_dir) log_to_file(std::filesystem::path(*hyperparameters.logging_dir) / "train.log");
-  });
+  TrainingLoop loop(*trained_.model, data.training, data.validation, trained_.tokenizer->pad_id().value(), settings,
+                    make_communicator_for(device, communicator_, timeout));
+  if (resumed) run_on_all(*communicator_, [&] { loop.restore(resumed->checkpoint, resumed->state.loop); });
+  TrainerState run{.global_batch_size = loop.global_batch_size(),
+                   .ranks = communicator_->world_size(),
+                   .identity = identity,
+                   .settings = hyperparameters.values()};
+  prepare_output(hyperparameters, run, resumed);
   spdlog::info("{} rows in global batches of {}: {} steps an epoch, {} in all, on {} ranks of {} threads",
                data.training->size(), loop.global_batch_size(), loop.steps_per_epoch(), loop.total_steps(),
                communicator_->world_size(), at::get_num_threads());
-  std::string card;
-  if (communicator_->is_root()) {
-    JsonLinesSink metrics(output_dir / "metrics.jsonl", static_cast<std::uint64_t>(hyperparameters.logging_steps));
-    ConsoleSink console(loop.total_steps(), loop.steps_per_epoch());
-    EpochSink epochs(loop.total_steps(), loop.steps_per_epoch());
-    loop.run({&metrics, &console, &epochs});
-    card = to_markdown({
-        .model = trained_.model->info(),
-        .origin = origin,
-        .hyperparameters = hyperparameters,
-        .library_name = has_adapter(*trained_.model) ? "peft" : "transformers",
-        .ranks = communicator_->world_size(),
-        .threads = at::get_num_threads(),
-        .global_batch_size = loop.global_batch_size(),
-        .training = SetSummary::of(*data.training, training->origin()),
-        .validation = summarise_validation(data.validation, validation),
-        .validation_set_apart = data.validation != nullptr && validation == nullptr,
-        .epochs = epochs.epochs(),
-    });
-  } else {
-    loop.run({});
+  if (resumed) {
+    warn_of_other_settings(*resumed, hyperparameters);
+    spdlog::info("resuming from {}, after step {}", resumed->checkpoint.string(), loop.state().position.step);
   }
+
+  StopRequests stop(communicator_, {output_dir / "STOP", end_of_job(hyperparameters.max_run_minutes)});
+  if (communicator_->is_root()) stop.clear_old();
+  EpochSink epochs(loop.total_steps(), loop.steps_per_epoch());
+  if (resumed) epochs.restore(resumed->state.epochs);
+  CheckpointWriter checkpoints(trained_,
+                               {.output_dir = output_dir,
+                                .save_options = save_options(hyperparameters),
+                                .total_limit = hyperparameters.save_total_limit,
+                                .keeps_best = hyperparameters.load_best_model_at_end,
+                                .describe =
+                                    [&](const LoopState& state) {
+                                      TrainerState described = run;
+                                      described.loop = state;
+                                      described.epochs = epochs.state();
+                                      return described;
+                                    }},
+                               communicator_);
+  if (communicator_->is_root()) {
+    std::optional<RunPosition> position;
+    if (resumed) position = resumed->state.loop.position;
+    JsonLinesSink metrics(output_dir / "metrics.jsonl", static_cast<std::uint64_t>(hyperparameters.logging_steps),
+                          position);
+    ConsoleSink console(loop.total_steps(), epochs, loop.state().position.step);
+    loop.run({&metrics, &epochs, &console}, &checkpoints, &stop);
+  } else {
+    loop.run({}, &checkpoints, &stop);
+  }
+  if (const LoopState& state = loop.state(); state.position.step < loop.total_steps()) {
+    spdlog::info("training ends: {} evaluations were no better than that after step {} (early_stopping_patience)",
+                 state.best.others_since, state.best.step);
+  }
+  if (hyperparameters.load_best_model_at_end) load_best(output_dir, loop.state());
   communicator_->set_activity("saving the model");
   run_on_all(*communicator_, [&] {
     if (!communicator_->is_root()) return;
-    trained_.save(output_dir, {.max_shard_bytes = parse_byte_size(hyperparameters.max_shard_size)});
-    write_file(output_dir / "README.md", card);
+    trained_.save(output_dir, save_options(hyperparameters));
+    write_file(output_dir / "README.md",
+               to_markdown({
+                   .model = trained_.model->info(),
+                   .origin = origin,
+                   .hyperparameters = hyperparameters,
+                   .library_name = has_adapter(*trained_.model) ? "peft" : "transformers",
+                   .ranks = communicator_->world_size(),
+                   .threads = at::get_num_threads(),
+                   .global_batch_size = loop.global_batch_size(),
+                   .training = SetSummary::of(*data.training, training->origin()),
+                   .validation = summarise_validation(data.validation, validation),
+                   .validation_set_apart = data.validation != nullptr && validation == nullptr,
+                   .epochs = epochs.epochs(),
+               }));
+    run.loop = loop.state();
+    run.is_finished = true;
+    run.write(output_dir);
+    CheckpointFolder(output_dir).remove_set_aside();
   });
   if (loop.skipped_steps() > 0) {
     spdlog::warn("{} of {} steps were skipped, because their loss or gradients were not finite", loop.skipped_steps(),
@@ -135,6 +193,48 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   if (has_own_weights) trained_.model->set_origin(std::filesystem::absolute(output_dir).lexically_normal().string());
   spdlog::info("{}, tokenizer and README.md saved in {}", has_own_weights ? "model" : "adapter", output_dir.string());
   return trained_;
+}
+
+void GenerationModelTrainer::prepare_output(const Hyperparameters& hyperparameters, const TrainerState& run,
+                                            const std::optional<ResumePoint>& resumed) const {
+  const std::filesystem::path output_dir = hyperparameters.output_dir;
+  run_on_all(*communicator_, [&] {
+    if (!communicator_->is_root()) return;
+    const bool may_go_on = hyperparameters.resume_from_checkpoint != "never";
+    const bool is_own = (resumed && lies_in(resumed->checkpoint, output_dir)) ||
+                        (may_go_on && holds_unfinished_run(output_dir, run.identity));
+    prepare_output_folder(output_dir, is_own || hyperparameters.overwrite_output_dir, saved_bytes());
+    CheckpointFolder folder(output_dir);
+    folder.remove_leftovers();
+    if (resumed) {
+      folder.set_aside_after(resumed->state.loop.position.step);
+    } else {
+      folder.set_aside();
+    }
+    run.write(output_dir);
+    if (hyperparameters.logging_dir) log_to_file(std::filesystem::path(*hyperparameters.logging_dir) / "train.log");
+  });
+  const bool all_write = hyperparameters.optimizer_sharding != "none";
+  if (!all_write && hyperparameters.save_strategy == "no" && !hyperparameters.load_best_model_at_end) return;
+  run_on_all(*communicator_, [&] {
+    if (std::filesystem::exists(output_dir / kTrainerStateFile)) return;
+    throw InputError(fmt::format(
+        "output_dir: expected in {} what rank 0 wrote there ({}), found nothing: each rank writes its part of "
+        "a checkpoint; give a folder that all nodes share, or optimizer_sharding: none and save_strategy: no",
+        std::filesystem::absolute(output_dir).string(), kTrainerStateFile));
+  });
+}
+
+void GenerationModelTrainer::load_best(const std::filesystem::path& output_dir, const LoopState& state) {
+  if (!state.best.metric || state.best.step == state.position.step) return;
+  const std::filesystem::path best = CheckpointFolder(output_dir).path(state.best.step);
+  if (const std::string flaw = text_of_root(*communicator_, communicator_->is_root() ? flaw_of(best) : "");
+      !flaw.empty()) {
+    spdlog::warn("load_best_model_at_end: {}: {}; the model is that of the last step", best.string(), flaw);
+    return;
+  }
+  run_on_all(*communicator_, [&] { load_checkpoint_weights(best, *trained_.model); });
+  spdlog::info("the model is that of {}, with eval_loss {:.4f}", best.string(), *state.best.metric);
 }
 
 GenerationModelTrainer::Validated GenerationModelTrainer::choose_validation(

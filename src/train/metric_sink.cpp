@@ -1,19 +1,56 @@
 #include "lockstep/train/metric_sink.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 #include <cerrno>
 #include <limits>
+#include <sstream>
 #include <utility>
 
+#include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
-#include "lockstep/core/json.h"
 
 namespace lockstep {
+namespace {
 
-JsonLinesSink::JsonLinesSink(std::filesystem::path path, std::uint64_t logging_steps)
-    : path_(std::move(path)), stream_(path_, std::ios::trunc), logging_steps_(logging_steps) {
-  if (!stream_) throw_system_error("create", path_, errno);
+// JSON has no NaN: it is null there.
+double number_or_nan(const Json& value) {
+  return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+}
+
+}  // namespace
+
+JsonLinesSink::JsonLinesSink(std::filesystem::path path, std::uint64_t logging_steps,
+                             std::optional<RunPosition> resumed_at)
+    : path_(std::move(path)), logging_steps_(logging_steps) {
+  if (resumed_at) keep_lines(*resumed_at);
+  const int emptied = resumed_at ? 0 : O_TRUNC;
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | emptied, 0666);
+  if (descriptor_ < 0) throw_system_error("create", path_, errno);
+}
+
+JsonLinesSink::~JsonLinesSink() { ::close(descriptor_); }
+
+void JsonLinesSink::keep_lines(const RunPosition& until) {
+  std::string kept;
+  std::uint64_t steps = 0;
+  std::istringstream lines(std::filesystem::exists(path_) ? read_file(path_) : "");
+  for (std::string line; std::getline(lines, line);) {
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);  // the last may be half a line
+    if (!json.is_object()) continue;
+    const bool is_step = json.value("event", "") == "step";
+    const std::uint64_t last = is_step || until.is_evaluated ? until.step : until.step - 1;
+    if (json.value("step", std::uint64_t{0}) > last) continue;
+    steps += is_step ? 1 : 0;
+    kept += line + '\n';
+  }
+  if (const std::uint64_t expected = until.step / logging_steps_; steps != expected) {
+    spdlog::warn("{}: expected lines of {} steps up to the checkpoint, found {}; the run goes on behind them",
+                 path_.string(), expected, steps);
+  }
+  write_file(path_, kept);
 }
 
 void JsonLinesSink::on_step(const StepMetrics& metrics) {
@@ -43,10 +80,15 @@ void JsonLinesSink::on_evaluation(const EvaluationMetrics& metrics) {
   write_line(line.dump());
 }
 
-void JsonLinesSink::write_line(const std::string& line) {
-  errno = 0;
-  stream_ << line << '\n' << std::flush;
-  if (!stream_) throw_system_error("write", path_, errno);
+void JsonLinesSink::write_line(std::string line) {
+  line += '\n';
+  const ssize_t written = ::write(descriptor_, line.data(), line.size());
+  if (written < 0) throw_system_error("write", path_, errno);
+  if (static_cast<std::size_t>(written) < line.size()) throw_system_error("write", path_, ENOSPC);
+}
+
+void JsonLinesSink::sync() {
+  if (::fsync(descriptor_) != 0 && errno != EINVAL) throw_system_error("sync to disk", path_, errno);
 }
 
 void StepTotals::add(const StepMetrics& metrics) {
@@ -65,6 +107,22 @@ double StepTotals::loss() const {
   return loss_sum_ / static_cast<double>(target_tokens_);
 }
 
+Json StepTotals::state() const {
+  return {{"loss_sum", loss_sum_},
+          {"seconds", seconds_},
+          {"tokens", tokens_},
+          {"target_tokens", target_tokens_},
+          {"skipped_steps", skipped_steps_}};
+}
+
+void StepTotals::restore(const Json& state) {
+  state.at("loss_sum").get_to(loss_sum_);
+  state.at("seconds").get_to(seconds_);
+  state.at("tokens").get_to(tokens_);
+  state.at("target_tokens").get_to(target_tokens_);
+  state.at("skipped_steps").get_to(skipped_steps_);
+}
+
 void EpochSink::on_step(const StepMetrics& metrics) {
   totals_.add(metrics);
   if (metrics.step % steps_per_epoch_ != 0 && metrics.step != total_steps_) return;
@@ -75,18 +133,50 @@ void EpochSink::on_step(const StepMetrics& metrics) {
 
 void EpochSink::on_evaluation(const EvaluationMetrics& metrics) { epochs_.back().eval_loss = metrics.eval_loss; }
 
-ConsoleSink::ConsoleSink(std::uint64_t total_steps, std::uint64_t steps_per_epoch)
-    : progress_("train", "step", total_steps), total_steps_(total_steps), steps_per_epoch_(steps_per_epoch) {}
+Json EpochSink::state() const {
+  Json epochs = Json::array();
+  for (const EpochMetrics& epoch : epochs_) {
+    epochs.push_back({{"epoch", epoch.epoch},
+                      {"step", epoch.step},
+                      {"loss", epoch.loss},
+                      {"tokens_per_second", epoch.tokens_per_second},
+                      {"eval_loss", epoch.eval_loss ? Json::array({*epoch.eval_loss}) : Json::array()},
+                      {"skipped_steps", epoch.skipped_steps}});
+  }
+  return {{"epochs", std::move(epochs)}, {"since", totals_.state()}};
+}
+
+void EpochSink::restore(const Json& state) {
+  try {
+    epochs_.clear();
+    for (const Json& epoch : state.at("epochs")) {
+      std::optional<double> eval_loss;
+      if (!epoch.at("eval_loss").empty()) eval_loss = number_or_nan(epoch["eval_loss"][0]);
+      epochs_.push_back({epoch.at("epoch").get<double>(), epoch.at("step").get<std::uint64_t>(),
+                         number_or_nan(epoch.at("loss")), epoch.at("tokens_per_second").get<double>(), eval_loss,
+                         epoch.at("skipped_steps").get<std::uint64_t>()});
+    }
+    totals_.restore(state.at("since"));
+  } catch (const Json::exception& error) {
+    throw InputError(fmt::format("what a checkpoint remembers of the epochs is malformed: {}", error.what()));
+  }
+}
+
+ConsoleSink::ConsoleSink(std::uint64_t total_steps, const EpochSink& epochs, std::uint64_t first_step)
+    : progress_("train", "step", total_steps, true, first_step),
+      total_steps_(total_steps),
+      epochs_(epochs),
+      shown_epochs_(epochs.epochs().size()) {}
 
 void ConsoleSink::on_step(const StepMetrics& metrics) {
-  totals_.add(metrics);
   progress_.update(metrics.step, fmt::format("loss {:.4f}", metrics.loss));
-  if (metrics.step % steps_per_epoch_ != 0 && metrics.step != total_steps_) return;
+  if (epochs_.epochs().size() == shown_epochs_) return;
+  const EpochMetrics& epoch = epochs_.epochs().back();
+  shown_epochs_ = epochs_.epochs().size();
   progress_.clear();
-  spdlog::info("epoch {:.4g}: step {}/{}, loss {:.4f}, {:.0f} tokens/s{}", metrics.epoch, metrics.step, total_steps_,
-               totals_.loss(), totals_.tokens_per_second(),
-               totals_.skipped_steps() > 0 ? fmt::format(", {} steps skipped", totals_.skipped_steps()) : "");
-  totals_ = {};
+  spdlog::info("epoch {:.4g}: step {}/{}, loss {:.4f}, {:.0f} tokens/s{}", epoch.epoch, epoch.step, total_steps_,
+               epoch.loss, epoch.tokens_per_second,
+               epoch.skipped_steps > 0 ? fmt::format(", {} steps skipped", epoch.skipped_steps) : "");
 }
 
 void ConsoleSink::on_evaluation(const EvaluationMetrics& metrics) {

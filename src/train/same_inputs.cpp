@@ -63,21 +63,30 @@ void check_same_settings(Communicator& communicator, const SharedFacts& settings
   check_agreement(communicator, settings, "give all ranks the same job file and the same keys");
 }
 
-void check_same_data(Communicator& communicator, const TokenizedDataset& training, const TokenizedDataset* validation) {
-  if (communicator.world_size() == 1) return;
+SharedFacts data_facts(const TokenizedDataset& training, const TokenizedDataset* validation) {
   SharedFacts facts;
   add_data(facts, "training data", &training);
   add_data(facts, "validation data", validation);
-  check_agreement(communicator, facts, "prepare the data once, and give all ranks the same or copies of it");
+  return facts;
 }
 
-void check_same_model(Communicator& communicator, const LanguageModel& model) {
-  if (communicator.world_size() == 1) return;
+SharedFacts model_facts(const LanguageModel& model) {
   SharedFacts facts;
   add_config(facts, "config.json", model.info().config);
   add_config(facts, "adapter_config.json", model.info().adapter_config);
   add_parameters(facts, model);
-  check_agreement(communicator, facts,
+  return facts;
+}
+
+void check_same_data(Communicator& communicator, const TokenizedDataset& training, const TokenizedDataset* validation) {
+  if (communicator.world_size() == 1) return;
+  check_agreement(communicator, data_facts(training, validation),
+                  "prepare the data once, and give all ranks the same or copies of it");
+}
+
+void check_same_model(Communicator& communicator, const LanguageModel& model) {
+  if (communicator.world_size() == 1) return;
+  check_agreement(communicator, model_facts(model),
                   "give all ranks the same model folder or copies of it, or let rank 0 send its weights to all "
                   "(weights_io: broadcast)");
 }

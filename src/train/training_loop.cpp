@@ -10,10 +10,11 @@
 #include <utility>
 
 #include "lockstep/core/error.h"
-#include "lockstep/data/shuffle.h"
 #include "lockstep/evaluation/evaluator.h"
 #include "lockstep/train/batch_cost.h"
 #include "lockstep/train/batch_sizes.h"
+#include "lockstep/train/checkpoint.h"
+#include "lockstep/train/optimizer_state.h"
 #include "lockstep/train/same_inputs.h"
 #include "train/layer_gathering.h"
 
@@ -102,8 +103,8 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       global_batch_size_(global_batch_rows(hyperparameters, communicator_->world_size())),
       micro_batch_rows_(micro_batch_rows(hyperparameters, global_batch_size_, communicator_->world_size())),
       batch_cost_(batch_cost(model)),
-      steps_per_epoch_(epoch_steps(training_->size(), global_batch_size_)),
-      total_steps_(count_steps(hyperparameters, steps_per_epoch_)),
+      batches_(training_->size(), global_batch_size_, static_cast<std::uint64_t>(hyperparameters.seed)),
+      total_steps_(count_steps(hyperparameters, batches_.steps_per_epoch())),
       layout_(make_layout(model, hyperparameters)),
       ownership_(make_ownership(layout_, hyperparameters, *communicator_)),
       parameters_(layout_, ownership_, communicator_, shares_parameters(hyperparameters)),
@@ -115,60 +116,66 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
 
 TrainingLoop::~TrainingLoop() = default;
 
-void TrainingLoop::run(const std::vector<MetricSink*>& sinks) {
+void TrainingLoop::restore(const std::filesystem::path& checkpoint, const LoopState& state) {
+  load_optimizer_state(checkpoint, layout_, ownership_, optimizer_);
+  optimizer_.set_updates(state.optimizer_updates);
+  guard_.restore(state.skipped_steps, state.skipped_in_a_row);
+  state_ = saved_ = state;
+}
+
+void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* checkpoints, StopRequests* stop) {
+  sinks_ = sinks;
+  checkpoints_ = checkpoints;
+  stop_ = stop;
+  saved_at_ = Clock::now();
   model_.train();
   layers_ = std::make_unique<LayerGathering>(model_, parameters_);
-  std::vector<std::uint64_t> order;
-  for (std::uint64_t step = 0; step < total_steps_; ++step) {
-    const std::uint64_t step_of_epoch = step % steps_per_epoch_;
-    if (step_of_epoch == 0) {
-      order = shuffled_indices(training_->size(), static_cast<std::uint64_t>(hyperparameters_.seed),
-                               step / steps_per_epoch_);
-    }
-    const std::uint64_t begin = step_of_epoch * global_batch_size_;
-    const std::uint64_t rows = std::min<std::uint64_t>(global_batch_size_, order.size() - begin);
-    const StepMetrics metrics = train_step(step, std::span(order).subspan(begin, rows));
-    for (MetricSink* sink : sinks) sink->on_step(metrics);
-
-    const bool ends_epoch = step_of_epoch + 1 == steps_per_epoch_ || step + 1 == total_steps_;
-    if (!validation_ || !ends_epoch) continue;
-    parameters_.gather(0);
-    const EvaluationMetrics evaluation = evaluate(step + 1);
-    for (MetricSink* sink : sinks) sink->on_evaluation(evaluation);
+  while (!is_over()) {
+    if (stop_ != nullptr && stop_->agreed()) stop_early();
+    const bool is_done = evaluation_is_due() ? evaluate() : train_step();
+    if (is_done && checkpoint_is_due()) save_checkpoint();
   }
+  if (checkpoints_ != nullptr) checkpoints_->finish();
   layers_.reset();
   parameters_.gather_all();
   model_.eval();
 }
 
-StepMetrics TrainingLoop::train_step(std::uint64_t step, std::span<const std::uint64_t> global_batch) {
+bool TrainingLoop::train_step() {
   const auto start = Clock::now();
+  const std::uint64_t step = state_.position.step;
   communicator_->set_activity(fmt::format("step {}", step + 1));
   const StepPlan plan =
-      plan_step(*training_, global_batch, micro_batch_rows_, communicator_->world_size(), batch_cost_);
+      plan_step(*training_, batches_.at(step), micro_batch_rows_, communicator_->world_size(), batch_cost_);
   reducer_.zero();
-  at::Tensor loss_sum = at::scalar_tensor(run_micro_batches(step, plan), at::kDouble);
+  const std::optional<double> own_loss = run_micro_batches(step, plan);
   reducer_.finish();
-  communicator_->all_reduce_sum(loss_sum);
-  if (step == 0) warn_of_unused_parameters();
+  if (!own_loss) return false;
+  const double loss_sum = exchange(*own_loss);
+  if (std::exchange(is_first_step_, false)) warn_of_unused_parameters();
 
   StepMetrics metrics;
   metrics.grad_norm = reducer_.norm();
   metrics.learning_rate = schedule_.at(step);
-  metrics.skipped = guard_.skips(step + 1, loss_sum.item<double>(), metrics.grad_norm);
+  metrics.skipped = guard_.skips(step + 1, loss_sum, metrics.grad_norm);
   if (!metrics.skipped) update(metrics);
 
   metrics.step = step + 1;
   metrics.epoch = epochs_done(step + 1);
-  metrics.loss = loss_sum.item<double>() / static_cast<double>(std::max<std::uint64_t>(1, plan.label_tokens));
+  metrics.loss = loss_sum / static_cast<double>(std::max<std::uint64_t>(1, plan.label_tokens));
   metrics.tokens = plan.tokens;
   metrics.target_tokens = plan.label_tokens;
   metrics.padding = 1 - static_cast<double>(plan.tokens) / static_cast<double>(plan.padded_tokens);
   metrics.seconds = seconds_since(start);
-  return metrics;
+  state_.position = {.step = step + 1};
+  state_.optimizer_updates = optimizer_.updates();
+  state_.skipped_steps = guard_.skipped_steps();
+  state_.skipped_in_a_row = guard_.skipped_in_a_row();
+  for (MetricSink* sink : sinks_) sink->on_step(metrics);
+  return true;
 }
 
-double TrainingLoop::run_micro_batches(std::uint64_t step, const StepPlan& plan) {
+std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const StepPlan& plan) {
   const double scale = 1.0 / static_cast<double>(std::max<std::uint64_t>(1, plan.label_tokens));
   const std::vector<MicroBatch>& own = plan.ranks[static_cast<std::size_t>(communicator_->rank())];
   std::size_t passes = 1;
@@ -177,7 +184,10 @@ double TrainingLoop::run_micro_batches(std::uint64_t step, const StepPlan& plan)
   const std::size_t idle_passes = passes - own.size();
   double sum = 0;
   for (std::size_t pass = 0; pass < passes; ++pass) {
-    reducer_.begin_pass(pass + 1 == passes);
+    const bool is_last = pass + 1 == passes;
+    const bool asks = stop_ != nullptr && !is_last;  // after the last, exchange() does
+    if (asks) stop_->begin_agreeing();
+    reducer_.begin_pass(is_last);
     if (pass >= idle_passes) {
       const MicroBatch& micro_batch = own[pass - idle_passes];
       const double loss = run_pass(step, micro_batch.examples, scale);
@@ -189,8 +199,25 @@ double TrainingLoop::run_micro_batches(std::uint64_t step, const StepPlan& plan)
     }
     reducer_.end_pass();
     layers_->end_pass();
+    if (asks && stop_->finish_agreeing()) return std::nullopt;
   }
   return sum;
+}
+
+double TrainingLoop::exchange(double own_loss) {
+  constexpr std::size_t kLoss = 0, kSave = 1, kParts = 2, kStop = 3;
+  at::Tensor sums = at::zeros({kStop + StopRequests::kReasons}, at::kDouble);
+  const std::span<double> numbers(sums.data_ptr<double>(), kStop + StopRequests::kReasons);
+  const bool is_late = seconds_since(saved_at_) >= 60 * hyperparameters_.save_interval_minutes;
+  numbers[kLoss] = own_loss;
+  numbers[kSave] = communicator_->is_root() && is_late ? 1 : 0;
+  if (checkpoints_ != nullptr) numbers[kParts] = checkpoints_->own_progress();
+  if (stop_ != nullptr) std::ranges::copy(stop_->own(), numbers.begin() + kStop);
+  communicator_->all_reduce_sum(sums);
+  is_time_to_save_ = numbers[kSave] > 0;
+  if (checkpoints_ != nullptr) checkpoints_->take_progress(numbers[kParts]);
+  if (stop_ != nullptr) stop_->take(numbers.subspan(kStop));
+  return numbers[kLoss];
 }
 
 double TrainingLoop::run_pass(std::uint64_t step, const std::vector<std::uint64_t>& examples, double scale) {
@@ -220,16 +247,77 @@ void TrainingLoop::warn_of_unused_parameters() const {
                unused.size() > kNamed ? ", ..." : "");
 }
 
-EvaluationMetrics TrainingLoop::evaluate(std::uint64_t step) {
+bool TrainingLoop::ends_epoch() const {
+  const std::uint64_t step = state_.position.step;
+  return step > 0 && (step % steps_per_epoch() == 0 || step == total_steps_);
+}
+
+bool TrainingLoop::evaluation_is_due() const {
+  return validation_ != nullptr && ends_epoch() && !state_.position.is_evaluated;
+}
+
+bool TrainingLoop::evaluate() {
   const auto start = Clock::now();
-  const LossTotals totals =
-      total(evaluate_rows(model_, *validation_, static_cast<std::uint64_t>(hyperparameters_.per_device_eval_batch_size),
-                          pad_id_, *communicator_));
-  return {step, epochs_done(step), totals.mean(), totals.target_tokens, seconds_since(start)};
+  const std::uint64_t step = state_.position.step;
+  communicator_->set_activity(fmt::format("the evaluation after step {}", step));
+  parameters_.gather(0);
+  const auto rows =
+      evaluate_rows(model_, *validation_, static_cast<std::uint64_t>(hyperparameters_.per_device_eval_batch_size),
+                    pad_id_, *communicator_, {}, stop_);
+  if (!rows) return false;
+  const LossTotals totals = total(*rows);
+  const EvaluationMetrics metrics{step, epochs_done(step), totals.mean(), totals.target_tokens, seconds_since(start)};
+  state_.position.is_evaluated = true;
+  state_.best.take(metrics);
+  for (MetricSink* sink : sinks_) sink->on_evaluation(metrics);
+  return true;
+}
+
+bool TrainingLoop::checkpoint_is_due() const {
+  if (checkpoints_ == nullptr || evaluation_is_due() || state_.position == saved_.position) return false;
+  const std::uint64_t step = state_.position.step;
+  const bool is_best = state_.position.is_evaluated && state_.best.metric && state_.best.step == step;
+  if (hyperparameters_.load_best_model_at_end && is_best) return true;
+  const std::string& strategy = hyperparameters_.save_strategy;
+  return (strategy == "steps" && step % static_cast<std::uint64_t>(hyperparameters_.save_steps) == 0) ||
+         (strategy == "epoch" && ends_epoch()) || (strategy == "time" && is_time_to_save_);
+}
+
+void TrainingLoop::save_checkpoint() {
+  for (MetricSink* sink : sinks_) sink->sync();
+  checkpoints_->begin(state_, layout_, ownership_, parameters_, optimizer_);
+  saved_ = state_;
+  saved_at_ = Clock::now();
+  if (stop_ != nullptr) stop_->set_time_to_save(checkpoints_->time_to_save());
+}
+
+bool TrainingLoop::is_over() const {
+  const auto patience = static_cast<std::uint64_t>(hyperparameters_.early_stopping_patience);
+  const bool is_early = patience > 0 && state_.best.others_since >= patience;
+  return !evaluation_is_due() && (is_early || state_.position.step >= total_steps_);
+}
+
+void TrainingLoop::stop_early() {
+  const std::uint64_t step = state_.position.step;
+  communicator_->set_activity(fmt::format("saving after step {}", step));
+  if (checkpoints_ == nullptr || step == 0) {
+    parameters_.gather_all();  // nothing may be under way any more
+    stop_->stop("nothing was to save; run the same command again");
+  }
+  if (state_.position != saved_.position || !checkpoints_->finish().empty()) {
+    save_checkpoint();
+    if (const std::string problem = checkpoints_->finish(); !problem.empty()) {
+      run_on_all(*communicator_, [&] {
+        throw Error(
+            fmt::format("stopped ({}), but {} was not saved: {}", stop_->reason(), checkpoint_name(step), problem));
+      });
+    }
+  }
+  stop_->stop(fmt::format("{} is saved; run the same command again to go on", checkpoint_name(step)));
 }
 
 double TrainingLoop::epochs_done(std::uint64_t step) const {
-  return static_cast<double>(step) / static_cast<double>(steps_per_epoch_);
+  return static_cast<double>(step) / static_cast<double>(steps_per_epoch());
 }
 
 }  // namespace lockstep

@@ -32,7 +32,7 @@ TEST(Evaluator, GivesTheLossOfEveryRowInTheDatasetsOrder) {
   const std::vector<double> expected = {0, uncertain, 0, uncertain};
   const std::vector<std::uint64_t> tokens = {2, 1, 4, 2};
   for (const std::uint64_t batch_size : {1U, 3U, 10U}) {
-    const auto found = evaluate_rows(model, rows(), batch_size, 0, *communicator);
+    const auto found = evaluate_rows(model, rows(), batch_size, 0, *communicator).value();
     ASSERT_EQ(found.size(), expected.size());
     for (std::size_t i = 0; i < found.size(); ++i) {
       EXPECT_NEAR(found[i].loss_sum, expected[i], 1e-6) << "row " << i << ", batch size " << batch_size;

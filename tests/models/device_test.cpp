@@ -119,8 +119,8 @@ TEST_P(ModelsOn, AnotherDeviceEvaluateToWhatTheHostDoes) {
   const auto host = make_model(GetParam(), at::kCPU), device = make_model(GetParam(), kStandInDevice);
   const InMemoryTokenizedDataset rows(make_examples(), host->info().has_encoder, "");
   const auto alone = make_communicator();
-  const auto expected = evaluate_rows(*host, rows, 2, 0, *alone, {});
-  const auto found = evaluate_rows(*device, rows, 2, 0, *alone, {});
+  const auto expected = evaluate_rows(*host, rows, 2, 0, *alone).value();
+  const auto found = evaluate_rows(*device, rows, 2, 0, *alone).value();
   for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_NEAR(found[i].loss_sum, expected[i].loss_sum, 1e-4);
 }
 

@@ -5,6 +5,7 @@
 
 #include "data/fixtures.h"
 #include "lockstep/models/families.h"
+#include "lockstep/models/pretrained.h"
 
 namespace lockstep {
 namespace {
@@ -106,6 +107,36 @@ TEST(Lora, SavedLoadedAndMergedItComputesTheSame) {
     EXPECT_NEAR(loss(*loaded), adapted, 1e-4);
     EXPECT_FALSE(has_adapter(*loaded));
     EXPECT_EQ(trained(*loaded), trained(*make(config)));
+  }
+}
+
+// Their tensors may have no memory then.
+TEST(Lora, OtherWeightsAreSavedInsteadOfItsOwn) {
+  for (const char* config : {kGpt2, kT5}) {
+    const TemporaryFolder folder;
+    const auto model = make(config);
+    const auto save_with = [&](const std::map<std::string, at::Tensor>& weights) {
+      if (has_adapter(*model)) return save_adapter(*model, folder.path(), at::kFloat, &weights);
+      save_model(*model, folder.path(), {.weights = &weights});
+    };
+    for (const bool adapted : {false, true}) {
+      if (adapted) add_lora(*model, {.rank = 2}, 1);
+      std::map<std::string, at::Tensor> copies;
+      const auto parameters = model->named_parameters();
+      for (const std::string& name : trained(*model)) {
+        copies.emplace(name, at::randn(parameters[name].sizes()));
+        c10::StorageImpl* memory = parameters[name].storage().unsafeGetStorageImpl();
+        memory->set_data_ptr_noswap(at::DataPtr(nullptr, at::kCPU));
+        memory->set_nbytes(0);
+      }
+      save_with(copies);
+      const auto loaded = adapted ? make(config) : load_model(folder.path());
+      if (adapted) load_adapter(*loaded, folder.path());
+      for (const auto& [name, copy] : copies) EXPECT_TRUE(loaded->named_parameters()[name].equal(copy)) << name;
+      copies.begin()->second = at::zeros({1});
+      EXPECT_THROW(save_with(copies), Error);
+      for (const auto& [name, copy] : copies) parameters[name].set_data(at::zeros(parameters[name].sizes()));
+    }
   }
 }
 

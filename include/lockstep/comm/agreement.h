@@ -12,6 +12,10 @@ namespace lockstep {
 /// Names are told once each.
 using SharedFacts = std::vector<std::pair<std::string, std::string>>;
 
+/// "seed: expected 1, found 2; ...": the first few facts that differ, one of them lacking counts, too. Empty: none
+/// does.
+std::string describe_differences(const SharedFacts& expected, const SharedFacts& found);
+
 /// Compares every rank's facts, whose names may differ, too, with those of rank 0. If any differ, the lowest rank that
 /// differs throws InputError, which names the ranks that do, the host of rank 0, the first few of the facts with both
 /// values, and `remedy`; all others throw PeerFailed.

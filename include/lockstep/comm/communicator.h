@@ -81,7 +81,8 @@ class PeerFailed : public Error {
 };
 
 /// Runs `work` on every rank and meets. If it throws anywhere, the lowest rank that failed rethrows its error and all
-/// others throw PeerFailed: one message a job, nobody waits. `work` must not communicate.
+/// others throw PeerFailed: one message a job, nobody waits. If it throws Stopped (core/stop_flag.h) on some and fails
+/// on none, all throw Stopped, with what the lowest that did says. `work` must not communicate.
 void run_on_all(Communicator& communicator, const std::function<void()>& work);
 
 /// The root's `text` on every rank.

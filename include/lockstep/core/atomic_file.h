@@ -29,6 +29,10 @@ class AtomicFile {
 /// Writes the whole of `bytes` as an AtomicFile.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
+/// A new or renamed file survives a power cut only once the folder that holds its name is on disk, too. File systems
+/// that cannot do that are left alone.
+void sync_folder(const std::filesystem::path& folder);
+
 /// The whole file. Throws InputError naming it if it cannot be read.
 std::string read_file(const std::filesystem::path& path);
 

@@ -11,8 +11,9 @@ namespace lockstep {
 /// terminal; a plain line now and then otherwise, so that a batch job's log stays short.
 class Progress {
  public:
-  /// `unit` is what is counted, e.g. "step". A disabled bar (on ranks other than 0) prints nothing.
-  Progress(std::string title, std::string unit, std::uint64_t total, bool enabled = true);
+  /// `unit` is what is counted, e.g. "step". A disabled bar (on ranks other than 0) prints nothing. Of `total`,
+  /// `before` were done by another run.
+  Progress(std::string title, std::string unit, std::uint64_t total, bool enabled = true, std::uint64_t before = 0);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -29,6 +30,7 @@ class Progress {
   std::string title_;
   std::string unit_;
   std::uint64_t total_;
+  std::uint64_t before_;
   bool enabled_;
   bool terminal_;
   bool drawn_ = false;

@@ -24,8 +24,8 @@ struct Generated {
 /// Continues each prompt greedily until EOS or `max_new_tokens`; equals transformers.generate(do_sample=False).
 /// Where a decoder-only model has learned positions, prompt and answer share them: an answer ends with the last
 /// position, and a prompt that leaves less than a quarter of them (or `max_new_tokens`, if that is less) is cut from
-/// the left, BOS kept; one warning each. `on_progress(rows_done)` is called after each batch. Throws InputError for a
-/// prompt without tokens on a decoder-only model.
+/// the left, BOS kept; one warning each. `on_progress(rows_done)` is called after each token of a batch, and ends
+/// the work by what it throws. Throws InputError for a prompt without tokens on a decoder-only model.
 std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& tokenizer,
                                     const std::vector<std::vector<TokenId>>& prompts, const GenerationOptions& options,
                                     const std::function<void(std::size_t)>& on_progress = {});

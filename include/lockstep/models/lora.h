@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -34,12 +35,17 @@ bool has_adapter(const LanguageModel& model);
 /// that is not computed, or the missing, surplus or misshaped tensor.
 void load_adapter(LanguageModel& model, const std::filesystem::path& folder);
 
+/// Copies the weights of an adapter of the same shape, in `folder`, into those of the model's. Throws InputError for
+/// another.
+void copy_adapter(const std::filesystem::path& folder, LanguageModel& model);
+
 /// The dropout of a model's adapter for further training. Throws InputError if it cannot be applied.
 void set_adapter_dropout(LanguageModel& model, double dropout);
 
 /// Writes adapter_model.safetensors, in `type`, and adapter_config.json, with every key that it came with, into an
-/// existing folder, each file atomically: peft loads them.
-void save_adapter(const LanguageModel& model, const std::filesystem::path& folder, at::ScalarType type = at::kFloat);
+/// existing folder, each file atomically: peft loads them. `weights` as in SaveOptions (models/pretrained.h).
+void save_adapter(const LanguageModel& model, const std::filesystem::path& folder, at::ScalarType type = at::kFloat,
+                  const std::map<std::string, at::Tensor>* weights = nullptr);
 
 /// Adds scale x B A to the weights and takes the adapter away, as peft's merge_and_unload(). All weights then require
 /// gradients.

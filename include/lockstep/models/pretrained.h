@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -53,6 +54,9 @@ struct SaveOptions {
   std::optional<TokenId> pad_id = {};             // for a config.json that has none
   at::ScalarType type = at::kFloat;               // of the weights: kFloat, kHalf or kBFloat16
   std::uint64_t max_shard_bytes = 5'000'000'000;  // a larger model is written in several files
+  /// By names of parameters, in their shapes: written instead of the model's own, which are not read then, so that a
+  /// copy can be saved while training goes on. Parameters that are missing here are the model's own.
+  const std::map<std::string, at::Tensor>* weights = nullptr;
 };
 
 /// Writes `config.json` (every key it came with; `architectures`, `dtype` and the padding id as saved),

@@ -12,7 +12,4 @@ std::uint64_t global_batch_rows(const Hyperparameters& hyperparameters, int worl
 /// The most rows of a micro-batch, as plan_step() takes them.
 std::uint64_t micro_batch_rows(const Hyperparameters& hyperparameters, std::uint64_t global_batch_size, int world_size);
 
-/// Optimizer steps of an epoch, 1 at least.
-std::uint64_t epoch_steps(std::uint64_t rows, std::uint64_t global_batch_size);
-
 }  // namespace lockstep

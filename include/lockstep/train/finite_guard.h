@@ -29,6 +29,12 @@ class FiniteGuard {
 
   /// In all so far.
   std::uint64_t skipped_steps() const { return skipped_; }
+  std::uint64_t skipped_in_a_row() const { return skipped_in_a_row_; }
+  /// Goes on from those of a checkpoint.
+  void restore(std::uint64_t skipped_steps, std::uint64_t skipped_in_a_row) {
+    skipped_ = skipped_steps;
+    skipped_in_a_row_ = skipped_in_a_row;
+  }
 
  private:
   std::string describe_suspects();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,8 @@
 #include "lockstep/data/tokenized_dataset.h"
 #include "lockstep/train/base_trainer.h"
 #include "lockstep/train/model_card.h"
+#include "lockstep/train/resume.h"
+#include "lockstep/train/trainer_state.h"
 
 namespace lockstep {
 
@@ -29,9 +32,10 @@ class GenerationModelTrainer : public BaseTrainer {
   explicit GenerationModelTrainer(TrainedModel model, std::optional<std::size_t> model_max_length = std::nullopt,
                                   std::shared_ptr<Communicator> communicator = nullptr);
 
-  /// Tokenizes the datasets in memory, trains, and saves model and tokenizer into `output_dir`. Calling it again trains
-  /// the same model further. Without validation datasets: T5-type models set `test_size` of the training rows apart,
-  /// with a warning; GPT-type models train without evaluation, with a warning.
+  /// Tokenizes the datasets in memory, trains, saving checkpoints as `save_strategy` says, and saves model and
+  /// tokenizer into `output_dir`. Calling it again trains the same model further. Without validation datasets: T5-type
+  /// models set `test_size` of the training rows apart, with a warning; GPT-type models train without evaluation, with
+  /// a warning.
   TrainedModel train_model(const std::vector<Dataset>& training_datasets,
                            const HyperparameterChoices& hyperparameters = {},
                            const std::vector<Dataset>& validation_datasets = {}) override;
@@ -57,6 +61,10 @@ class GenerationModelTrainer : public BaseTrainer {
   void check_tokenizer(const TokenizedDataset& dataset) const;
   std::shared_ptr<const TokenizedDataset> tokenize(const std::vector<Dataset>& datasets) const;
   std::uint64_t saved_bytes() const;
+  /// Makes output_dir ready for all ranks: for the run that `run` describes, anew or resumed.
+  void prepare_output(const Hyperparameters& hyperparameters, const TrainerState& run,
+                      const std::optional<ResumePoint>& resumed) const;
+  void load_best(const std::filesystem::path& output_dir, const LoopState& state);
 
   TrainedModel trained_;
   std::string model_name_;  // as it was given; empty: unknown

@@ -2,10 +2,11 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <optional>
+#include <string_view>
 #include <vector>
 
+#include "lockstep/core/json.h"
 #include "lockstep/core/progress.h"
 
 namespace lockstep {
@@ -38,23 +39,40 @@ class MetricSink {
   virtual ~MetricSink() = default;
   virtual void on_step(const StepMetrics& metrics) = 0;
   virtual void on_evaluation(const EvaluationMetrics& metrics) = 0;
+  /// Returns once what it has received would survive the node.
+  virtual void sync() {}
 };
 
-/// A line of JSON a step and an evaluation, with "event" telling which; flushed line by line. A number that is not
+/// Where a run stands between its steps.
+struct RunPosition {
+  std::uint64_t step = 0;     // done
+  bool is_evaluated = false;  // the evaluation that is due after it, too
+
+  bool operator==(const RunPosition&) const = default;
+};
+
+/// A line of JSON a step and an evaluation, with "event" telling which, each written at once. A number that is not
 /// finite is null.
 class JsonLinesSink final : public MetricSink {
  public:
-  /// Replaces an old file. Steps are written every `logging_steps`. Throws Error if it cannot be written.
-  JsonLinesSink(std::filesystem::path path, std::uint64_t logging_steps);
+  /// Steps are written every `logging_steps`. Replaces an old file, but goes on behind its lines of up to `resumed_at`;
+  /// warns if it lacks some. Throws Error if it cannot be written.
+  JsonLinesSink(std::filesystem::path path, std::uint64_t logging_steps,
+                std::optional<RunPosition> resumed_at = std::nullopt);
+  ~JsonLinesSink() override;
+  JsonLinesSink(const JsonLinesSink&) = delete;
+  JsonLinesSink& operator=(const JsonLinesSink&) = delete;
   void on_step(const StepMetrics& metrics) override;
   void on_evaluation(const EvaluationMetrics& metrics) override;
+  void sync() override;
 
  private:
-  void write_line(const std::string& line);
+  void keep_lines(const RunPosition& until);
+  void write_line(std::string line);
 
   std::filesystem::path path_;
-  std::ofstream stream_;
   std::uint64_t logging_steps_;
+  int descriptor_ = -1;
 };
 
 /// Steps together.
@@ -65,6 +83,8 @@ class StepTotals {
   double loss() const;
   std::uint64_t skipped_steps() const { return skipped_steps_; }
   double tokens_per_second() const { return static_cast<double>(tokens_) / seconds_; }
+  Json state() const;
+  void restore(const Json& state);
 
  private:
   double loss_sum_ = 0, seconds_ = 0;
@@ -89,6 +109,10 @@ class EpochSink final : public MetricSink {
   void on_step(const StepMetrics& metrics) override;
   void on_evaluation(const EvaluationMetrics& metrics) override;
   const std::vector<EpochMetrics>& epochs() const { return epochs_; }
+  /// All that it remembers, for a checkpoint.
+  Json state() const;
+  /// Throws InputError for what is not a state.
+  void restore(const Json& state);
 
  private:
   std::uint64_t total_steps_;
@@ -100,15 +124,16 @@ class EpochSink final : public MetricSink {
 /// A progress bar with the time left, and a line in the log an epoch.
 class ConsoleSink final : public MetricSink {
  public:
-  ConsoleSink(std::uint64_t total_steps, std::uint64_t steps_per_epoch);
+  /// `epochs` receives the same before it, and lives as long. `first_step` were done before.
+  ConsoleSink(std::uint64_t total_steps, const EpochSink& epochs, std::uint64_t first_step = 0);
   void on_step(const StepMetrics& metrics) override;
   void on_evaluation(const EvaluationMetrics& metrics) override;
 
  private:
   Progress progress_;
   std::uint64_t total_steps_;
-  std::uint64_t steps_per_epoch_;
-  StepTotals totals_;
+  const EpochSink& epochs_;
+  std::size_t shown_epochs_;
 };
 
 }  // namespace lockstep

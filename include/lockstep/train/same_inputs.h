@@ -14,9 +14,15 @@ namespace lockstep {
 void check_same_settings(Communicator& communicator, const SharedFacts& settings);
 
 /// Both sets' content and tokenizer; `validation` may be null.
-void check_same_data(Communicator& communicator, const TokenizedDataset& training, const TokenizedDataset* validation);
+SharedFacts data_facts(const TokenizedDataset& training, const TokenizedDataset* validation);
 
 /// The model's configuration and the bytes of its parameters, by a 64-bit hash of each.
+SharedFacts model_facts(const LanguageModel& model);
+
+/// By data_facts().
+void check_same_data(Communicator& communicator, const TokenizedDataset& training, const TokenizedDataset* validation);
+
+/// By model_facts().
 void check_same_model(Communicator& communicator, const LanguageModel& model);
 
 }  // namespace lockstep

@@ -1,22 +1,28 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
-#include <functional>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "lockstep/comm/communicator.h"
 #include "lockstep/comm/flat_parameters.h"
 #include "lockstep/comm/gradient_reducer.h"
+#include "lockstep/comm/stop_requests.h"
 #include "lockstep/core/hyperparameters.h"
 #include "lockstep/data/batch_plan.h"
 #include "lockstep/data/tokenized_dataset.h"
 #include "lockstep/models/model.h"
 #include "lockstep/train/adamw.h"
+#include "lockstep/train/checkpoint_writer.h"
 #include "lockstep/train/finite_guard.h"
+#include "lockstep/train/global_batches.h"
 #include "lockstep/train/metric_sink.h"
 #include "lockstep/train/schedule.h"
+#include "lockstep/train/trainer_state.h"
 
 namespace lockstep {
 
@@ -36,25 +42,47 @@ class TrainingLoop {
   ~TrainingLoop();
 
   std::uint64_t total_steps() const { return total_steps_; }
-  std::uint64_t steps_per_epoch() const { return steps_per_epoch_; }
+  std::uint64_t steps_per_epoch() const { return batches_.steps_per_epoch(); }
   std::uint64_t global_batch_size() const { return global_batch_size_; }
   std::uint64_t skipped_steps() const { return guard_.skipped_steps(); }
 
-  /// Trains to the end. Skips steps whose loss or gradients are not finite, and throws Error after too many in a row
-  /// (train/finite_guard.h).
-  /// The sinks receive every step and every evaluation; ranks other than 0 give none.
-  void run(const std::vector<MetricSink*>& sinks);
+  /// Before run(): goes on where `checkpoint` was saved, whose weights the model has already. Throws InputError if the
+  /// optimizer's state in it is not that of this model.
+  void restore(const std::filesystem::path& checkpoint, const LoopState& state);
+
+  /// Trains to the end, or until no evaluation has been better for early_stopping_patience of them. Skips steps whose
+  /// loss or gradients are not finite, and throws Error after too many in a row (train/finite_guard.h).
+  /// The sinks receive every step and every evaluation; ranks other than 0 give none. Null: no checkpoints; no request
+  /// to stop. On a request all ranks abandon what they are at, save a checkpoint of the last whole step, and throw
+  /// Stopped, or Error if it could not be saved.
+  void run(const std::vector<MetricSink*>& sinks, CheckpointWriter* checkpoints = nullptr,
+           StopRequests* stop = nullptr);
+
+  /// Where it stands.
+  const LoopState& state() const { return state_; }
 
  private:
-  StepMetrics train_step(std::uint64_t step, std::span<const std::uint64_t> global_batch);
-  /// Forward and backward of this rank's micro-batches; the sum of their losses.
-  double run_micro_batches(std::uint64_t step, const StepPlan& plan);
+  /// False if it was abandoned, because the run is to stop; then nothing has changed.
+  bool train_step();
+  /// Forward and backward of this rank's micro-batches; the sum of their losses. None: abandoned.
+  std::optional<double> run_micro_batches(std::uint64_t step, const StepPlan& plan);
+  /// The loss over all ranks. What else they tell each other after each step goes with it: requests to stop, whether it
+  /// is time to save, which parts of a checkpoint are written.
+  double exchange(double own_loss);
   /// Of one; the gradient is that of the loss times `scale`.
   double run_pass(std::uint64_t step, const std::vector<std::uint64_t>& examples, double scale);
   /// Updates the weights by the reduced gradients.
   void update(const StepMetrics& metrics);
   void warn_of_unused_parameters() const;
-  EvaluationMetrics evaluate(std::uint64_t step);
+  bool ends_epoch() const;
+  bool evaluation_is_due() const;
+  /// False if it was abandoned, because the run is to stop.
+  bool evaluate();
+  bool checkpoint_is_due() const;
+  void save_checkpoint();
+  bool is_over() const;
+  /// Saves where the run stands; always throws.
+  [[noreturn]] void stop_early();
   double epochs_done(std::uint64_t step) const;
 
   LanguageModel& model_;
@@ -67,7 +95,7 @@ class TrainingLoop {
   std::uint64_t global_batch_size_;
   std::uint64_t micro_batch_rows_;
   BatchCost batch_cost_;
-  std::uint64_t steps_per_epoch_;
+  GlobalBatches batches_;
   std::uint64_t total_steps_;
   ParameterLayout layout_;
   Ownership ownership_;
@@ -77,6 +105,15 @@ class TrainingLoop {
   std::unique_ptr<LayerGathering> layers_;  // while run() runs
   LearningRateSchedule schedule_;
   FiniteGuard guard_;
+
+  LoopState state_;
+  std::vector<MetricSink*> sinks_;
+  CheckpointWriter* checkpoints_ = nullptr;
+  StopRequests* stop_ = nullptr;
+  LoopState saved_;  // as the last checkpoint that was begun has it
+  std::chrono::steady_clock::time_point saved_at_;
+  bool is_time_to_save_ = false;  // by the clock of rank 0; all ranks alike
+  bool is_first_step_ = true;     // of this process
 };
 
 }  // namespace lockstep

@@ -1,0 +1,192 @@
+#include "lockstep/comm/stop_requests.h"
+
+#include <ATen/ATen.h>
+#include <fmt/chrono.h>
+#include <gmock/gmock.h>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
+#include <set>
+
+#include "lockstep/core/atomic_file.h"
+#include "thread_ranks.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::seconds;
+using std::chrono::system_clock;
+using testing::ThrowsMessage;
+using Sums = std::array<double, StopRequests::kReasons>;
+
+class Stopping : public testing::Test {
+ protected:
+  void SetUp() override { fs::create_directories(folder_); }
+  void TearDown() override {
+    fs::remove_all(folder_);
+    ::unsetenv("SLURM_JOB_END_TIME");
+  }
+
+  const fs::path folder_ = fs::path(testing::TempDir()) / "stop_requests";
+  const fs::path file_ = folder_ / "STOP";
+  const std::shared_ptr<Communicator> alone_ = make_communicator();
+};
+
+TEST_F(Stopping, WithoutARequestNobodyStops) {
+  StopRequests requests(alone_, {.file = file_, .end = system_clock::now() + seconds(3600)});
+  EXPECT_EQ(requests.own(), Sums{});
+  EXPECT_FALSE(requests.agree());
+  EXPECT_NO_THROW(requests.check("nothing was saved"));
+}
+
+TEST_F(Stopping, ASignalStopsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        install_stop_signals();
+        StopRequests requests(make_communicator());
+        const bool was_asked = requests.agree();
+        std::raise(SIGUSR1);
+        EXPECT_THAT([&] { requests.check("all is saved"); }, ThrowsMessage<Stopped>("stopped: SIGUSR1; all is saved"));
+        ::_exit(was_asked || HasFailure() ? 1 : 0);
+      },
+      testing::ExitedWithCode(0), "");
+}
+
+TEST_F(Stopping, AllRanksSayHowManyOfThemHaveTheSignal) {
+  run_ranks(4, [](const auto& rank) {
+    StopRequests requests(rank);
+    requests.take(Sums{2, 0, 0, 0, 0});
+    EXPECT_EQ(requests.reason(), "SIGTERM on 2 of 4 ranks");
+    requests.take(Sums{0, 4, 0, 0, 0});
+    EXPECT_EQ(requests.reason(), "SIGTERM on 2 of 4 ranks") << "the first reason stays";
+    EXPECT_TRUE(requests.agreed());
+  });
+}
+
+TEST_F(Stopping, AllRanksLearnOfTheFileAtTheSamePoint) {
+  run_ranks(3, [&](const auto& rank) {
+    StopRequests requests(rank, {.file = file_});
+    EXPECT_FALSE(requests.agree());
+    rank->barrier();
+    if (rank->is_root()) write_file(file_, "");
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+    requests.begin_agreeing();
+    EXPECT_FALSE(requests.agreed());
+    EXPECT_TRUE(requests.finish_agreeing());
+    EXPECT_THAT([&] { requests.stop("all is saved"); },
+                ThrowsMessage<Stopped>("stopped: the file " + file_.string() + "; all is saved"));
+    rank->barrier();
+    EXPECT_FALSE(StopRequests(rank, {.file = file_}).agree()) << "it is honoured once";
+    EXPECT_TRUE(fs::exists(folder_ / "STOPPED"));
+  });
+}
+
+TEST_F(Stopping, TheFileIsLookedForOnceASecond) {
+  StopRequests requests(alone_, {.file = file_});
+  EXPECT_FALSE(requests.agree());
+  write_file(file_, "");
+  EXPECT_FALSE(requests.agree());
+}
+
+TEST_F(Stopping, AFileThatWasNoReasonStays) {
+  StopRequests requests(alone_, {.file = file_});
+  requests.take(Sums{0, 1, 0, 0, 0});
+  write_file(file_, "");
+  EXPECT_THROW(requests.stop("all is saved"), Stopped);
+  EXPECT_TRUE(fs::exists(file_));
+}
+
+TEST_F(Stopping, ClearsWhatAnEarlierRunLeft) {
+  write_file(folder_ / "STOPPED", "");
+  write_file(file_, "");
+  StopRequests requests(alone_, {.file = file_});
+  requests.clear_old();
+  EXPECT_FALSE(fs::exists(folder_ / "STOPPED"));
+  EXPECT_TRUE(requests.agree()) << "the new request counts";
+  EXPECT_NO_THROW(requests.clear_old());
+  EXPECT_NO_THROW(StopRequests(alone_).clear_old());
+}
+
+TEST_F(Stopping, StopsInTimeToSave) {
+  const auto end = system_clock::now() + seconds(30);
+  StopRequests requests(alone_, {.end = end});
+  EXPECT_FALSE(requests.agree());
+  requests.set_time_to_save(seconds(12));
+  EXPECT_TRUE(requests.agree());
+  EXPECT_EQ(requests.reason(),
+            fmt::format("the job's time ends at {:%H:%M:%S}", fmt::localtime(system_clock::to_time_t(end))));
+}
+
+TEST_F(Stopping, TheTimeIsThatOfRankZero) {
+  const auto end = system_clock::now() + seconds(10);
+  std::mutex mutex;
+  std::set<std::string> reasons;
+  run_ranks(2, [&](const auto& rank) {
+    StopRequests requests(rank, {.end = end + seconds(rank->is_root() ? 0 : 3600)});
+    EXPECT_TRUE(requests.agree());
+    const std::lock_guard lock(mutex);
+    reasons.insert(requests.reason());
+  });
+  EXPECT_EQ(reasons.size(), 1U);
+}
+
+TEST_F(Stopping, IsSummedTogetherWithOtherNumbers) {
+  run_ranks(2, [](const std::shared_ptr<ThreadRank>& rank) {
+    StopRequests requests(rank, {.end = rank->is_root() ? std::optional(system_clock::now()) : std::nullopt});
+    const auto own = requests.own();
+    at::Tensor numbers = at::zeros({1 + static_cast<std::int64_t>(own.size())}, at::kDouble);
+    numbers[0] = 0.5;
+    std::copy(own.begin(), own.end(), numbers.data_ptr<double>() + 1);
+    rank->all_reduce_sum(numbers);
+    requests.take({numbers.data_ptr<double>() + 1, own.size()});
+    EXPECT_TRUE(requests.agreed());
+    EXPECT_EQ(numbers[0].item<double>(), 1);
+  });
+}
+
+TEST_F(Stopping, TheJobEndsWhenSlurmOrTheUserSaysWhicheverIsFirst) {
+  EXPECT_EQ(end_of_job(0), std::nullopt);
+  const auto in_an_hour = system_clock::to_time_t(system_clock::now()) + 3600;
+  ::setenv("SLURM_JOB_END_TIME", std::to_string(in_an_hour).c_str(), 1);
+  EXPECT_EQ(end_of_job(0), system_clock::from_time_t(in_an_hour));
+  EXPECT_EQ(end_of_job(100), system_clock::from_time_t(in_an_hour));
+  EXPECT_LT(end_of_job(10), system_clock::now() + std::chrono::minutes(10));
+  EXPECT_GT(end_of_job(10), system_clock::now() + std::chrono::minutes(9));
+}
+
+TEST_F(Stopping, AnEndThatIsNoTimeAheadDoesNotCount) {
+  for (const char* malformed : {"", "soon", "12:00", "-5", "1700000000", "99999999999999999999", "3e9"}) {
+    ::setenv("SLURM_JOB_END_TIME", malformed, 1);
+    EXPECT_EQ(end_of_job(0), std::nullopt) << malformed;
+    EXPECT_NE(end_of_job(60), std::nullopt) << malformed;
+  }
+}
+
+TEST(RunOnAll, OneRankThatStopsStopsAll) {
+  run_ranks(3, [](const auto& rank) {
+    const auto work = [&] {
+      if (rank->rank() > 0) throw Stopped("of rank " + std::to_string(rank->rank()));
+    };
+    EXPECT_THAT([&] { run_on_all(*rank, work); }, ThrowsMessage<Stopped>("of rank 1"));
+  });
+}
+
+TEST(RunOnAll, AFailureGoesBeforeAStop) {
+  run_ranks(3, [](const auto& rank) {
+    const auto work = [&] {
+      if (rank->rank() == 0) throw Stopped("stopped");
+      if (rank->rank() == 1) throw InputError("failed");
+    };
+    if (rank->rank() == 1) {
+      EXPECT_THAT([&] { run_on_all(*rank, work); }, ThrowsMessage<InputError>("failed"));
+    } else {
+      EXPECT_THROW(run_on_all(*rank, work), PeerFailed);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace lockstep
