@@ -88,6 +88,7 @@ class SlurmCluster:
                  "ProctrackType=proctrack/linuxproc", "TaskPlugin=task/none", "JobAcctGatherType=jobacct_gather/none",
                  "SelectType=select/cons_tres", "SelectTypeParameters=CR_Core", "ReturnToService=2",
                  "SlurmdParameters=config_overrides", "KillWait=5", "InactiveLimit=0", "MinJobAge=300",
+                 "SchedulerParameters=sched_interval=1,bf_interval=1",
                  f"SlurmdTimeout={NODE_TIMEOUT_S}",
                  *settings]
         lines += [f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={CORES}"
