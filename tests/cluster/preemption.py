@@ -229,13 +229,21 @@ def test_ranks_that_are_killed_leave_a_last_line_too(cluster, workplace):
     assert "SIGKILL" in running.ends_as("FAILED"), running.text()
 
 
+def test_a_rank_that_is_killed_is_no_stop(cluster, workplace):
+    """srun ends the other by SIGTERM, whose number is higher."""
+    running = Running(cluster, workplace, "one-killed")
+    running.wait_for_lines(5)
+    os.kill(running.ranks()[0], signal.SIGSEGV)
+    running.ends_as("FAILED")
+    assert running.starts() == 1, running.text()
+
+
 def test_no_more_requeues_than_allowed(cluster, workplace):
     running = Running(cluster, workplace, "cap", LOCKSTEP_MAX_REQUEUES="1")
-    for lines in [5, 10]:
-        running.wait_for_lines(lines)
-        cluster.run("scancel", "--signal=TERM", running.number)
-        if lines == 5:
-            wait_until(lambda: running.starts() == 2, 60, running.explain)
+    running.wait_for_lines(5)
+    cluster.run("scancel", "--signal=TERM", running.number)
+    running.wait_for_text("resuming from")
+    cluster.run("scancel", "--signal=TERM", running.number)
     last = running.ends_as("FAILED")
     assert "LOCKSTEP_MAX_REQUEUES" in last and running.starts() == 2, running.text()
 
