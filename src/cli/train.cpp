@@ -126,8 +126,8 @@ void train(const Arguments& arguments, const std::shared_ptr<Communicator>& comm
   JobFile job;
   run_on_all(*communicator, [&] { job = load_job_file(arguments.job, arguments.overrides); });
   check_same_settings(*communicator, settings_of(job));
-  StopRequests stop_requests(
-      communicator, {.file = std::filesystem::path(job.hyperparameters.output_dir) / "STOP", .end = end_of_job(job.hyperparameters.max_run_minutes)});
+  StopRequests stop_requests(communicator, {.file = std::filesystem::path(job.hyperparameters.output_dir) / "STOP",
+                                            .end = end_of_job(job.hyperparameters.max_run_minutes)});
   run_on_all(*communicator, [&] { stop_requests.clear_old(); });
   stop_requests.check(kNothingToSave);
   const ResolvedModel resolved = find_model(job, *communicator);

@@ -18,11 +18,11 @@ namespace fs = std::filesystem;
 // Training computes on all cores; what writes beside it takes what is left.
 void lower_priority() { ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19); }
 
-// `work` on a thread of its own; what it returns, or else its error as { "error": ... } or as a text.
+// `work` on a thread of its own; what it returns, or what `on_error` makes of its error.
 template <class Work, class OnError>
-std::future<std::string> in_background(Work work, OnError on_error) {
-  return std::async(std::launch::async, [work = std::move(work), on_error = std::move(on_error)] {
-    lower_priority();
+std::future<std::string> in_background(bool is_urgent, Work work, OnError on_error) {
+  return std::async(std::launch::async, [is_urgent, work = std::move(work), on_error = std::move(on_error)] {
+    if (!is_urgent) lower_priority();
     try {
       return work();
     } catch (const std::exception& error) {
@@ -65,7 +65,7 @@ CheckpointWriter::CheckpointWriter(TrainedModel model, CheckpointOptions options
 CheckpointWriter::~CheckpointWriter() = default;  // futures of std::async wait
 
 void CheckpointWriter::begin(const LoopState& state, const ParameterLayout& layout, const Ownership& ownership,
-                             FlatParameters& parameters, const AdamW& optimizer) {
+                             FlatParameters& parameters, const AdamW& optimizer, bool is_urgent) {
   if (is_under_way_) collect();
   wait_for_placing();
   start_ = Clock::now();
@@ -75,7 +75,9 @@ void CheckpointWriter::begin(const LoopState& state, const ParameterLayout& layo
   copy_.take(layout, ownership, parameters, optimizer, communicator_->is_root(), writes_moments(ownership));
   const int moments_files = ownership.is_shared ? communicator_->world_size() : 1;
   TrainerState described = communicator_->is_root() ? options_.describe(state) : TrainerState{.loop = state};
+  is_urgent_ = is_urgent;
   part_ = in_background(
+      is_urgent,
       [this, described = std::move(described), moments_files] { return write_part(described, moments_files); },
       [who = describe_rank(*communicator_)](const std::string& message) {
         return error_to_text(fmt::format("{}: {}", who, message));
@@ -120,6 +122,7 @@ double CheckpointWriter::own_progress() const { return is_under_way_ && is_ready
 
 void CheckpointWriter::take_progress(double sum) {
   if (is_under_way_ && sum >= communicator_->world_size()) collect();
+  if (placing_.valid() && is_ready(placing_)) wait_for_placing();
 }
 
 void CheckpointWriter::collect() {
@@ -139,6 +142,7 @@ void CheckpointWriter::collect() {
   if (!communicator_->is_root()) return;
   if (problem.empty()) {
     placing_ = in_background(
+        is_urgent_,
         [this, files = std::move(files)] {
           put_in_place(files);
           return std::string();
@@ -168,7 +172,8 @@ void CheckpointWriter::put_in_place(const std::vector<CheckpointFile>& files) {
 void CheckpointWriter::wait_for_placing() {
   if (!placing_.valid()) return;
   problem_ = placing_.get();
-  if (!problem_.empty()) report(problem_);
+  if (!problem_.empty()) return report(problem_);
+  spdlog::info("{} is saved, {:.1f} s after its step", checkpoint_name(state_.position.step), last_seconds_.load());
 }
 
 void CheckpointWriter::report(const std::string& problem) {

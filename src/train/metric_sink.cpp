@@ -153,7 +153,7 @@ void EpochSink::restore(const Json& state) {
       std::optional<double> eval_loss;
       if (!epoch.at("eval_loss").empty()) eval_loss = number_or_nan(epoch["eval_loss"][0]);
       epochs_.push_back({epoch.at("epoch").get<double>(), epoch.at("step").get<std::uint64_t>(),
-                         number_or_nan(epoch.at("loss")), epoch.at("tokens_per_second").get<double>(), eval_loss,
+                         number_or_nan(epoch.at("loss")), number_or_nan(epoch.at("tokens_per_second")), eval_loss,
                          epoch.at("skipped_steps").get<std::uint64_t>()});
     }
     totals_.restore(state.at("since"));

@@ -127,13 +127,13 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   sinks_ = sinks;
   checkpoints_ = checkpoints;
   stop_ = stop;
-  saved_at_ = Clock::now();
+  saved_at_ = step_begun_ = Clock::now();
   model_.train();
   layers_ = std::make_unique<LayerGathering>(model_, parameters_);
   while (!is_over()) {
     if (stop_ != nullptr && stop_->agreed()) stop_early();
     const bool is_done = evaluation_is_due() ? evaluate() : train_step();
-    if (is_done && checkpoint_is_due()) save_checkpoint();
+    if (is_done && checkpoint_is_due()) save_checkpoint(/*is_urgent=*/false);
   }
   if (checkpoints_ != nullptr) checkpoints_->finish();
   layers_.reset();
@@ -142,7 +142,6 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
 }
 
 bool TrainingLoop::train_step() {
-  const auto start = Clock::now();
   const std::uint64_t step = state_.position.step;
   communicator_->set_activity(fmt::format("step {}", step + 1));
   const StepPlan plan =
@@ -166,7 +165,8 @@ bool TrainingLoop::train_step() {
   metrics.tokens = plan.tokens;
   metrics.target_tokens = plan.label_tokens;
   metrics.padding = 1 - static_cast<double>(plan.tokens) / static_cast<double>(plan.padded_tokens);
-  metrics.seconds = seconds_since(start);
+  metrics.seconds = seconds_since(step_begun_);
+  step_begun_ = Clock::now();
   state_.position = {.step = step + 1};
   state_.optimizer_updates = optimizer_.updates();
   state_.skipped_steps = guard_.skipped_steps();
@@ -212,7 +212,10 @@ double TrainingLoop::exchange(double own_loss) {
   numbers[kLoss] = own_loss;
   numbers[kSave] = communicator_->is_root() && is_late ? 1 : 0;
   if (checkpoints_ != nullptr) numbers[kParts] = checkpoints_->own_progress();
-  if (stop_ != nullptr) std::ranges::copy(stop_->own(), numbers.begin() + kStop);
+  if (stop_ != nullptr) {
+    if (checkpoints_ != nullptr) stop_->set_time_to_save(checkpoints_->time_to_save());
+    std::ranges::copy(stop_->own(), numbers.begin() + kStop);
+  }
   communicator_->all_reduce_sum(sums);
   is_time_to_save_ = numbers[kSave] > 0;
   if (checkpoints_ != nullptr) checkpoints_->take_progress(numbers[kParts]);
@@ -270,6 +273,7 @@ bool TrainingLoop::evaluate() {
   state_.position.is_evaluated = true;
   state_.best.take(metrics);
   for (MetricSink* sink : sinks_) sink->on_evaluation(metrics);
+  step_begun_ = Clock::now();
   return true;
 }
 
@@ -283,12 +287,11 @@ bool TrainingLoop::checkpoint_is_due() const {
          (strategy == "epoch" && ends_epoch()) || (strategy == "time" && is_time_to_save_);
 }
 
-void TrainingLoop::save_checkpoint() {
+void TrainingLoop::save_checkpoint(bool is_urgent) {
   for (MetricSink* sink : sinks_) sink->sync();
-  checkpoints_->begin(state_, layout_, ownership_, parameters_, optimizer_);
+  checkpoints_->begin(state_, layout_, ownership_, parameters_, optimizer_, is_urgent);
   saved_ = state_;
   saved_at_ = Clock::now();
-  if (stop_ != nullptr) stop_->set_time_to_save(checkpoints_->time_to_save());
 }
 
 bool TrainingLoop::is_over() const {
@@ -305,7 +308,7 @@ void TrainingLoop::stop_early() {
     stop_->stop("nothing was to save; run the same command again");
   }
   if (state_.position != saved_.position || !checkpoints_->finish().empty()) {
-    save_checkpoint();
+    save_checkpoint(/*is_urgent=*/true);
     if (const std::string problem = checkpoints_->finish(); !problem.empty()) {
       run_on_all(*communicator_, [&] {
         throw Error(

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
 #include <sstream>
 
+#include "core/captured_log.h"
 #include "fixtures.h"
 
 namespace lockstep::test {
@@ -25,22 +24,6 @@ struct RecordingSink final : ExampleSink {
     examples.push_back(row.result.example);
     shards.push_back(shard);
   }
-};
-
-// What was logged while it lives.
-class CapturedLog {
- public:
-  CapturedLog() : before_(spdlog::default_logger()) {
-    auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text_);
-    spdlog::set_default_logger(std::make_shared<spdlog::logger>("captured", sink));
-    spdlog::set_pattern("%l: %v");
-  }
-  ~CapturedLog() { spdlog::set_default_logger(before_); }
-  std::string text() const { return text_.str(); }
-
- private:
-  std::ostringstream text_;
-  std::shared_ptr<spdlog::logger> before_;
 };
 
 ExampleBuilder builder(bool has_encoder, std::optional<std::size_t> limit = std::nullopt, bool adds_bos = false) {

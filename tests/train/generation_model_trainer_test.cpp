@@ -1,13 +1,12 @@
 #include "lockstep/train/generation_model_trainer.h"
 
 #include <gmock/gmock.h>
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <map>
 #include <sstream>
 
+#include "core/captured_log.h"
 #include "lockstep/comm/parameter_layout.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
@@ -16,28 +15,13 @@
 namespace lockstep {
 namespace {
 
+using test::CapturedLog;
+
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 using testing::ThrowsMessage;
-
-// What spdlog's default logger says while it lives.
-class CapturedLog {
- public:
-  CapturedLog() : previous_(spdlog::default_logger()) {
-    spdlog::set_default_logger(
-        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(stream_)));
-  }
-  ~CapturedLog() { spdlog::set_default_logger(previous_); }
-  CapturedLog(const CapturedLog&) = delete;
-  CapturedLog& operator=(const CapturedLog&) = delete;
-  std::string text() const { return stream_.str(); }
-
- private:
-  std::ostringstream stream_;
-  std::shared_ptr<spdlog::logger> previous_;
-};
 
 Dataset rows(std::size_t count) {
   std::vector<std::string> inputs, outputs;
@@ -121,14 +105,14 @@ TEST_F(GenerationModelTrainerTest, AListOfDatasetsIsOneTrainingSet) {
 TEST_F(GenerationModelTrainerTest, AnEncoderDecoderWithoutValidationSetSplitsWithAWarning) {
   const CapturedLog log;
   train(t5_, 18, {{"test_size", 0.15}});
-  EXPECT_THAT(log.text(), HasSubstr("[warning] no validation set is given: 3 of 20 training rows"));
+  EXPECT_THAT(log.text(), HasSubstr("warning: no validation set is given: 3 of 20 training rows"));
   EXPECT_EQ(metrics("evaluation").size(), 2U);
 }
 
 TEST_F(GenerationModelTrainerTest, ADecoderOnlyModelWithoutValidationSetTrainsWithAWarning) {
   const CapturedLog log;
   train(gpt2_, 10, {});
-  EXPECT_THAT(log.text(), HasSubstr("[warning] no validation set is given: evaluation is skipped"));
+  EXPECT_THAT(log.text(), HasSubstr("warning: no validation set is given: evaluation is skipped"));
   EXPECT_EQ(metrics("evaluation").size(), 0U);
   EXPECT_EQ(metrics("step").size(), 6U);
 }
@@ -137,12 +121,12 @@ TEST_F(GenerationModelTrainerTest, NoEvaluationIsAnInfoAndAWarningIfAValidationS
   {
     const CapturedLog log;
     train(t5_, 10, {{"evaluation_strategy", "no"}});
-    EXPECT_THAT(log.text(), HasSubstr("[info] evaluation_strategy is no"));
-    EXPECT_THAT(log.text(), Not(HasSubstr("[warning] evaluation_strategy is no")));
+    EXPECT_THAT(log.text(), HasSubstr("info: evaluation_strategy is no"));
+    EXPECT_THAT(log.text(), Not(HasSubstr("warning: evaluation_strategy is no")));
   }
   const CapturedLog log;
   train(t5_, 10, {{"evaluation_strategy", "no"}, {"overwrite_output_dir", true}}, {rows(3)});
-  EXPECT_THAT(log.text(), HasSubstr("[warning] evaluation_strategy is no: the validation set is not used"));
+  EXPECT_THAT(log.text(), HasSubstr("warning: evaluation_strategy is no: the validation set is not used"));
   EXPECT_EQ(metrics("evaluation").size(), 0U);
 }
 

@@ -1,16 +1,21 @@
 #include "lockstep/train/metric_sink.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <unistd.h>
 #include <cmath>
+#include <fstream>
 #include <sstream>
 
+#include "core/captured_log.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
 
 namespace lockstep {
 namespace {
+
+using test::CapturedLog;
 
 TEST(JsonLinesSink, WritesALineAStepAndAnEvaluation) {
   const auto path = std::filesystem::temp_directory_path() / ("metric_sink_test_" + std::to_string(::getpid()));
@@ -61,6 +66,84 @@ TEST(JsonLinesSink, AFullDiskStopsTheRunWithItsName) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full on this system";
   JsonLinesSink sink("/dev/full", 1);
   EXPECT_THAT([&] { sink.on_evaluation({}); }, testing::ThrowsMessage<Error>(testing::HasSubstr("/dev/full")));
+}
+
+class ResumedJsonLinesSink : public testing::Test {
+ protected:
+  ~ResumedJsonLinesSink() override { std::filesystem::remove(path_); }
+
+  // Steps 1 to 4, an evaluation after each second, and half a line.
+  void write_killed_run() {
+    JsonLinesSink sink(path_, 1);
+    for (std::uint64_t step = 1; step <= 4; ++step) {
+      sink.on_step({.step = step, .loss = 1.0 / static_cast<double>(step), .seconds = 1});
+      if (step % 2 == 0) sink.on_evaluation({.step = step, .eval_loss = 2});
+    }
+    std::ofstream(path_, std::ios::app) << R"({"event": "step", "st)";
+  }
+  std::string events() const {
+    std::string result;
+    std::istringstream lines(read_file(path_));
+    for (std::string line; std::getline(lines, line);) {
+      const Json json = Json::parse(line);
+      result += fmt::format("{}{} ", json["event"] == "step" ? "s" : "e", json["step"].get<int>());
+    }
+    return result;
+  }
+
+  std::filesystem::path path_ =
+      std::filesystem::temp_directory_path() / ("metric_sink_test_" + std::to_string(::getpid()));
+};
+
+TEST_F(ResumedJsonLinesSink, KeepsTheLinesUpToTheCheckpointAndGoesOnBehindThem) {
+  const std::vector<std::pair<RunPosition, std::string>> cases = {{{4, true}, "s1 s2 e2 s3 s4 e4 "},
+                                                                  {{4, false}, "s1 s2 e2 s3 s4 "},
+                                                                  {{2, true}, "s1 s2 e2 "},
+                                                                  {{2, false}, "s1 s2 "},
+                                                                  {{1, false}, "s1 "}};
+  for (const auto& [position, kept] : cases) {
+    write_killed_run();
+    JsonLinesSink sink(path_, 1, position);
+    EXPECT_EQ(events(), kept);
+    sink.on_step({.step = position.step + 1, .seconds = 1});
+    EXPECT_EQ(events(), kept + fmt::format("s{} ", position.step + 1));
+  }
+}
+
+TEST_F(ResumedJsonLinesSink, WarnsOfLinesThatAreMissing) {
+  {
+    const CapturedLog log;
+    write_killed_run();
+    JsonLinesSink(path_, 1, RunPosition{4, true});
+    EXPECT_EQ(log.text(), "");
+  }
+  const CapturedLog log;
+  std::filesystem::remove(path_);
+  JsonLinesSink(path_, 1, RunPosition{4, true});
+  EXPECT_THAT(log.text(), testing::HasSubstr("expected lines of 4 steps up to the checkpoint, found 0"));
+}
+
+TEST(EpochSink, GoesOnFromAStateAsIfItHadSeenAll) {
+  EpochSink whole(5, 2), begun(5, 2), resumed(5, 2);
+  const auto feed = [](EpochSink& sink, std::uint64_t first, std::uint64_t last) {
+    for (std::uint64_t step = first; step <= last; ++step) {
+      sink.on_step({.step = step,
+                    .epoch = 0.5 * static_cast<double>(step),
+                    .loss = step < 3 ? std::nan("") : 0.1 * static_cast<double>(step),
+                    .tokens = 10 + step,
+                    .target_tokens = step,
+                    .seconds = 0.3,
+                    .skipped = step < 3});
+      if (step == 2) sink.on_evaluation({.step = 2, .eval_loss = 0.7});
+    }
+  };
+  feed(whole, 1, 5);
+  feed(begun, 1, 3);
+  resumed.restore(Json::parse(begun.state().dump()));
+  feed(resumed, 4, 5);
+  EXPECT_EQ(resumed.state().dump(), whole.state().dump());
+  EXPECT_TRUE(std::isnan(resumed.epochs().front().loss));
+  EXPECT_THROW(resumed.restore(Json::parse(R"({"epochs": [{"step": "x"}]})")), InputError);
 }
 
 TEST(EpochSink, RemembersTheMeanOverTheTokensOfEachEpochAndOfItsBegunLast) {

@@ -40,9 +40,10 @@ class CheckpointWriter {
   /// Waits for what its threads write.
   ~CheckpointWriter();
 
-  /// Copies the state and begins to write it, once the checkpoint before is done.
+  /// Copies the state and begins to write it, once the checkpoint before is done; at the usual priority if it is urgent,
+  /// because the run is to end.
   void begin(const LoopState& state, const ParameterLayout& layout, const Ownership& ownership,
-             FlatParameters& parameters, const AdamW& optimizer);
+             FlatParameters& parameters, const AdamW& optimizer, bool is_urgent = false);
   /// 1 if this rank's part of what is under way is written, else 0: to be summed over ranks.
   double own_progress() const;
   /// Takes the sum: with the last part, rank 0 begins to put the checkpoint in place.
@@ -72,6 +73,7 @@ class CheckpointWriter {
 
   bool is_under_way_ = false;  // parts are being written; on all ranks alike
   LoopState state_;            // of it
+  bool is_urgent_ = false;
   std::future<std::string> part_;
   std::future<std::string> placing_;  // of rank 0
   std::string problem_;               // of the last one; of rank 0

@@ -79,7 +79,7 @@ class TrainingLoop {
   /// False if it was abandoned, because the run is to stop.
   bool evaluate();
   bool checkpoint_is_due() const;
-  void save_checkpoint();
+  void save_checkpoint(bool is_urgent);
   bool is_over() const;
   /// Saves where the run stands; always throws.
   [[noreturn]] void stop_early();
@@ -112,8 +112,9 @@ class TrainingLoop {
   StopRequests* stop_ = nullptr;
   LoopState saved_;  // as the last checkpoint that was begun has it
   std::chrono::steady_clock::time_point saved_at_;
-  bool is_time_to_save_ = false;  // by the clock of rank 0; all ranks alike
-  bool is_first_step_ = true;     // of this process
+  std::chrono::steady_clock::time_point step_begun_;  // what is saved between steps counts to the next
+  bool is_time_to_save_ = false;                      // by the clock of rank 0; all ranks alike
+  bool is_first_step_ = true;                         // of this process
 };
 
 }  // namespace lockstep
