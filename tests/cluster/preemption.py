@@ -21,7 +21,7 @@ EVALUATIONS = 2
 
 @pytest.fixture(scope="module")
 def cluster():
-    with SlurmCluster() as cluster:
+    with SlurmCluster(gpus=2) as cluster:
         yield cluster
 
 
@@ -202,6 +202,43 @@ def test_prep_as_an_array_and_then_training(cluster, workplace, undisturbed):
     assert set(cluster.state_of(prep).split()) == {"COMPLETED"}
     assert result_of(output) == undisturbed
     assert len(list((prepared / "train").glob("shard-*.h5"))) > 2
+
+
+def test_lockstep_submits(cluster, workplace, undisturbed):
+    output, log = (workplace.parent / name for name in ["submitted", "submitted.log"])
+    said = cluster.run(BIN / "lockstep", "submit", workplace, f"output_dir={output}", "--nodes", 2, "--gpus-per-node", 1, "--cpus-per-task", 1,
+                       "--time", 10, "--job-name", "submitted", "--output", workplace.parent / "submitted.sbatch", "--submit",
+                       SBATCH_OUTPUT=str(log), OMP_NUM_THREADS="1").stderr
+    number = int(re.search(r"job (\d+)", said).group(1))
+    cluster.wait_for(number, "COMPLETED", "FAILED")
+    assert cluster.state_of(number) == "COMPLETED", log.read_text()
+    assert result_of(output) == undisturbed
+    assert re.search(r"TresPerNode=\S*gpu:1$", cluster.run("scontrol", "show", "job", number).stdout, re.MULTILINE)
+
+
+def test_generate(cluster, workplace, undisturbed):
+    answers, log = (workplace.parent / name for name in ["answers.jsonl", "generate.log"])
+    options = ["--cpus-per-task=1", f"--output={log}", SLURM / "generate.sbatch", "--model", workplace.parent / "undisturbed",
+               "--max-new-tokens", 3, "--output", answers, "--input"]
+    cluster.wait_for(cluster.submit(*options, workplace.parent / "validation.jsonl", LOCKSTEP_BIN=str(BIN)), "COMPLETED")
+    assert len(read_lines(answers)) == len(read_lines(workplace.parent / "validation.jsonl"))
+    cluster.wait_for(cluster.submit(*options, "absent.jsonl", LOCKSTEP_BIN=str(BIN)), "FAILED")
+    last = log.read_text().splitlines()[-1]
+    assert last.startswith("lockstep: error: ") and "absent.jsonl" in last
+
+
+@pytest.mark.parametrize("options, arguments, words", [
+    ([], [], ["expected a job file"]), ([], ["absent.yaml"], ["absent.yaml"]), ([], ["JOB", "@SWEEP"], ["--array=1-N"]),
+    (["--array=1"], ["JOB"], ["@FILE"]), (["--array=7"], ["JOB", "@SWEEP"], ["line 7", "task 7"]), (["--array=2"], ["JOB", "@SWEEP"], ["line 2", "output_dir"])],
+    ids=lambda value: " ".join(value))
+def test_what_cannot_run_is_said_in_the_last_line(options, arguments, words, cluster, workplace, tmp_path):
+    sweep = tmp_path / "sweep.txt"
+    sweep.write_text("output_dir=a\nseed=1\n")
+    arguments = [{"JOB": workplace, "@SWEEP": f"@{sweep}"}.get(argument, argument) for argument in arguments]
+    number = cluster.submit("--cpus-per-task=1", f"--output={tmp_path / 'log'}", *options, SLURM / "train.sbatch", *arguments, LOCKSTEP_BIN=str(BIN))
+    cluster.wait_for(number, "FAILED")
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert last.startswith("train.sbatch: error: ") and all(word in last for word in words), last
 
 
 def test_a_failed_prep_cancels_the_training(cluster, workplace):
