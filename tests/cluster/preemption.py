@@ -21,7 +21,9 @@ EVALUATIONS = 2
 
 @pytest.fixture(scope="module")
 def cluster():
-    with SlurmCluster(gpus=2) as cluster:
+    settings = ["PreemptType=preempt/partition_prio", "PreemptMode=REQUEUE"]
+    partitions = ["PartitionName=spare Nodes=ALL PreemptMode=CANCEL GraceTime=20", "PartitionName=urgent Nodes=ALL PriorityTier=2 PreemptMode=OFF"]
+    with SlurmCluster(settings=settings, partitions=partitions, gpus=2) as cluster:
         yield cluster
 
 
@@ -124,6 +126,16 @@ def test_stopped_while_it_trains(how, cluster, workplace, undisturbed):
     assert "checkpoint-" in running.text()
 
 
+@pytest.mark.parametrize("partition", ["all", "spare"])
+def test_preempted_by_a_job_of_a_higher_partition(partition, cluster, workplace, undisturbed):
+    """all: Slurm requeues it. spare: Slurm sends SIGTERM, and would cancel it 20 seconds later."""
+    running = Running(cluster, workplace, f"preempted-{partition}", f"--partition={partition}")
+    running.wait_for_lines(50)
+    urgent = cluster.submit("--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
+    cluster.wait_for(urgent, "COMPLETED")
+    assert_came_back(running, undisturbed)
+
+
 def test_requeued_while_it_evaluates(cluster, workplace, undisturbed):
     running = Running(cluster, workplace, "evaluation")
     before = STEPS // EVALUATIONS
@@ -218,10 +230,11 @@ def test_lockstep_submits(cluster, workplace, undisturbed):
 
 def test_generate(cluster, workplace, undisturbed):
     answers, log = (workplace.parent / name for name in ["answers.jsonl", "generate.log"])
+    rows = write_rows(workplace.parent / "questions.jsonl", example_rows("gpt2", 20, 3))
     options = ["--cpus-per-task=1", f"--output={log}", SLURM / "generate.sbatch", "--model", workplace.parent / "undisturbed",
                "--max-new-tokens", 3, "--output", answers, "--input"]
-    cluster.wait_for(cluster.submit(*options, workplace.parent / "validation.jsonl", LOCKSTEP_BIN=str(BIN)), "COMPLETED")
-    assert len(read_lines(answers)) == len(read_lines(workplace.parent / "validation.jsonl"))
+    cluster.wait_for(cluster.submit(*options, rows, LOCKSTEP_BIN=str(BIN)), "COMPLETED")
+    assert len(read_lines(answers)) == 20
     cluster.wait_for(cluster.submit(*options, "absent.jsonl", LOCKSTEP_BIN=str(BIN)), "FAILED")
     last = log.read_text().splitlines()[-1]
     assert last.startswith("lockstep: error: ") and "absent.jsonl" in last

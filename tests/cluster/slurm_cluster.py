@@ -41,12 +41,12 @@ def free_ports(count):
 class SlurmCluster:
     """A context: its nodes are idle inside, and every process of it is gone behind.
 
-    `environment` is what Slurm's commands need to speak to it. `settings` are further lines of slurm.conf. Each node has
+    `environment` is what Slurm's commands need to speak to it. `settings` and `partitions` are further lines of slurm.conf. Each node has
     `gpus` of Slurm's, behind which there are none. A node that is
     killed by `kill_node()` is down after NODE_TIMEOUT_S, and comes back by `start_node()`.
     """
 
-    def __init__(self, nodes=("n1", "n2"), settings=(), gpus=0):
+    def __init__(self, nodes=("n1", "n2"), settings=(), partitions=(), gpus=0):
         self.nodes = list(nodes)
         # munged's socket has a short name, in a folder that all may enter.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lockstep-slurm-"))
@@ -54,7 +54,7 @@ class SlurmCluster:
         of_no_slurm = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
         self.environment = {**of_no_slurm, "SLURM_CONF": str(self.folder / "slurm.conf")}
         self.daemons = {}
-        self.configure(settings, gpus)
+        self.configure(settings, partitions, gpus)
 
     def __enter__(self):
         try:
@@ -74,7 +74,7 @@ class SlurmCluster:
     def __exit__(self, *_):
         self.stop()
 
-    def configure(self, settings, gpus):
+    def configure(self, settings, partitions, gpus):
         (self.folder / "key").write_bytes(os.urandom(128))
         (self.folder / "key").chmod(0o400)
         for name in ["state", *self.nodes, *(f"pmix-{node}" for node in self.nodes), "pmix"]:
@@ -101,7 +101,7 @@ class SlurmCluster:
                 (self.folder / f"gpu{number}").touch()
         lines += [f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={CORES}{gres}"
                   for node, port in zip(self.nodes, ports)]
-        lines += [f"PartitionName=all Nodes={','.join(self.nodes)} Default=YES MaxTime=INFINITE State=UP"]
+        lines += [f"PartitionName=all Nodes={','.join(self.nodes)} Default=YES MaxTime=INFINITE State=UP", *partitions]
         (self.folder / "slurm.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "mpi.conf").write_text(f"PMIxCliTmpDirBase={self.folder / 'pmix'}\n")
 
@@ -157,7 +157,7 @@ class SlurmCluster:
         return finished
 
     def all_idle(self):
-        states = self.run("sinfo", "--noheader", "--Node", "--format=%T", check=False).stdout.split()
+        states = self.run("sinfo", "--noheader", "--Node", "--partition=all", "--format=%T", check=False).stdout.split()
         return states == ["idle"] * len(self.nodes)
 
     def submit(self, *arguments, **environment):
