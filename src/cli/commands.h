@@ -14,5 +14,6 @@ void add_merge_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
+void add_submit_command(CLI::App& app);
 
 }  // namespace lockstep

@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   lockstep::add_inspect_command(app);
   lockstep::add_plan_command(app);
   lockstep::add_doctor_command(app);
+  lockstep::add_submit_command(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

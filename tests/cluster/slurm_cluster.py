@@ -12,6 +12,7 @@ from long_job import wait_until
 
 CORES = 2  # of each node, whatever the machine has
 NODE_TIMEOUT_S = 10  # after which a node that does not answer is down
+CREDENTIAL_S = 5  # of a step; a job that is requeued waits for as long before it starts again
 PROGRAMS = ["munged", "slurmctld", "slurmd", "srun", "sbatch", "unshare", "mount"]
 
 
@@ -40,11 +41,12 @@ def free_ports(count):
 class SlurmCluster:
     """A context: its nodes are idle inside, and every process of it is gone behind.
 
-    `environment` is what Slurm's commands need to speak to it. `settings` are further lines of slurm.conf. A node that is
+    `environment` is what Slurm's commands need to speak to it. `settings` and `partitions` are further lines of slurm.conf. Each node has
+    `gpus` of Slurm's, behind which there are none. A node that is
     killed by `kill_node()` is down after NODE_TIMEOUT_S, and comes back by `start_node()`.
     """
 
-    def __init__(self, nodes=("n1", "n2"), settings=()):
+    def __init__(self, nodes=("n1", "n2"), settings=(), partitions=(), gpus=0):
         self.nodes = list(nodes)
         # munged's socket has a short name, in a folder that all may enter.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lockstep-slurm-"))
@@ -52,7 +54,7 @@ class SlurmCluster:
         of_no_slurm = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
         self.environment = {**of_no_slurm, "SLURM_CONF": str(self.folder / "slurm.conf")}
         self.daemons = {}
-        self.configure(settings)
+        self.configure(settings, partitions, gpus)
 
     def __enter__(self):
         try:
@@ -72,7 +74,7 @@ class SlurmCluster:
     def __exit__(self, *_):
         self.stop()
 
-    def configure(self, settings):
+    def configure(self, settings, partitions, gpus):
         (self.folder / "key").write_bytes(os.urandom(128))
         (self.folder / "key").chmod(0o400)
         for name in ["state", *self.nodes, *(f"pmix-{node}" for node in self.nodes), "pmix"]:
@@ -80,18 +82,26 @@ class SlurmCluster:
         host = socket.gethostname()
         controller, *ports = free_ports(1 + len(self.nodes))
         lines = ["ClusterName=lockstep", f"SlurmctldHost={host}(127.0.0.1)", f"SlurmctldPort={controller}",
-                 "SlurmUser=root", "SlurmdUser=root", "AuthType=auth/munge", f"AuthInfo=socket={self.folder / 'munge'}",
+                 "SlurmUser=root", "SlurmdUser=root", "AuthType=auth/munge", f"AuthInfo=socket={self.folder / 'munge'},cred_expire={CREDENTIAL_S}",
                  f"StateSaveLocation={self.folder / 'state'}", f"SlurmdSpoolDir={self.folder}/%n",
                  f"SlurmctldPidFile={self.folder / 'slurmctld.pid'}", f"SlurmdPidFile={self.folder}/%n.pid",
                  # None of cgroups, which containers do not have.
                  "ProctrackType=proctrack/linuxproc", "TaskPlugin=task/none", "JobAcctGatherType=jobacct_gather/none",
                  "SelectType=select/cons_tres", "SelectTypeParameters=CR_Core", "ReturnToService=2",
                  "SlurmdParameters=config_overrides", "KillWait=5", "InactiveLimit=0", "MinJobAge=300",
+                 "SchedulerParameters=sched_interval=1,bf_interval=1",
                  f"SlurmdTimeout={NODE_TIMEOUT_S}",
                  *settings]
-        lines += [f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={CORES}"
+        gres = ""
+        if gpus > 0:
+            gres = f" Gres=gpu:{gpus}"
+            lines += ["GresTypes=gpu"]
+            (self.folder / "gres.conf").write_text(f"Name=gpu File={self.folder}/gpu[0-{gpus - 1}]\n")
+            for number in range(gpus):
+                (self.folder / f"gpu{number}").touch()
+        lines += [f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={CORES}{gres}"
                   for node, port in zip(self.nodes, ports)]
-        lines += [f"PartitionName=all Nodes={','.join(self.nodes)} Default=YES MaxTime=INFINITE State=UP"]
+        lines += [f"PartitionName=all Nodes={','.join(self.nodes)} Default=YES MaxTime=INFINITE State=UP", *partitions]
         (self.folder / "slurm.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "mpi.conf").write_text(f"PMIxCliTmpDirBase={self.folder / 'pmix'}\n")
 
@@ -147,7 +157,7 @@ class SlurmCluster:
         return finished
 
     def all_idle(self):
-        states = self.run("sinfo", "--noheader", "--Node", "--format=%T", check=False).stdout.split()
+        states = self.run("sinfo", "--noheader", "--Node", "--partition=all", "--format=%T", check=False).stdout.split()
         return states == ["idle"] * len(self.nodes)
 
     def submit(self, *arguments, **environment):
