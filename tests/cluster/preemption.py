@@ -271,6 +271,10 @@ def test_a_job_that_fails_says_why_in_its_last_line(cluster, workplace):
     assert running.starts() == 1
 
 
+def test_what_srun_refuses_is_in_the_last_line_too(cluster, workplace):
+    assert "nonsense" in Running(cluster, workplace, "no-mpi", LOCKSTEP_MPI="nonsense").ends_as("FAILED")
+
+
 def test_ranks_that_are_killed_leave_a_last_line_too(cluster, workplace):
     running = Running(cluster, workplace, "killed")
     running.wait_for_lines(5)
