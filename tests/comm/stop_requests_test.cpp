@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/chrono.h>
 #include <gmock/gmock.h>
+#include <unistd.h>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -29,7 +30,7 @@ class Stopping : public testing::Test {
     ::unsetenv("SLURM_JOB_END_TIME");
   }
 
-  const fs::path folder_ = fs::path(testing::TempDir()) / "stop_requests";
+  const fs::path folder_ = fs::path(testing::TempDir()) / fmt::format("stop_requests_{}", ::getpid());
   const fs::path file_ = folder_ / "STOP";
   const std::shared_ptr<Communicator> alone_ = make_communicator();
 };

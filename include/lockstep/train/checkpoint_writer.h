@@ -40,8 +40,8 @@ class CheckpointWriter {
   /// Waits for what its threads write.
   ~CheckpointWriter();
 
-  /// Copies the state and begins to write it, once the checkpoint before is done; at the usual priority if it is urgent,
-  /// because the run is to end.
+  /// Copies the state and begins to write it, once the checkpoint before is done; at the usual priority if it is
+  /// urgent, because the run is to end.
   void begin(const LoopState& state, const ParameterLayout& layout, const Ownership& ownership,
              FlatParameters& parameters, const AdamW& optimizer, bool is_urgent = false);
   /// 1 if this rank's part of what is under way is written, else 0: to be summed over ranks.

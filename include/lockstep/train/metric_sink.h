@@ -22,7 +22,7 @@ struct StepMetrics {
   std::uint64_t target_tokens = 0;  // those that the loss covers
   double padding = 0;               // share of the positions that ran
   double seconds = 0;               // since the step before, or the evaluation after it
-  bool skipped = false;  // loss or grad_norm is not finite: the weights stayed as they were
+  bool skipped = false;             // loss or grad_norm is not finite: the weights stayed as they were
 };
 
 struct EvaluationMetrics {
