@@ -22,6 +22,10 @@ RANKS = [None, 2]
 SECONDS = 20  # within which a run must end
 
 
+def children(pids, *which):
+    return subprocess.run(["pgrep", "-P", str(pids), *which], capture_output=True, text=True).stdout.split()
+
+
 class Started:
     """A program of the build under way, under mpirun if `ranks` is given. It is killed behind the context."""
 
@@ -52,8 +56,8 @@ class Started:
         """Their processes, in the order of their ranks."""
         if not self.is_launched:
             return [self.process.pid]
-        found = subprocess.run(["pgrep", "-P", str(self.process.pid), "-x", "lockstep"], capture_output=True, text=True).stdout
-        return sorted(map(int, found.split()))
+        launchers = [str(self.process.pid), *children(self.process.pid)]  # the script, and its mpirun
+        return sorted(map(int, children(",".join(launchers), "-x", "lockstep")))
 
     def wait_for(self, text):
         wait_until(lambda: text in self.stderr() or self.process.poll() is not None, 60, self.stderr)
