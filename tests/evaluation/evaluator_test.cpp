@@ -58,6 +58,23 @@ TEST(Evaluator, ReportsItsProgress) {
   EXPECT_THAT(done, testing::ElementsAre(3, 4));
 }
 
+TEST(Evaluator, StopsWithTheBatchDuringWhichItIsAskedTo) {
+  BigramModel model = half_certain_model();
+  model.train();
+  const auto communicator = make_communicator();
+  const auto end = std::chrono::system_clock::now() + std::chrono::hours(1);
+  StopRequests stop(communicator, {.end = end});
+  std::vector<std::uint64_t> done;
+  const auto on_progress = [&](std::uint64_t rows_done) {
+    done.push_back(rows_done);
+    if (rows_done == 2) stop.set_time_to_save(std::chrono::hours(1));
+  };
+  EXPECT_FALSE(evaluate_rows(model, rows(), 1, 0, *communicator, on_progress, &stop).has_value());
+  EXPECT_THAT(done, testing::ElementsAre(1, 2));
+  EXPECT_TRUE(stop.agreed());
+  EXPECT_TRUE(model.is_training());
+}
+
 TEST(Evaluator, TheMeanOfNothingIsZero) { EXPECT_EQ(LossTotals{}.mean(), 0); }
 
 }  // namespace

@@ -54,6 +54,21 @@ TEST(Decoding, TheBatchSizeChangesNothingAndRowsKeepTheirOrder) {
   }
 }
 
+TEST(Decoding, ReportsItsProgressWithEachToken) {
+  BigramModel model = counting_model();
+  std::vector<std::size_t> done;
+  generate_ids(model, ByteTokenizer(false), {{11}, {10}, {9}}, {.max_new_tokens = 20, .batch_size = 2},
+               [&](std::size_t rows_done) { done.push_back(rows_done); });
+  EXPECT_THAT(done, ElementsAre(1, 2, 2, 2, 3));
+}
+
+TEST(Decoding, IsEndedWithinABatchByWhatItsProgressThrows) {
+  BigramModel model = counting_model();
+  const auto stop = [](std::size_t) { throw Error("stopped"); };
+  EXPECT_THROW(generate_ids(model, ByteTokenizer(false), {{3}}, {.max_new_tokens = 20}, stop), Error);
+  EXPECT_EQ(model.decoded_rows, 1);  // its prompt
+}
+
 TEST(Decoding, FinishedRowsCostNothingMore) {
   BigramModel model = counting_model();
   generate_from(model, {{11}, {11}, {10}}, {.max_new_tokens = 20, .batch_size = 3});
