@@ -15,8 +15,9 @@ SHARDINGS = ["none", "state", "state_and_gradients", "full"]
 LAYERS, WIDTH = 8, 384
 
 
-def ranks_of(launcher):
-    found = subprocess.run(["pgrep", "-s", str(launcher.pid), "-x", "lockstep"], capture_output=True, text=True).stdout
+def ranks_of(folder):
+    """The processes that train into it."""
+    found = subprocess.run(["pgrep", "-f", f"^[^ ]*/lockstep train .*output_dir={folder}( |$)"], capture_output=True, text=True).stdout
     return list(map(int, found.split()))
 
 
@@ -30,7 +31,7 @@ def peak_of_training(job, folder, ranks, sharding):
     command = [ROOT / "launch" / "mpirun.sh", "-n", str(ranks), BIN / "lockstep", "train", job, f"output_dir={folder}",
                f"optimizer_sharding={sharding}"]
     # What is freed goes back at once, so that what is counted is what is in use.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
     launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env=environment)
     metrics = folder / "metrics.jsonl"
 
@@ -45,7 +46,7 @@ def peak_of_training(job, folder, ranks, sharding):
 
     try:
         wait_until(lambda: steps() >= 3)
-        processes = ranks_of(launcher)
+        processes = ranks_of(folder)
         assert len(processes) == ranks
         for process in processes:
             with open(f"/proc/{process}/clear_refs", "w", encoding="utf-8") as file:
