@@ -202,6 +202,17 @@ class TestTrain:
         run("lockstep", "train", job, ranks=ranks)
         assert (result / "model.safetensors").exists() and not (result / "STOPPED").exists()
 
+    def test_every_rank_has_the_exit_code(self, job, tmp_path):
+        """mpirun itself tells but one that is not 0."""
+        (tmp_path / "result").mkdir()
+        (tmp_path / "result" / "STOP").touch()
+        # mpirun sends SIGTERM to the others once the first has left.
+        keep_code = f"trap '' TERM; \"$@\"; code=$?; echo $code >> {tmp_path / 'codes'}; exit $code"
+        launched = [ROOT / "launch" / "mpirun.sh", "-n", "2", "sh", "-c", keep_code, "sh", BIN / "lockstep", "train", job]
+        finished = subprocess.run(launched, capture_output=True, text=True, timeout=60)
+        assert finished.returncode == STOPPED, finished.stderr
+        assert (tmp_path / "codes").read_text().split() == [str(STOPPED)] * 2
+
     @pytest.mark.parametrize("ranks", RANKS)
     def test_the_end_of_the_jobs_time_stops_it(self, ranks, job, tmp_path):
         end = int(time.time()) + 15
