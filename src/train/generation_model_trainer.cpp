@@ -131,7 +131,7 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   }
 
   StopRequests stop(communicator_, {output_dir / "STOP", end_of_job(hyperparameters.max_run_minutes)});
-  if (communicator_->is_root()) stop.clear_old();
+  run_on_all(*communicator_, [&] { stop.clear_old(); });
   EpochSink epochs(loop.total_steps(), loop.steps_per_epoch());
   if (resumed) epochs.restore(resumed->state.epochs);
   CheckpointWriter checkpoints(trained_,
