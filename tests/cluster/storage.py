@@ -48,6 +48,15 @@ class TestADiskThatFillsUp:
             error = running.assert_ends_with_one_error("step ", str(disk / "result" / "metrics.jsonl"), *DISK_FULL)
             assert (f"rank 0 on {HOST}: step " in error) == (ranks > 1)
 
+    def test_without_room_for_checkpoints(self, disk, tmp_path):
+        """They are left out, with a warning each, and the run goes on."""
+        job = write_long_job(tmp_path, output_dir=disk / "result", max_steps=20, save_strategy="steps", save_steps=5, collective_timeout_s=60)
+        with LongJob(job, [*MPIRUN, "-n", 2]) as running:
+            assert running.launcher.wait(timeout=120) == 0, running.stderr()
+            warnings = [line for line in running.stderr().splitlines() if "was not saved: " in line]
+            assert len(warnings) == 4 and all("bytes" in line and "free some space" in line for line in warnings), warnings
+            assert (running.output / "model.safetensors").exists() and not list(running.output.glob("*checkpoint-*"))
+
     def test_before_the_model_is_saved(self, disk, tmp_path):
         job = write_long_job(tmp_path, output_dir=disk / "result", max_steps=300, logging_steps=10_000)
         with LongJob(job, [*MPIRUN, "-n", 2]) as running:

@@ -20,12 +20,12 @@
 namespace lockstep {
 
 struct CheckpointOptions {
-  std::filesystem::path output_dir;
+  std::filesystem::path output_dir = {};
   SaveOptions save_options = {};                  // of the model
   std::optional<std::uint64_t> total_limit = {};  // newest ones that stay; none: all
   bool keeps_best = false;                        // beside them
   /// Fills in what a loop does not know. Rank 0 alone calls it.
-  std::function<TrainerState(const LoopState&)> describe;
+  std::function<TrainerState(const LoopState&)> describe = {};
 };
 
 /// Saves the checkpoints of a run, in the background while it trains: each rank copies its part of the state, and a
