@@ -191,8 +191,8 @@ PAIRS = EVERY_PAIR if int(os.environ.get("LOCKSTEP_CASES", "2")) > 2 else [EVERY
 @pytest.mark.parametrize("kind,sharding", PAIRS)
 def test_other_ranks_and_sizes_go_on(kind, sharding, rng, tmp_path):
     """Without global_batch_size, too: then the batch is that of the checkpoint, and not what the ranks would take."""
-    sizes = rng.choice([{"global_batch_size": 8}, {"global_batch_size": None, "gradient_accumulation_steps": 2}])
-    job = prepare(tmp_path, kind, rows=37, max_steps=60, optimizer_sharding=sharding, **sizes)
+    sizes = rng.choice([{"global_batch_size": 96}, {"global_batch_size": None, "gradient_accumulation_steps": 24}])
+    job = prepare(tmp_path, kind, rows=300, max_steps=60, optimizer_sharding=sharding, **sizes)
     undisturbed = tmp_path / "undisturbed"
     train(job, f"output_dir={undisturbed}", ranks=2)
     for ranks, rows, lines in [(2, 2, 8), (3, 1, 30)]:
