@@ -39,10 +39,10 @@ void JsonLinesSink::keep_lines(const RunPosition& until) {
   std::istringstream lines(std::filesystem::exists(path_) ? read_file(path_) : "");
   for (std::string line; std::getline(lines, line);) {
     const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);  // the last may be half a line
-    if (!json.is_object()) continue;
-    const bool is_step = json.value("event", "") == "step";
+    if (!json.is_object() || !json.contains("event") || !json.contains("step") || !json["step"].is_number()) continue;
+    const bool is_step = json["event"] == "step";
     const std::uint64_t last = is_step || until.is_evaluated ? until.step : until.step - 1;
-    if (json.value("step", std::uint64_t{0}) > last) continue;
+    if (json["step"].get<std::uint64_t>() > last) continue;
     steps += is_step ? 1 : 0;
     kept += line + '\n';
   }

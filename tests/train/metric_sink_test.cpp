@@ -79,7 +79,9 @@ class ResumedJsonLinesSink : public testing::Test {
       sink.on_step({.step = step, .loss = 1.0 / static_cast<double>(step), .seconds = 1});
       if (step % 2 == 0) sink.on_evaluation({.step = step, .eval_loss = 2});
     }
-    std::ofstream(path_, std::ios::app) << R"({"event": "step", "st)";
+    // What another hand may have added, and half a line.
+    std::ofstream(path_, std::ios::app) << "[]\n{\"event\": 1, \"step\": \"x\"}\n"
+                                        << R"({"event": "step", "st)";
   }
   std::string events() const {
     std::string result;
