@@ -349,13 +349,11 @@ class TestStop:
         train(job, f"output_dir={folder / 'undisturbed'}", ranks=request.param)
         return folder, job, request.param
 
-    def stop(self, running, how, rng):
+    def stop(self, running, how, rank):
         if how == "STOP":
             (running.output / "STOP").touch()
-        elif running.ranks():
-            running.signal(how, [rng.choice(list(running.ranks().values()))])  # the others hear of it from this one
         else:
-            running.signal(how, running.pids())
+            running.signal(how, [rank])
         assert running.finish() == STOPPED, running.stderr()
         # Once, by rank 0.
         (said,) = (line for line in running.stderr().splitlines() if "stopped: " in line)
@@ -370,9 +368,12 @@ class TestStop:
         stopped_at = []
         for begun in [1, self.EPOCH]:
             with Training(job, ranks=ranks) as running:
+                # Sought before it is time, since that takes long. The others hear of the signal from this one.
+                assert running.wait_for(lambda: len(running.pids()) == (ranks or 1))
+                rank = rng.choice(running.pids())
                 assert running.wait_for(lambda: running.metrics_lines() >= max([begun, *stopped_at]))
                 time.sleep(rng.uniform(0, 0.05))
-                self.stop(running, how, rng)
+                self.stop(running, how, rank)
             stopped_at.append(steps_of_checkpoints(output)[-1])
             assert all(map(is_whole, checkpoints_of(output)))
             assert max(line["step"] for line in read_lines(output / "metrics.jsonl")) == stopped_at[-1] >= begun
