@@ -290,14 +290,18 @@ class T5 final : public LanguageModel {
 
   at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override {
     const LabelledPositions labelled(batch);
-    return negative_log_likelihood(head(labelled.select(decode(batch, dropout)), dropout), labelled.labels);
+    const at::Tensor selected = labelled.select(decode(batch, dropout));
+    if (has_adapted_head()) return negative_log_likelihood(head(selected, dropout), labelled.labels);
+    return negative_log_likelihood(scaled(selected), output_head(), labelled.labels);
   }
 
   at::Tensor row_loss_sums(const Batch& batch) override {
     Dropout none;
     const LabelledPositions labelled(batch);
-    return labelled.sum_by_row(
-        negative_log_likelihoods(head(labelled.select(decode(batch, none)), none), labelled.labels));
+    const at::Tensor selected = labelled.select(decode(batch, none));
+    return labelled.sum_by_row(has_adapted_head()
+                                   ? negative_log_likelihoods(head(selected, none), labelled.labels)
+                                   : negative_log_likelihoods(scaled(selected), output_head(), labelled.labels));
   }
 
   Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) override {
@@ -354,10 +358,17 @@ class T5 final : public LanguageModel {
   }
 
   at::Tensor head(const at::Tensor& hidden, Dropout& dropout) const {
-    const at::Tensor scaled =
-        config_.scale_outputs ? hidden * (1 / std::sqrt(static_cast<double>(config_.features))) : hidden;
-    return lm_head_ ? lm_head_->forward(scaled, dropout) : at::linear(scaled, shared_->weight);
+    return has_adapted_head() ? lm_head_->forward(scaled(hidden), dropout) : output_head().logits(scaled(hidden));
   }
+
+  at::Tensor scaled(const at::Tensor& hidden) const {
+    return config_.scale_outputs ? hidden * (1 / std::sqrt(static_cast<double>(config_.features))) : hidden;
+  }
+
+  bool has_adapted_head() const { return lm_head_ && lm_head_->low_rank; }
+
+  // Without an adapter's term.
+  OutputHead output_head() const { return {.weight = lm_head_ ? lm_head_->weight : shared_->weight, .bias = {}}; }
 
   T5Config config_;
   std::shared_ptr<Embedding> shared_;

@@ -21,7 +21,30 @@ struct LabelledPositions {
   std::int64_t length;
 };
 
-/// Negative log-likelihood of `labels` [positions] under `logits` [positions, vocabulary]: a scalar, the sum.
+/// soft_cap x tanh(logits / soft_cap) (Gemma Team 2024); with a soft cap of 0, the logits themselves.
+at::Tensor soft_capped(const at::Tensor& logits, double soft_cap);
+
+/// A model's last layer: the soft-capped hidden weight^T + bias.
+struct OutputHead {
+  at::Tensor weight;  // [vocabulary, features]
+  at::Tensor bias;    // [vocabulary]; undefined: none
+  double soft_cap = 0;
+
+  /// [..., features] to [..., vocabulary].
+  at::Tensor logits(const at::Tensor& hidden) const;
+};
+
+/// Positions whose logits are in memory at a time.
+inline constexpr std::int64_t kHeadChunk = 256;
+
+/// Negative log-likelihood of `labels` [positions] behind `hidden` [positions, features]: a scalar, the sum. Gradients
+/// are computed together with it, chunk by chunk, so that no tensor is as large as positions x vocabulary. Its gradient
+/// is there once: a second backward pass throws Error.
+at::Tensor negative_log_likelihood(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels);
+/// The same for each position, [positions], without a gradient.
+at::Tensor negative_log_likelihoods(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels);
+
+/// Under `logits` [positions, vocabulary]: a scalar, the sum.
 at::Tensor negative_log_likelihood(const at::Tensor& logits, const at::Tensor& labels);
 /// The same for each position, [positions].
 at::Tensor negative_log_likelihoods(const at::Tensor& logits, const at::Tensor& labels);

@@ -96,14 +96,17 @@ at::Tensor Decoder::logits(const Batch& batch, Dropout& dropout) {
 
 at::Tensor Decoder::loss_sum(const Batch& batch, Dropout& dropout) {
   const LabelledPositions labelled(batch);
-  return negative_log_likelihood(head(labelled.select(hidden(batch.input_ids, dropout)), dropout), labelled.labels);
+  const at::Tensor selected = labelled.select(hidden(batch.input_ids, dropout));
+  if (has_adapted_head()) return negative_log_likelihood(head(selected, dropout), labelled.labels);
+  return negative_log_likelihood(selected, output_head(), labelled.labels);
 }
 
 at::Tensor Decoder::row_loss_sums(const Batch& batch) {
   Dropout none;
   const LabelledPositions labelled(batch);
-  const at::Tensor logits = head(labelled.select(hidden(batch.input_ids, none)), none);
-  return labelled.sum_by_row(negative_log_likelihoods(logits, labelled.labels));
+  const at::Tensor selected = labelled.select(hidden(batch.input_ids, none));
+  return labelled.sum_by_row(has_adapted_head() ? negative_log_likelihoods(head(selected, none), labelled.labels)
+                                                : negative_log_likelihoods(selected, output_head(), labelled.labels));
 }
 
 LanguageModel::Started Decoder::start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) {
@@ -177,10 +180,15 @@ at::Tensor Decoder::run_blocks(at::Tensor x, const DecoderPass& pass, std::vecto
 }
 
 at::Tensor Decoder::head(const at::Tensor& hidden, Dropout& dropout) const {
-  const at::Tensor logits =
-      lm_head_ ? lm_head_->forward(hidden, dropout) : at::linear(hidden, tokens_->weight, tied_head_bias_);
-  if (config_.logit_soft_cap == 0) return logits;
-  return at::tanh(logits / config_.logit_soft_cap) * config_.logit_soft_cap;
+  if (!has_adapted_head()) return output_head().logits(hidden);
+  return soft_capped(lm_head_->forward(hidden, dropout), config_.logit_soft_cap);
+}
+
+bool Decoder::has_adapted_head() const { return lm_head_ && lm_head_->low_rank; }
+
+OutputHead Decoder::output_head() const {
+  if (lm_head_) return {lm_head_->weight, lm_head_->bias, config_.logit_soft_cap};
+  return {tokens_->weight, tied_head_bias_, config_.logit_soft_cap};
 }
 
 }  // namespace lockstep

@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "lockstep/models/loss.h"
 #include "lockstep/models/model.h"
 #include "models/decoder/decoder_block.h"
 
@@ -27,6 +28,8 @@ class Decoder final : public LanguageModel {
   at::Tensor hidden(const at::Tensor& ids, Dropout& dropout) const;
   at::Tensor run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const;
   at::Tensor head(const at::Tensor& hidden, Dropout& dropout) const;
+  bool has_adapted_head() const;
+  OutputHead output_head() const;  // without an adapter's term
 
   const DecoderConfig config_;
   const Rotary rotary_;

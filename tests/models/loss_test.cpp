@@ -1,0 +1,94 @@
+#include "lockstep/models/loss.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <string>
+#include <vector>
+
+#include "lockstep/core/error.h"
+
+namespace lockstep::test {
+namespace {
+
+constexpr std::int64_t kFeatures = 12, kVocabulary = 37;
+
+struct Case {
+  std::string name;
+  std::int64_t positions;
+  bool has_bias = false;
+  double soft_cap = 0;
+  bool trains_hidden = true, trains_head = true;
+};
+
+class HeadLoss : public testing::TestWithParam<Case> {
+ protected:
+  HeadLoss() {
+    torch::manual_seed(1);
+    const Case& given = GetParam();
+    hidden = torch::randn({given.positions, kFeatures}).set_requires_grad(given.trains_hidden);
+    head = {.weight = torch::randn({kVocabulary, kFeatures}).set_requires_grad(given.trains_head),
+            .bias = {},
+            .soft_cap = given.soft_cap};
+    if (given.has_bias) head.bias = torch::randn({kVocabulary}).set_requires_grad(given.trains_head);
+    labels = torch::randint(kVocabulary, {given.positions}, torch::kLong);
+  }
+
+  std::vector<at::Tensor> trained() const {
+    std::vector<at::Tensor> tensors;
+    for (const at::Tensor& tensor : {hidden, head.weight, head.bias}) {
+      if (tensor.defined() && tensor.requires_grad()) tensors.push_back(tensor);
+    }
+    return tensors;
+  }
+
+  at::Tensor hidden, labels;
+  OutputHead head;
+};
+
+TEST_P(HeadLoss, EqualsThatOfAllLogitsAtOnce) {
+  const at::Tensor expected = negative_log_likelihoods(head.logits(hidden), labels).detach();
+  EXPECT_TRUE(at::allclose(negative_log_likelihoods(hidden, head, labels), expected, 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(negative_log_likelihood(hidden, head, labels), expected.sum(), 1e-5, 1e-6));
+}
+
+TEST_P(HeadLoss, HasTheGradientsOfAllLogitsAtOnce) {
+  const std::vector<at::Tensor> inputs = trained();
+  const auto gradients = [&](const at::Tensor& loss) { return torch::autograd::grad({loss * 0.3}, inputs); };
+  const auto expected = gradients(negative_log_likelihood(head.logits(hidden), labels));
+  const auto found = gradients(negative_log_likelihood(hidden, head, labels));
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-4, 1e-6)) << (found[i] - expected[i]).abs().max();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, HeadLoss,
+    testing::Values(Case{.name = "OneChunk", .positions = 7}, Case{.name = "AFullChunk", .positions = kHeadChunk},
+                    Case{.name = "ThreeChunks", .positions = 2 * kHeadChunk + 5},
+                    Case{.name = "Bias", .positions = 2 * kHeadChunk + 5, .has_bias = true},
+                    Case{.name = "SoftCap", .positions = 2 * kHeadChunk + 5, .has_bias = true, .soft_cap = 2.5},
+                    Case{.name = "FrozenHead", .positions = kHeadChunk + 1, .has_bias = true, .trains_head = false},
+                    Case{.name = "FrozenBelow", .positions = kHeadChunk + 1, .has_bias = true, .trains_hidden = false},
+                    Case{.name = "NoPositions", .positions = 0, .has_bias = true}),
+    [](const auto& instance) { return instance.param.name; });
+
+TEST(HeadLoss, KeepsLogitsOfAnySize) {
+  const at::Tensor hidden = torch::full({2, 1}, 1.0F, torch::requires_grad());
+  const OutputHead head{.weight = torch::tensor({{-1e4F}, {1e4F}, {3e4F}}), .bias = {}};
+  const at::Tensor loss = negative_log_likelihood(hidden, head, torch::tensor({2, 1}, torch::kLong));
+  EXPECT_FLOAT_EQ(loss.item<float>(), 2e4F);
+  loss.backward();
+  EXPECT_TRUE(at::equal(hidden.grad(), torch::tensor({{0.0F}, {2e4F}})));
+}
+
+TEST(HeadLoss, HasItsGradientOnce) {
+  const at::Tensor hidden = torch::randn({3, kFeatures}, torch::requires_grad());
+  const OutputHead head{.weight = torch::randn({kVocabulary, kFeatures}), .bias = {}};
+  const at::Tensor loss = negative_log_likelihood(hidden, head, torch::zeros({3}, torch::kLong));
+  loss.backward({}, /*retain_graph=*/true);
+  EXPECT_THROW(loss.backward(), Error);
+}
+
+}  // namespace
+}  // namespace lockstep::test
