@@ -65,6 +65,8 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("warmup_steps", &warmup_steps, "steps in which the learning rate rises from 0", Range{0, kLargestInteger});
   table.add("warmup_ratio", &warmup_ratio, "the same as a share of all steps, where warmup_steps is 0", Range{0, 1});
   table.add("max_grad_norm", &max_grad_norm, "gradients are scaled down to this norm; 0: no clipping", not_negative);
+  table.add("gradient_checkpointing", &gradient_checkpointing,
+            "the backward pass computes each layer's forward pass again, instead of keeping what it computed");
   table.add("max_skipped_steps", &max_skipped_steps,
             "steps in a row that are skipped because their loss or gradients are not finite; one more ends the run",
             Range{0, kLargestInteger});

@@ -94,6 +94,19 @@ struct T5Pass {
   at::Tensor encoded;                   // [batch, source, features]; undefined in the encoder
   Dropout& dropout;
   LayerObserver* observer = nullptr;
+
+  // What layer `layer` takes of it has gradients: the rest of a layer's inputs.
+  std::vector<at::Tensor> inputs(const at::Tensor& x, std::size_t layer) const {
+    std::vector<at::Tensor> all = {x, self_biases[layer]};
+    if (encoded.defined()) all.push_back(encoded);
+    return all;
+  }
+  // The same of such inputs.
+  T5Pass with(const std::vector<at::Tensor>& inputs, std::size_t layer, Dropout& other) const {
+    T5Pass pass{self_biases, cross_bias, inputs.size() > 2 ? inputs[2] : at::Tensor(), other};
+    pass.self_biases[layer] = inputs[1];
+    return pass;
+  }
 };
 
 struct T5Block : torch::nn::Module {
@@ -175,8 +188,12 @@ struct T5Stack : torch::nn::Module {
     at::Tensor x = pass.dropout(embedded, config.dropout);
     const std::size_t first = is_decoder ? static_cast<std::size_t>(config.encoder_layers) : 0;
     for (const auto& block : blocks) {
-      x = run_layer(pass.observer, first + block->layer, x,
-                    [&](const at::Tensor& input) { return block->forward(input, pass); });
+      const std::size_t layer = block->layer;
+      x = run_layer(pass.observer, first + layer, pass.inputs(x, layer), pass.dropout,
+                    [block, layer, pass](const std::vector<at::Tensor>& inputs, Dropout& dropout) {
+                      T5Pass again = pass.with(inputs, layer, dropout);
+                      return block->forward(inputs[0], again);
+                    });
     }
     return pass.dropout(final_layer_norm->forward(x), config.dropout);
   }

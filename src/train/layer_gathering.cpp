@@ -5,8 +5,8 @@
 
 namespace lockstep {
 
-LayerGathering::LayerGathering(LanguageModel& model, FlatParameters& parameters)
-    : model_(model), parameters_(parameters) {
+LayerGathering::LayerGathering(LanguageModel& model, FlatParameters& parameters, bool recomputes_layers)
+    : model_(model), parameters_(parameters), recomputes_layers_(recomputes_layers) {
   model_.set_layer_observer(this);
 }
 

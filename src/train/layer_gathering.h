@@ -13,14 +13,16 @@ namespace lockstep {
 /// while a layer computes, and frees them behind. A layer is the unit of its number plus 1.
 class LayerGathering final : public LayerObserver {
  public:
-  /// Observes `model`'s layers until it is destroyed; `parameters` are the model's.
-  LayerGathering(LanguageModel& model, FlatParameters& parameters);
+  /// Observes `model`'s layers until it is destroyed; `parameters` are the model's. `recomputes_layers`: for the
+  /// backward pass, which then finds a layer's parameters gathered before it computes the layer again.
+  LayerGathering(LanguageModel& model, FlatParameters& parameters, bool recomputes_layers = false);
   ~LayerGathering() override;
   LayerGathering(const LayerGathering&) = delete;
   LayerGathering& operator=(const LayerGathering&) = delete;
 
   void before_layer(std::size_t layer, const at::Tensor& x) override;
   void after_layer(std::size_t layer, const at::Tensor& y) override;
+  bool recomputes_layers() const override { return recomputes_layers_; }
   /// Call after each backward pass: it may not have come to layers before which nothing is trained.
   void end_pass();
 
@@ -29,6 +31,7 @@ class LayerGathering final : public LayerObserver {
 
   LanguageModel& model_;
   FlatParameters& parameters_;
+  const bool recomputes_layers_;
 };
 
 /// The trained and frozen parameters of `model`, each in the unit of its layer.

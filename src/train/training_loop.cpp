@@ -129,7 +129,7 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   stop_ = stop;
   saved_at_ = step_begun_ = Clock::now();
   model_.train();
-  layers_ = std::make_unique<LayerGathering>(model_, parameters_);
+  layers_ = std::make_unique<LayerGathering>(model_, parameters_, hyperparameters_.gradient_checkpointing);
   while (!is_over()) {
     if (stop_ != nullptr && stop_->agreed()) stop_early();
     const bool is_done = evaluation_is_due() ? evaluate() : train_step();

@@ -9,6 +9,7 @@
 #include "lockstep/generation/decoding.h"
 #include "lockstep/models/lora.h"
 #include "lockstep/models/pretrained.h"
+#include "models/family_configs.h"
 #include "stand_in_device.h"
 
 // Models on another device than the host. The stand-in computes with the host's kernels, so that results are the same
@@ -17,31 +18,6 @@ namespace lockstep {
 namespace {
 
 using test::TemporaryFolder;
-
-constexpr const char* kConfigs[] = {
-    R"({"model_type": "t5", "d_model": 8, "d_kv": 4, "d_ff": 16, "num_layers": 2, "num_decoder_layers": 2,
-        "num_heads": 2, "vocab_size": 20, "dropout_rate": 0.2, "decoder_start_token_id": 0})",
-    R"({"model_type": "umt5", "d_model": 8, "d_kv": 4, "d_ff": 16, "num_layers": 2, "num_heads": 2, "vocab_size": 20,
-        "dropout_rate": 0, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": false,
-        "decoder_start_token_id": 0})",
-    R"({"model_type": "gpt2", "n_embd": 8, "n_layer": 2, "n_head": 2, "n_positions": 40, "vocab_size": 20,
-        "attn_pdrop": 0.1, "embd_pdrop": 0.1, "resid_pdrop": 0.1})",
-    R"({"model_type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 20})",
-    R"({"model_type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "vocab_size": 20, "max_position_embeddings": 4,
-        "rope_scaling": {"rope_type": "dynamic", "factor": 2.0}})",
-    R"({"model_type": "gemma2", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "head_dim": 8,
-        "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 20, "sliding_window": 3})",
-    R"({"model_type": "gptj", "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 40, "vocab_size": 20,
-        "rotary_dim": 4, "attn_pdrop": 0.1})",
-    R"({"model_type": "gpt_neo", "hidden_size": 8, "num_layers": 2, "num_heads": 2, "vocab_size": 20,
-        "max_position_embeddings": 40, "window_size": 2, "attention_types": [[["global", "local"], 1]]})",
-    R"({"model_type": "falcon", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 20,
-        "alibi": true, "multi_query": false, "parallel_attn": false, "new_decoder_architecture": false})",
-    R"({"model_type": "opt", "hidden_size": 8, "word_embed_proj_dim": 4, "ffn_dim": 16, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "vocab_size": 20, "max_position_embeddings": 40, "dropout": 0.1})",
-};
 
 class NoTokenizer final : public Tokenizer {
  public:
@@ -124,10 +100,10 @@ TEST_P(ModelsOn, AnotherDeviceEvaluateToWhatTheHostDoes) {
   for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_NEAR(found[i].loss_sum, expected[i].loss_sum, 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(, ModelsOn, testing::ValuesIn(kConfigs));
+INSTANTIATE_TEST_SUITE_P(, ModelsOn, testing::ValuesIn(test::kFamilyConfigs));
 
 TEST(ModelOnADevice, TrainsAnAdapterAndSavesWhatTheHostDoes) {
-  const std::string config = kConfigs[3];
+  const std::string config = test::kFamilyConfigs[3];
   Named written[2];
   for (const at::Device device : {at::Device(at::kCPU), kStandInDevice}) {
     const auto model = make_model(config, device);

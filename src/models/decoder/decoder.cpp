@@ -171,9 +171,11 @@ at::Tensor Decoder::hidden(const at::Tensor& ids, Dropout& dropout) const {
 
 at::Tensor Decoder::run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const {
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
-    x = run_layer(layer_observer(), layer, x, [&](const at::Tensor& input) {
-      return blocks_[layer]->forward(input, pass, caches == nullptr ? nullptr : &caches->at(layer));
-    });
+    x = run_layer(layer_observer(), layer, {x}, pass.dropout,
+                  [this, layer, pass, caches](const std::vector<at::Tensor>& inputs, Dropout& dropout) {
+                    KvCache* cache = caches == nullptr ? nullptr : &caches->at(layer);
+                    return blocks_[layer]->forward(inputs[0], pass.with(dropout), cache);
+                  });
   }
   if (final_norm_) x = final_norm_->forward(x);
   return project_out_ ? project_out_->forward(x, pass.dropout) : x;

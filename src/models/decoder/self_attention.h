@@ -17,6 +17,9 @@ struct DecoderPass {
   // One new token a row:
   at::Tensor positions = {};  // [batch] int64, of the new tokens; undefined for whole sequences
   std::int64_t keys = 0;      // of the longest row, the new one among them
+
+  /// The same with another dropout.
+  DecoderPass with(Dropout& other) const { return {other, biases, angles, positions, keys}; }
 };
 
 /// Self-attention of one layer. Its modules are registered in the layer.
