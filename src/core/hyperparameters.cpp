@@ -65,6 +65,11 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("warmup_steps", &warmup_steps, "steps in which the learning rate rises from 0", Range{0, kLargestInteger});
   table.add("warmup_ratio", &warmup_ratio, "the same as a share of all steps, where warmup_steps is 0", Range{0, 1});
   table.add("max_grad_norm", &max_grad_norm, "gradients are scaled down to this norm; 0: no clipping", not_negative);
+  table.add(
+      "neftune_noise_alpha", &neftune_noise_alpha,
+      "noise on the embeddings while training (NEFTune): uniform in +- this / sqrt(tokens of the row x features); "
+      "none: no noise",
+      not_negative);
   table.add("gradient_checkpointing", &gradient_checkpointing,
             "the backward pass computes each layer's forward pass again, instead of keeping what it computed");
   table.add("max_skipped_steps", &max_skipped_steps,

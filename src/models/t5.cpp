@@ -325,7 +325,7 @@ class T5 final : public LanguageModel {
     Dropout none;
     auto state = std::make_unique<T5State>();
     state->cross_bias = padding_bias(lengths, input_ids.size(1));
-    const at::Tensor encoded = encode(input_ids, state->cross_bias, none);
+    const at::Tensor encoded = encode(shared_->forward(input_ids), state->cross_bias, none);
     for (const auto& block : decoder_->blocks) {
       const auto [keys, values] = block->cross->sublayer->keys_and_values(encoded, none);
       state->caches.push_back({{}, keys, values});
@@ -358,20 +358,25 @@ class T5 final : public LanguageModel {
     return is_vocabulary ? 1 : features;
   }
 
-  at::Tensor encode(const at::Tensor& input_ids, const at::Tensor& padding, Dropout& dropout) const {
-    const std::int64_t length = input_ids.size(1);
+  at::Tensor encode(const at::Tensor& embedded, const at::Tensor& padding, Dropout& dropout) const {
+    const std::int64_t length = embedded.size(1);
     T5Pass pass{encoder_->self_biases(0, length, length, padding), {}, {}, dropout, layer_observer()};
-    return encoder_->forward(shared_->forward(input_ids), pass);
+    return encoder_->forward(embedded, pass);
   }
 
   // The decoder's last hidden states, [batch, target_length, features].
   at::Tensor decode(const Batch& batch, Dropout& dropout) const {
     const at::Tensor padding = padding_bias(batch.input_lengths, batch.input_ids.size(1));
-    const at::Tensor encoded = encode(batch.input_ids, padding, dropout);
+    const at::Tensor sources =
+        batch.noise.add_to(shared_->forward(batch.input_ids), batch.input_lengths, Embedded::kInput);
+    const at::Tensor encoded = encode(sources, padding, dropout);
     const std::int64_t length = batch.decoder_input_ids.size(1);
     const at::Tensor causal = causal_bias(length, batch.decoder_input_ids.device());
     T5Pass pass{decoder_->self_biases(0, length, length, causal), padding, encoded, dropout, layer_observer()};
-    return decoder_->forward(shared_->forward(batch.decoder_input_ids), pass);
+    const at::Tensor target_lengths = batch.labels.ne(kIgnoredLabel).sum(1);
+    const at::Tensor targets =
+        batch.noise.add_to(shared_->forward(batch.decoder_input_ids), target_lengths, Embedded::kDecoderInput);
+    return decoder_->forward(targets, pass);
   }
 
   at::Tensor head(const at::Tensor& hidden, Dropout& dropout) const {

@@ -25,9 +25,10 @@ constexpr const char* kStartAnew =
 
 // What a run computes depends on them, and neither on the data's order nor on what is in the checkpoint.
 constexpr std::array kShapingKeys = {
-    "num_train_epochs", "max_steps",         "learning_rate",       "weight_decay",          "adam_beta1",
-    "adam_beta2",       "adam_epsilon",      "lr_scheduler_type",   "warmup_steps",          "warmup_ratio",
-    "max_grad_norm",    "max_skipped_steps", "evaluation_strategy", "gradient_reduce_dtype", "early_stopping_patience"};
+    "num_train_epochs",  "max_steps",           "learning_rate",         "weight_decay",
+    "adam_beta1",        "adam_beta2",          "adam_epsilon",          "lr_scheduler_type",
+    "warmup_steps",      "warmup_ratio",        "max_grad_norm",         "neftune_noise_alpha",
+    "max_skipped_steps", "evaluation_strategy", "gradient_reduce_dtype", "early_stopping_patience"};
 
 // The default where a checkpoint is from a time without the key.
 std::string setting(const std::string& key, const SharedFacts& settings) {

@@ -224,9 +224,11 @@ double TrainingLoop::exchange(double own_loss) {
 }
 
 double TrainingLoop::run_pass(std::uint64_t step, const std::vector<std::uint64_t>& examples, double scale) {
-  const Batch batch = read_batch(*training_, examples, model_.info().decoder_start_id, pad_id_).to(model_.device());
+  Batch batch = read_batch(*training_, examples, model_.info().decoder_start_id, pad_id_).to(model_.device());
   parameters_.gather(0);
-  Dropout dropout(static_cast<std::uint64_t>(hyperparameters_.seed), step, batch.example_ids);
+  const auto seed = static_cast<std::uint64_t>(hyperparameters_.seed);
+  batch.noise = EmbeddingNoise(hyperparameters_.neftune_noise_alpha.value_or(0), seed, step, batch.example_ids);
+  Dropout dropout(seed, step, batch.example_ids);
   const at::Tensor loss = model_.loss_sum(batch, dropout);
   (loss * scale).backward();
   return loss.item<double>();

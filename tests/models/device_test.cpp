@@ -47,7 +47,8 @@ using Named = std::vector<std::pair<std::string, at::Tensor>>;
 
 // Loss, rows' losses, logits and gradients, on the host.
 Named values_of(LanguageModel& model) {
-  const Batch batch = make_batch(model).to(model.device());
+  Batch batch = make_batch(model).to(model.device());
+  batch.noise = EmbeddingNoise(5, 5, 6, kIds);
   Dropout dropout(5, 6, kIds);
   const at::Tensor loss = model.loss_sum(batch, dropout);
   loss.backward();

@@ -39,7 +39,8 @@ std::map<std::string, at::Tensor> values_of(LanguageModel& model, bool recompute
   std::map<std::string, at::Tensor> values;
   for (const std::uint64_t step : {6, 7}) {
     const std::vector<Example> examples = {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}};
-    const Batch batch = collate(examples, kIds, model.info().has_encoder, model.info().decoder_start_id, 0);
+    Batch batch = collate(examples, kIds, model.info().has_encoder, model.info().decoder_start_id, 0);
+    batch.noise = EmbeddingNoise(5, 5, step, kIds);
     Dropout dropout(5, step, kIds);
     const at::Tensor loss = model.loss_sum(batch, dropout);
     loss.backward();

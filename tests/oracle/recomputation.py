@@ -16,12 +16,12 @@ SHARDINGS = ["none", "state", "state_and_gradients", "full"]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_recomputed_layers_change_no_bit(kind, seed, tmp_path):
-    """With dropout, an adapter's too."""
+    """With dropout, an adapter's too, and noise on the embeddings."""
     rng = random.Random(seed)
     has_encoder = kind.startswith("t5")
     random_model(kind, tmp_path / "model", seed, **({"dropout_rate": 0.1} if has_encoder else {}))
     job = write_job(tmp_path, tmp_path / "model", example_rows("t5" if has_encoder else "gpt2", 20, seed), has_encoder,
-                    max_steps=5, global_batch_size=8, per_device_train_batch_size=3, learning_rate=1e-3)
+                    max_steps=5, global_batch_size=8, per_device_train_batch_size=3, learning_rate=1e-3, neftune_noise_alpha=5)
     run("lockstep-prep", job)
     lora = ["peft_type=lora", "lora_dropout=0.2", "learning_rate=1e-2"]
     for ranks, sharding, keys in [(None, "state", []), (2, rng.choice(SHARDINGS[:3]), []), (2, "full", []), (2, "full", lora)]:

@@ -237,12 +237,12 @@ def test_evaluate_and_generate_equal_transformers(kind, seed, tmp_path):
 
 @pytest.mark.parametrize("kind", ["t5", "gpt2"])
 def test_ranks_micro_batches_and_accumulation_change_nothing(kind, seed, tmp_path):
-    """With the dropout of the model's config: masks belong to examples, not to ranks."""
+    """With the dropout of the model's config, and noise on embeddings: masks and noise belong to examples, not to ranks."""
     rows = example_rows(kind, 30, seed)
     dropout = {"dropout_rate": 0.1} if kind == "t5" else {}
     random_model("t5-v1.1" if kind == "t5" else "gpt2", tmp_path / "model", seed, **dropout)
     job = write_job(tmp_path, tmp_path / "model", rows, kind == "t5", num_train_epochs=3, global_batch_size=8,
-                    learning_rate=2e-3, evaluation_strategy="epoch")
+                    learning_rate=2e-3, evaluation_strategy="epoch", neftune_noise_alpha=5)
     run("lockstep-prep", job)
     losses, evaluations = [], []
     for ranks, rows_each, accumulation in [(None, 8, 1), (1, 3, 1), (2, 4, 1), (2, 100, 3), (3, 2, 2)]:
@@ -257,6 +257,29 @@ def test_ranks_micro_batches_and_accumulation_change_nothing(kind, seed, tmp_pat
         assert other == pytest.approx(losses[0], rel=1e-5)
     for other in evaluations[1:]:
         assert other == pytest.approx(evaluations[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["t5-v1.1", "gpt2"])
+def test_noise_is_for_training_alone(kind, seed, tmp_path):
+    has_encoder = kind.startswith("t5")
+    no_dropout = {"dropout_rate": 0.0} if has_encoder else {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    random_model(kind, tmp_path / "model", seed, **no_dropout)
+    rows = example_rows("t5" if has_encoder else "gpt2", 12, seed)
+    validation = write_rows(tmp_path / "validation.jsonl", rows[8:])
+    job = write_job(tmp_path, tmp_path / "model", rows[:8], has_encoder, max_steps=2, global_batch_size=8, learning_rate=0,
+                    evaluation_strategy="epoch", validation_datasets=f"[{validation}]")
+    run("lockstep-prep", job)
+    lines = {}
+    for alpha in ("none", "0", "5", "50"):
+        run("lockstep", "train", job, f"output_dir={tmp_path / alpha}", f"neftune_noise_alpha={alpha}")
+        lines[alpha] = step_losses(tmp_path / alpha), [
+            line["eval_loss"] for line in read_lines(tmp_path / alpha / "metrics.jsonl") if line["event"] == "evaluation"]
+    (losses, evaluations), (found, of_noisy) = lines["none"], lines["5"]
+    assert lines["0"] == lines["none"]
+    assert of_noisy == evaluations == lines["50"][1]
+    assert found != losses and found == pytest.approx(losses, rel=0.5)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert found[0] != pytest.approx(found[1], rel=1e-6)  # of another step
 
 
 @pytest.mark.parametrize("ranks", [None, 2])

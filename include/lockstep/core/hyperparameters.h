@@ -38,6 +38,7 @@ struct Hyperparameters {
   std::int64_t warmup_steps = 0;
   double warmup_ratio = 0;
   double max_grad_norm = 1.0;
+  std::optional<double> neftune_noise_alpha;
   bool gradient_checkpointing = false;
   std::int64_t max_skipped_steps = 3;
   std::int64_t logging_steps = 1;

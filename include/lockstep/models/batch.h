@@ -8,6 +8,7 @@
 
 #include "lockstep/data/example.h"
 #include "lockstep/data/tokenized_dataset.h"
+#include "lockstep/models/embedding_noise.h"
 
 namespace lockstep {
 
@@ -24,6 +25,7 @@ struct Batch {
   at::Tensor labelled;  // [labelled positions] int64: where `labels`, flattened, has ids. Found on the host: no GPU has
                         // to be waited for to know how many they are
   std::vector<std::uint64_t> example_ids;  // [batch] names the rows for the dropout masks
+  EmbeddingNoise noise = {};               // on the embeddings; none but in training
 
   /// The same on `device`. To a GPU it is copied from page-locked memory, behind what the current stream has to do; the
   /// host does not wait.

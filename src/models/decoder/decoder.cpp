@@ -90,13 +90,11 @@ void Decoder::initialise_weights(const at::Generator& generator) {
   if (config_.padding_id) tokens_->weight.select(0, *config_.padding_id).zero_();
 }
 
-at::Tensor Decoder::logits(const Batch& batch, Dropout& dropout) {
-  return head(hidden(batch.input_ids, dropout), dropout);
-}
+at::Tensor Decoder::logits(const Batch& batch, Dropout& dropout) { return head(hidden(batch, dropout), dropout); }
 
 at::Tensor Decoder::loss_sum(const Batch& batch, Dropout& dropout) {
   const LabelledPositions labelled(batch);
-  const at::Tensor selected = labelled.select(hidden(batch.input_ids, dropout));
+  const at::Tensor selected = labelled.select(hidden(batch, dropout));
   if (has_adapted_head()) return negative_log_likelihood(head(selected, dropout), labelled.labels);
   return negative_log_likelihood(selected, output_head(), labelled.labels);
 }
@@ -104,7 +102,7 @@ at::Tensor Decoder::loss_sum(const Batch& batch, Dropout& dropout) {
 at::Tensor Decoder::row_loss_sums(const Batch& batch) {
   Dropout none;
   const LabelledPositions labelled(batch);
-  const at::Tensor selected = labelled.select(hidden(batch.input_ids, none));
+  const at::Tensor selected = labelled.select(hidden(batch, none));
   return labelled.sum_by_row(has_adapted_head() ? negative_log_likelihoods(head(selected, none), labelled.labels)
                                                 : negative_log_likelihoods(selected, output_head(), labelled.labels));
 }
@@ -133,8 +131,10 @@ at::Tensor Decoder::decode_step(DecodingState& decoding_state, const at::Tensor&
   pass.positions = positions;
   pass.keys = keys;
   pass.angles = rotary_.angles(positions.unsqueeze(1), to_vector(state.lengths));
-  return head(run_blocks(embed(tokens.unsqueeze(1), positions.unsqueeze(1), none), pass, &state.caches).squeeze(1),
-              none);
+  return head(
+      run_blocks(embed(tokens_->forward(tokens.unsqueeze(1)), positions.unsqueeze(1), none), pass, &state.caches)
+          .squeeze(1),
+      none);
 }
 
 // Reads the sequences so far, anew: fills the caches and returns the logits [batch, vocabulary] of the next tokens.
@@ -146,27 +146,29 @@ at::Tensor Decoder::read_sequences(DecodingState& decoding_state) const {
   const std::int64_t length = state.ids.size(1);
   DecoderPass pass{.dropout = none, .biases = sequence_biases(config_, length, state.ids.device())};
   pass.angles = rotary_.angles(positions_until(length, state.ids.device()), to_vector(state.lengths));
-  const at::Tensor output = run_blocks(embed(state.ids, {}, none), pass, &state.caches);
+  const at::Tensor output = run_blocks(embed(tokens_->forward(state.ids), {}, none), pass, &state.caches);
   const at::Tensor last = (state.lengths - 1).view({-1, 1, 1}).expand({-1, 1, output.size(2)});
   return head(output.gather(1, last).squeeze(1), none);
 }
 
-// `positions` [batch, length], or undefined: 0 ... length - 1.
-at::Tensor Decoder::embed(const at::Tensor& ids, const at::Tensor& positions, Dropout& dropout) const {
-  at::Tensor x = tokens_->forward(ids);
+// `x` [batch, length, features], what tokens_ holds of the ids; `positions` [batch, length], or undefined:
+// 0 ... length - 1.
+at::Tensor Decoder::embed(at::Tensor x, const at::Tensor& positions, Dropout& dropout) const {
   if (config_.embedding_scale != 1) x = x * config_.embedding_scale;
   if (project_in_) x = project_in_->forward(x, dropout);
   if (!positions_) return x;
   if (positions.defined()) return x + positions_->forward(positions + config_.position_offset);
-  return x + positions_->weight.narrow(0, config_.position_offset, ids.size(1));
+  return x + positions_->weight.narrow(0, config_.position_offset, x.size(1));
 }
 
 // Frequencies that depend on the length follow the padded one, as in transformers.
-at::Tensor Decoder::hidden(const at::Tensor& ids, Dropout& dropout) const {
+at::Tensor Decoder::hidden(const Batch& batch, Dropout& dropout) const {
+  const at::Tensor& ids = batch.input_ids;
   const std::int64_t length = ids.size(1);
   DecoderPass pass{.dropout = dropout, .biases = sequence_biases(config_, length, ids.device())};
   pass.angles = rotary_.angles(positions_until(length, ids.device()), {length});
-  return run_blocks(dropout(embed(ids, {}, dropout), config_.embedding_dropout), pass, nullptr);
+  const at::Tensor tokens = batch.noise.add_to(tokens_->forward(ids), batch.input_lengths, Embedded::kInput);
+  return run_blocks(dropout(embed(tokens, {}, dropout), config_.embedding_dropout), pass, nullptr);
 }
 
 at::Tensor Decoder::run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const {
