@@ -64,7 +64,7 @@ void print_estimates(const Arguments& arguments) {
   }
   const auto training = open_training_rows(job);
   const auto model = build_model_of(job);
-  const ModelSize size = size_of(*model);
+  const ModelSize size = size_of(*model, job.hyperparameters.optim);
   const BatchCost cost = batch_cost(*model);
   const auto bucket_bytes = static_cast<double>(job.hyperparameters.ddp_bucket_cap_mb << 20);
   const double memory = arguments.gpu.empty() ? 0 : kGpus.at(arguments.gpu).memory_bytes;
@@ -79,7 +79,8 @@ void print_estimates(const Arguments& arguments) {
                         .mean_multiply_adds = plan.mean_cost,
                         .tokens = static_cast<double>(plan.tokens) / static_cast<double>(plan.steps),
                         .passes = plan.most_micro_batches,
-                        .largest_micro_batch = static_cast<double>(plan.largest_micro_batch)};
+                        .largest_micro_batch = static_cast<double>(plan.largest_micro_batch),
+                        .recomputes_layers = job.hyperparameters.gradient_checkpointing};
     for (const std::string& sharding : kShardings) {
       const StepEstimate found = estimate_step(size, work, machine, ranks, sharding, bucket_bytes);
       const bool fits = memory == 0 || found.memory_bytes <= memory;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <map>
+#include <unordered_map>
+#include <vector>
 
 #include "lockstep/core/error.h"
 #include "lockstep/models/families.h"
@@ -11,9 +13,8 @@
 namespace lockstep {
 namespace {
 
-constexpr double kBytes = 4;       // of an fp32 number
-constexpr double kStateBytes = 8;  // AdamW's two moments of a parameter
-constexpr double kFlops = 2;       // of a multiply-add
+constexpr double kBytes = 4;  // of an fp32 number
+constexpr double kFlops = 2;  // of a multiply-add
 // Of what goes in and out of projections, with what norms, activations, residual sums and dropout keep besides.
 constexpr double kKeptActivations = 1.5;
 
@@ -33,34 +34,63 @@ Sharding parse_sharding(const std::string& name) {
       "optimizer_sharding: expected none, state, state_and_gradients or full, found '{}'; give one of these", name));
 }
 
+// Of a token, until backward has used them.
+double kept_features(const ModelSize& model, bool recomputes_layers) {
+  if (!recomputes_layers) return kKeptActivations * model.projected_features;
+  return model.layers * model.hidden_features + kKeptActivations * model.layer_projected_features;
+}
+
 double memory_of(const ModelSize& model, const StepWork& work, int ranks, const Sharding& sharding,
                  double bucket_bytes) {
   const auto share = [&](bool is_shared) { return is_shared ? 1.0 / ranks : 1.0; };
-  double bytes = model.parameters * (kBytes * share(sharding.gradients) + kBytes * share(sharding.parameters) +
-                                     kStateBytes * share(sharding.state));
+  double bytes = kBytes * model.parameters * (share(sharding.gradients) + share(sharding.parameters));
+  bytes += kBytes * (model.shared_state * share(sharding.state) + model.whole_state);
   // What is needed throughout is whole beside a rank's part of it.
   if (sharding.parameters) bytes += kBytes * (model.parameters - model.in_layers) * (1 - share(true));
   // Whole for a while: the buckets of gradients that fill or are summed, the layer that computes and the next one.
   if (sharding.gradients) bytes += 3 * (sharding.parameters ? kBytes * model.largest_layer : bucket_bytes);
   if (sharding.parameters) bytes += 2 * kBytes * model.largest_layer;
-  return bytes + kBytes * kKeptActivations * model.projected_features * work.largest_micro_batch;
+  return bytes + kBytes * kept_features(model, work.recomputes_layers) * work.largest_micro_batch;
 }
 
 }  // namespace
 
-ModelSize size_of(const LanguageModel& model) {
+ModelSize size_of(const LanguageModel& model, const std::string& optim) {
   ModelSize size;
-  for (const at::Tensor& parameter : model.parameters()) size.parameters += static_cast<double>(parameter.numel());
-  for (const auto& layer : model.layer_parameters()) {
+  for (const at::Tensor& parameter : model.parameters()) {
+    const auto elements = static_cast<double>(parameter.numel());
+    size.parameters += elements;
+    if (optim == "adamw") size.shared_state += 2 * elements;
+    if (optim == "lion" || (optim == "adafactor" && parameter.dim() < 2)) size.shared_state += elements;
+    if (optim == "adafactor" && parameter.dim() >= 2) {
+      size.whole_state +=
+          elements / static_cast<double>(parameter.size(-1)) + elements / static_cast<double>(parameter.size(-2));
+    }
+  }
+  const auto layers = model.layer_parameters();
+  for (const auto& layer : layers) {
     double count = 0;
     for (const at::Tensor& parameter : layer) count += static_cast<double>(parameter.numel());
     size.in_layers += count;
     size.largest_layer = std::max(size.largest_layer, count);
   }
+  std::unordered_map<const at::TensorImpl*, std::size_t> layer_of;
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    for (const at::Tensor& parameter : layers[layer]) layer_of[parameter.unsafeGetTensorImpl()] = layer;
+  }
+  std::vector<double> of_layers(layers.size());
   for (const auto& module : model.named_modules({}, /*include_self=*/false)) {
     const auto* projection = dynamic_cast<const Projection*>(module.value().get());
     if (projection == nullptr || module.key() == kHeadModule) continue;
-    size.projected_features += static_cast<double>(projection->in_features() + projection->out_features());
+    const auto features = static_cast<double>(projection->in_features() + projection->out_features());
+    size.projected_features += features;
+    const auto layer = layer_of.find(projection->weight.unsafeGetTensorImpl());
+    if (layer != layer_of.end()) of_layers[layer->second] += features;
+  }
+  size.layers = static_cast<double>(layers.size());
+  size.hidden_features = static_cast<double>(model.info().hidden_size);
+  for (const double features : of_layers) {
+    size.layer_projected_features = std::max(size.layer_projected_features, features);
   }
   return size;
 }
@@ -69,7 +99,7 @@ StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const M
                            const std::string& sharding_name, double bucket_bytes) {
   const Sharding sharding = parse_sharding(sharding_name);
   const double forward = kFlops * work.multiply_adds / machine.flops;
-  const double backward = 2 * forward;
+  const double backward = (work.recomputes_layers ? 3 : 2) * forward;
   // Once along the ring: each rank sends all but its own part.
   const double bytes = kBytes * model.parameters;
   const double ring = (ranks - 1.0) / ranks * bytes / machine.link_bytes_per_second;

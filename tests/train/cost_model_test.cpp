@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "lockstep/core/error.h"
+#include "lockstep/models/model.h"
 
 namespace lockstep {
 namespace {
@@ -13,7 +14,8 @@ constexpr double kBucket = 25e6;
 
 // A billion parameters; 1e12 multiply-adds of a forward pass on a machine of 1e13 flop/s: 0.2 s, and 0.4 s backward.
 // The gradients are 4e9 bytes, which a link of 1e10 bytes/s sends in 0.4 s.
-const ModelSize kModel{.parameters = 1e9, .in_layers = 9e8, .largest_layer = 5e7, .projected_features = 1e6};
+const ModelSize kModel{
+    .parameters = 1e9, .in_layers = 9e8, .largest_layer = 5e7, .projected_features = 1e6, .shared_state = 2e9};
 const StepWork kWork{
     .multiply_adds = 1e12, .mean_multiply_adds = 1e12, .tokens = 1000, .passes = 1, .largest_micro_batch = 500};
 const Machine kMachine{.flops = 1e13, .link_bytes_per_second = 1e10};
@@ -41,6 +43,49 @@ TEST(CostModel, MemoryIsWhatRanksDoNotShare) {
   EXPECT_THAT(estimate(8, "state").memory_bytes, DoubleNear(8e9 + 1e9 + kActivations, 1));
   EXPECT_THAT(estimate(8, "state_and_gradients").memory_bytes, DoubleNear(4e9 + 1.5e9 + 3 * kBucket + kActivations, 1));
   EXPECT_THAT(estimate(8, "full").memory_bytes, DoubleNear(2e9 + 4 * 1e8 * 7 / 8 + 5 * 4 * 5e7 + kActivations, 1));
+}
+
+TEST(CostModel, MemoryCountsWhatTheOptimizerRemembers) {
+  const auto bytes_beyond = [](const ModelSize& model, const char* sharding) {
+    ModelSize without = model;
+    without.shared_state = without.whole_state = 0;
+    const auto memory = [&](const ModelSize& size) {
+      return estimate_step(size, kWork, kMachine, 8, sharding, kBucket).memory_bytes;
+    };
+    return memory(model) - memory(without);
+  };
+  struct Shapes : LanguageModel {
+    Shapes() : LanguageModel({}) {
+      register_parameter("weight", torch::empty({1000, 3000}));
+      register_parameter("bias", torch::empty({800}));
+    }
+    void initialise_weights(const at::Generator&) override {}
+    at::Tensor logits(const Batch&, Dropout&) override { return {}; }
+    at::Tensor loss_sum(const Batch&, Dropout&) override { return {}; }
+    at::Tensor row_loss_sums(const Batch&) override { return {}; }
+    Started start_decoding(const at::Tensor&, const at::Tensor&) override { return {}; }
+    at::Tensor decode_step(DecodingState&, const at::Tensor&) override { return {}; }
+  };
+  const Shapes model;
+  constexpr double kElements = 3e6 + 800;
+  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, "adamw"), "none"), 8 * kElements);
+  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, "adamw"), "state"), kElements);
+  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, "lion"), "state"), kElements / 2);
+  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, "adafactor"), "none"), 4 * (4000 + 800));
+  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, "adafactor"), "state"), 4 * (4000 + 100));
+}
+
+// Of 10 layers, that keep 1,000 features each and one of them all it computes; forward is computed twice.
+TEST(CostModel, RecomputedLayersTakeTimeInsteadOfMemory) {
+  ModelSize model = kModel;
+  model.layers = 10;
+  model.hidden_features = 1000;
+  model.layer_projected_features = 1e5;
+  StepWork work = kWork;
+  work.recomputes_layers = true;
+  const StepEstimate found = estimate_step(model, work, kMachine, 1, "none", kBucket);
+  EXPECT_DOUBLE_EQ(found.memory_bytes, 16e9 + 4 * (10 * 1000 + 1.5e5) * 500);
+  EXPECT_DOUBLE_EQ(found.compute_s, 0.8);
 }
 
 // An all-reduce of two ranks takes 2 x 1/2 x 0.4 s, as long as backward; its last bucket, 1/160 of it, is left over.

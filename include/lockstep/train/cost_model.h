@@ -15,8 +15,14 @@ struct ModelSize {
   double in_layers = 0;           // of them, those that optimizer_sharding: full gathers layer by layer
   double largest_layer = 0;       // of the layer with most
   double projected_features = 0;  // that go in and out of all projections but the head's, for each token
+  double layers = 0;
+  double layer_projected_features = 0;  // of them, the most in a layer
+  double hidden_features = 0;           // that go from layer to layer
+  double shared_state = 0;              // numbers that the optimizer remembers, of which ranks may share
+  double whole_state = 0;               // and those that each of them holds
 };
-ModelSize size_of(const LanguageModel& model);
+/// `optim` is a value of the job key.
+ModelSize size_of(const LanguageModel& model, const std::string& optim);
 
 /// What a rank computes with.
 struct Machine {
@@ -31,6 +37,7 @@ struct StepWork {
   double tokens = 0;               // real ones, of all ranks
   double passes = 1;               // micro-batches of the rank with most
   double largest_micro_batch = 0;  // in padded tokens
+  bool recomputes_layers = false;  // gradient_checkpointing
 };
 
 struct StepEstimate {
