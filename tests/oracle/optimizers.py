@@ -84,7 +84,9 @@ def test_ten_steps_follow_the_reference(optim, kind, seed, tmp_path):
     expected = reference_losses(optimizer, schedule, model, examples, has_encoder, 10)
     assert step_losses(tmp_path / "result") == pytest.approx(expected, rel=1e-4)
     assert expected[-1] < expected[0]
-    found, wanted = saved.state_dict(), dict(model.named_parameters())
+    # The gradient of a bias of keys is 0 but for rounding, of which Adafactor, whose epsilon is 1e-30, makes full steps.
+    wanted = {name: parameter for name, parameter in model.named_parameters() if not name.endswith("attn.bias")}
+    found = saved.state_dict()
     moved = sum((parameter - before[name]).square().sum() for name, parameter in wanted.items()).sqrt()
     missed = sum((parameter - found[name]).square().sum() for name, parameter in wanted.items()).sqrt()
     assert missed <= tolerance * moved
