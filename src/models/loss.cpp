@@ -111,8 +111,9 @@ LabelledPositions::LabelledPositions(const Batch& batch)
       rows(batch.labels.size(0)),
       length(batch.labels.size(1)) {}
 
-at::Tensor LabelledPositions::select(const at::Tensor& hidden) const {
-  return hidden.flatten(0, 1).index_select(0, indices);
+at::Tensor LabelledPositions::among(const PackedRows& packed) const {
+  if (indices.numel() == packed.tokens()) return {};
+  return at::searchsorted(packed.places, indices);
 }
 
 at::Tensor LabelledPositions::sum_by_row(const at::Tensor& values) const {
