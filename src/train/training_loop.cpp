@@ -11,6 +11,7 @@
 
 #include "lockstep/core/error.h"
 #include "lockstep/evaluation/evaluator.h"
+#include "lockstep/models/gradients_in_place.h"
 #include "lockstep/train/batch_cost.h"
 #include "lockstep/train/batch_sizes.h"
 #include "lockstep/train/checkpoint.h"
@@ -226,6 +227,7 @@ double TrainingLoop::exchange(double own_loss) {
 double TrainingLoop::run_pass(std::uint64_t step, const std::vector<std::uint64_t>& examples, double scale) {
   const Batch batch = read_batch(*training_, examples, model_.info().decoder_start_id, pad_id_).to(model_.device());
   parameters_.gather(0);
+  const GradientsInPlace in_place;
   Dropout dropout(static_cast<std::uint64_t>(hyperparameters_.seed), step, batch.example_ids);
   const at::Tensor loss = model_.loss_sum(batch, dropout);
   (loss * scale).backward();
