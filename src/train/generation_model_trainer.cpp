@@ -24,6 +24,7 @@
 #include "lockstep/train/output_folder.h"
 #include "lockstep/train/pretrained_model.h"
 #include "lockstep/train/resume.h"
+#include "lockstep/train/step_profiler.h"
 #include "lockstep/train/training_loop.h"
 #include "train/adapter.h"
 
@@ -153,15 +154,23 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
                                       return described;
                                     }},
                                communicator_);
+  std::optional<StepProfiler> profiler;
+  std::vector<MetricSink*> watchers;
+  if (const std::uint64_t steps = std::exchange(profiled_steps_, 0); steps > 0) {
+    profiler.emplace(output_dir / "profile" / fmt::format("rank-{}.json", communicator_->rank()), steps, device,
+                     /*has_table=*/communicator_->is_root());
+    watchers.push_back(&*profiler);
+  }
   if (communicator_->is_root()) {
     std::optional<RunPosition> position;
     if (resumed) position = resumed->state.loop.position;
     JsonLinesSink metrics(output_dir / "metrics.jsonl", static_cast<std::uint64_t>(hyperparameters.logging_steps),
                           position);
     ConsoleSink console(loop.total_steps(), epochs, loop.state().position.step);
-    loop.run({&metrics, &epochs, &console}, &checkpoints, &stop);
+    watchers.insert(watchers.begin(), {&metrics, &epochs, &console});
+    loop.run(watchers, &checkpoints, &stop);
   } else {
-    loop.run({}, &checkpoints, &stop);
+    loop.run(watchers, &checkpoints, &stop);
   }
   if (const LoopState& state = loop.state(); state.position.step < loop.total_steps()) {
     spdlog::info("training ends: {} evaluations were no better than that after step {} (early_stopping_patience)",
