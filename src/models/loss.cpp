@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "lockstep/core/error.h"
+#include "lockstep/models/gradients_in_place.h"
 #include "models/softmax_rows.h"
 
 namespace lockstep {
@@ -111,6 +112,7 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
         weight_gradient = at::mm(gradient.t(), rows);
       }
     }
+    if (GradientsInPlace::active()) context->save_for_backward({weight, bias.value_or(at::Tensor())});
     context->saved_data["hidden"] = hidden_gradient;
     if (weight_gradient.defined()) context->saved_data["weight"] = weight_gradient;
     if (trains_bias) context->saved_data["bias"] = bias_gradient;
@@ -122,17 +124,33 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
     const at::Tensor& scale = gradients[0];
     at::Tensor hidden = take(context, "hidden"), weight = take(context, "weight"), bias = take(context, "bias");
     if (!hidden.defined()) throw Error("the loss's gradient was already computed, and its parts are gone");
+    const auto in_place = context->get_saved_variables();
+    const auto sum_of = [&](std::size_t i) {
+      return in_place.empty() ? at::Tensor() : gradient_to_add_to(in_place[i]);
+    };
     hidden.mul_(scale);
-    if (bias.defined()) bias.mul_(scale);
+    if (bias.defined()) bias = scaled_into(sum_of(1), bias, scale);
     if (at::Tensor last_rows = take(context, "last_rows"); last_rows.defined()) {
-      const at::Tensor last_gradient = take(context, "last_gradient");
+      const at::Tensor sum = sum_of(0), last_gradient = take(context, "last_gradient");
       const at::Tensor rows = last_rows * scale;
-      weight = weight.defined() ? weight.mul_(scale).addmm_(last_gradient.t(), rows) : at::mm(last_gradient.t(), rows);
+      if (weight.defined()) weight = scaled_into(sum, weight, scale);
+      if (sum.defined()) {
+        sum.addmm_(last_gradient.t(), rows);
+      } else {
+        weight = weight.defined() ? weight.addmm_(last_gradient.t(), rows) : at::mm(last_gradient.t(), rows);
+      }
     }
     return {hidden, weight, bias, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 
  private:
+  // Adds `gradient` x `scale` to `sum` and returns nothing; where there is none, returns it.
+  static at::Tensor scaled_into(at::Tensor sum, at::Tensor gradient, const at::Tensor& scale) {
+    if (!sum.defined()) return gradient.mul_(scale);
+    sum.addcmul_(gradient, scale);
+    return {};
+  }
+
   // The parts are changed in place, and freed as early as can be.
   static at::Tensor take(torch::autograd::AutogradContext* context, const char* name) {
     const auto found = context->saved_data.find(name);
