@@ -38,7 +38,7 @@ void ParameterLayout::add(const NamedParameter& parameter, bool decayed, const B
   if (!fits) buckets_.emplace_back();
   Bucket& bucket = buckets_.back();
   if (of_unit.empty() || of_unit.back() != buckets_.size() - 1) of_unit.push_back(buckets_.size() - 1);
-  entries_.push_back({parameter.name, parameter.tensor, buckets_.size() - 1, bucket.size});
+  entries_.push_back({parameter.name, parameter.tensor, buckets_.size() - 1, bucket.size, decayed});
   if (bucket.stretches.empty() || bucket.stretches.back().decayed != decayed) {
     bucket.stretches.push_back({{bucket.size, bucket.size}, decayed});
   }

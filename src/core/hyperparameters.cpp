@@ -60,9 +60,13 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("gradient_accumulation_steps", &gradient_accumulation_steps, "micro-batches of a rank in one step",
             positive_integer);
   table.add("learning_rate", &learning_rate, "peak learning rate", not_negative);
+  table.add(
+      "optim", &optim,
+      "what makes updates of gradients: adamw (also as adamw_torch, adamw_torch_fused, adamw_hf), adafactor, lion",
+      Choices{"adamw", "adafactor", "lion", "adamw_torch", "adamw_torch_fused", "adamw_hf"});
   table.add("weight_decay", &weight_decay, "decoupled; not for norms and biases", not_negative);
-  table.add("adam_beta1", &adam_beta1, "AdamW", beta);
-  table.add("adam_beta2", &adam_beta2, "AdamW", beta);
+  table.add("adam_beta1", &adam_beta1, "AdamW, Lion", beta);
+  table.add("adam_beta2", &adam_beta2, "AdamW, Lion", beta);
   table.add("adam_epsilon", &adam_epsilon, "AdamW", not_negative);
   table.add("lr_scheduler_type", &lr_scheduler_type, "learning rate over the steps",
             Choices{"linear", "cosine", "constant", "constant_with_warmup"});
@@ -147,6 +151,7 @@ void Hyperparameters::validate() {
     spdlog::warn("evaluation_strategy: '{}' is not one of: no, epoch; using epoch", evaluation_strategy);
     evaluation_strategy = "epoch";
   }
+  if (optim.starts_with("adamw_")) optim = "adamw";  // the Hugging Face Trainer's names of several implementations
   try {
     parse_byte_size(max_shard_size);
   } catch (const InputError& error) {

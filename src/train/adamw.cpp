@@ -1,7 +1,6 @@
 #include "lockstep/train/adamw.h"
 
 #include <ATen/ATen.h>
-#include <algorithm>
 
 namespace lockstep {
 
@@ -11,36 +10,29 @@ AdamW::AdamW(const ParameterLayout& layout, const Ownership& ownership, const st
       beta2_(hyperparameters.adam_beta2),
       epsilon_(hyperparameters.adam_epsilon),
       updates_tensor_(at::zeros({}, layout.options())) {
-  for (const at::Tensor& part : own) {
-    means_.push_back(at::zeros({part.numel()}, part.options()));
-    squares_.push_back(at::zeros({part.numel()}, part.options()));
-  }
-  for (const bool decayed : {true, false}) {
-    Group group{.weight_decay = decayed ? hyperparameters.weight_decay : 0};
-    for (std::size_t i = 0; i < own.size(); ++i) {
-      for (const auto& stretch : layout.buckets()[i].stretches) {
-        const Part owned = ownership.parts[i];
-        const Part part{std::max(stretch.part.begin, owned.begin) - owned.begin,
-                        std::min(stretch.part.end, owned.end) - owned.begin};
-        if (stretch.decayed != decayed || part.size() <= 0) continue;
-        group.parameters.push_back(own[i].narrow(0, part.begin, part.size()));
-        group.means.push_back(means_[i].narrow(0, part.begin, part.size()));
-        group.squares.push_back(squares_[i].narrow(0, part.begin, part.size()));
-        group.buckets.push_back(i);
-        group.parts.push_back(part);
-      }
+  const std::vector<at::Tensor> means = remember_each("exp_avg", layout, ownership, own);
+  const std::vector<at::Tensor> squares = remember_each("exp_avg_sq", layout, ownership, own);
+  for (const DecayedPart& part : decayed_parts(layout, ownership, hyperparameters.weight_decay)) {
+    if (groups_.empty() || groups_.back().weight_decay != part.weight_decay) {
+      groups_.push_back({.weight_decay = part.weight_decay});
     }
-    if (!group.parameters.empty()) groups_.push_back(std::move(group));
+    const auto of_part = [&](const std::vector<at::Tensor>& tensors) {
+      return tensors[part.bucket].narrow(0, part.part.begin, part.part.size());
+    };
+    Group& group = groups_.back();
+    group.parameters.push_back(of_part(own));
+    group.means.push_back(of_part(means));
+    group.squares.push_back(of_part(squares));
+    group.parts.push_back(part);
   }
 }
 
-void AdamW::step(const std::vector<at::Tensor>& gradients, double learning_rate) {
-  const at::NoGradGuard no_grad;
-  updates_tensor_.fill_(static_cast<double>(++updates_));
+void AdamW::update(const std::vector<at::Tensor>& gradients, double learning_rate) {
+  updates_tensor_.fill_(static_cast<double>(updates()));
   for (Group& group : groups_) {
     std::vector<at::Tensor> of_group;
-    for (std::size_t i = 0; i < group.parts.size(); ++i) {
-      of_group.push_back(gradients[group.buckets[i]].narrow(0, group.parts[i].begin, group.parts[i].size()));
+    for (const DecayedPart& part : group.parts) {
+      of_group.push_back(gradients[part.bucket].narrow(0, part.part.begin, part.part.size()));
     }
     const std::vector<at::Tensor> updates(group.parts.size(), updates_tensor_);
     at::_fused_adamw_(group.parameters, of_group, group.means, group.squares, {}, updates, learning_rate, beta1_,

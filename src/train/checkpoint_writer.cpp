@@ -45,12 +45,12 @@ std::string error_to_text(const std::string& message) {
   return Json{{"error", message}}.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// With both moments of each weight.
-std::uint64_t checkpoint_bytes(const ParameterLayout& layout) {
+std::uint64_t checkpoint_bytes(const ParameterLayout& layout, const Optimizer& optimizer) {
   constexpr std::uint64_t kOtherFiles = 16 << 20;  // the tokenizer, above all
-  std::uint64_t elements = 0;
-  for (const auto& bucket : layout.buckets()) elements += static_cast<std::uint64_t>(bucket.size);
-  return 3 * sizeof(float) * elements + kOtherFiles;
+  std::int64_t elements = 0;
+  for (const auto& bucket : layout.buckets()) elements += bucket.size;
+  for (const auto& [name, size] : optimizer.state_sizes()) elements += size;
+  return sizeof(float) * static_cast<std::uint64_t>(elements) + kOtherFiles;
 }
 
 }  // namespace
@@ -65,14 +65,14 @@ CheckpointWriter::CheckpointWriter(TrainedModel model, CheckpointOptions options
 CheckpointWriter::~CheckpointWriter() = default;  // futures of std::async wait
 
 void CheckpointWriter::begin(const LoopState& state, const ParameterLayout& layout, const Ownership& ownership,
-                             FlatParameters& parameters, const AdamW& optimizer, bool is_urgent) {
+                             FlatParameters& parameters, const Optimizer& optimizer, bool is_urgent) {
   if (is_under_way_) collect();
   wait_for_placing();
   start_ = Clock::now();
   state_ = state;
-  problem_ = text_of_root(*communicator_, begin_folder(state.position.step, checkpoint_bytes(layout)));
+  problem_ = text_of_root(*communicator_, begin_folder(state.position.step, checkpoint_bytes(layout, optimizer)));
   if (!problem_.empty()) return report(problem_);
-  copy_.take(layout, ownership, parameters, optimizer, communicator_->is_root(), writes_moments(ownership));
+  copy_.take(layout, parameters, optimizer, communicator_->is_root(), writes_moments(ownership));
   const int moments_files = ownership.is_shared ? communicator_->world_size() : 1;
   TrainerState described = communicator_->is_root() ? options_.describe(state) : TrainerState{.loop = state};
   is_urgent_ = is_urgent;

@@ -143,6 +143,13 @@ std::string data(const ModelCard& card) {
          "\nTarget tokens are those of the outputs and their ends, which the loss covers.\n";
 }
 
+std::string optimizer(const Hyperparameters& with) {
+  if (with.optim == "adafactor") return "Adafactor";
+  const std::string betas = fmt::format("betas {} and {}", with.adam_beta1, with.adam_beta2);
+  return with.optim == "lion" ? fmt::format("Lion, {}", betas)
+                              : fmt::format("AdamW, {}, epsilon {}", betas, with.adam_epsilon);
+}
+
 std::string training(const ModelCard& card) {
   const Hyperparameters& with = card.hyperparameters;
   std::string text = "## Training\n\n";
@@ -154,8 +161,7 @@ std::string training(const ModelCard& card) {
       fmt::format("{}, {}, {}", with.learning_rate, with.lr_scheduler_type,
                   with.warmup_steps > 0 ? fmt::format("{} steps of warmup", with.warmup_steps)
                                         : fmt::format("warmup in {} of the steps", with.warmup_ratio)));
-  add("optimizer", fmt::format("AdamW, betas {} and {}, epsilon {}, weight decay {}", with.adam_beta1, with.adam_beta2,
-                               with.adam_epsilon, with.weight_decay));
+  add("optimizer", fmt::format("{}, weight decay {}", optimizer(with), with.weight_decay));
   add("gradients clipped to the norm", fmt::to_string(with.max_grad_norm));
   add("seed", fmt::to_string(with.seed));
   add("numbers", "fp32");

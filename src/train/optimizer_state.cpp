@@ -18,61 +18,29 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kMean = "exp_avg";  // as torch.optim.AdamW names them
-constexpr const char* kSquare = "exp_avg_sq";
 constexpr const char* kRemedy = "resume from another checkpoint, or train anew";
 
-// What is owned of a parameter.
-struct OwnedStretch {
-  Part of_parameter;       // in its flat order
-  std::int64_t begin = 0;  // in what is owned of the bucket
-};
-
-OwnedStretch owned_stretch(const ParameterLayout::Entry& entry, const Ownership& ownership) {
-  const Part owned = ownership.parts[entry.bucket];
-  const std::int64_t begin = std::max(owned.begin, entry.offset);
-  const std::int64_t end = std::min(owned.end, entry.offset + entry.parameter.numel());
-  return {.of_parameter = {begin - entry.offset, end - entry.offset}, .begin = begin - owned.begin};
-}
-
-template <class Visit>
-void for_each_owned(const ParameterLayout& layout, const Ownership& ownership, const AdamW& optimizer,
-                    const Visit& visit) {
-  for (const ParameterLayout::Entry& entry : layout.entries()) {
-    const OwnedStretch stretch = owned_stretch(entry, ownership);
-    if (stretch.of_parameter.size() <= 0) continue;
-    for (const auto& [moment, buckets] : {std::pair{kMean, &optimizer.means()}, {kSquare, &optimizer.squares()}}) {
-      visit(fmt::format("{}/{}", entry.name, moment), stretch.of_parameter,
-            (*buckets)[entry.bucket].narrow(0, stretch.begin, stretch.of_parameter.size()));
-    }
-  }
-}
-
-// Of one moment of one parameter.
+// Of what is remembered under one name.
 struct SavedStretch {
   const SafetensorsFile* file;
   std::string name;
-  std::int64_t end;  // in the parameter's flat order
+  std::int64_t end;  // in its flat order
 };
 using SavedStretches = std::map<std::int64_t, SavedStretch>;  // by where they begin
 
 class SavedState {
  public:
-  SavedState(const fs::path& checkpoint, const ParameterLayout& layout) : checkpoint_(checkpoint) {
-    for (const ParameterLayout::Entry& entry : layout.entries()) {
-      for (const char* moment : {kMean, kSquare}) {
-        sizes_.emplace(fmt::format("{}/{}", entry.name, moment), entry.parameter.numel());
-      }
-    }
+  SavedState(const fs::path& checkpoint, const std::map<std::string, std::int64_t>& sizes)
+      : checkpoint_(checkpoint), sizes_(sizes) {
     for (const fs::path& path : optimizer_files(checkpoint)) {
       files_.push_back(std::make_unique<SafetensorsFile>(path));
       for (const std::string& name : files_.back()->names()) add(*files_.back(), name);
     }
   }
 
-  /// Copies elements `part` of a moment of a parameter.
-  void copy(const std::string& moment, Part part, const at::Tensor& into) const {
-    const auto found = stretches_.find(moment);
+  /// Copies elements `part` of what is remembered under `name`.
+  void copy(const std::string& name, Part part, const at::Tensor& into) const {
+    const auto found = stretches_.find(name);
     std::int64_t here = part.begin;
     while (here < part.end) {
       const SavedStretch* saved = nullptr;
@@ -87,7 +55,7 @@ class SavedState {
         throw InputError(
             fmt::format("{}: expected elements {} to {} of {} in the optimizer's files, found nothing of "
                         "element {}; {}",
-                        checkpoint_.string(), part.begin, part.end, moment, here, kRemedy));
+                        checkpoint_.string(), part.begin, part.end, name, here, kRemedy));
       }
       const std::int64_t size = std::min(part.end, saved->end) - here;
       into.narrow(0, here - part.begin, size).copy_(saved->file->tensor(saved->name).narrow(0, here - begin, size));
@@ -109,13 +77,13 @@ class SavedState {
 
   void add(const SafetensorsFile& file, const std::string& name) {
     const std::size_t slash = name.rfind('/');
-    const std::string moment = name.substr(0, slash);
+    const std::string whole = name.substr(0, slash);
     std::int64_t begin = -1;
     if (slash != std::string::npos) {
       const char* end = name.data() + name.size();
       if (std::from_chars(name.data() + slash + 1, end, begin).ptr != end) begin = -1;
     }
-    const auto size = sizes_.find(moment);
+    const auto size = sizes_.find(whole);
     if (begin < 0 || size == sizes_.end()) {
       throw InputError(
           fmt::format("{}: expected state of the parameters that this job trains, found '{}'; resume "
@@ -131,7 +99,7 @@ class SavedState {
                       fmt::join(tensor.sizes(), ", "), c10::toString(tensor.scalar_type()), kRemedy));
     }
     const auto [place, is_new] =
-        stretches_[moment].emplace(begin, SavedStretch{.file = &file, .name = name, .end = begin + tensor.numel()});
+        stretches_[whole].emplace(begin, SavedStretch{.file = &file, .name = name, .end = begin + tensor.numel()});
     if (!is_new) {
       throw InputError(fmt::format("{}: '{}': expected state that is in no other file, found it in {}, too; {}",
                                    file.path().string(), name, place->second.file->path().string(), kRemedy));
@@ -139,28 +107,25 @@ class SavedState {
   }
 
   fs::path checkpoint_;
-  std::map<std::string, std::int64_t> sizes_;  // of the parameters, by "parameter/moment"
+  const std::map<std::string, std::int64_t>& sizes_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
-  std::map<std::string, SavedStretches> stretches_;  // the same
+  std::map<std::string, SavedStretches> stretches_;
 };
 
 }  // namespace
 
-std::vector<std::pair<std::string, at::Tensor>> optimizer_state(const ParameterLayout& layout,
-                                                                const Ownership& ownership, const AdamW& optimizer) {
+std::vector<std::pair<std::string, at::Tensor>> saved_state(const Optimizer& optimizer) {
   std::vector<std::pair<std::string, at::Tensor>> state;
-  for_each_owned(layout, ownership, optimizer, [&](const std::string& moment, Part part, const at::Tensor& own) {
-    state.emplace_back(fmt::format("{}/{}", moment, part.begin), own);
-  });
+  for (const OptimizerStretch& stretch : optimizer.state()) {
+    if (stretch.is_saved) state.emplace_back(fmt::format("{}/{}", stretch.name, stretch.part.begin), stretch.tensor);
+  }
   return state;
 }
 
-void load_optimizer_state(const fs::path& checkpoint, const ParameterLayout& layout, const Ownership& ownership,
-                          AdamW& optimizer) {
+void load_optimizer_state(const fs::path& checkpoint, const Optimizer& optimizer) {
   const at::NoGradGuard no_grad;
-  const SavedState saved(checkpoint, layout);
-  for_each_owned(layout, ownership, optimizer,
-                 [&](const std::string& moment, Part part, const at::Tensor& own) { saved.copy(moment, part, own); });
+  const SavedState saved(checkpoint, optimizer.state_sizes());
+  for (const OptimizerStretch& stretch : optimizer.state()) saved.copy(stretch.name, stretch.part, stretch.tensor);
 }
 
 }  // namespace lockstep

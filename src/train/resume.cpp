@@ -29,14 +29,22 @@ constexpr std::array kShapingKeys = {
     "adam_beta2",       "adam_epsilon",      "lr_scheduler_type",   "warmup_steps",          "warmup_ratio",
     "max_grad_norm",    "max_skipped_steps", "evaluation_strategy", "gradient_reduce_dtype", "early_stopping_patience"};
 
+// The default where a checkpoint is from a time without the key.
+std::string setting(const std::string& key, const SharedFacts& settings) {
+  const auto found = std::ranges::find(settings, key, &SharedFacts::value_type::first);
+  return found == settings.end() ? setting(key, Hyperparameters().values()) : found->second;
+}
+
 std::string difference_of_runs(const TrainerState& saved, const Hyperparameters& hyperparameters,
                                const SharedFacts& identity) {
   std::string difference = describe_differences(saved.identity, identity);
+  const auto compare = [&](const char* key, const auto& expected, const auto& found) {
+    if (expected == found) return;
+    difference += fmt::format("{}{}: expected {}, found {}", difference.empty() ? "" : "; ", key, expected, found);
+  };
   const auto rows = static_cast<std::uint64_t>(hyperparameters.global_batch_size.value_or(0));
-  if (rows != 0 && rows != saved.global_batch_size) {
-    difference += fmt::format("{}global_batch_size: expected {}, found {}", difference.empty() ? "" : "; ",
-                              saved.global_batch_size, rows);
-  }
+  if (rows != 0) compare("global_batch_size", saved.global_batch_size, rows);
+  compare("optim", setting("optim", saved.settings), setting("optim", hyperparameters.values()));
   return difference;
 }
 

@@ -16,8 +16,8 @@ void copy_to_host(const at::Tensor& tensor, at::Tensor& copy) {
 
 }  // namespace
 
-void StateCopy::take(const ParameterLayout& layout, const Ownership& ownership, FlatParameters& parameters,
-                     const AdamW& optimizer, bool with_weights, bool with_moments) {
+void StateCopy::take(const ParameterLayout& layout, FlatParameters& parameters, const Optimizer& optimizer,
+                     bool with_weights, bool with_moments) {
   const at::NoGradGuard no_grad;
   std::vector<bool> is_copied(layout.buckets().size(), !with_weights);
   for (std::size_t unit = 0; unit < layout.units(); ++unit) {
@@ -31,7 +31,7 @@ void StateCopy::take(const ParameterLayout& layout, const Ownership& ownership, 
     parameters.release(unit);
   }
   if (!with_moments) return;
-  const auto moments = optimizer_state(layout, ownership, optimizer);
+  const auto moments = saved_state(optimizer);
   moments_.resize(moments.size());
   for (std::size_t i = 0; i < moments.size(); ++i) {
     moments_[i].first = moments[i].first;

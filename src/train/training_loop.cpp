@@ -115,7 +115,7 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       ownership_(make_ownership(layout_, hyperparameters, *communicator_)),
       parameters_(layout_, ownership_, communicator_, shares_parameters(hyperparameters)),
       reducer_(layout_, ownership_, communicator_, reducer_options(hyperparameters)),
-      optimizer_(layout_, ownership_, parameters_.own(), hyperparameters),
+      optimizer_(make_optimizer(layout_, ownership_, parameters_.own(), hyperparameters, communicator_)),
       schedule_(hyperparameters.lr_scheduler_type, hyperparameters.learning_rate,
                 count_warmup_steps(hyperparameters, total_steps_), total_steps_),
       guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {}
@@ -123,8 +123,8 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
 TrainingLoop::~TrainingLoop() = default;
 
 void TrainingLoop::restore(const std::filesystem::path& checkpoint, const LoopState& state) {
-  load_optimizer_state(checkpoint, layout_, ownership_, optimizer_);
-  optimizer_.set_updates(state.optimizer_updates);
+  load_optimizer_state(checkpoint, *optimizer_);
+  optimizer_->set_updates(state.optimizer_updates);
   guard_.restore(state.skipped_steps, state.skipped_in_a_row);
   state_ = saved_ = state;
 }
@@ -178,7 +178,7 @@ bool TrainingLoop::train_step() {
   metrics.input_wait = sums.waited_s / communicator_->world_size() / metrics.seconds;
   step_begun_ = Clock::now();
   state_.position = {.step = step + 1};
-  state_.optimizer_updates = optimizer_.updates();
+  state_.optimizer_updates = optimizer_->updates();
   state_.skipped_steps = guard_.skipped_steps();
   state_.skipped_in_a_row = guard_.skipped_in_a_row();
   for (MetricSink* sink : sinks_) sink->on_step(metrics);
@@ -260,7 +260,7 @@ void TrainingLoop::update(const StepMetrics& metrics) {
     reducer_.scale(factor);
   }
   parameters_.begin_update();
-  optimizer_.step(reducer_.gradients(), metrics.learning_rate);
+  optimizer_->step(reducer_.gradients(), metrics.learning_rate);
   parameters_.end_update();
 }
 
@@ -312,7 +312,7 @@ bool TrainingLoop::checkpoint_is_due() const {
 
 void TrainingLoop::save_checkpoint(bool is_urgent) {
   for (MetricSink* sink : sinks_) sink->sync();
-  checkpoints_->begin(state_, layout_, ownership_, parameters_, optimizer_, is_urgent);
+  checkpoints_->begin(state_, layout_, ownership_, parameters_, *optimizer_, is_urgent);
   saved_ = state_;
   saved_at_ = Clock::now();
 }

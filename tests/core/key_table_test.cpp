@@ -85,5 +85,13 @@ TEST(KeyTable, ANearestKeyIsNamedOnlyIfItIsNear) {
                   testing::AllOf(testing::HasSubstr("'fp16'"), testing::Not(testing::HasSubstr("nearest")))));
 }
 
+TEST(Hyperparameters, TheTrainersNamesOfAdamWAreOneOptimizer) {
+  for (const char* name : {"adamw", "adamw_torch", "adamw_torch_fused", "adamw_hf"}) {
+    EXPECT_EQ(Hyperparameters::from_choices({{"optim", name}}).optim, "adamw");
+  }
+  EXPECT_EQ(Hyperparameters::from_choices({{"optim", "lion"}}).optim, "lion");
+  EXPECT_THROW(Hyperparameters::from_choices({{"optim", "sgd"}}), InputError);
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -10,6 +10,7 @@
 
 #include "core/captured_log.h"
 #include "data/fixtures.h"
+#include "lockstep/train/adamw.h"
 #include "lockstep/train/resume.h"
 
 namespace lockstep {

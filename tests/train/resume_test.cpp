@@ -23,7 +23,11 @@ class Resume : public testing::Test {
   fs::path save(std::uint64_t step) {
     CheckpointFolder folder(output_dir());
     folder.begin(step, 1);
-    TrainerState state{.loop = {.position = {.step = step}}, .global_batch_size = 8, .ranks = 1, .identity = identity_};
+    TrainerState state{.loop = {.position = {.step = step}},
+                       .global_batch_size = 8,
+                       .ranks = 1,
+                       .identity = identity_,
+                       .settings = saved_settings_};
     state.write(folder.partial_path(step));
     folder.commit(step, {describe_file(folder.partial_path(step), kTrainerStateFile)});
     return folder.path(step);
@@ -49,6 +53,7 @@ class Resume : public testing::Test {
 
   test::TemporaryFolder folder_;
   SharedFacts identity_ = {{"seed", "1"}, {"training data", "9 rows"}};
+  SharedFacts saved_settings_ = {};
 };
 
 TEST_F(Resume, WithoutCheckpointsARunStartsAnew) {
@@ -95,6 +100,17 @@ TEST_F(Resume, AnotherGlobalBatchIsAnotherRun) {
   EXPECT_EQ(resumes_after({{"global_batch_size", 8}}), 3U);
   EXPECT_THAT(resuming({{"global_batch_size", 4}}),
               ThrowsMessage<InputError>(HasSubstr("global_batch_size: expected 8, found 4")));
+}
+
+TEST_F(Resume, AnotherOptimizerIsAnotherRun) {
+  save(3);  // from when there was but one
+  EXPECT_EQ(resumes_after({{"optim", "adamw_torch"}}), 3U);
+  EXPECT_THAT(resuming({{"optim", "lion"}}),
+              ThrowsMessage<InputError>(HasSubstr("optim: expected \"adamw\", found \"lion\"")));
+  saved_settings_ = settings({{"optim", "lion"}}).values();
+  save(4);
+  EXPECT_EQ(resumes_after({{"optim", "lion"}}), 4U);
+  EXPECT_THAT(resuming(), ThrowsMessage<InputError>(HasSubstr("optim: expected \"lion\", found \"adamw\"")));
 }
 
 TEST_F(Resume, ANamedCheckpointMustBeWholeAndOfThisRun) {

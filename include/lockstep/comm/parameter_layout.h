@@ -34,6 +34,7 @@ class ParameterLayout {
     at::Tensor parameter;
     std::size_t bucket;
     std::int64_t offset;  // in the bucket, in elements
+    bool decayed;         // by weight decay
   };
   struct Stretch {
     Part part;  // of a bucket

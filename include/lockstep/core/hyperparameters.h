@@ -30,6 +30,7 @@ struct Hyperparameters {
   std::optional<std::int64_t> global_batch_size;
   std::int64_t gradient_accumulation_steps = 1;
   double learning_rate = 1e-4;
+  std::string optim = "adamw";
   double weight_decay = 0.01;
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.999;

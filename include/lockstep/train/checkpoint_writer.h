@@ -43,7 +43,7 @@ class CheckpointWriter {
   /// Copies the state and begins to write it, once the checkpoint before is done; at the usual priority if it is
   /// urgent, because the run is to end.
   void begin(const LoopState& state, const ParameterLayout& layout, const Ownership& ownership,
-             FlatParameters& parameters, const AdamW& optimizer, bool is_urgent = false);
+             FlatParameters& parameters, const Optimizer& optimizer, bool is_urgent = false);
   /// 1 if this rank's part of what is under way is written, else 0: to be summed over ranks.
   double own_progress() const;
   /// Takes the sum: with the last part, rank 0 begins to put the checkpoint in place.

@@ -6,23 +6,20 @@
 #include <utility>
 #include <vector>
 
-#include "lockstep/comm/parameter_layout.h"
-#include "lockstep/train/adamw.h"
+#include "lockstep/train/optimizer.h"
 
 namespace lockstep {
 
-/// What a rank holds of AdamW's moments, by parameters, so that a run with other buckets, parts or ranks can read it:
-/// flat fp32 stretches, views of the state, named after the parameter, the moment, and the first element of the stretch
-/// in the parameter's flat order, e.g. "transformer.h.0.attn.c_attn.weight/exp_avg/4096". The padding between
-/// parameters is left out. Parameters of which the rank owns nothing have none.
-std::vector<std::pair<std::string, at::Tensor>> optimizer_state(const ParameterLayout& layout,
-                                                                const Ownership& ownership, const AdamW& optimizer);
+/// What a rank saves of an optimizer's state, by parameters, so that a run with other buckets, parts or ranks can read
+/// it: flat fp32 stretches, views of the state, named after the parameter, what is remembered of it, and the first
+/// element of the stretch in its flat order, e.g. "transformer.h.0.attn.c_attn.weight/exp_avg/4096". The padding
+/// between parameters is left out. Parameters of which the rank saves nothing have none.
+std::vector<std::pair<std::string, at::Tensor>> saved_state(const Optimizer& optimizer);
 
-/// Reads what `ownership` gives of the moments from the optimizer's files in a checkpoint (train/checkpoint.h),
-/// whatever layout, ownership and number of ranks wrote them. Not the count of updates. Throws InputError naming the
-/// file or folder, parameter and range: of state that is missing, of another type or extent, twice there, or of
-/// parameters that are not trained.
-void load_optimizer_state(const std::filesystem::path& checkpoint, const ParameterLayout& layout,
-                          const Ownership& ownership, AdamW& optimizer);
+/// Reads what `optimizer` holds of its state from the optimizer's files in a checkpoint (train/checkpoint.h), whatever
+/// layout, ownership and number of ranks wrote them. Not the count of updates. Throws InputError naming the file or
+/// folder, parameter and range: of state that is missing, of another type or extent, twice there, or of parameters that
+/// are not trained.
+void load_optimizer_state(const std::filesystem::path& checkpoint, const Optimizer& optimizer);
 
 }  // namespace lockstep

@@ -16,11 +16,11 @@
 #include "lockstep/data/batch_plan.h"
 #include "lockstep/data/tokenized_dataset.h"
 #include "lockstep/models/model.h"
-#include "lockstep/train/adamw.h"
 #include "lockstep/train/checkpoint_writer.h"
 #include "lockstep/train/finite_guard.h"
 #include "lockstep/train/global_batches.h"
 #include "lockstep/train/metric_sink.h"
+#include "lockstep/train/optimizer.h"
 #include "lockstep/train/schedule.h"
 #include "lockstep/train/step_inputs.h"
 #include "lockstep/train/trainer_state.h"
@@ -113,7 +113,7 @@ class TrainingLoop {
   Ownership ownership_;
   FlatParameters parameters_;
   GradientReducer reducer_;
-  AdamW optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
   // While run() runs:
   std::unique_ptr<LayerGathering> layers_;
   std::unique_ptr<StepInputs> inputs_;

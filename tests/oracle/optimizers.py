@@ -1,0 +1,129 @@
+"""optim: adamw, adafactor and lion against their references, among ranks, and resumed."""
+
+import random
+
+import pytest
+import torch
+import transformers
+from conftest import example_rows, load_saved, random_model, run
+from distributed import distance, without_dropout
+from safetensors.torch import load_file
+from training import encode, step_losses, torch_loss_sum, write_job
+
+OPTIMIZERS = ["adamw", "adafactor", "lion"]
+KINDS = ["t5-v1.1", "gpt2", "llama"]
+SHARDINGS = ["none", "state", "state_and_gradients", "full"]
+
+
+class Lion(torch.optim.Optimizer):
+    """Algorithm 2 of Chen et al. 2023."""
+
+    def __init__(self, groups, lr, betas):
+        super().__init__(groups, {"lr": lr, "betas": betas})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            rate, (beta1, beta2) = group["lr"], group["betas"]
+            for p in group["params"]:
+                momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                direction = torch.sign(beta1 * momentum + (1 - beta1) * p.grad)
+                p.sub_(rate * (direction + group["weight_decay"] * p))
+                momentum.copy_(beta2 * momentum + (1 - beta2) * p.grad)
+
+
+def reference(optim, model, learning_rate, weight_decay):
+    decayed = [p for n, p in model.named_parameters() if p.dim() > 1 and "bias" not in n]
+    others = [p for n, p in model.named_parameters() if p.dim() == 1 or "bias" in n]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if optim == "adafactor":  # as the Trainer makes it
+        return transformers.optimization.Adafactor(groups, lr=learning_rate, scale_parameter=False, relative_step=False)
+    if optim == "lion":
+        return Lion(groups, learning_rate, (0.9, 0.99))
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99))
+
+
+def reference_losses(optimizer, schedule, model, examples, has_encoder, steps):
+    losses = []
+    model.train()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        tokens = sum(len(target) for _, target in examples)
+        loss = sum(torch_loss_sum(model, source, target, has_encoder) for source, target in examples) / tokens
+        loss.backward()
+        losses.append(loss.item())
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return losses
+
+
+def small_job(kind, folder, seed, rows=12, **keys):
+    has_encoder = kind.startswith("t5")
+    model = random_model(kind, folder / "model", seed, **without_dropout(kind))
+    rows = example_rows("t5" if has_encoder else "gpt2", rows, seed)
+    job = write_job(folder, folder / "model", rows, has_encoder, weight_decay=0.1, adam_beta2=0.99,
+                    **{"max_steps": 10, "global_batch_size": 12, "per_device_train_batch_size": 5, **keys})
+    run("lockstep-prep", job)
+    return job, model, rows
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("optim", OPTIMIZERS)
+def test_ten_steps_follow_the_reference(optim, kind, seed, tmp_path):
+    # What Lion makes of a gradient that is nearly 0 is a matter of rounding.
+    rate, tolerance = (2e-4, 1e-2) if optim == "lion" else (5e-3, 2e-3)
+    job, model, rows = small_job(kind, tmp_path, seed, learning_rate=rate, optim=optim, warmup_steps=2, lr_scheduler_type="cosine")
+    run("lockstep", "train", job)
+    has_encoder = kind.startswith("t5")
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    saved, tokenizer, _ = load_saved(kind, tmp_path / "result")
+    optimizer = reference(optim, model, rate, 0.1)
+    schedule = transformers.get_cosine_schedule_with_warmup(optimizer, 2, 10)
+    examples = [encode(tokenizer, row, has_encoder) for row in rows]
+    expected = reference_losses(optimizer, schedule, model, examples, has_encoder, 10)
+    assert step_losses(tmp_path / "result") == pytest.approx(expected, rel=1e-4)
+    assert expected[-1] < expected[0]
+    found, wanted = saved.state_dict(), dict(model.named_parameters())
+    moved = sum((parameter - before[name]).square().sum() for name, parameter in wanted.items()).sqrt()
+    missed = sum((parameter - found[name]).square().sum() for name, parameter in wanted.items()).sqrt()
+    assert missed <= tolerance * moved
+
+
+@pytest.mark.parametrize("optim", OPTIMIZERS)
+def test_ranks_and_sharding_change_nothing(optim, seed, tmp_path):
+    kind = random.Random(seed).choice(KINDS)
+    job, _, _ = small_job(kind, tmp_path, seed, rows=20, learning_rate=2e-4 if optim == "lion" else 1e-3, optim=optim)
+    run("lockstep", "train", job)
+    losses, weights = step_losses(tmp_path / "result"), load_file(tmp_path / "result" / "model.safetensors")
+    for ranks, sharding in [(2, SHARDINGS[seed % 3]), (3, "full")]:
+        output = tmp_path / sharding
+        run("lockstep", "train", job, f"output_dir={output}", f"optimizer_sharding={sharding}", ranks=ranks, OMP_NUM_THREADS="1")
+        assert step_losses(output) == pytest.approx(losses, rel=1e-5), sharding
+        assert distance(load_file(output / "model.safetensors"), weights) <= 1e-4, sharding
+
+
+@pytest.mark.parametrize("optim", OPTIMIZERS)
+def test_a_run_that_is_resumed_has_the_bits_of_an_undisturbed_one(optim, seed, tmp_path):
+    rng = random.Random(seed)
+    job, _, _ = small_job(rng.choice(KINDS), tmp_path, seed, rows=20, learning_rate=2e-4 if optim == "lion" else 1e-3, optim=optim,
+                          lr_scheduler_type="constant", save_strategy="steps", save_steps=4,
+                          optimizer_sharding=rng.choice(SHARDINGS))
+
+    def train(name, steps, ranks, *overrides, **options):
+        return run("lockstep", "train", job, f"output_dir={tmp_path / name}", f"max_steps={steps}", *overrides, ranks=ranks,
+                   OMP_NUM_THREADS="1", **options)
+
+    train("whole", 8, 2)
+    expected = load_file(tmp_path / "whole" / "model.safetensors")
+    train("resumed", 4, 2)
+    refused = train("resumed", 8, 2, f"optim={OPTIMIZERS[OPTIMIZERS.index(optim) - 1]}", check=False)
+    assert refused.returncode == 1
+    assert f'optim: expected "{optim}", found "{OPTIMIZERS[OPTIMIZERS.index(optim) - 1]}"' in refused.stderr
+    train("resumed", 8, 2)
+    found = load_file(tmp_path / "resumed" / "model.safetensors")
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+    train("elsewhere", 4, 3)
+    train("elsewhere", 8, None, "optimizer_sharding=state")
+    assert distance(load_file(tmp_path / "elsewhere" / "model.safetensors"), expected) <= 1e-4
