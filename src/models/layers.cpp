@@ -1,5 +1,6 @@
 #include "lockstep/models/layers.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <array>
@@ -8,6 +9,8 @@
 #include <vector>
 
 #include "lockstep/core/error.h"
+#include "lockstep/models/bf16_products.h"
+#include "lockstep/models/direct_gradients.h"
 
 namespace lockstep {
 namespace {
@@ -57,10 +60,47 @@ constexpr std::array kActivations = {
     std::pair{"sqrtsoftplus", &sqrt_softplus},
 };
 
+// at::embedding(), whose gradient goes straight to the rows of weight.grad().
+class Lookup : public torch::autograd::Function<Lookup> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& weight, const at::Tensor& ids,
+                            std::int64_t padding_id) {
+    context->saved_data["weight"] = weight;
+    context->saved_data["ids"] = ids;
+    context->saved_data["padding_id"] = padding_id;
+    return at::embedding(weight, ids, padding_id);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const at::Tensor weight = context->saved_data["weight"].toTensor();
+    const at::Tensor ids = context->saved_data["ids"].toTensor().contiguous();
+    const std::int64_t padding_id = context->saved_data["padding_id"].toInt();
+    at::Tensor sums = weight.grad();
+    if (!sums.defined() || !sums.is_contiguous()) {
+      return {at::embedding_dense_backward(gradients[0], ids, weight.size(0), padding_id, false), {}, {}};
+    }
+    const at::Tensor rows = gradients[0].reshape({-1, weight.size(1)}).contiguous();
+    const std::int64_t width = weight.size(1);
+    const auto* from = rows.const_data_ptr<float>();
+    auto* to = sums.mutable_data_ptr<float>();
+    const auto* of_ids = ids.const_data_ptr<std::int64_t>();
+    // Threads share the columns, so that no two add to one number, and the order is always that of the tokens.
+    at::parallel_for(0, width, 64, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = 0; row < rows.size(0); ++row) {
+        if (of_ids[row] == padding_id) continue;
+        for (std::int64_t i = begin; i < end; ++i) to[of_ids[row] * width + i] += from[row * width + i];
+      }
+    });
+    return {at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
 }  // namespace
 
 at::Tensor Projection::forward(const at::Tensor& x, Dropout& dropout) const {
-  const at::Tensor y = project(x);
+  const bool in_bf16 = Bf16Products::current() != nullptr;
+  const at::Tensor y = in_bf16 ? linear_in_bf16(x, weight, bias, is_transposed()) : project(x);
   if (!low_rank) return y;
   return y + at::linear(at::linear(dropout(x, low_rank->dropout), low_rank->a), low_rank->b) * low_rank->scale;
 }
@@ -84,6 +124,13 @@ at::Tensor Conv1D::project(const at::Tensor& x) const {
 Embedding::Embedding(std::int64_t count, std::int64_t features, std::optional<std::int64_t> padding_id_)
     : padding_id(padding_id_) {
   weight = register_parameter("weight", torch::empty({count, features}));
+}
+
+at::Tensor Embedding::forward(const at::Tensor& ids) const {
+  // On a GPU, adding rows by themselves would do so in any order.
+  const bool is_direct = DirectGradients::active() && weight.is_cpu() && weight.requires_grad();
+  return is_direct ? Lookup::apply(weight, ids, padding_id.value_or(-1))
+                   : at::embedding(weight, ids, padding_id.value_or(-1));
 }
 
 RmsNorm::RmsNorm(std::int64_t features, double epsilon_, bool offset_) : epsilon(epsilon_), offset(offset_) {

@@ -11,6 +11,7 @@
 
 #include "lockstep/core/error.h"
 #include "lockstep/evaluation/evaluator.h"
+#include "lockstep/models/direct_gradients.h"
 #include "lockstep/train/batch_cost.h"
 #include "lockstep/train/batch_sizes.h"
 #include "lockstep/train/checkpoint.h"
@@ -110,9 +111,14 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       parameters_(layout_, ownership_, communicator_, shares_parameters(hyperparameters)),
       reducer_(layout_, ownership_, communicator_, reducer_options(hyperparameters)),
       optimizer_(layout_, ownership_, parameters_.own(), hyperparameters),
+      rounded_weights_(/*keeps=*/!shares_parameters(hyperparameters)),
       schedule_(hyperparameters.lr_scheduler_type, hyperparameters.learning_rate,
                 count_warmup_steps(hyperparameters, total_steps_), total_steps_),
-      guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {}
+      guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {
+  if (hyperparameters.bf16 && model.device().is_cpu() && communicator_->is_root() && !cpu_has_bf16()) {
+    spdlog::warn("bf16: this CPU has no instructions for it (avx512_bf16), so that steps take longer than with fp32");
+  }
+}
 
 TrainingLoop::~TrainingLoop() = default;
 
@@ -129,6 +135,7 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   stop_ = stop;
   saved_at_ = step_begun_ = Clock::now();
   model_.train();
+  model_.set_label_smoothing(hyperparameters_.label_smoothing_factor);
   layers_ = std::make_unique<LayerGathering>(model_, parameters_);
   while (!is_over()) {
     if (stop_ != nullptr && stop_->agreed()) stop_early();
@@ -138,6 +145,7 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   if (checkpoints_ != nullptr) checkpoints_->finish();
   layers_.reset();
   parameters_.gather_all();
+  model_.set_label_smoothing(0);
   model_.eval();
 }
 
@@ -227,6 +235,8 @@ double TrainingLoop::run_pass(std::uint64_t step, const std::vector<std::uint64_
   const Batch batch = read_batch(*training_, examples, model_.info().decoder_start_id, pad_id_).to(model_.device());
   parameters_.gather(0);
   Dropout dropout(static_cast<std::uint64_t>(hyperparameters_.seed), step, batch.example_ids);
+  const Bf16Products products(hyperparameters_.bf16 ? &rounded_weights_ : nullptr);
+  const DirectGradients direct_gradients;
   const at::Tensor loss = model_.loss_sum(batch, dropout);
   (loss * scale).backward();
   return loss.item<double>();
@@ -239,6 +249,7 @@ void TrainingLoop::update(const StepMetrics& metrics) {
   parameters_.begin_update();
   optimizer_.step(reducer_.gradients(), metrics.learning_rate);
   parameters_.end_update();
+  rounded_weights_.forget();
 }
 
 void TrainingLoop::warn_of_unused_parameters() const {

@@ -15,6 +15,7 @@
 #include "lockstep/core/hyperparameters.h"
 #include "lockstep/data/batch_plan.h"
 #include "lockstep/data/tokenized_dataset.h"
+#include "lockstep/models/bf16_products.h"
 #include "lockstep/models/model.h"
 #include "lockstep/train/adamw.h"
 #include "lockstep/train/checkpoint_writer.h"
@@ -103,6 +104,7 @@ class TrainingLoop {
   GradientReducer reducer_;
   AdamW optimizer_;
   std::unique_ptr<LayerGathering> layers_;  // while run() runs
+  RoundedWeights rounded_weights_;          // for bf16
   LearningRateSchedule schedule_;
   FiniteGuard guard_;
 
