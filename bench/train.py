@@ -9,7 +9,7 @@
 All train the same model of random weights, of the same shards, with the same batch size, AdamW, schedule and number of
 threads, each in a process of its own, in turns:
 
-    lockstep         micro-batches of --micro-batch rows; --lockstep may be given several times, to compare programs
+    lockstep         with micro-batches as it chooses them; --lockstep may be given several times, to compare programs
     trainer          the Trainer as people run it: each batch is padded to its longest row, only outputs have labels
     trainer-grouped  with rows of like length in a batch
     prompt2model     every batch is padded to the longest row of the set, as prompt2model does
@@ -212,10 +212,11 @@ class Bench:
         self.environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads), "TRANSFORMERS_VERBOSITY": "error"}
         self.job = folder / "job.yaml"
         limit = "" if arguments.full else f"model_max_length: {arguments.length}\n"
+        rows = f"per_device_train_batch_size: {arguments.micro_batch}\n" if arguments.micro_batch else ""
         self.job.write_text(
             f"pretrained_model_name: {folder / 'model'}\nhas_encoder: {str(self.has_encoder).lower()}\n{limit}"
             f"training_datasets: [{folder / 'rows.jsonl'}]\nprepared_dir: {folder / 'prepared'}\nmax_steps: {arguments.steps}\n"
-            f"global_batch_size: {arguments.batch}\nper_device_train_batch_size: {arguments.micro_batch}\n"
+            f"global_batch_size: {arguments.batch}\n{rows}"
             f"learning_rate: {LEARNING_RATE}\nweight_decay: 0\nevaluation_strategy: \"no\"\noverwrite_output_dir: true\n"
             f"threads_per_rank: {arguments.threads}\n" + ("bf16: true\n" if arguments.bf16 else ""))
         self.run(f"{arguments.lockstep[0]}-prep", self.job)
@@ -282,7 +283,7 @@ def main():
     parser.add_argument("--full", action="store_true", help="rows of one size instead, of words of the data")
     parser.add_argument("--length", type=int, default=512, help="model_max_length [512]")
     parser.add_argument("--batch", type=int, default=16, help="rows of a step [16]")
-    parser.add_argument("--micro-batch", type=int, default=8, help="rows that Lockstep computes at once [8]")
+    parser.add_argument("--micro-batch", type=int, help="rows that Lockstep computes at once [as many as it chooses]")
     parser.add_argument("--dropout", type=float, default=0.0, help="of the model [0]")
     parser.add_argument("--bf16", action="store_true", help="all train in mixed precision")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="[all cores]")

@@ -43,10 +43,18 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("num_train_epochs", &num_train_epochs, "passes over the training set; fractions are allowed", not_negative);
   table.add("max_steps", &max_steps, "optimizer steps, instead of num_train_epochs; -1: by epochs",
             Range{-1, kLargestInteger});
-  table.add("per_device_train_batch_size", &per_device_train_batch_size, "rows of a micro-batch", positive_integer);
+  table.add(
+      "per_device_train_batch_size", &per_device_train_batch_size,
+      "rows of a micro-batch; none: max_tokens_per_micro_batch alone bounds it, and a rank's share of a global batch "
+      "is 100 rows",
+      positive_integer);
+  table.add("max_tokens_per_micro_batch", &max_tokens_per_micro_batch,
+            "tokens, without padding, that a rank computes at once; none: as many as memory allows, up to where more "
+            "are no faster",
+            positive_integer);
   table.add("per_device_eval_batch_size", &per_device_eval_batch_size, "rows of an evaluation batch", positive_integer);
   table.add("global_batch_size", &global_batch_size,
-            "rows of one optimizer step over all ranks; none: per_device_train_batch_size x ranks x "
+            "rows of one optimizer step over all ranks; none: per_device_train_batch_size (100) x ranks x "
             "gradient_accumulation_steps",
             positive_integer);
   table.add("gradient_accumulation_steps", &gradient_accumulation_steps, "micro-batches of a rank in one step",

@@ -1,6 +1,5 @@
 #include "lockstep/models/layers.h"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <array>
@@ -10,7 +9,7 @@
 
 #include "lockstep/core/error.h"
 #include "lockstep/models/bf16_products.h"
-#include "lockstep/models/direct_gradients.h"
+#include "lockstep/models/gradients_in_place.h"
 
 namespace lockstep {
 namespace {
@@ -60,41 +59,73 @@ constexpr std::array kActivations = {
     std::pair{"sqrtsoftplus", &sqrt_softplus},
 };
 
-// at::embedding(), whose gradient goes straight to the rows of weight.grad().
-class Lookup : public torch::autograd::Function<Lookup> {
+// x W^T + b or x W + b of [tokens, features], adding to the parameters' gradients in place.
+class Product : public torch::autograd::Function<Product> {
  public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& weight, const at::Tensor& ids,
-                            std::int64_t padding_id) {
-    context->saved_data["weight"] = weight;
-    context->saved_data["ids"] = ids;
-    context->saved_data["padding_id"] = padding_id;
-    return at::embedding(weight, ids, padding_id);
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias, bool is_transposed) {
+    context->save_for_backward({x, weight, bias.value_or(at::Tensor())});
+    context->saved_data["is_transposed"] = is_transposed;
+    const at::Tensor matrix = is_transposed ? weight : weight.t();
+    return bias ? at::addmm(*bias, x, matrix) : at::mm(x, matrix);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
-    const at::Tensor weight = context->saved_data["weight"].toTensor();
-    const at::Tensor ids = context->saved_data["ids"].toTensor().contiguous();
-    const std::int64_t padding_id = context->saved_data["padding_id"].toInt();
-    at::Tensor sums = weight.grad();
-    if (!sums.defined() || !sums.is_contiguous()) {
-      return {at::embedding_dense_backward(gradients[0], ids, weight.size(0), padding_id, false), {}, {}};
-    }
-    const at::Tensor rows = gradients[0].reshape({-1, weight.size(1)}).contiguous();
-    const std::int64_t width = weight.size(1);
-    const auto* from = rows.const_data_ptr<float>();
-    auto* to = sums.mutable_data_ptr<float>();
-    const auto* of_ids = ids.const_data_ptr<std::int64_t>();
-    // Threads share the columns, so that no two add to one number, and the order is always that of the tokens.
-    at::parallel_for(0, width, 64, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = 0; row < rows.size(0); ++row) {
-        if (of_ids[row] == padding_id) continue;
-        for (std::int64_t i = begin; i < end; ++i) to[of_ids[row] * width + i] += from[row * width + i];
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &bias = saved[2];
+    const bool is_transposed = context->saved_data["is_transposed"].toBool();
+    const at::Tensor& upper = gradients[0];
+    at::Tensor of_x, of_weight, of_bias;
+    if (context->needs_input_grad(0)) of_x = at::mm(upper, is_transposed ? weight.t() : weight);
+    if (context->needs_input_grad(1)) {
+      const at::Tensor &left = is_transposed ? x : upper, &right = is_transposed ? upper : x;
+      if (at::Tensor sum = gradient_to_add_to(weight); sum.defined()) {
+        sum.addmm_(left.t(), right);
+      } else {
+        of_weight = at::mm(left.t(), right);
       }
-    });
+    }
+    if (bias.defined() && context->needs_input_grad(2)) {
+      of_bias = upper.sum(0);
+      if (at::Tensor sum = gradient_to_add_to(bias); sum.defined()) {
+        sum.add_(of_bias);
+        of_bias.reset();
+      }
+    }
+    return {of_x, of_weight, of_bias, at::Tensor()};
+  }
+};
+
+// Rows of a table, adding to the table's gradient in place.
+class LookUp : public torch::autograd::Function<LookUp> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& weight, const at::Tensor& ids,
+                            std::int64_t padding_id) {
+    context->save_for_backward({weight, ids});
+    context->saved_data["padding_id"] = padding_id;
+    return at::embedding(weight, ids);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &weight = saved[0], &ids = saved[1];
+    const std::int64_t padding_id = context->saved_data["padding_id"].toInt();
+    at::Tensor sum = gradient_to_add_to(weight);
+    if (!sum.defined()) {
+      const at::Tensor gradient = at::embedding_dense_backward(gradients[0], ids, weight.size(0), padding_id, false);
+      return {gradient, at::Tensor(), at::Tensor()};
+    }
+    at::Tensor rows = gradients[0].reshape({-1, weight.size(1)});
+    const at::Tensor flat_ids = ids.flatten();
+    if (padding_id >= 0) rows = rows.masked_fill(flat_ids.eq(padding_id).unsqueeze(1), 0);
+    sum.index_add_(0, flat_ids, rows);
     return {at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
+
+std::optional<at::Tensor> given(const at::Tensor& bias) { return bias.defined() ? std::optional(bias) : std::nullopt; }
 
 }  // namespace
 
@@ -110,12 +141,20 @@ Linear::Linear(std::int64_t in, std::int64_t out, bool has_bias) {
   if (has_bias) bias = register_parameter("bias", torch::zeros({out}));
 }
 
+at::Tensor Linear::project(const at::Tensor& x) const {
+  const bool in_place = GradientsInPlace::active() && weight.requires_grad() && x.dim() == 2;
+  return in_place ? Product::apply(x, weight, given(bias), false) : at::linear(x, weight, given(bias));
+}
+
 Conv1D::Conv1D(std::int64_t in, std::int64_t out) {
   weight = register_parameter("weight", torch::empty({in, out}));
   bias = register_parameter("bias", torch::zeros({out}));
 }
 
 at::Tensor Conv1D::project(const at::Tensor& x) const {
+  if (GradientsInPlace::active() && weight.requires_grad() && x.dim() == 2) {
+    return Product::apply(x, weight, given(bias), true);
+  }
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape.back() = weight.size(1);
   return at::addmm(bias, x.reshape({-1, x.size(-1)}), weight).view(shape);
@@ -127,10 +166,8 @@ Embedding::Embedding(std::int64_t count, std::int64_t features, std::optional<st
 }
 
 at::Tensor Embedding::forward(const at::Tensor& ids) const {
-  // On a GPU, adding rows by themselves would do so in any order.
-  const bool is_direct = DirectGradients::active() && weight.is_cpu() && weight.requires_grad();
-  return is_direct ? Lookup::apply(weight, ids, padding_id.value_or(-1))
-                   : at::embedding(weight, ids, padding_id.value_or(-1));
+  if (GradientsInPlace::active() && weight.requires_grad()) return LookUp::apply(weight, ids, padding_id.value_or(-1));
+  return at::embedding(weight, ids, padding_id.value_or(-1));
 }
 
 RmsNorm::RmsNorm(std::int64_t features, double epsilon_, bool offset_) : epsilon(epsilon_), offset(offset_) {

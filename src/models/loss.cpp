@@ -8,7 +8,7 @@
 
 #include "lockstep/core/error.h"
 #include "lockstep/models/bf16_products.h"
-#include "lockstep/models/direct_gradients.h"
+#include "lockstep/models/gradients_in_place.h"
 #include "models/softmax_rows.h"
 
 namespace lockstep {
@@ -116,7 +116,6 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
                             const at::Tensor& trained_weight, const std::optional<at::Tensor>& trained_bias,
                             double soft_cap, const at::Tensor& labels, double smoothing) {
     const bool trains_weight = trained_weight.requires_grad();
-    if (trains_weight && DirectGradients::active()) context->saved_data["trained"] = trained_weight;
     const bool trains_bias = trained_bias && trained_bias->requires_grad();
     RoundedWeights* rounded = Bf16Products::current();
     const at::Tensor hidden = rounded == nullptr ? all_hidden : all_hidden.to(at::kBFloat16);
@@ -149,6 +148,7 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
         add_product(weight_gradient, gradient.t(), rows);
       }
     }
+    if (GradientsInPlace::active()) context->save_for_backward({trained_weight, trained_bias.value_or(at::Tensor())});
     context->saved_data["hidden"] = hidden_gradient.to(at::kFloat);
     if (weight_gradient.defined()) context->saved_data["weight"] = weight_gradient;
     if (trains_bias) context->saved_data["bias"] = bias_gradient;
@@ -160,21 +160,30 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
     const at::Tensor& scale = gradients[0];
     at::Tensor hidden = take(context, "hidden"), weight = take(context, "weight"), bias = take(context, "bias");
     if (!hidden.defined()) throw Error("the loss's gradient was already computed, and its parts are gone");
+    const auto in_place = context->get_saved_variables();
+    const auto sum_of = [&](std::size_t i) {
+      return in_place.empty() ? at::Tensor() : gradient_to_add_to(in_place[i]);
+    };
     hidden.mul_(scale);
-    if (bias.defined()) bias.mul_(scale);
+    if (bias.defined()) bias = scaled_into(sum_of(1), bias, scale);
     if (at::Tensor last_rows = take(context, "last_rows"); last_rows.defined()) {
+      at::Tensor sum = sum_of(0);
       const at::Tensor last_gradient = take(context, "last_gradient");
-      const at::Tensor trained = take(context, "trained");
-      at::Tensor sum = trained.defined() ? trained.grad() : at::Tensor();
-      const bool is_direct = sum.defined();
-      if (weight.defined()) sum = is_direct ? sum.addcmul_(weight, scale) : weight.mul_(scale);
-      add_product(sum, last_gradient.t(), (last_rows * scale).to(last_gradient.scalar_type()));
-      weight = is_direct ? at::Tensor() : sum;
+      const at::Tensor rows = (last_rows * scale).to(last_gradient.scalar_type());
+      if (weight.defined()) weight = scaled_into(sum, weight, scale);
+      add_product(sum.defined() ? sum : weight, last_gradient.t(), rows);
     }
     return {hidden, weight, bias, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 
  private:
+  // Adds `gradient` x `scale` to `sum` and returns nothing; where there is none, returns it.
+  static at::Tensor scaled_into(at::Tensor sum, at::Tensor gradient, const at::Tensor& scale) {
+    if (!sum.defined()) return gradient.mul_(scale);
+    sum.addcmul_(gradient, scale);
+    return {};
+  }
+
   // The parts are changed in place, and freed as early as can be.
   static at::Tensor take(torch::autograd::AutogradContext* context, const char* name) {
     const auto found = context->saved_data.find(name);
@@ -193,8 +202,9 @@ LabelledPositions::LabelledPositions(const Batch& batch)
       rows(batch.labels.size(0)),
       length(batch.labels.size(1)) {}
 
-at::Tensor LabelledPositions::select(const at::Tensor& hidden) const {
-  return hidden.flatten(0, 1).index_select(0, indices);
+at::Tensor LabelledPositions::among(const PackedRows& packed) const {
+  if (indices.numel() == packed.tokens()) return {};
+  return at::searchsorted(packed.places, indices);
 }
 
 at::Tensor LabelledPositions::sum_by_row(const at::Tensor& values) const {

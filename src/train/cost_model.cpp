@@ -33,24 +33,30 @@ Sharding parse_sharding(const std::string& name) {
       "optimizer_sharding: expected none, state, state_and_gradients or full, found '{}'; give one of these", name));
 }
 
-double memory_of(const ModelSize& model, const StepWork& work, int ranks, const Sharding& sharding,
-                 double bucket_bytes) {
+}  // namespace
+
+double held_bytes(const ModelSize& model, int ranks, const std::string& sharding_name, double bucket_bytes) {
+  const Sharding sharding = parse_sharding(sharding_name);
   const auto share = [&](bool is_shared) { return is_shared ? 1.0 / ranks : 1.0; };
-  double bytes = model.parameters * (kBytes * share(sharding.gradients) + kBytes * share(sharding.parameters) +
-                                     kStateBytes * share(sharding.state));
+  double bytes = model.parameters * kBytes * share(sharding.parameters) +
+                 model.trained * (kBytes * share(sharding.gradients) + kStateBytes * share(sharding.state));
   // What is needed throughout is whole beside a rank's part of it.
   if (sharding.parameters) bytes += kBytes * (model.parameters - model.in_layers) * (1 - share(true));
   // Whole for a while: the buckets of gradients that fill or are summed, the layer that computes and the next one.
   if (sharding.gradients) bytes += 3 * (sharding.parameters ? kBytes * model.largest_layer : bucket_bytes);
   if (sharding.parameters) bytes += 2 * kBytes * model.largest_layer;
-  return bytes + kBytes * kKeptActivations * model.projected_features * work.largest_micro_batch;
+  return bytes;
 }
 
-}  // namespace
+double activation_bytes(const ModelSize& model) { return kBytes * kKeptActivations * model.projected_features; }
 
 ModelSize size_of(const LanguageModel& model) {
   ModelSize size;
-  for (const at::Tensor& parameter : model.parameters()) size.parameters += static_cast<double>(parameter.numel());
+  for (const at::Tensor& parameter : model.parameters()) {
+    const auto count = static_cast<double>(parameter.numel());
+    size.parameters += count;
+    if (parameter.requires_grad()) size.trained += count;
+  }
   for (const auto& layer : model.layer_parameters()) {
     double count = 0;
     for (const at::Tensor& parameter : layer) count += static_cast<double>(parameter.numel());
@@ -88,7 +94,8 @@ StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const M
   const double hidden_gathering = sharding.parameters ? forward + backward : forward / work.passes;
 
   StepEstimate estimate;
-  estimate.memory_bytes = memory_of(model, work, ranks, sharding, bucket_bytes);
+  estimate.memory_bytes =
+      held_bytes(model, ranks, sharding_name, bucket_bytes) + activation_bytes(model) * work.largest_micro_batch;
   estimate.compute_s = forward + backward;
   estimate.communication_s = reducing + gathering;
   const double exposed =

@@ -34,7 +34,7 @@ struct Projection : torch::nn::Module {
 /// y = x W^T (+ b), weight [out, in].
 struct Linear final : Projection {
   Linear(std::int64_t in, std::int64_t out, bool has_bias);
-  at::Tensor project(const at::Tensor& x) const override { return at::linear(x, weight, bias); }
+  at::Tensor project(const at::Tensor& x) const override;
   bool is_transposed() const override { return false; }
 };
 

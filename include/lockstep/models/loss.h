@@ -10,8 +10,8 @@ namespace lockstep {
 struct LabelledPositions {
   explicit LabelledPositions(const Batch& batch);
 
-  /// The rows of `hidden` [batch, length, features] at these positions: [positions, features]. Only they need a head.
-  at::Tensor select(const at::Tensor& hidden) const;
+  /// Which of the packed tokens are at these positions: [positions] int64; undefined if all are. Only they need a head.
+  at::Tensor among(const PackedRows& packed) const;
   /// Sums per-position values [positions] for each row of the batch: [batch].
   at::Tensor sum_by_row(const at::Tensor& values) const;
 

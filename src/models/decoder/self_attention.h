@@ -4,15 +4,23 @@
 
 #include "lockstep/models/dropout.h"
 #include "lockstep/models/kv_cache.h"
+#include "lockstep/models/packed_rows.h"
 #include "models/decoder/decoder_config.h"
 
 namespace lockstep {
 
-/// What the layers of one forward pass share: over whole sequences, or one new token a row.
+/// What the layers of one forward pass share: over packed sequences; over padded ones, which are to be continued; or
+/// one new token a row.
 struct DecoderPass {
   Dropout& dropout;
-  std::vector<at::Tensor> biases;  // of each layer, for its scores; undefined: plain causal
+  std::vector<at::Tensor> biases;  // of each layer, for its scores; undefined: none
   RotaryAngles angles = {};        // of the positions of x
+
+  // Packed sequences:
+  const PackedRows* rows = nullptr;
+  // [labelled tokens] int64, which of the packed tokens the loss needs: behind the last layer's attention, nothing else
+  // is computed. Undefined: all.
+  at::Tensor labelled = {};
 
   // One new token a row:
   at::Tensor positions = {};  // [batch] int64, of the new tokens; undefined for whole sequences
@@ -24,13 +32,17 @@ class SelfAttention {
  public:
   SelfAttention(torch::nn::Module& layer_module, const DecoderConfig& config, const Rotary& rotary, std::int64_t layer);
 
-  /// `x` [batch, length, features] to the same. `cache`: keeps keys and values of whole sequences if given, and has
-  /// those before a new token.
+  /// `x` [tokens, features] or [batch, length, features] to the same, or, in the last layer, of labelled tokens alone.
+  /// `cache`: keeps keys and values of padded sequences if given, and has those before a new token.
   at::Tensor forward(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const;
+
+  /// Whether forward() returns labelled tokens alone.
+  bool is_narrowed(const DecoderPass& pass) const;
 
  private:
   struct Projected {
-    at::Tensor query, key, value;  // [batch, heads or key heads, length, features]
+    // [tokens, heads or key heads, features] or [batch, heads or key heads, length, features]
+    at::Tensor query, key, value;
   };
   Projected project(const at::Tensor& x, Dropout& dropout) const;
   Projected split_fused(const at::Tensor& fused) const;
