@@ -170,7 +170,7 @@ class Collator:
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
-def train_peer(name, folder, batch, steps, threads):
+def train_peer(name, folder, batch, steps, threads, bf16):
     """The Trainer's tokens a second and losses, as JSON on the last line."""
     import torch
     import transformers
@@ -194,7 +194,7 @@ def train_peer(name, folder, batch, steps, threads):
         model=model, data_collator=collator, train_dataset=rows, callbacks=[Clock()],
         args=transformers.TrainingArguments(
             output_dir=folder / "trainer", max_steps=steps, per_device_train_batch_size=batch, learning_rate=LEARNING_RATE,
-            use_cpu=True, save_strategy="no", logging_steps=1, report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
+            bf16=bool(bf16), use_cpu=True, save_strategy="no", logging_steps=1, report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
             train_sampling_strategy="group_by_length" if name == "trainer-grouped" else "random"))
     trainer.train()
     seconds = Clock.seconds[-1] - Clock.seconds[WARM_UP - 1]
@@ -218,7 +218,7 @@ class Bench:
             f"training_datasets: [{folder / 'rows.jsonl'}]\nprepared_dir: {folder / 'prepared'}\nmax_steps: {arguments.steps}\n"
             f"global_batch_size: {arguments.batch}\n{rows}"
             f"learning_rate: {LEARNING_RATE}\nweight_decay: 0\nevaluation_strategy: \"no\"\noverwrite_output_dir: true\n"
-            f"threads_per_rank: {arguments.threads}\n")
+            f"threads_per_rank: {arguments.threads}\n" + ("bf16: true\n" if arguments.bf16 else ""))
         self.run(f"{arguments.lockstep[0]}-prep", self.job)
         self.examples = read_examples(folder / "prepared")
 
@@ -242,7 +242,8 @@ class Bench:
 
     def peer(self, name):
         arguments = self.arguments
-        printed, peak = self.run(sys.executable, __file__, "--peer", name, self.folder, arguments.batch, arguments.steps, arguments.threads)
+        printed, peak = self.run(sys.executable, __file__, "--peer", name, self.folder, arguments.batch, arguments.steps, arguments.threads,
+                              int(arguments.bf16))
         found = json.loads(printed.splitlines()[-1])
         return found["rate"], peak, found["losses"]
 
@@ -284,6 +285,7 @@ def main():
     parser.add_argument("--batch", type=int, default=16, help="rows of a step [16]")
     parser.add_argument("--micro-batch", type=int, help="rows that Lockstep computes at once [as many as it chooses]")
     parser.add_argument("--dropout", type=float, default=0.0, help="of the model [0]")
+    parser.add_argument("--bf16", action="store_true", help="all train in mixed precision")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="[all cores]")
     parser.add_argument("--steps", type=int, default=10, help="of each run [10]")
     parser.add_argument("--rounds", type=int, default=3, help="[3]")

@@ -73,6 +73,12 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("warmup_steps", &warmup_steps, "steps in which the learning rate rises from 0", Range{0, kLargestInteger});
   table.add("warmup_ratio", &warmup_ratio, "the same as a share of all steps, where warmup_steps is 0", Range{0, 1});
   table.add("max_grad_norm", &max_grad_norm, "gradients are scaled down to this norm; 0: no clipping", not_negative);
+  table.add("label_smoothing_factor", &label_smoothing_factor,
+            "share of the loss that is the mean over the vocabulary instead of the label's; evaluations too",
+            Range{0, 0.999});
+  table.add("bf16", &bf16,
+            "linear layers and the head multiply in bf16 while training; sums, weights and all else stay fp32");
+  table.add("fp16", &fp16, "refused: use bf16");
   table.add("max_skipped_steps", &max_skipped_steps,
             "steps in a row that are skipped because their loss or gradients are not finite; one more ends the run",
             Range{0, kLargestInteger});
@@ -172,6 +178,7 @@ void Hyperparameters::validate() {
         "lora_r, lora_alpha, lora_dropout, lora_use_rslora, lora_target_modules: expected with peft_type: "
         "lora, found peft_type: none; add peft_type: lora, or leave them out");
   }
+  if (fp16) throw InputError("fp16: expected false, since there is no training in fp16, found true; use bf16: true");
   if (num_train_epochs == 0 && max_steps <= 0) {
     throw InputError("num_train_epochs: expected a number above 0, found 0; nothing would be trained");
   }

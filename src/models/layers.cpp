@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lockstep/core/error.h"
+#include "lockstep/models/bf16_products.h"
 #include "lockstep/models/gradients_in_place.h"
 
 namespace lockstep {
@@ -129,7 +130,8 @@ std::optional<at::Tensor> given(const at::Tensor& bias) { return bias.defined() 
 }  // namespace
 
 at::Tensor Projection::forward(const at::Tensor& x, Dropout& dropout) const {
-  const at::Tensor y = project(x);
+  const bool in_bf16 = Bf16Products::current() != nullptr;
+  const at::Tensor y = in_bf16 ? linear_in_bf16(x, weight, bias, is_transposed()) : project(x);
   if (!low_rank) return y;
   return y + at::linear(at::linear(dropout(x, low_rank->dropout), low_rank->a), low_rank->b) * low_rank->scale;
 }

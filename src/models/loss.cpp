@@ -4,8 +4,10 @@
 #include <torch/torch.h>
 #include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "lockstep/core/error.h"
+#include "lockstep/models/bf16_products.h"
 #include "lockstep/models/gradients_in_place.h"
 #include "models/softmax_rows.h"
 
@@ -25,20 +27,36 @@ std::int64_t chunk_size(std::int64_t positions, std::int64_t vocabulary) {
 
 enum class Wanted { losses, gradients_too };
 
-// On the host in one pass over each row, while it is in the cache.
+// On the host in one pass over each row, while it is in the cache. `logits` are fp32 or bf16.
 at::Tensor losses_on_host(const at::Tensor& logits, const at::Tensor& labels, double smoothing, Wanted wanted) {
-  at::Tensor losses = at::empty({logits.size(0)}, logits.options());
-  const at::Tensor rows = labels.contiguous();
+  at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
+  const at::Tensor of_rows = labels.contiguous();
   const std::int64_t vocabulary = logits.size(1);
-  auto* of_logits = logits.mutable_data_ptr<float>();
+  const bool wants_gradient = wanted == Wanted::gradients_too;
   auto* of_losses = losses.mutable_data_ptr<float>();
-  const auto* of_labels = rows.const_data_ptr<std::int64_t>();
-  at::parallel_for(0, logits.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      of_losses[row] = static_cast<float>(cross_entropy_of_row(of_logits + row * vocabulary, vocabulary, of_labels[row],
-                                                               smoothing, wanted == Wanted::gradients_too));
-    }
-  });
+  const auto* of_labels = of_rows.const_data_ptr<std::int64_t>();
+  const auto for_rows = [&](const auto& loss_of_row) {
+    at::parallel_for(0, logits.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<float> scratch;
+      for (std::int64_t row = begin; row < end; ++row) of_losses[row] = static_cast<float>(loss_of_row(row, scratch));
+    });
+  };
+  if (logits.scalar_type() == at::kFloat) {
+    auto* rows = logits.mutable_data_ptr<float>();
+    for_rows([&](std::int64_t row, std::vector<float>&) {
+      return cross_entropy_of_row(rows + row * vocabulary, vocabulary, of_labels[row], smoothing, wants_gradient);
+    });
+  } else {
+    auto* rows = reinterpret_cast<std::uint16_t*>(logits.mutable_data_ptr<at::BFloat16>());
+    for_rows([&](std::int64_t row, std::vector<float>& scratch) {
+      scratch.resize(static_cast<std::size_t>(vocabulary));
+      std::uint16_t* of_row = rows + row * vocabulary;
+      widen(of_row, scratch.data(), vocabulary);
+      const double loss = cross_entropy_of_row(scratch.data(), vocabulary, of_labels[row], smoothing, wants_gradient);
+      if (wants_gradient) narrow(scratch.data(), of_row, vocabulary);
+      return loss;
+    });
+  }
   return losses;
 }
 
@@ -58,9 +76,13 @@ at::Tensor losses_on_device(at::Tensor logits, const at::Tensor& labels, double 
 // The losses [positions] under `logits` [positions, vocabulary], which are overwritten: by their gradient, if it is
 // wanted.
 at::Tensor losses_of_chunk(const at::Tensor& logits, const at::Tensor& labels, double smoothing, Wanted wanted) {
-  const bool on_host = logits.is_cpu() && logits.scalar_type() == at::kFloat;
-  return on_host ? losses_on_host(logits, labels, smoothing, wanted)
-                 : losses_on_device(logits, labels, smoothing, wanted);
+  const bool is_known = logits.scalar_type() == at::kFloat || logits.scalar_type() == at::kBFloat16;
+  if (logits.is_cpu() && is_known) return losses_on_host(logits, labels, smoothing, wanted);
+  if (logits.scalar_type() != at::kBFloat16) return losses_on_device(logits, labels, smoothing, wanted);
+  const at::Tensor wide = logits.to(at::kFloat);
+  const at::Tensor losses = losses_on_device(wide, labels, smoothing, wanted);
+  if (wanted == Wanted::gradients_too) logits.copy_(wide);
+  return losses;
 }
 
 // As OutputHead::logits(), of a few positions, without a graph, into the first rows of `buffer`.
@@ -76,20 +98,36 @@ at::Tensor logits_of_chunk(const at::Tensor& hidden, const at::Tensor& weight, c
   return logits;
 }
 
+// Adds a b to `sum`, in fp32; an undefined one is 0.
+void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  if (!sum.defined()) {
+    sum = at::mm(a, b).to(at::kFloat);
+  } else if (a.scalar_type() == sum.scalar_type()) {
+    sum.addmm_(a, b);
+  } else {
+    sum += at::mm(a, b).to(at::kFloat);
+  }
+}
+
 class HeadLoss : public torch::autograd::Function<HeadLoss> {
  public:
   // Everything but the last chunk's part of the weight's gradient, which backward() then scales for nothing.
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
-                            const at::Tensor& weight, const std::optional<at::Tensor>& bias, double soft_cap,
-                            const at::Tensor& labels, double smoothing) {
-    const bool trains_weight = weight.requires_grad();
-    const bool trains_bias = bias && bias->requires_grad();
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& all_hidden,
+                            const at::Tensor& trained_weight, const std::optional<at::Tensor>& trained_bias,
+                            double soft_cap, const at::Tensor& labels, double smoothing) {
+    const bool trains_weight = trained_weight.requires_grad();
+    const bool trains_bias = trained_bias && trained_bias->requires_grad();
+    RoundedWeights* rounded = Bf16Products::current();
+    const at::Tensor hidden = rounded == nullptr ? all_hidden : all_hidden.to(at::kBFloat16);
+    const at::Tensor weight = rounded == nullptr ? trained_weight : rounded->of(trained_weight);
+    const std::optional<at::Tensor> bias =
+        trained_bias ? std::optional(trained_bias->to(hidden.scalar_type())) : std::nullopt;
     const at::Tensor hidden_gradient = at::empty_like(hidden, at::MemoryFormat::Contiguous);
     at::Tensor weight_gradient;
-    at::Tensor bias_gradient = trains_bias ? at::zeros_like(*bias) : at::Tensor();
+    at::Tensor bias_gradient = trains_bias ? at::zeros_like(*trained_bias) : at::Tensor();
     const std::int64_t positions = hidden.size(0);
     const std::int64_t chunk = chunk_size(positions, weight.size(0));
-    const at::Tensor losses = at::empty({positions}, hidden.options());
+    const at::Tensor losses = at::empty({positions}, all_hidden.options());
     const at::Tensor buffer = at::empty({chunk, weight.size(0)}, hidden.options());
     for (std::int64_t begin = 0; begin < positions; begin += chunk) {
       const std::int64_t size = std::min(chunk, positions - begin);
@@ -101,19 +139,17 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
       if (slope.defined()) gradient.mul_(slope);
       at::Tensor of_rows = hidden_gradient.narrow(0, begin, size);
       at::mm_out(of_rows, gradient, weight);
-      if (trains_bias) bias_gradient += gradient.sum(0);
+      if (trains_bias) bias_gradient += gradient.sum(0, /*keepdim=*/false, at::kFloat);
       if (!trains_weight) continue;
       if (begin + size == positions) {
         context->saved_data["last_gradient"] = gradient;
         context->saved_data["last_rows"] = rows;
-      } else if (weight_gradient.defined()) {
-        weight_gradient.addmm_(gradient.t(), rows);
       } else {
-        weight_gradient = at::mm(gradient.t(), rows);
+        add_product(weight_gradient, gradient.t(), rows);
       }
     }
-    if (GradientsInPlace::active()) context->save_for_backward({weight, bias.value_or(at::Tensor())});
-    context->saved_data["hidden"] = hidden_gradient;
+    if (GradientsInPlace::active()) context->save_for_backward({trained_weight, trained_bias.value_or(at::Tensor())});
+    context->saved_data["hidden"] = hidden_gradient.to(at::kFloat);
     if (weight_gradient.defined()) context->saved_data["weight"] = weight_gradient;
     if (trains_bias) context->saved_data["bias"] = bias_gradient;
     return losses.sum();
@@ -131,14 +167,11 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
     hidden.mul_(scale);
     if (bias.defined()) bias = scaled_into(sum_of(1), bias, scale);
     if (at::Tensor last_rows = take(context, "last_rows"); last_rows.defined()) {
-      const at::Tensor sum = sum_of(0), last_gradient = take(context, "last_gradient");
-      const at::Tensor rows = last_rows * scale;
+      at::Tensor sum = sum_of(0);
+      const at::Tensor last_gradient = take(context, "last_gradient");
+      const at::Tensor rows = (last_rows * scale).to(last_gradient.scalar_type());
       if (weight.defined()) weight = scaled_into(sum, weight, scale);
-      if (sum.defined()) {
-        sum.addmm_(last_gradient.t(), rows);
-      } else {
-        weight = weight.defined() ? weight.addmm_(last_gradient.t(), rows) : at::mm(last_gradient.t(), rows);
-      }
+      add_product(sum.defined() ? sum : weight, last_gradient.t(), rows);
     }
     return {hidden, weight, bias, at::Tensor(), at::Tensor(), at::Tensor()};
   }

@@ -1,6 +1,7 @@
 #include "models/softmax_rows.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -75,6 +76,19 @@ double exponentiate(float* values, std::int64_t size, float maximum) {
 }
 
 }  // namespace
+
+LOCKSTEP_VECTORISED void widen(const std::uint16_t* from, float* to, std::int64_t size) {
+  for (std::int64_t i = 0; i < size; ++i) to[i] = std::bit_cast<float>(static_cast<std::uint32_t>(from[i]) << 16);
+}
+
+LOCKSTEP_VECTORISED void narrow(const float* from, std::uint16_t* to, std::int64_t size) {
+  constexpr std::uint16_t kNaN = 0x7FC0;
+  for (std::int64_t i = 0; i < size; ++i) {
+    const auto bits = std::bit_cast<std::uint32_t>(from[i]);
+    const std::uint32_t rounded = bits + 0x7FFFU + ((bits >> 16) & 1U);
+    to[i] = from[i] == from[i] ? static_cast<std::uint16_t>(rounded >> 16) : kNaN;
+  }
+}
 
 double cross_entropy_of_row(float* logits, std::int64_t vocabulary, std::int64_t label, double smoothing,
                             bool wants_gradient) {

@@ -316,17 +316,18 @@ class T5 final : public LanguageModel {
   at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override {
     const LabelledPositions labelled(batch);
     const at::Tensor hidden = decode(batch, dropout);
-    if (has_adapted_head()) return negative_log_likelihood(head(hidden, dropout), labelled.labels);
-    return negative_log_likelihood(scaled(hidden), output_head(), labelled.labels);
+    if (has_adapted_head()) return negative_log_likelihood(head(hidden, dropout), labelled.labels, label_smoothing());
+    return negative_log_likelihood(scaled(hidden), output_head(), labelled.labels, label_smoothing());
   }
 
   at::Tensor row_loss_sums(const Batch& batch) override {
     Dropout none;
     const LabelledPositions labelled(batch);
     const at::Tensor hidden = decode(batch, none);
-    return labelled.sum_by_row(has_adapted_head()
-                                   ? negative_log_likelihoods(head(hidden, none), labelled.labels)
-                                   : negative_log_likelihoods(scaled(hidden), output_head(), labelled.labels));
+    return labelled.sum_by_row(
+        has_adapted_head()
+            ? negative_log_likelihoods(head(hidden, none), labelled.labels, label_smoothing())
+            : negative_log_likelihoods(scaled(hidden), output_head(), labelled.labels, label_smoothing()));
   }
 
   Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) override {

@@ -116,9 +116,14 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       parameters_(layout_, ownership_, communicator_, shares_parameters(hyperparameters)),
       reducer_(layout_, ownership_, communicator_, reducer_options(hyperparameters)),
       optimizer_(make_optimizer(layout_, ownership_, parameters_.own(), hyperparameters, communicator_)),
+      rounded_weights_(/*keeps=*/!shares_parameters(hyperparameters)),
       schedule_(hyperparameters.lr_scheduler_type, hyperparameters.learning_rate,
                 count_warmup_steps(hyperparameters, total_steps_), total_steps_),
-      guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {}
+      guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {
+  if (hyperparameters.bf16 && model.device().is_cpu() && communicator_->is_root() && !cpu_has_bf16()) {
+    spdlog::warn("bf16: this CPU has no instructions for it (avx512_bf16), so that steps take longer than with fp32");
+  }
+}
 
 TrainingLoop::~TrainingLoop() = default;
 
@@ -135,6 +140,7 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   stop_ = stop;
   saved_at_ = step_begun_ = Clock::now();
   model_.train();
+  model_.set_label_smoothing(hyperparameters_.label_smoothing_factor);
   layers_ = std::make_unique<LayerGathering>(model_, parameters_);
   inputs_ = std::make_unique<StepInputs>(input_source(), state_.position.step, total_steps_);
   while (!is_over()) {
@@ -146,6 +152,7 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   inputs_.reset();
   layers_.reset();
   parameters_.gather_all();
+  model_.set_label_smoothing(0);
   model_.eval();
 }
 
@@ -249,6 +256,7 @@ InputSource TrainingLoop::input_source() const {
 double TrainingLoop::run_pass(std::uint64_t step, const Batch& batch, double scale) {
   parameters_.gather(0);
   const GradientsInPlace in_place;
+  const Bf16Products products(hyperparameters_.bf16 ? &rounded_weights_ : nullptr);
   Dropout dropout(static_cast<std::uint64_t>(hyperparameters_.seed), step, batch.example_ids);
   const at::Tensor loss = model_.loss_sum(batch, dropout);
   (loss * scale).backward();
@@ -262,6 +270,7 @@ void TrainingLoop::update(const StepMetrics& metrics) {
   parameters_.begin_update();
   optimizer_->step(reducer_.gradients(), metrics.learning_rate);
   parameters_.end_update();
+  rounded_weights_.forget();
 }
 
 void TrainingLoop::warn_of_unused_parameters() const {

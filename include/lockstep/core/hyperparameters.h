@@ -39,6 +39,9 @@ struct Hyperparameters {
   std::int64_t warmup_steps = 0;
   double warmup_ratio = 0;
   double max_grad_norm = 1.0;
+  double label_smoothing_factor = 0;
+  bool bf16 = false;
+  bool fp16 = false;
   std::int64_t max_skipped_steps = 3;
   std::int64_t logging_steps = 1;
   std::string evaluation_strategy = "epoch";

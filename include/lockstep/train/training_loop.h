@@ -15,6 +15,7 @@
 #include "lockstep/core/hyperparameters.h"
 #include "lockstep/data/batch_plan.h"
 #include "lockstep/data/tokenized_dataset.h"
+#include "lockstep/models/bf16_products.h"
 #include "lockstep/models/model.h"
 #include "lockstep/train/checkpoint_writer.h"
 #include "lockstep/train/finite_guard.h"
@@ -116,6 +117,7 @@ class TrainingLoop {
   std::unique_ptr<Optimizer> optimizer_;
   // While run() runs:
   std::unique_ptr<LayerGathering> layers_;
+  RoundedWeights rounded_weights_;  // for bf16
   std::unique_ptr<StepInputs> inputs_;
   LearningRateSchedule schedule_;
   FiniteGuard guard_;

@@ -103,16 +103,17 @@ at::Tensor Decoder::logits(const Batch& batch, Dropout& dropout) {
 at::Tensor Decoder::loss_sum(const Batch& batch, Dropout& dropout) {
   const LabelledPositions labelled(batch);
   const at::Tensor selected = hidden(batch, labelled.among(batch.inputs), dropout);
-  if (has_adapted_head()) return negative_log_likelihood(head(selected, dropout), labelled.labels);
-  return negative_log_likelihood(selected, output_head(), labelled.labels);
+  if (has_adapted_head()) return negative_log_likelihood(head(selected, dropout), labelled.labels, label_smoothing());
+  return negative_log_likelihood(selected, output_head(), labelled.labels, label_smoothing());
 }
 
 at::Tensor Decoder::row_loss_sums(const Batch& batch) {
   Dropout none;
   const LabelledPositions labelled(batch);
   const at::Tensor selected = hidden(batch, labelled.among(batch.inputs), none);
-  return labelled.sum_by_row(has_adapted_head() ? negative_log_likelihoods(head(selected, none), labelled.labels)
-                                                : negative_log_likelihoods(selected, output_head(), labelled.labels));
+  return labelled.sum_by_row(
+      has_adapted_head() ? negative_log_likelihoods(head(selected, none), labelled.labels, label_smoothing())
+                         : negative_log_likelihoods(selected, output_head(), labelled.labels, label_smoothing()));
 }
 
 LanguageModel::Started Decoder::start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) {
