@@ -9,7 +9,7 @@
 All train the same model of random weights, of the same shards, with the same batch size, AdamW, schedule and number of
 threads, each in a process of its own, in turns:
 
-    lockstep         micro-batches of --micro-batch rows; --lockstep may be given several times, to compare programs
+    lockstep         with micro-batches as it chooses them; --lockstep may be given several times, to compare programs
     trainer          the Trainer as people run it: each batch is padded to its longest row, only outputs have labels
     trainer-grouped  with rows of like length in a batch
     prompt2model     every batch is padded to the longest row of the set, as prompt2model does
@@ -170,7 +170,7 @@ class Collator:
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
-def train_peer(name, folder, batch, steps, threads):
+def train_peer(name, folder, batch, steps, threads, bf16):
     """The Trainer's tokens a second and losses, as JSON on the last line."""
     import torch
     import transformers
@@ -194,7 +194,7 @@ def train_peer(name, folder, batch, steps, threads):
         model=model, data_collator=collator, train_dataset=rows, callbacks=[Clock()],
         args=transformers.TrainingArguments(
             output_dir=folder / "trainer", max_steps=steps, per_device_train_batch_size=batch, learning_rate=LEARNING_RATE,
-            use_cpu=True, save_strategy="no", logging_steps=1, report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
+            bf16=bool(bf16), use_cpu=True, save_strategy="no", logging_steps=1, report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
             train_sampling_strategy="group_by_length" if name == "trainer-grouped" else "random"))
     trainer.train()
     seconds = Clock.seconds[-1] - Clock.seconds[WARM_UP - 1]
@@ -212,12 +212,13 @@ class Bench:
         self.environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads), "TRANSFORMERS_VERBOSITY": "error"}
         self.job = folder / "job.yaml"
         limit = "" if arguments.full else f"model_max_length: {arguments.length}\n"
+        rows = f"per_device_train_batch_size: {arguments.micro_batch}\n" if arguments.micro_batch else ""
         self.job.write_text(
             f"pretrained_model_name: {folder / 'model'}\nhas_encoder: {str(self.has_encoder).lower()}\n{limit}"
             f"training_datasets: [{folder / 'rows.jsonl'}]\nprepared_dir: {folder / 'prepared'}\nmax_steps: {arguments.steps}\n"
-            f"global_batch_size: {arguments.batch}\nper_device_train_batch_size: {arguments.micro_batch}\n"
+            f"global_batch_size: {arguments.batch}\n{rows}"
             f"learning_rate: {LEARNING_RATE}\nweight_decay: 0\nevaluation_strategy: \"no\"\noverwrite_output_dir: true\n"
-            f"threads_per_rank: {arguments.threads}\n")
+            f"threads_per_rank: {arguments.threads}\n" + ("bf16: true\n" if arguments.bf16 else ""))
         self.run(f"{arguments.lockstep[0]}-prep", self.job)
         self.examples = read_examples(folder / "prepared")
 
@@ -241,7 +242,8 @@ class Bench:
 
     def peer(self, name):
         arguments = self.arguments
-        printed, peak = self.run(sys.executable, __file__, "--peer", name, self.folder, arguments.batch, arguments.steps, arguments.threads)
+        printed, peak = self.run(sys.executable, __file__, "--peer", name, self.folder, arguments.batch, arguments.steps, arguments.threads,
+                              int(arguments.bf16))
         found = json.loads(printed.splitlines()[-1])
         return found["rate"], peak, found["losses"]
 
@@ -281,8 +283,9 @@ def main():
     parser.add_argument("--full", action="store_true", help="rows of one size instead, of words of the data")
     parser.add_argument("--length", type=int, default=512, help="model_max_length [512]")
     parser.add_argument("--batch", type=int, default=16, help="rows of a step [16]")
-    parser.add_argument("--micro-batch", type=int, default=8, help="rows that Lockstep computes at once [8]")
+    parser.add_argument("--micro-batch", type=int, help="rows that Lockstep computes at once [as many as it chooses]")
     parser.add_argument("--dropout", type=float, default=0.0, help="of the model [0]")
+    parser.add_argument("--bf16", action="store_true", help="all train in mixed precision")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="[all cores]")
     parser.add_argument("--steps", type=int, default=10, help="of each run [10]")
     parser.add_argument("--rounds", type=int, default=3, help="[3]")

@@ -21,7 +21,7 @@ void add_step(EpochPlan& epoch, const StepPlan& step) {
     double cost = 0;
     for (const MicroBatch& micro_batch : rank) {
       cost += micro_batch.cost;
-      epoch.largest_micro_batch = std::max(epoch.largest_micro_batch, micro_batch.padded_tokens);
+      epoch.largest_micro_batch = std::max(epoch.largest_micro_batch, micro_batch.tokens);
     }
     sum += cost;
     most = std::max(most, cost);
@@ -31,7 +31,7 @@ void add_step(EpochPlan& epoch, const StepPlan& step) {
   const double mean = sum / static_cast<double>(step.ranks.size());
   const double share = 1 / static_cast<double>(epoch.steps);
   epoch.tokens += step.tokens;
-  epoch.padded_tokens += step.padded_tokens;
+  epoch.padding += share * step.padding;
   epoch.balance += share * mean / most;
   epoch.mean_cost += share * mean;
   epoch.most_cost += share * most;
@@ -57,13 +57,13 @@ std::shared_ptr<LanguageModel> build_model_of(const JobFile& job) {
 }
 
 EpochPlan plan_epoch(const TokenizedDataset& training, const Hyperparameters& hyperparameters, const BatchCost& cost,
-                     int ranks, std::uint64_t epoch) {
+                     int ranks, std::uint64_t epoch, std::uint64_t token_limit) {
   const std::uint64_t batch = global_batch_rows(hyperparameters, ranks);
-  const std::uint64_t max_rows = micro_batch_rows(hyperparameters, batch, ranks);
+  const MicroBatchLimits limits = micro_batch_limits(hyperparameters, batch, ranks, token_limit);
   GlobalBatches batches(training.size(), batch, static_cast<std::uint64_t>(hyperparameters.seed));
   EpochPlan result{.steps = batches.steps_per_epoch()};
   for (std::uint64_t step = 0; step < result.steps; ++step) {
-    add_step(result, plan_step(training, batches.at(epoch * result.steps + step), max_rows, ranks, cost));
+    add_step(result, plan_step(training, batches.at(epoch * result.steps + step), limits, ranks, cost));
   }
   return result;
 }

@@ -7,6 +7,7 @@
 #include "epoch_plan.h"
 #include "lockstep/core/error.h"
 #include "lockstep/train/batch_cost.h"
+#include "lockstep/train/token_limit.h"
 
 namespace lockstep {
 namespace {
@@ -27,9 +28,9 @@ void print_plan(const Arguments& arguments) {
              "micro-batches", "padding", "balance", "largest");
   for (const int ranks : arguments.ranks) {
     for (std::uint64_t epoch = 0; epoch < arguments.epochs; ++epoch) {
-      const EpochPlan plan = plan_epoch(*training, job.hyperparameters, cost, ranks, epoch);
+      const EpochPlan plan = plan_epoch(*training, job.hyperparameters, cost, ranks, epoch, kEnoughTokensOnHost);
       fmt::print("{:>6}{:>7}{:>8}{:>15}{:>8.2f} %{:>10.4f}{:>10}\n", ranks, epoch + 1, plan.steps, plan.micro_batches,
-                 100 * plan.padding(), plan.balance, plan.largest_micro_batch);
+                 100 * plan.padding, plan.balance, plan.largest_micro_batch);
     }
   }
 }
@@ -53,8 +54,10 @@ void add_inspect_command(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   command->footer(
-      "padding: share of the computed positions. balance: the mean rank's work over that of the rank with most, on\n"
-      "average over the steps; 1 is best. largest: the largest micro-batch, in padded tokens.");
+      "padding: share of the multiply-adds, which only attention on GPUs has. balance: the mean rank's work over that "
+      "of\n"
+      "the rank with most, on average over the steps; 1 is best. largest: the largest micro-batch, in tokens, where\n"
+      "memory is no reason for smaller ones.");
   command->callback([arguments] {
     if (!arguments->plan) {
       throw InputError(

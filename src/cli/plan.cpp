@@ -11,6 +11,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/train/batch_cost.h"
 #include "lockstep/train/cost_model.h"
+#include "lockstep/train/token_limit.h"
 
 namespace lockstep {
 namespace {
@@ -65,23 +66,32 @@ void print_estimates(const Arguments& arguments) {
   const auto training = open_training_rows(job);
   const auto model = build_model_of(job);
   const ModelSize size = size_of(*model, job.hyperparameters.optim);
-  const BatchCost cost = batch_cost(*model);
+  BatchCost cost = batch_cost(*model);
+  cost.pads_attention = !arguments.gpu.empty();
+  const double of_a_token = activation_bytes(size, job.hyperparameters.gradient_checkpointing);
   const auto bucket_bytes = static_cast<double>(job.hyperparameters.ddp_bucket_cap_mb << 20);
   const double memory = arguments.gpu.empty() ? 0 : kGpus.at(arguments.gpu).memory_bytes;
+  const std::uint64_t enough = arguments.gpu.empty() ? kEnoughTokensOnHost : kEnoughTokensOnGpu;
   bool is_too_large = false;
   fmt::print("{:.1f} million parameters; {:.4g} Gflop/s a rank, links of {:.4g} Gbit/s\n", size.parameters / 1e6,
              machine.flops / 1e9, machine.link_bytes_per_second * 8 / 1e9);
   fmt::print("{:>6}  {:<20}{:>11} {:>12}{:>12}{:>11}{:>12}{:>12}\n", "ranks", "optimizer_sharding", "memory",
              "computes", "exchanges", "step", "tokens/s", "efficiency");
   for (const int ranks : arguments.ranks) {
-    const EpochPlan plan = plan_epoch(*training, job.hyperparameters, cost, ranks, 0);
-    const StepWork work{.multiply_adds = plan.most_cost,
-                        .mean_multiply_adds = plan.mean_cost,
-                        .tokens = static_cast<double>(plan.tokens) / static_cast<double>(plan.steps),
-                        .passes = plan.most_micro_batches,
-                        .largest_micro_batch = static_cast<double>(plan.largest_micro_batch),
-                        .recomputes_layers = job.hyperparameters.gradient_checkpointing};
+    std::map<std::uint64_t, EpochPlan> plans;  // by their limits of tokens
     for (const std::string& sharding : kShardings) {
+      const double held = held_bytes(size, ranks, sharding, bucket_bytes);
+      const std::uint64_t limit = token_limit(of_a_token, held, memory, enough);
+      if (!plans.contains(limit)) {
+        plans[limit] = plan_epoch(*training, job.hyperparameters, cost, ranks, 0, limit);
+      }
+      const EpochPlan& plan = plans[limit];
+      const StepWork work{.multiply_adds = plan.most_cost,
+                          .mean_multiply_adds = plan.mean_cost,
+                          .tokens = static_cast<double>(plan.tokens) / static_cast<double>(plan.steps),
+                          .passes = plan.most_micro_batches,
+                          .largest_micro_batch = static_cast<double>(plan.largest_micro_batch),
+                          .recomputes_layers = job.hyperparameters.gradient_checkpointing};
       const StepEstimate found = estimate_step(size, work, machine, ranks, sharding, bucket_bytes);
       const bool fits = memory == 0 || found.memory_bytes <= memory;
       is_too_large = is_too_large || !fits;

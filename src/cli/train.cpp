@@ -25,6 +25,7 @@ namespace {
 struct Arguments {
   std::string job;
   std::vector<std::string> overrides;
+  std::uint64_t profiled_steps = 0;
 };
 
 constexpr const char* kNothingToSave = "nothing was to save yet; run the same command again";
@@ -140,6 +141,7 @@ void train(const Arguments& arguments, const std::shared_ptr<Communicator>& comm
   const TrainedModel model{make_model(job, resolved, *communicator), inputs.tokenizer};
   stop_requests.check(kNothingToSave);
   GenerationModelTrainer trainer(model, std::nullopt, communicator);
+  trainer.set_profiled_steps(arguments.profiled_steps);
   trainer.train_tokenized(inputs.training, inputs.validation, job.hyperparameters,
                           {job.pretrained_model_name, job.from_scratch, job.to_text()});
 }
@@ -153,6 +155,12 @@ void add_train_command(CLI::App& app) {
       "Fine-tunes a model on what lockstep-prep made of the same job file. Start it by mpirun or srun, or alone.");
   command->add_option("JOB.yaml", arguments->job, "job file")->required();
   command->add_option("key=value", arguments->overrides, "replace keys of the job file");
+  command
+      ->add_option("--profile", arguments->profiled_steps,
+                   "record so many steps, from the fourth on: a Chrome trace of each rank in output_dir/profile, and a "
+                   "table in the log of where rank 0's time goes")
+      ->type_name("STEPS")
+      ->check(CLI::PositiveNumber);
   command->footer("Keys of the job file [default]:\n" + describe_job_keys());
   command->callback([arguments] {
     install_stop_signals();

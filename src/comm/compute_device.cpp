@@ -2,6 +2,7 @@
 
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
@@ -11,6 +12,7 @@
 #include "lockstep/comm/agreement.h"
 #include "lockstep/comm/mpi_communicator.h"
 #include "lockstep/comm/nccl_communicator.h"
+#include "lockstep/core/memory_limit.h"
 
 namespace lockstep {
 
@@ -65,6 +67,13 @@ at::Device compute_device_of_rank(const std::string& device, Communicator& commu
                     "give every rank a GPU, or set device: cpu");
   }
   return chosen;
+}
+
+std::uint64_t memory_of_device(at::Device device) {
+  if (!device.is_cuda()) return memory_limit();
+  std::size_t free = 0, all = 0;
+  const c10::cuda::CUDAGuard guard(device);
+  return cudaMemGetInfo(&free, &all) == cudaSuccess ? all : 0;
 }
 
 std::shared_ptr<Communicator> make_communicator_for(at::Device device, std::shared_ptr<Communicator> host,

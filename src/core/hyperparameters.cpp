@@ -43,10 +43,18 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("num_train_epochs", &num_train_epochs, "passes over the training set; fractions are allowed", not_negative);
   table.add("max_steps", &max_steps, "optimizer steps, instead of num_train_epochs; -1: by epochs",
             Range{-1, kLargestInteger});
-  table.add("per_device_train_batch_size", &per_device_train_batch_size, "rows of a micro-batch", positive_integer);
+  table.add(
+      "per_device_train_batch_size", &per_device_train_batch_size,
+      "rows of a micro-batch; none: max_tokens_per_micro_batch alone bounds it, and a rank's share of a global batch "
+      "is 100 rows",
+      positive_integer);
+  table.add("max_tokens_per_micro_batch", &max_tokens_per_micro_batch,
+            "tokens, without padding, that a rank computes at once; none: as many as memory allows, up to where more "
+            "are no faster",
+            positive_integer);
   table.add("per_device_eval_batch_size", &per_device_eval_batch_size, "rows of an evaluation batch", positive_integer);
   table.add("global_batch_size", &global_batch_size,
-            "rows of one optimizer step over all ranks; none: per_device_train_batch_size x ranks x "
+            "rows of one optimizer step over all ranks; none: per_device_train_batch_size (100) x ranks x "
             "gradient_accumulation_steps",
             positive_integer);
   table.add("gradient_accumulation_steps", &gradient_accumulation_steps, "micro-batches of a rank in one step",
@@ -72,6 +80,12 @@ void Hyperparameters::bind(KeyTable& table) {
       not_negative);
   table.add("gradient_checkpointing", &gradient_checkpointing,
             "the backward pass computes each layer's forward pass again, instead of keeping what it computed");
+  table.add("label_smoothing_factor", &label_smoothing_factor,
+            "share of the loss that is the mean over the vocabulary instead of the label's; evaluations too",
+            Range{0, 0.999});
+  table.add("bf16", &bf16,
+            "linear layers and the head multiply in bf16 while training; sums, weights and all else stay fp32");
+  table.add("fp16", &fp16, "refused: use bf16");
   table.add("max_skipped_steps", &max_skipped_steps,
             "steps in a row that are skipped because their loss or gradients are not finite; one more ends the run",
             Range{0, kLargestInteger});
@@ -171,6 +185,7 @@ void Hyperparameters::validate() {
         "lora_r, lora_alpha, lora_dropout, lora_use_rslora, lora_target_modules: expected with peft_type: "
         "lora, found peft_type: none; add peft_type: lora, or leave them out");
   }
+  if (fp16) throw InputError("fp16: expected false, since there is no training in fp16, found true; use bf16: true");
   if (num_train_epochs == 0 && max_steps <= 0) {
     throw InputError("num_train_epochs: expected a number above 0, found 0; nothing would be trained");
   }

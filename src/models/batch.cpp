@@ -47,37 +47,39 @@ Batch collate(std::span<const Example> examples, std::span<const std::uint64_t> 
   Batch batch;
   batch.example_ids.assign(example_ids.begin(), example_ids.end());
   batch.input_ids = filled(examples.size(), input_length, signed_id(pad_id));
-  batch.input_lengths = at::zeros({static_cast<std::int64_t>(examples.size())}, at::kLong);
   batch.labels = filled(examples.size(), has_encoder ? target_length : input_length, kIgnoredLabel);
   if (has_encoder) batch.decoder_input_ids = filled(examples.size(), target_length, signed_id(pad_id));
 
-  auto* lengths = batch.input_lengths.mutable_data_ptr<std::int64_t>();
+  std::vector<std::int64_t> input_lengths, target_lengths;
   auto* input = batch.input_ids.mutable_data_ptr<std::int64_t>();
   auto* labels = batch.labels.mutable_data_ptr<std::int64_t>();
   auto* decoder_input = has_encoder ? batch.decoder_input_ids.mutable_data_ptr<std::int64_t>() : nullptr;
   for (std::size_t row = 0; row < examples.size(); ++row) {
     const Example& example = examples[row];
     if (has_encoder) {
-      lengths[row] = static_cast<std::int64_t>(example.input.size());
+      input_lengths.push_back(static_cast<std::int64_t>(example.input.size()));
+      target_lengths.push_back(static_cast<std::int64_t>(example.target.size()));
       add_encoder_decoder_row(example, decoder_start_id, input + row * input_length,
                               decoder_input + row * target_length, labels + row * target_length);
     } else {
-      lengths[row] = static_cast<std::int64_t>(example.input.size() + example.target.size());
+      input_lengths.push_back(static_cast<std::int64_t>(example.input.size() + example.target.size()));
       add_decoder_only_row(example, input + row * input_length, labels + row * input_length);
     }
   }
+  batch.inputs = PackedRows(input_lengths);
+  if (has_encoder) batch.targets = PackedRows(target_lengths);
   batch.labelled = batch.labels.flatten().ne(kIgnoredLabel).nonzero().squeeze(1);
   return batch;
 }
 
 Batch Batch::to(at::Device device) const {
-  Batch moved = *this;
-  for (at::Tensor* tensor :
-       {&moved.input_ids, &moved.input_lengths, &moved.decoder_input_ids, &moved.labels, &moved.labelled}) {
-    if (!tensor->defined() || tensor->device() == device) continue;
-    *tensor = (device.is_cuda() ? tensor->pin_memory() : *tensor).to(device, /*non_blocking=*/device.is_cuda());
+  Batch same = *this;
+  for (at::Tensor* tensor : {&same.input_ids, &same.decoder_input_ids, &same.labels, &same.labelled}) {
+    *tensor = moved(*tensor, device);
   }
-  return moved;
+  same.inputs = inputs.to(device);
+  same.targets = targets.to(device);
+  return same;
 }
 
 Batch read_batch(const TokenizedDataset& dataset, std::span<const std::uint64_t> indices, TokenId decoder_start_id,

@@ -8,139 +8,122 @@
 #include <vector>
 
 #include "lockstep/core/error.h"
+#include "models/dropout_mask.h"
+#include "models/keyed_hash.h"
 
 namespace lockstep {
 namespace {
 
-// splitmix64's finaliser (Steele, Lea and Flood 2014).
-std::uint64_t mix(std::uint64_t value) {
-  value += 0x9E3779B97F4A7C15U;
-  value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9U;
-  value = (value ^ (value >> 27)) * 0x94D049BB133111EBU;
-  return value ^ (value >> 31);
-}
-
-// One row of consecutive elements: each is kept where a hash of its column exceeds the threshold. The hash is murmur3's
-// 32-bit finaliser, twice keyed; 32-bit arithmetic, so that the compiler makes eight or sixteen at a time.
+// Consecutive elements of a row, from column `first_column` on: each is kept where a hash of its column exceeds the
+// threshold. The hash is murmur3's 32-bit finaliser, twice keyed; 32-bit arithmetic, so that the compiler makes eight
+// or sixteen at a time.
 __attribute__((target_clones("avx512f", "avx2", "default"))) void mask_row(const float* input, float* output,
+                                                                           std::int64_t first_column,
                                                                            std::int64_t columns, std::uint64_t key,
                                                                            std::uint32_t threshold, float scale) {
-  const auto first = static_cast<std::uint32_t>(key);
-  const auto second = static_cast<std::uint32_t>(key >> 32);
-  for (std::int64_t column = 0; column < columns; ++column) {
-    std::uint32_t hash = static_cast<std::uint32_t>(column) * 0x9E3779B1U + first;
-    hash = (hash ^ (hash >> 16)) * 0x85EBCA6BU;
-    hash = (hash ^ second ^ (hash >> 13)) * 0xC2B2AE35U;
-    hash ^= hash >> 16;
-    output[column] = hash >= threshold ? input[column] * scale : 0.0F;
+  for (std::int64_t i = 0; i < columns; ++i) {
+    const std::uint32_t hash = hash_of_column(key, static_cast<std::uint32_t>(first_column + i));
+    output[i] = hash >= threshold ? input[i] * scale : 0.0F;
   }
 }
 
-// Shifts to the right of whole numbers without a sign, in torch's types, which have one.
-at::Tensor shift(const at::Tensor& x, int by) {
-  const int bits = x.scalar_type() == at::kLong ? 64 : 32;
-  return at::bitwise_right_shift(x, by).bitwise_and((std::int64_t{1} << (bits - by)) - 1);
-}
-
-at::Scalar wrapped(std::uint64_t value) { return static_cast<std::int64_t>(value); }
-at::Scalar wrapped(std::uint32_t value) { return static_cast<std::int32_t>(value); }
-
-// mix() of every element.
-at::Tensor mix(at::Tensor value) {
-  value = value + wrapped(std::uint64_t{0x9E3779B97F4A7C15U});
-  value = value.bitwise_xor(shift(value, 30)) * wrapped(std::uint64_t{0xBF58476D1CE4E5B9U});
-  value = value.bitwise_xor(shift(value, 27)) * wrapped(std::uint64_t{0x94D049BB133111EBU});
-  return value.bitwise_xor(shift(value, 31));
-}
-
-// mask_row()'s choice, as operations of torch: `keys` [rows...] int64; [rows..., columns] bool.
-at::Tensor kept_elements(const at::Tensor& keys, std::int64_t columns, std::uint32_t threshold) {
-  const at::Tensor first = keys.bitwise_and(0xFFFFFFFF).to(at::kInt).unsqueeze(-1);
-  const at::Tensor second = shift(keys, 32).to(at::kInt).unsqueeze(-1);
-  at::Tensor hash = at::arange(columns, first.options()) * wrapped(std::uint32_t{0x9E3779B1U}) + first;
-  hash = hash.bitwise_xor_(shift(hash, 16)).mul_(wrapped(std::uint32_t{0x85EBCA6BU}));
-  hash = hash.bitwise_xor_(shift(hash, 13)).bitwise_xor_(second).mul_(wrapped(std::uint32_t{0xC2B2AE35U}));
-  hash = hash.bitwise_xor_(shift(hash, 16));
+at::Tensor apply_on_device(const DropoutMask& mask, const at::Tensor& x) {
+  const at::Tensor of_rows =
+      at::from_blob(const_cast<std::uint64_t*>(mask.row_keys.data()), {static_cast<std::int64_t>(mask.row_keys.size())},
+                    at::TensorOptions(at::kLong))
+          .to(x.device());
+  const at::TensorOptions whole = of_rows.options();
+  at::Tensor keys;
+  if (x.dim() == 2) {
+    keys =
+        of_rows.index_select(0, at::floor_divide(mask.places, mask.length)) + at::remainder(mask.places, mask.length);
+  } else {
+    keys = of_rows.unsqueeze(-1) + at::arange(x.size(1), whole) * (std::int64_t{1} << DropoutMask::kHeadShift);
+    keys = keys.unsqueeze(-1) + at::arange(x.size(2), whole);
+  }
   constexpr std::uint32_t kSign = 0x80000000U;  // turned over, numbers with a sign are in the order of those without
-  return hash.bitwise_xor_(wrapped(kSign)).ge(wrapped(threshold ^ kSign));
+  const at::Tensor hash = hash_of_columns(mix(keys), x.size(-1)).bitwise_xor_(static_cast<std::int32_t>(kSign));
+  return at::where(hash.ge(static_cast<std::int32_t>(mask.threshold ^ kSign)), x * mask.scale, at::Scalar(0.0));
 }
 
-struct Mask {
-  std::vector<std::uint64_t> row_keys;  // [batch], of (seed, step, call, example)
-  std::uint32_t threshold;
-  float scale;
+at::Tensor apply_on_host(const DropoutMask& mask, const at::Tensor& x) {
+  const at::Tensor input = x.contiguous();
+  at::Tensor output = at::empty_like(input);
+  const std::int64_t columns = x.size(-1);
+  const bool is_packed = x.dim() == 2;
+  const auto* place = is_packed ? mask.places.const_data_ptr<std::int64_t>() : nullptr;
+  const std::int64_t heads = is_packed ? 1 : x.size(1), positions = is_packed ? mask.length : x.size(2);
+  const auto* from = input.const_data_ptr<float>();
+  auto* to = output.data_ptr<float>();
+  at::parallel_for(0, x.numel() / std::max<std::int64_t>(1, columns), 16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t at = is_packed ? place[i] : i;
+      const std::uint64_t key = mask.key(at / (heads * positions), at / positions % heads, at % positions);
+      mask.apply(from + i * columns, to + i * columns, 0, columns, key);
+    }
+  });
+  return output;
+}
 
-  // `x` is [batch, rows..., columns]; a row's key follows from its indices.
-  at::Tensor apply(const at::Tensor& x) const { return x.is_cpu() ? apply_on_host(x) : apply_on_device(x); }
-
-  at::Tensor apply_on_device(const at::Tensor& x) const {
-    const at::Tensor of_examples =
-        at::from_blob(const_cast<std::uint64_t*>(row_keys.data()), {x.size(0)}, at::TensorOptions(at::kLong))
-            .to(x.device());
-    const at::TensorOptions whole = of_examples.options();
-    at::Tensor keys = of_examples.unsqueeze(-1);
-    if (x.dim() == 4) keys = (keys + at::arange(x.size(1), whole) * (std::int64_t{1} << 40)).unsqueeze(-1);
-    keys = mix(keys + at::arange(x.size(-2), whole));
-    return at::where(kept_elements(keys, x.size(-1), threshold), x * scale, at::Scalar(0.0));
-  }
-
-  at::Tensor apply_on_host(const at::Tensor& x) const {
-    const at::Tensor input = x.contiguous();
-    at::Tensor output = at::empty_like(input);
-    const std::int64_t columns = x.size(-1);
-    const std::int64_t inner = x.dim() == 4 ? x.size(2) : x.size(1);
-    const std::int64_t outer = x.dim() == 4 ? x.size(1) : 1;
-    const auto* from = input.const_data_ptr<float>();
-    auto* to = output.data_ptr<float>();
-    at::parallel_for(0, x.size(0) * outer * inner, 16, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row) {
-        const auto position = static_cast<std::uint64_t>(row % inner);
-        const auto head = static_cast<std::uint64_t>(row / inner % outer);
-        const std::uint64_t key =
-            mix(row_keys[static_cast<std::size_t>(row / (inner * outer))] + (head << 40) + position);
-        mask_row(from + row * columns, to + row * columns, columns, key, threshold, scale);
-      }
-    });
-    return output;
-  }
-};
+at::Tensor masked(const DropoutMask& mask, const at::Tensor& x) {
+  return x.is_cpu() ? apply_on_host(mask, x) : apply_on_device(mask, x);
+}
 
 class DropoutFunction : public torch::autograd::Function<DropoutFunction> {
  public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const Mask& mask) {
-    context->saved_data["keys"] = std::vector<std::int64_t>(mask.row_keys.begin(), mask.row_keys.end());
-    context->saved_data["threshold"] = static_cast<std::int64_t>(mask.threshold);
-    context->saved_data["scale"] = static_cast<double>(mask.scale);
-    return mask.apply(x);
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const c10::intrusive_ptr<DropoutMask>& mask) {
+    context->saved_data["mask"] = c10::IValue::make_capsule(mask);
+    return masked(*mask, x);
   }
 
   // The mask is computed again rather than kept.
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
-    const auto keys = context->saved_data["keys"].toIntVector();
-    const Mask mask{{keys.begin(), keys.end()},
-                    static_cast<std::uint32_t>(context->saved_data["threshold"].toInt()),
-                    static_cast<float>(context->saved_data["scale"].toDouble())};
-    return {mask.apply(gradients[0]), at::Tensor()};
+    const auto capsule = context->saved_data["mask"].toCapsule();
+    return {masked(static_cast<const DropoutMask&>(*capsule), gradients[0]), at::Tensor()};
   }
 };
 
 }  // namespace
 
+std::uint64_t DropoutMask::key(std::int64_t row, std::int64_t head, std::int64_t position) const {
+  return mix(row_keys[static_cast<std::size_t>(row)] + (static_cast<std::uint64_t>(head) << kHeadShift) +
+             static_cast<std::uint64_t>(position));
+}
+
+void DropoutMask::apply(const float* input, float* output, std::int64_t first_column, std::int64_t columns,
+                        std::uint64_t key) const {
+  mask_row(input, output, first_column, columns, key, threshold, scale);
+}
+
 Dropout::Dropout(std::uint64_t seed, std::uint64_t step, std::span<const std::uint64_t> example_ids)
     : key_(mix(mix(seed) + step)), example_ids_(example_ids) {}
 
+void Dropout::over(const at::Tensor& places, std::int64_t length) {
+  places_ = places;
+  length_ = length;
+}
+
 at::Tensor Dropout::operator()(const at::Tensor& x, double probability) {
-  if (!active() || probability == 0) return x;
-  if (x.size(0) != static_cast<std::int64_t>(example_ids_.size()) || (x.dim() != 3 && x.dim() != 4)) {
-    throw Error("dropout: expected [batch, length, features] or [batch, heads, query, key]");
-  }
-  const std::uint64_t call_key = mix(key_ + ++call_);
-  Mask mask{{},
-            static_cast<std::uint32_t>(std::min(probability * 4294967296.0, 4294967295.0)),
-            static_cast<float>(1 / (1 - probability))};
-  for (const std::uint64_t example : example_ids_) mask.row_keys.push_back(mix(call_key ^ mix(example)));
+  const c10::intrusive_ptr<DropoutMask> mask = next_mask(probability);
+  if (!mask) return x;
+  const bool fits = x.dim() == 2 ? places_.defined() && x.size(0) == places_.numel()
+                                 : x.dim() == 4 && x.size(0) == static_cast<std::int64_t>(example_ids_.size());
+  if (!fits) throw Error("dropout: expected [tokens, features] of the tokens given, or [rows, heads, query, key]");
   return DropoutFunction::apply(x, mask);
+}
+
+c10::intrusive_ptr<DropoutMask> Dropout::next_mask(double probability) {
+  if (!active() || probability == 0) return {};
+  const std::uint64_t call_key = mix(key_ + ++call_);
+  auto mask = c10::make_intrusive<DropoutMask>();
+  mask->threshold = static_cast<std::uint32_t>(std::min(probability * 4294967296.0, 4294967295.0));
+  mask->scale = static_cast<float>(1 / (1 - probability));
+  mask->places = places_;
+  mask->length = length_;
+  for (const std::uint64_t example : example_ids_) mask->row_keys.push_back(mix(call_key ^ mix(example)));
+  return mask;
 }
 
 }  // namespace lockstep

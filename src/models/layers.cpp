@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "lockstep/core/error.h"
+#include "lockstep/models/bf16_products.h"
+#include "lockstep/models/gradients_in_place.h"
 
 namespace lockstep {
 namespace {
@@ -57,10 +59,79 @@ constexpr std::array kActivations = {
     std::pair{"sqrtsoftplus", &sqrt_softplus},
 };
 
+// x W^T + b or x W + b of [tokens, features], adding to the parameters' gradients in place.
+class Product : public torch::autograd::Function<Product> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias, bool is_transposed) {
+    context->save_for_backward({x, weight, bias.value_or(at::Tensor())});
+    context->saved_data["is_transposed"] = is_transposed;
+    const at::Tensor matrix = is_transposed ? weight : weight.t();
+    return bias ? at::addmm(*bias, x, matrix) : at::mm(x, matrix);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &bias = saved[2];
+    const bool is_transposed = context->saved_data["is_transposed"].toBool();
+    const at::Tensor& upper = gradients[0];
+    at::Tensor of_x, of_weight, of_bias;
+    if (context->needs_input_grad(0)) of_x = at::mm(upper, is_transposed ? weight.t() : weight);
+    if (context->needs_input_grad(1)) {
+      const at::Tensor &left = is_transposed ? x : upper, &right = is_transposed ? upper : x;
+      if (at::Tensor sum = gradient_to_add_to(weight); sum.defined()) {
+        sum.addmm_(left.t(), right);
+      } else {
+        of_weight = at::mm(left.t(), right);
+      }
+    }
+    if (bias.defined() && context->needs_input_grad(2)) {
+      of_bias = upper.sum(0);
+      if (at::Tensor sum = gradient_to_add_to(bias); sum.defined()) {
+        sum.add_(of_bias);
+        of_bias.reset();
+      }
+    }
+    return {of_x, of_weight, of_bias, at::Tensor()};
+  }
+};
+
+// Rows of a table, adding to the table's gradient in place.
+class LookUp : public torch::autograd::Function<LookUp> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& weight, const at::Tensor& ids,
+                            std::int64_t padding_id) {
+    context->save_for_backward({weight, ids});
+    context->saved_data["padding_id"] = padding_id;
+    return at::embedding(weight, ids);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &weight = saved[0], &ids = saved[1];
+    const std::int64_t padding_id = context->saved_data["padding_id"].toInt();
+    at::Tensor sum = gradient_to_add_to(weight);
+    if (!sum.defined()) {
+      const at::Tensor gradient = at::embedding_dense_backward(gradients[0], ids, weight.size(0), padding_id, false);
+      return {gradient, at::Tensor(), at::Tensor()};
+    }
+    at::Tensor rows = gradients[0].reshape({-1, weight.size(1)});
+    const at::Tensor flat_ids = ids.flatten();
+    if (padding_id >= 0) rows = rows.masked_fill(flat_ids.eq(padding_id).unsqueeze(1), 0);
+    sum.index_add_(0, flat_ids, rows);
+    return {at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
+std::optional<at::Tensor> given(const at::Tensor& bias) { return bias.defined() ? std::optional(bias) : std::nullopt; }
+
 }  // namespace
 
 at::Tensor Projection::forward(const at::Tensor& x, Dropout& dropout) const {
-  const at::Tensor y = project(x);
+  const bool in_bf16 = Bf16Products::current() != nullptr;
+  const at::Tensor y = in_bf16 ? linear_in_bf16(x, weight, bias, is_transposed()) : project(x);
   if (!low_rank) return y;
   return y + at::linear(at::linear(dropout(x, low_rank->dropout), low_rank->a), low_rank->b) * low_rank->scale;
 }
@@ -70,12 +141,20 @@ Linear::Linear(std::int64_t in, std::int64_t out, bool has_bias) {
   if (has_bias) bias = register_parameter("bias", torch::zeros({out}));
 }
 
+at::Tensor Linear::project(const at::Tensor& x) const {
+  const bool in_place = GradientsInPlace::active() && weight.requires_grad() && x.dim() == 2;
+  return in_place ? Product::apply(x, weight, given(bias), false) : at::linear(x, weight, given(bias));
+}
+
 Conv1D::Conv1D(std::int64_t in, std::int64_t out) {
   weight = register_parameter("weight", torch::empty({in, out}));
   bias = register_parameter("bias", torch::zeros({out}));
 }
 
 at::Tensor Conv1D::project(const at::Tensor& x) const {
+  if (GradientsInPlace::active() && weight.requires_grad() && x.dim() == 2) {
+    return Product::apply(x, weight, given(bias), true);
+  }
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape.back() = weight.size(1);
   return at::addmm(bias, x.reshape({-1, x.size(-1)}), weight).view(shape);
@@ -84,6 +163,11 @@ at::Tensor Conv1D::project(const at::Tensor& x) const {
 Embedding::Embedding(std::int64_t count, std::int64_t features, std::optional<std::int64_t> padding_id_)
     : padding_id(padding_id_) {
   weight = register_parameter("weight", torch::empty({count, features}));
+}
+
+at::Tensor Embedding::forward(const at::Tensor& ids) const {
+  if (GradientsInPlace::active() && weight.requires_grad()) return LookUp::apply(weight, ids, padding_id.value_or(-1));
+  return at::embedding(weight, ids, padding_id.value_or(-1));
 }
 
 RmsNorm::RmsNorm(std::int64_t features, double epsilon_, bool offset_) : epsilon(epsilon_), offset(offset_) {

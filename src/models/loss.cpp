@@ -1,80 +1,158 @@
 #include "lockstep/models/loss.h"
 
+#include <ATen/Parallel.h>
 #include <torch/torch.h>
 #include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "lockstep/core/error.h"
+#include "lockstep/models/bf16_products.h"
+#include "lockstep/models/gradients_in_place.h"
+#include "models/softmax_rows.h"
 
 namespace lockstep {
 namespace {
 
-// The losses [positions] under `logits` [positions, vocabulary], which become logarithms of probabilities in place.
-at::Tensor losses_of_chunk(at::Tensor logits, const at::Tensor& labels) {
+// Bytes of logits that may be in memory at a time. As many positions as can be: a chunk of them reads the weight twice
+// and adds to the whole of its gradient.
+constexpr std::int64_t kChunkBytes = 128 << 20;
+
+// Positions of a chunk.
+std::int64_t chunk_size(std::int64_t positions, std::int64_t vocabulary) {
+  constexpr std::int64_t kLeast = 64;  // for fewer, products would be slow
+  const std::int64_t fitting = kChunkBytes / (vocabulary * static_cast<std::int64_t>(sizeof(float)));
+  return std::min(positions, std::clamp(fitting, kLeast, kHeadChunk));
+}
+
+enum class Wanted { losses, gradients_too };
+
+// On the host in one pass over each row, while it is in the cache. `logits` are fp32 or bf16.
+at::Tensor losses_on_host(const at::Tensor& logits, const at::Tensor& labels, double smoothing, Wanted wanted) {
+  at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
+  const at::Tensor of_rows = labels.contiguous();
+  const std::int64_t vocabulary = logits.size(1);
+  const bool wants_gradient = wanted == Wanted::gradients_too;
+  auto* of_losses = losses.mutable_data_ptr<float>();
+  const auto* of_labels = of_rows.const_data_ptr<std::int64_t>();
+  const auto for_rows = [&](const auto& loss_of_row) {
+    at::parallel_for(0, logits.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<float> scratch;
+      for (std::int64_t row = begin; row < end; ++row) of_losses[row] = static_cast<float>(loss_of_row(row, scratch));
+    });
+  };
+  if (logits.scalar_type() == at::kFloat) {
+    auto* rows = logits.mutable_data_ptr<float>();
+    for_rows([&](std::int64_t row, std::vector<float>&) {
+      return cross_entropy_of_row(rows + row * vocabulary, vocabulary, of_labels[row], smoothing, wants_gradient);
+    });
+  } else {
+    auto* rows = reinterpret_cast<std::uint16_t*>(logits.mutable_data_ptr<at::BFloat16>());
+    for_rows([&](std::int64_t row, std::vector<float>& scratch) {
+      scratch.resize(static_cast<std::size_t>(vocabulary));
+      std::uint16_t* of_row = rows + row * vocabulary;
+      widen(of_row, scratch.data(), vocabulary);
+      const double loss = cross_entropy_of_row(scratch.data(), vocabulary, of_labels[row], smoothing, wants_gradient);
+      if (wants_gradient) narrow(scratch.data(), of_row, vocabulary);
+      return loss;
+    });
+  }
+  return losses;
+}
+
+// As operations of torch, for any device.
+at::Tensor losses_on_device(at::Tensor logits, const at::Tensor& labels, double smoothing, Wanted wanted) {
   at::_log_softmax_out(logits, logits, 1, /*half_to_float=*/false);
-  return -logits.gather(1, labels.unsqueeze(1)).squeeze(1);
-}
-
-// What losses_of_chunk() left becomes the losses' gradient for the logits, in place; with the kernel of
-// at::cross_entropy_loss(), so that it is rounded alike. `zeros` [at least positions, vocabulary] are zeros again
-// afterwards.
-at::Tensor gradient_of_chunk(at::Tensor logarithms, const at::Tensor& labels, const at::Tensor& zeros) {
   const at::Tensor indices = labels.unsqueeze(1);
-  at::Tensor upper = zeros.narrow(0, 0, labels.size(0));
-  upper.scatter_(1, indices, -1);
-  at::_log_softmax_backward_data_out(logarithms, upper, logarithms, 1, logarithms.scalar_type());
-  upper.scatter_(1, indices, 0);
-  return logarithms;
+  at::Tensor losses = logits.gather(1, indices).squeeze(1) * (smoothing - 1);
+  if (smoothing != 0) losses -= logits.mean(1) * smoothing;
+  if (wanted == Wanted::losses) return losses;
+  const double of_others = -smoothing / static_cast<double>(logits.size(1));
+  const at::Tensor upper = at::full_like(logits, of_others).scatter_(1, indices, of_others + smoothing - 1);
+  at::_log_softmax_backward_data_out(logits, upper, logits, 1, logits.scalar_type());
+  return losses;
 }
 
-// As OutputHead::logits(), of a few positions, and without a graph.
+// The losses [positions] under `logits` [positions, vocabulary], which are overwritten: by their gradient, if it is
+// wanted.
+at::Tensor losses_of_chunk(const at::Tensor& logits, const at::Tensor& labels, double smoothing, Wanted wanted) {
+  const bool is_known = logits.scalar_type() == at::kFloat || logits.scalar_type() == at::kBFloat16;
+  if (logits.is_cpu() && is_known) return losses_on_host(logits, labels, smoothing, wanted);
+  if (logits.scalar_type() != at::kBFloat16) return losses_on_device(logits, labels, smoothing, wanted);
+  const at::Tensor wide = logits.to(at::kFloat);
+  const at::Tensor losses = losses_on_device(wide, labels, smoothing, wanted);
+  if (wanted == Wanted::gradients_too) logits.copy_(wide);
+  return losses;
+}
+
+// As OutputHead::logits(), of a few positions, without a graph, into the first rows of `buffer`.
 at::Tensor logits_of_chunk(const at::Tensor& hidden, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                           double soft_cap) {
-  at::Tensor logits = at::linear(hidden, weight, bias);
+                           double soft_cap, const at::Tensor& buffer) {
+  at::Tensor logits = buffer.narrow(0, 0, hidden.size(0));
+  if (bias) {
+    at::addmm_out(logits, *bias, hidden, weight.t());
+  } else {
+    at::mm_out(logits, hidden, weight.t());
+  }
   if (soft_cap != 0) logits.div_(soft_cap).tanh_().mul_(soft_cap);
   return logits;
+}
+
+// Adds a b to `sum`, in fp32; an undefined one is 0.
+void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  if (!sum.defined()) {
+    sum = at::mm(a, b).to(at::kFloat);
+  } else if (a.scalar_type() == sum.scalar_type()) {
+    sum.addmm_(a, b);
+  } else {
+    sum += at::mm(a, b).to(at::kFloat);
+  }
 }
 
 class HeadLoss : public torch::autograd::Function<HeadLoss> {
  public:
   // Everything but the last chunk's part of the weight's gradient, which backward() then scales for nothing.
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
-                            const at::Tensor& weight, const std::optional<at::Tensor>& bias, double soft_cap,
-                            const at::Tensor& labels) {
-    const bool trains_weight = weight.requires_grad();
-    const bool trains_bias = bias && bias->requires_grad();
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& all_hidden,
+                            const at::Tensor& trained_weight, const std::optional<at::Tensor>& trained_bias,
+                            double soft_cap, const at::Tensor& labels, double smoothing) {
+    const bool trains_weight = trained_weight.requires_grad();
+    const bool trains_bias = trained_bias && trained_bias->requires_grad();
+    RoundedWeights* rounded = Bf16Products::current();
+    const at::Tensor hidden = rounded == nullptr ? all_hidden : all_hidden.to(at::kBFloat16);
+    const at::Tensor weight = rounded == nullptr ? trained_weight : rounded->of(trained_weight);
+    const std::optional<at::Tensor> bias =
+        trained_bias ? std::optional(trained_bias->to(hidden.scalar_type())) : std::nullopt;
     const at::Tensor hidden_gradient = at::empty_like(hidden, at::MemoryFormat::Contiguous);
     at::Tensor weight_gradient;
-    at::Tensor bias_gradient = trains_bias ? at::zeros_like(*bias) : at::Tensor();
-    at::Tensor sum = at::zeros({}, hidden.options());
+    at::Tensor bias_gradient = trains_bias ? at::zeros_like(*trained_bias) : at::Tensor();
     const std::int64_t positions = hidden.size(0);
-    const at::Tensor zeros = at::zeros({std::min(kHeadChunk, positions), weight.size(0)}, hidden.options());
-    for (std::int64_t begin = 0; begin < positions; begin += kHeadChunk) {
-      const std::int64_t size = std::min(kHeadChunk, positions - begin);
+    const std::int64_t chunk = chunk_size(positions, weight.size(0));
+    const at::Tensor losses = at::empty({positions}, all_hidden.options());
+    const at::Tensor buffer = at::empty({chunk, weight.size(0)}, hidden.options());
+    for (std::int64_t begin = 0; begin < positions; begin += chunk) {
+      const std::int64_t size = std::min(chunk, positions - begin);
       const at::Tensor rows = hidden.narrow(0, begin, size);
-      const at::Tensor logits = logits_of_chunk(rows, weight, bias, soft_cap);
-      const at::Tensor slope = soft_cap != 0 ? 1 - at::square(logits / soft_cap) : at::Tensor();
-      const at::Tensor labels_of_rows = labels.narrow(0, begin, size);
-      sum += losses_of_chunk(logits, labels_of_rows).sum();
-      const at::Tensor gradient = gradient_of_chunk(logits, labels_of_rows, zeros);
+      const at::Tensor gradient = logits_of_chunk(rows, weight, bias, soft_cap, buffer);
+      const at::Tensor slope = soft_cap != 0 ? 1 - at::square(gradient / soft_cap) : at::Tensor();
+      losses.narrow(0, begin, size)
+          .copy_(losses_of_chunk(gradient, labels.narrow(0, begin, size), smoothing, Wanted::gradients_too));
       if (slope.defined()) gradient.mul_(slope);
       at::Tensor of_rows = hidden_gradient.narrow(0, begin, size);
       at::mm_out(of_rows, gradient, weight);
-      if (trains_bias) bias_gradient += gradient.sum(0);
+      if (trains_bias) bias_gradient += gradient.sum(0, /*keepdim=*/false, at::kFloat);
       if (!trains_weight) continue;
       if (begin + size == positions) {
         context->saved_data["last_gradient"] = gradient;
         context->saved_data["last_rows"] = rows;
-      } else if (weight_gradient.defined()) {
-        weight_gradient.addmm_(gradient.t(), rows);
       } else {
-        weight_gradient = at::mm(gradient.t(), rows);
+        add_product(weight_gradient, gradient.t(), rows);
       }
     }
-    context->saved_data["hidden"] = hidden_gradient;
+    if (GradientsInPlace::active()) context->save_for_backward({trained_weight, trained_bias.value_or(at::Tensor())});
+    context->saved_data["hidden"] = hidden_gradient.to(at::kFloat);
     if (weight_gradient.defined()) context->saved_data["weight"] = weight_gradient;
     if (trains_bias) context->saved_data["bias"] = bias_gradient;
-    return sum;
+    return losses.sum();
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -82,17 +160,30 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
     const at::Tensor& scale = gradients[0];
     at::Tensor hidden = take(context, "hidden"), weight = take(context, "weight"), bias = take(context, "bias");
     if (!hidden.defined()) throw Error("the loss's gradient was already computed, and its parts are gone");
+    const auto in_place = context->get_saved_variables();
+    const auto sum_of = [&](std::size_t i) {
+      return in_place.empty() ? at::Tensor() : gradient_to_add_to(in_place[i]);
+    };
     hidden.mul_(scale);
-    if (bias.defined()) bias.mul_(scale);
+    if (bias.defined()) bias = scaled_into(sum_of(1), bias, scale);
     if (at::Tensor last_rows = take(context, "last_rows"); last_rows.defined()) {
+      at::Tensor sum = sum_of(0);
       const at::Tensor last_gradient = take(context, "last_gradient");
-      const at::Tensor rows = last_rows * scale;
-      weight = weight.defined() ? weight.mul_(scale).addmm_(last_gradient.t(), rows) : at::mm(last_gradient.t(), rows);
+      const at::Tensor rows = (last_rows * scale).to(last_gradient.scalar_type());
+      if (weight.defined()) weight = scaled_into(sum, weight, scale);
+      add_product(sum.defined() ? sum : weight, last_gradient.t(), rows);
     }
-    return {hidden, weight, bias, at::Tensor(), at::Tensor()};
+    return {hidden, weight, bias, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 
  private:
+  // Adds `gradient` x `scale` to `sum` and returns nothing; where there is none, returns it.
+  static at::Tensor scaled_into(at::Tensor sum, at::Tensor gradient, const at::Tensor& scale) {
+    if (!sum.defined()) return gradient.mul_(scale);
+    sum.addcmul_(gradient, scale);
+    return {};
+  }
+
   // The parts are changed in place, and freed as early as can be.
   static at::Tensor take(torch::autograd::AutogradContext* context, const char* name) {
     const auto found = context->saved_data.find(name);
@@ -111,8 +202,9 @@ LabelledPositions::LabelledPositions(const Batch& batch)
       rows(batch.labels.size(0)),
       length(batch.labels.size(1)) {}
 
-at::Tensor LabelledPositions::select(const at::Tensor& hidden) const {
-  return hidden.flatten(0, 1).index_select(0, indices);
+at::Tensor LabelledPositions::among(const PackedRows& packed) const {
+  if (indices.numel() == packed.tokens()) return {};
+  return at::searchsorted(packed.places, indices);
 }
 
 at::Tensor LabelledPositions::sum_by_row(const at::Tensor& values) const {
@@ -127,34 +219,43 @@ at::Tensor OutputHead::logits(const at::Tensor& hidden) const {
   return soft_capped(at::linear(hidden, weight, bias), soft_cap);
 }
 
-at::Tensor negative_log_likelihood(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels) {
+at::Tensor negative_log_likelihood(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels,
+                                   double smoothing) {
   const std::optional<at::Tensor> bias = head.bias.defined() ? std::optional(head.bias) : std::nullopt;
   const bool needs_gradient =
       hidden.requires_grad() || head.weight.requires_grad() || (head.bias.defined() && head.bias.requires_grad());
-  if (!needs_gradient || !at::GradMode::is_enabled()) return negative_log_likelihoods(hidden, head, labels).sum();
+  if (!needs_gradient || !at::GradMode::is_enabled()) {
+    return negative_log_likelihoods(hidden, head, labels, smoothing).sum();
+  }
   // Without a position, gradients are 0 all the same, rather than none.
-  if (labels.numel() == 0) return negative_log_likelihood(head.logits(hidden), labels);
-  return HeadLoss::apply(hidden, head.weight, bias, head.soft_cap, labels);
+  if (labels.numel() == 0) return negative_log_likelihood(head.logits(hidden), labels, smoothing);
+  return HeadLoss::apply(hidden, head.weight, bias, head.soft_cap, labels, smoothing);
 }
 
-at::Tensor negative_log_likelihoods(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels) {
+at::Tensor negative_log_likelihoods(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels,
+                                    double smoothing) {
   const at::NoGradGuard no_grad;
   const std::optional<at::Tensor> bias = head.bias.defined() ? std::optional(head.bias) : std::nullopt;
-  at::Tensor losses = at::empty({hidden.size(0)}, hidden.options());
-  for (std::int64_t begin = 0; begin < hidden.size(0); begin += kHeadChunk) {
-    const std::int64_t size = std::min(kHeadChunk, hidden.size(0) - begin);
-    const at::Tensor logits = logits_of_chunk(hidden.narrow(0, begin, size), head.weight, bias, head.soft_cap);
-    losses.narrow(0, begin, size).copy_(losses_of_chunk(logits, labels.narrow(0, begin, size)));
+  const std::int64_t positions = hidden.size(0);
+  at::Tensor losses = at::empty({positions}, hidden.options());
+  if (positions == 0) return losses;
+  const std::int64_t chunk = chunk_size(positions, head.weight.size(0));
+  const at::Tensor buffer = at::empty({chunk, head.weight.size(0)}, hidden.options());
+  for (std::int64_t begin = 0; begin < positions; begin += chunk) {
+    const std::int64_t size = std::min(chunk, positions - begin);
+    const at::Tensor logits = logits_of_chunk(hidden.narrow(0, begin, size), head.weight, bias, head.soft_cap, buffer);
+    losses.narrow(0, begin, size)
+        .copy_(losses_of_chunk(logits, labels.narrow(0, begin, size), smoothing, Wanted::losses));
   }
   return losses;
 }
 
-at::Tensor negative_log_likelihood(const at::Tensor& logits, const at::Tensor& labels) {
-  return at::cross_entropy_loss(logits, labels, {}, at::Reduction::Sum);
+at::Tensor negative_log_likelihood(const at::Tensor& logits, const at::Tensor& labels, double smoothing) {
+  return at::cross_entropy_loss(logits, labels, {}, at::Reduction::Sum, /*ignore_index=*/-100, smoothing);
 }
 
-at::Tensor negative_log_likelihoods(const at::Tensor& logits, const at::Tensor& labels) {
-  return at::cross_entropy_loss(logits, labels, {}, at::Reduction::None);
+at::Tensor negative_log_likelihoods(const at::Tensor& logits, const at::Tensor& labels, double smoothing) {
+  return at::cross_entropy_loss(logits, labels, {}, at::Reduction::None, /*ignore_index=*/-100, smoothing);
 }
 
 }  // namespace lockstep

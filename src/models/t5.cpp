@@ -1,6 +1,8 @@
 #include "models/t5.h"
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -32,8 +34,8 @@ struct T5Attention : torch::nn::Module {
 
   // T5 does not scale its scores: the scale is in the initial weights.
   at::Tensor attend_to(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                       const at::Tensor& bias, Dropout& dropout_masks) const {
-    return o->forward(attend(queries, keys, values, {.bias = bias, .dropout = dropout}, dropout_masks), dropout_masks);
+                       const at::Tensor& bias, Dropout& masks) const {
+    return o->forward(attend(queries, keys, values, {.bias = bias}, masks), masks);
   }
 
   std::int64_t heads;
@@ -87,26 +89,37 @@ struct T5LayerCache {
   at::Tensor cross_keys, cross_values;  // [batch, heads, source, features]
 };
 
-// What the layers of one forward pass share.
+// What the layers of one forward pass over packed rows share.
 struct T5Pass {
-  std::vector<at::Tensor> self_biases;  // of each layer, [1 or batch, heads, query, key]
-  at::Tensor cross_bias;                // [batch, 1, 1, source]; undefined in the encoder
-  at::Tensor encoded;                   // [batch, source, features]; undefined in the encoder
+  const PackedRows& rows;
+  std::vector<at::Tensor> biases;  // of each layer, by distance, [heads, 2 x length - 1]
+  const PackedRows* sources;       // the decoder's keys in the encoder's output; null in the encoder
+  at::Tensor encoded;              // [source tokens, features]; undefined in the encoder
   Dropout& dropout;
-  LayerObserver* observer = nullptr;
+  LayerObserver* observer;
 
   // What layer `layer` takes of it has gradients: the rest of a layer's inputs.
   std::vector<at::Tensor> inputs(const at::Tensor& x, std::size_t layer) const {
-    std::vector<at::Tensor> all = {x, self_biases[layer]};
+    std::vector<at::Tensor> all = {x, biases[layer]};
     if (encoded.defined()) all.push_back(encoded);
     return all;
   }
   // The same of such inputs.
   T5Pass with(const std::vector<at::Tensor>& inputs, std::size_t layer, Dropout& other) const {
-    T5Pass pass{self_biases, cross_bias, inputs.size() > 2 ? inputs[2] : at::Tensor(), other};
-    pass.self_biases[layer] = inputs[1];
+    T5Pass pass{rows, biases, sources, inputs.size() > 2 ? inputs[2] : at::Tensor(), other, observer};
+    pass.biases[layer] = inputs[1];
     return pass;
   }
+
+  // The tokens that dropout sees.
+  void begin(const PackedRows& tokens) const { dropout.over(tokens.places, tokens.length); }
+};
+
+// And over one new token a row.
+struct T5Step {
+  std::vector<at::Tensor> self_biases;  // of each layer, [1, heads, 1, keys so far]
+  at::Tensor cross_bias;                // [batch, 1, 1, source]
+  at::Tensor positions;                 // [batch] int64, of the new tokens
 };
 
 struct T5Block : torch::nn::Module {
@@ -121,28 +134,31 @@ struct T5Block : torch::nn::Module {
         add_layer(*layers, is_decoder ? "2" : "1", "DenseReluDense", std::make_shared<T5FeedForward>(config), config);
   }
 
-  at::Tensor forward(at::Tensor x, T5Pass& pass) const {
-    const at::Tensor normed = self->layer_norm->forward(x);
+  at::Tensor forward(at::Tensor x, const T5Pass& pass) const {
+    Dropout& masks = pass.dropout;
     const T5Attention& attention = *self->sublayer;
-    const at::Tensor queries = attention.query(normed, pass.dropout);
-    const auto [keys, values] = attention.keys_and_values(normed, pass.dropout);
-    x = add(x, attention.attend_to(queries, keys, values, pass.self_biases[layer], pass.dropout), pass);
-    if (cross) {
-      const auto [cross_keys, cross_values] = cross->sublayer->keys_and_values(pass.encoded, pass.dropout);
-      x = add_cross(x, cross_keys, cross_values, pass);
-    }
-    return add_feed_forward(x, pass);
+    const at::Tensor normed = self->layer_norm->forward(x);
+    const at::Tensor queries = attention.query(normed, masks);
+    const auto [keys, values] = attention.keys_and_values(normed, masks);
+    const AttentionOptions options{.distance_bias = pass.biases[layer], .causal = cross != nullptr, .dropout = dropout};
+    const at::Tensor attended = attend(queries, keys, values, pass.rows, pass.rows, options, masks);
+    x = add(x, attention.o->forward(attended, masks), masks);
+    if (cross) x = add(x, attend_to_source(x, pass), masks);
+    return add_feed_forward(x, masks);
   }
 
-  // One new token a row, at `position`.
-  at::Tensor forward_step(at::Tensor x, T5LayerCache& cache, const at::Tensor& positions, T5Pass& pass) const {
+  // One new token a row.
+  at::Tensor forward_step(at::Tensor x, T5LayerCache& cache, const T5Step& step) const {
+    Dropout none;
     const at::Tensor normed = self->layer_norm->forward(x);
     const T5Attention& attention = *self->sublayer;
-    const auto [key, value] = attention.keys_and_values(normed, pass.dropout);
-    const auto [keys, values] = cache.self.append(key, value, positions, pass.self_biases[layer].size(-1));
-    const at::Tensor queries = attention.query(normed, pass.dropout);
-    x = add(x, attention.attend_to(queries, keys, values, pass.self_biases[layer], pass.dropout), pass);
-    return add_feed_forward(add_cross(x, cache.cross_keys, cache.cross_values, pass), pass);
+    const at::Tensor& bias = step.self_biases[layer];
+    const auto [key, value] = attention.keys_and_values(normed, none);
+    const auto [keys, values] = cache.self.append(key, value, step.positions, bias.size(-1));
+    x = x + attention.attend_to(attention.query(normed, none), keys, values, bias, none);
+    const at::Tensor queries = cross->sublayer->query(cross->layer_norm->forward(x), none);
+    x = x + cross->sublayer->attend_to(queries, cache.cross_keys, cache.cross_values, step.cross_bias, none);
+    return add_feed_forward(x, none);
   }
 
   std::size_t layer;
@@ -157,15 +173,21 @@ struct T5Block : torch::nn::Module {
     return layers.register_module(number, std::make_shared<Normed<Sublayer>>(name, std::move(sublayer), config));
   }
 
-  at::Tensor add(const at::Tensor& x, const at::Tensor& y, T5Pass& pass) const { return x + pass.dropout(y, dropout); }
+  at::Tensor add(const at::Tensor& x, const at::Tensor& y, Dropout& masks) const { return x + masks(y, dropout); }
 
-  at::Tensor add_cross(const at::Tensor& x, const at::Tensor& keys, const at::Tensor& values, T5Pass& pass) const {
-    const at::Tensor queries = cross->sublayer->query(cross->layer_norm->forward(x), pass.dropout);
-    return add(x, cross->sublayer->attend_to(queries, keys, values, pass.cross_bias, pass.dropout), pass);
+  at::Tensor attend_to_source(const at::Tensor& x, const T5Pass& pass) const {
+    const T5Attention& attention = *cross->sublayer;
+    pass.begin(*pass.sources);
+    const auto [keys, values] = attention.keys_and_values(pass.encoded, pass.dropout);
+    pass.begin(pass.rows);
+    const at::Tensor queries = attention.query(cross->layer_norm->forward(x), pass.dropout);
+    const at::Tensor attended =
+        attend(queries, keys, values, pass.rows, *pass.sources, {.dropout = dropout}, pass.dropout);
+    return attention.o->forward(attended, pass.dropout);
   }
 
-  at::Tensor add_feed_forward(const at::Tensor& x, T5Pass& pass) const {
-    return add(x, feed_forward->sublayer->forward(feed_forward->layer_norm->forward(x), pass.dropout), pass);
+  at::Tensor add_feed_forward(const at::Tensor& x, Dropout& masks) const {
+    return add(x, feed_forward->sublayer->forward(feed_forward->layer_norm->forward(x), masks), masks);
   }
 };
 
@@ -184,7 +206,8 @@ struct T5Stack : torch::nn::Module {
         register_module("final_layer_norm", std::make_shared<RmsNorm>(config.features, config.norm_epsilon));
   }
 
-  at::Tensor forward(const at::Tensor& embedded, T5Pass& pass) const {
+  at::Tensor forward(const at::Tensor& embedded, const T5Pass& pass) const {
+    pass.begin(pass.rows);
     at::Tensor x = pass.dropout(embedded, config.dropout);
     const std::size_t first = is_decoder ? static_cast<std::size_t>(config.encoder_layers) : 0;
     for (const auto& block : blocks) {
@@ -198,26 +221,25 @@ struct T5Stack : torch::nn::Module {
     return pass.dropout(final_layer_norm->forward(x), config.dropout);
   }
 
-  at::Tensor forward_step(at::Tensor x, std::vector<T5LayerCache>& caches, const at::Tensor& positions,
-                          T5Pass& pass) const {
+  at::Tensor forward_step(at::Tensor x, std::vector<T5LayerCache>& caches, const T5Step& step) const {
     for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
-      x = blocks[layer]->forward_step(x, caches[layer], positions, pass);
+      x = blocks[layer]->forward_step(x, caches[layer], step);
     }
     return final_layer_norm->forward(x);
   }
 
-  // The learned bias of each layer, of queries at `first` ... `first` + `queries` - 1 for keys 0 ... `keys` - 1, plus
-  // `mask`: [1 or batch, heads, queries, keys]. Without a table of its own, a layer has that of the first.
-  std::vector<at::Tensor> self_biases(std::int64_t first, std::int64_t queries, std::int64_t keys,
-                                      const at::Tensor& mask) const {
-    const at::TensorOptions positions = mask.options().dtype(at::kLong);
-    const at::Tensor distance = at::arange(keys, positions).unsqueeze(0) -
-                                at::arange(first, first + queries, positions).unsqueeze(1);  // [queries, keys]
-    const at::Tensor buckets = bucket(distance);
+  // The learned bias of each layer for key position minus query position = `first` ... `last`: [heads, distances].
+  // Without a table of its own, a layer has that of the first.
+  std::vector<at::Tensor> biases(const PackedRows& rows) const {
+    const std::int64_t farthest = std::max<std::int64_t>(0, rows.length - 1);
+    return biases(-farthest, farthest, rows.places.device());
+  }
+  std::vector<at::Tensor> biases(std::int64_t first, std::int64_t last, at::Device device) const {
+    const at::Tensor buckets = bucket(at::arange(first, last + 1, at::TensorOptions(at::kLong).device(device)));
     std::vector<at::Tensor> biases;
     for (const auto& block : blocks) {
       const auto& table = block->self->sublayer->relative_attention_bias;
-      biases.push_back(table ? table->forward(buckets).permute({2, 0, 1}).unsqueeze(0) + mask : biases.front());
+      biases.push_back(table ? table->forward(buckets).t() : biases.front());
     }
     return biases;
   }
@@ -303,29 +325,38 @@ class T5 final : public LanguageModel {
     }
   }
 
-  at::Tensor logits(const Batch& batch, Dropout& dropout) override { return head(decode(batch, dropout), dropout); }
+  at::Tensor logits(const Batch& batch, Dropout& dropout) override {
+    return head(batch.targets.pad(decode(batch, dropout)), dropout);
+  }
 
+  // All of a target's tokens are labelled.
   at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override {
     const LabelledPositions labelled(batch);
-    const at::Tensor selected = labelled.select(decode(batch, dropout));
-    if (has_adapted_head()) return negative_log_likelihood(head(selected, dropout), labelled.labels);
-    return negative_log_likelihood(scaled(selected), output_head(), labelled.labels);
+    const at::Tensor hidden = decode(batch, dropout);
+    if (has_adapted_head()) return negative_log_likelihood(head(hidden, dropout), labelled.labels, label_smoothing());
+    return negative_log_likelihood(scaled(hidden), output_head(), labelled.labels, label_smoothing());
   }
 
   at::Tensor row_loss_sums(const Batch& batch) override {
     Dropout none;
     const LabelledPositions labelled(batch);
-    const at::Tensor selected = labelled.select(decode(batch, none));
-    return labelled.sum_by_row(has_adapted_head()
-                                   ? negative_log_likelihoods(head(selected, none), labelled.labels)
-                                   : negative_log_likelihoods(scaled(selected), output_head(), labelled.labels));
+    const at::Tensor hidden = decode(batch, none);
+    return labelled.sum_by_row(
+        has_adapted_head()
+            ? negative_log_likelihoods(head(hidden, none), labelled.labels, label_smoothing())
+            : negative_log_likelihoods(scaled(hidden), output_head(), labelled.labels, label_smoothing()));
   }
 
   Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) override {
     Dropout none;
     auto state = std::make_unique<T5State>();
-    state->cross_bias = padding_bias(lengths, input_ids.size(1));
-    const at::Tensor encoded = encode(shared_->forward(input_ids), state->cross_bias, none);
+    const at::Tensor on_host = lengths.to(at::kCPU).contiguous();
+    const PackedRows on_host_rows(
+        std::span(on_host.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(on_host.numel())));
+    const PackedRows rows = on_host_rows.to(input_ids.device());
+    state->cross_bias = padding_bias(lengths, rows.length);
+    const at::Tensor encoded =
+        rows.pad(encode(shared_->forward(rows.pack(input_ids.narrow(1, 0, rows.length))), rows, none));
     for (const auto& block : decoder_->blocks) {
       const auto [keys, values] = block->cross->sublayer->keys_and_values(encoded, none);
       state->caches.push_back({{}, keys, values});
@@ -339,12 +370,11 @@ class T5 final : public LanguageModel {
   at::Tensor decode_step(DecodingState& decoding_state, const at::Tensor& tokens) override {
     Dropout none;
     auto& state = static_cast<T5State&>(decoding_state);
-    const at::Tensor no_mask = at::zeros({1}, tokens.options().dtype(at::kFloat));
-    T5Pass pass{decoder_->self_biases(state.position, 1, state.position + 1, no_mask), state.cross_bias, {}, none};
-    const at::Tensor positions = at::full({tokens.size(0)}, state.position, tokens.options());
+    T5Step step{decoder_->biases(-state.position, 0, tokens.device()), state.cross_bias,
+                at::full({tokens.size(0)}, state.position, tokens.options())};
+    for (at::Tensor& bias : step.self_biases) bias = bias.unsqueeze(0).unsqueeze(2);
     ++state.position;
-    return head(decoder_->forward_step(shared_->forward(tokens.unsqueeze(1)), state.caches, positions, pass).squeeze(1),
-                none);
+    return head(decoder_->forward_step(shared_->forward(tokens.unsqueeze(1)), state.caches, step).squeeze(1), none);
   }
 
  private:
@@ -358,25 +388,21 @@ class T5 final : public LanguageModel {
     return is_vocabulary ? 1 : features;
   }
 
-  at::Tensor encode(const at::Tensor& embedded, const at::Tensor& padding, Dropout& dropout) const {
-    const std::int64_t length = embedded.size(1);
-    T5Pass pass{encoder_->self_biases(0, length, length, padding), {}, {}, dropout, layer_observer()};
+  // `embedded` [source tokens, features], to the same.
+  at::Tensor encode(const at::Tensor& embedded, const PackedRows& rows, Dropout& dropout) const {
+    const T5Pass pass{rows, encoder_->biases(rows), nullptr, {}, dropout, layer_observer()};
     return encoder_->forward(embedded, pass);
   }
 
-  // The decoder's last hidden states, [batch, target_length, features].
+  // The decoder's last hidden states, [target tokens, features].
   at::Tensor decode(const Batch& batch, Dropout& dropout) const {
-    const at::Tensor padding = padding_bias(batch.input_lengths, batch.input_ids.size(1));
-    const at::Tensor sources =
-        batch.noise.add_to(shared_->forward(batch.input_ids), batch.input_lengths, Embedded::kInput);
-    const at::Tensor encoded = encode(sources, padding, dropout);
-    const std::int64_t length = batch.decoder_input_ids.size(1);
-    const at::Tensor causal = causal_bias(length, batch.decoder_input_ids.device());
-    T5Pass pass{decoder_->self_biases(0, length, length, causal), padding, encoded, dropout, layer_observer()};
-    const at::Tensor target_lengths = batch.labels.ne(kIgnoredLabel).sum(1);
-    const at::Tensor targets =
-        batch.noise.add_to(shared_->forward(batch.decoder_input_ids), target_lengths, Embedded::kDecoderInput);
-    return decoder_->forward(targets, pass);
+    const PackedRows& rows = batch.targets;
+    const auto embed = [&](const at::Tensor& ids, const PackedRows& packed, Embedded embedded) {
+      return batch.noise.add_to(shared_->forward(packed.pack(ids)), packed, embedded);
+    };
+    const at::Tensor encoded = encode(embed(batch.input_ids, batch.inputs, Embedded::kInput), batch.inputs, dropout);
+    const T5Pass pass{rows, decoder_->biases(rows), &batch.inputs, encoded, dropout, layer_observer()};
+    return decoder_->forward(embed(batch.decoder_input_ids, rows, Embedded::kDecoderInput), pass);
   }
 
   at::Tensor head(const at::Tensor& hidden, Dropout& dropout) const {

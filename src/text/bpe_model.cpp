@@ -27,7 +27,8 @@ std::uint64_t pair_key(TokenId left, TokenId right) { return static_cast<std::ui
 BpeModel::BpeModel(Vocabulary vocabulary, const Merges& merges, Options options)
     : vocabulary_(std::move(vocabulary)), options_(std::move(options)) {
   has_affixes_ = !options_.continuing_subword_prefix.empty() || !options_.end_of_word_suffix.empty();
-  separable_at_blanks_ = !has_affixes_ && !options_.ignore_merges && find(kMetaspace).has_value();
+  // Without an unk_token, a character that is missing leaves its neighbours to be merged.
+  separable_at_blanks_ = !has_affixes_ && !options_.ignore_merges && options_.unk_token && find(kMetaspace).has_value();
   merges_.assign(std::bit_ceil(2 * merges.size() + 2), Merge{kNoPair, 0, 0});
   const std::size_t prefix = options_.continuing_subword_prefix.size();
   std::string merged;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <string_view>
 
 #include "lockstep/models/families.h"
@@ -14,12 +15,27 @@ namespace {
 constexpr std::array<std::string_view, 5> kAttentionOutputs = {"o", "o_proj", "out_proj", "c_proj", "dense"};
 constexpr std::string_view kCross = "EncDecAttention";
 
-bool is_behind_attention(std::string_view path) {
+// What a pass takes by itself, as if so many tokens passed all weights: to read them, and to add up their gradients.
+constexpr double kTokensOfAPass = 64;
+
+enum class Place { before_attention, behind_attention, elsewhere };
+
+Place place_of(std::string_view path) {
   const std::size_t dot = path.rfind('.');
-  if (dot == std::string_view::npos) return false;
+  if (dot == std::string_view::npos) return Place::elsewhere;
   const std::string_view owner = path.substr(0, dot);
-  const bool is_attention = owner.ends_with("attn") || owner.ends_with("ttention");
-  return is_attention && std::ranges::find(kAttentionOutputs, path.substr(dot + 1)) != kAttentionOutputs.end();
+  if (!owner.ends_with("attn") && !owner.ends_with("ttention")) return Place::elsewhere;
+  const bool is_output = std::ranges::find(kAttentionOutputs, path.substr(dot + 1)) != kAttentionOutputs.end();
+  return is_output ? Place::behind_attention : Place::before_attention;
+}
+
+// The parameters of a decoder-only model's last layer, which computes labelled positions alone behind its attention.
+std::set<const void*> last_layer(const LanguageModel& model) {
+  std::set<const void*> parameters;
+  const auto layers = model.layer_parameters();
+  if (model.info().has_encoder || layers.empty()) return parameters;
+  for (const at::Tensor& parameter : layers.back()) parameters.insert(parameter.unsafeGetTensorImpl());
+  return parameters;
 }
 
 double multiply_adds(const Projection& projection) {
@@ -34,6 +50,8 @@ BatchCost batch_cost(const LanguageModel& model) {
   const ModelInfo& info = model.info();
   BatchCost cost{.input_token = 0, .target_token = 0};
   cost.label = static_cast<double>(info.vocabulary_size * info.hidden_size);
+  cost.pads_attention = model.device().is_cuda();
+  const std::set<const void*> last = last_layer(model);
   for (const auto& module : model.named_modules({}, /*include_self=*/false)) {
     const std::string& path = module.key();
     const auto* projection = dynamic_cast<const Projection*>(module.value().get());
@@ -41,13 +59,17 @@ BatchCost batch_cost(const LanguageModel& model) {
     const bool is_cross = path.find(kCross) != std::string::npos;
     const bool reads_source = !info.has_encoder || path.starts_with("encoder.") ||
                               (is_cross && (path.ends_with(".k") || path.ends_with(".v")));
-    (reads_source ? cost.input_token : cost.target_token) += multiply_adds(*projection);
-    if (!is_behind_attention(path)) continue;
+    const Place place = place_of(path);
+    const bool is_labelled =
+        place != Place::before_attention && last.contains(projection->weight.unsafeGetTensorImpl());
+    (is_labelled ? cost.label : reads_source ? cost.input_token : cost.target_token) += multiply_adds(*projection);
+    if (place != Place::behind_attention) continue;
     double& pairs = is_cross ? cost.cross_pair : reads_source ? cost.input_pair : cost.target_pair;
     pairs += 2 * static_cast<double>(projection->in_features());
   }
   // A model of other parts than ours: by tokens.
   const bool is_known = cost.input_token + cost.target_token > 0;
+  cost.pass = kTokensOfAPass * (cost.input_token + cost.target_token + cost.label);
   return is_known ? cost : BatchCost{};
 }
 

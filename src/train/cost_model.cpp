@@ -40,26 +40,32 @@ double kept_features(const ModelSize& model, bool recomputes_layers) {
   return model.layers * model.hidden_features + kKeptActivations * model.layer_projected_features;
 }
 
-double memory_of(const ModelSize& model, const StepWork& work, int ranks, const Sharding& sharding,
-                 double bucket_bytes) {
+}  // namespace
+
+double held_bytes(const ModelSize& model, int ranks, const std::string& sharding_name, double bucket_bytes) {
+  const Sharding sharding = parse_sharding(sharding_name);
   const auto share = [&](bool is_shared) { return is_shared ? 1.0 / ranks : 1.0; };
-  double bytes = kBytes * model.parameters * (share(sharding.gradients) + share(sharding.parameters));
-  bytes += kBytes * (model.shared_state * share(sharding.state) + model.whole_state);
+  double bytes = kBytes * (model.parameters * share(sharding.parameters) + model.trained * share(sharding.gradients) +
+                           model.shared_state * share(sharding.state) + model.whole_state);
   // What is needed throughout is whole beside a rank's part of it.
   if (sharding.parameters) bytes += kBytes * (model.parameters - model.in_layers) * (1 - share(true));
   // Whole for a while: the buckets of gradients that fill or are summed, the layer that computes and the next one.
   if (sharding.gradients) bytes += 3 * (sharding.parameters ? kBytes * model.largest_layer : bucket_bytes);
   if (sharding.parameters) bytes += 2 * kBytes * model.largest_layer;
-  return bytes + kBytes * kept_features(model, work.recomputes_layers) * work.largest_micro_batch;
+  return bytes;
 }
 
-}  // namespace
+double activation_bytes(const ModelSize& model, bool recomputes_layers) {
+  return kBytes * kept_features(model, recomputes_layers);
+}
 
 ModelSize size_of(const LanguageModel& model, const std::string& optim) {
   ModelSize size;
   for (const at::Tensor& parameter : model.parameters()) {
     const auto elements = static_cast<double>(parameter.numel());
     size.parameters += elements;
+    if (!parameter.requires_grad()) continue;
+    size.trained += elements;
     if (optim == "adamw") size.shared_state += 2 * elements;
     if (optim == "lion" || (optim == "adafactor" && parameter.dim() < 2)) size.shared_state += elements;
     if (optim == "adafactor" && parameter.dim() >= 2) {
@@ -118,7 +124,8 @@ StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const M
   const double hidden_gathering = sharding.parameters ? forward + backward : forward / work.passes;
 
   StepEstimate estimate;
-  estimate.memory_bytes = memory_of(model, work, ranks, sharding, bucket_bytes);
+  estimate.memory_bytes =
+      held_bytes(model, ranks, sharding_name, bucket_bytes) + activation_bytes(model) * work.largest_micro_batch;
   estimate.compute_s = forward + backward;
   estimate.communication_s = reducing + gathering;
   const double exposed =

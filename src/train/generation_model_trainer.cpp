@@ -19,10 +19,12 @@
 #include "lockstep/models/lora.h"
 #include "lockstep/train/checkpoint.h"
 #include "lockstep/train/checkpoint_writer.h"
+#include "lockstep/train/machine_peak.h"
 #include "lockstep/train/metric_sink.h"
 #include "lockstep/train/output_folder.h"
 #include "lockstep/train/pretrained_model.h"
 #include "lockstep/train/resume.h"
+#include "lockstep/train/step_profiler.h"
 #include "lockstep/train/training_loop.h"
 #include "train/adapter.h"
 
@@ -116,6 +118,9 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   trained_.model->to(device);
   TrainingLoop loop(*trained_.model, data.training, data.validation, trained_.tokenizer->pad_id().value(), settings,
                     make_communicator_for(device, communicator_, timeout));
+  const double peak_flops =
+      measure_peak_flops_of_ranks(device, trained_.model->parameters().front().scalar_type(), *communicator_);
+  loop.set_peak_flops(peak_flops);
   if (resumed) run_on_all(*communicator_, [&] { loop.restore(resumed->checkpoint, resumed->state.loop); });
   TrainerState run{.global_batch_size = loop.global_batch_size(),
                    .ranks = communicator_->world_size(),
@@ -125,6 +130,8 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   spdlog::info("{} rows in global batches of {}: {} steps an epoch, {} in all, on {} ranks of {} threads",
                data.training->size(), loop.global_batch_size(), loop.steps_per_epoch(), loop.total_steps(),
                communicator_->world_size(), at::get_num_threads());
+  spdlog::info("micro-batches of at most {} tokens; matrix products reach {:.0f} Gflop/s on all ranks",
+               loop.max_tokens_per_micro_batch(), peak_flops / 1e9);
   if (resumed) {
     warn_of_other_settings(*resumed, hyperparameters);
     spdlog::info("resuming from {}, after step {}", resumed->checkpoint.string(), loop.state().position.step);
@@ -147,15 +154,23 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
                                       return described;
                                     }},
                                communicator_);
+  std::optional<StepProfiler> profiler;
+  std::vector<MetricSink*> watchers;
+  if (const std::uint64_t steps = std::exchange(profiled_steps_, 0); steps > 0) {
+    profiler.emplace(output_dir / "profile" / fmt::format("rank-{}.json", communicator_->rank()), steps, device,
+                     /*has_table=*/communicator_->is_root());
+    watchers.push_back(&*profiler);
+  }
   if (communicator_->is_root()) {
     std::optional<RunPosition> position;
     if (resumed) position = resumed->state.loop.position;
     JsonLinesSink metrics(output_dir / "metrics.jsonl", static_cast<std::uint64_t>(hyperparameters.logging_steps),
                           position);
     ConsoleSink console(loop.total_steps(), epochs, loop.state().position.step);
-    loop.run({&metrics, &epochs, &console}, &checkpoints, &stop);
+    watchers.insert(watchers.begin(), {&metrics, &epochs, &console});
+    loop.run(watchers, &checkpoints, &stop);
   } else {
-    loop.run({}, &checkpoints, &stop);
+    loop.run(watchers, &checkpoints, &stop);
   }
   if (const LoopState& state = loop.state(); state.position.step < loop.total_steps()) {
     spdlog::info("training ends: {} evaluations were no better than that after step {} (early_stopping_patience)",

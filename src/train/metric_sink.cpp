@@ -20,7 +20,19 @@ double number_or_nan(const Json& value) {
   return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
 }
 
+// ", 920 tokens/s, MFU 47.1 %, input wait 3.0 %", the latter where it is worth a look.
+std::string describe_speed(double tokens_per_second, std::optional<double> mfu, double input_wait) {
+  constexpr double kNoticed = 0.01;
+  return fmt::format(", {:.0f} tokens/s{}{}", tokens_per_second, mfu ? fmt::format(", MFU {:.1f} %", 100 * *mfu) : "",
+                     input_wait > kNoticed ? fmt::format(", input wait {:.1f} %", 100 * input_wait) : "");
+}
+
 }  // namespace
+
+std::optional<double> mfu(const StepMetrics& metrics) {
+  if (metrics.peak_flops == 0) return std::nullopt;
+  return metrics.flops / (metrics.seconds * metrics.peak_flops);
+}
 
 JsonLinesSink::JsonLinesSink(std::filesystem::path path, std::uint64_t logging_steps,
                              std::optional<RunPosition> resumed_at)
@@ -65,7 +77,9 @@ void JsonLinesSink::on_step(const StepMetrics& metrics) {
                {"target_tokens", metrics.target_tokens},
                {"padding", metrics.padding},
                {"tokens_per_second", static_cast<double>(metrics.tokens) / metrics.seconds},
+               {"input_wait", metrics.input_wait},
                {"seconds", metrics.seconds}};
+  if (const auto share = mfu(metrics)) line["mfu"] = *share;
   if (metrics.skipped) line["skipped"] = true;
   write_line(line.dump());
 }
@@ -93,6 +107,9 @@ void JsonLinesSink::sync() {
 
 void StepTotals::add(const StepMetrics& metrics) {
   seconds_ += metrics.seconds;
+  flops_ += metrics.flops;
+  possible_flops_ += metrics.peak_flops * metrics.seconds;
+  input_wait_s_ += metrics.input_wait * metrics.seconds;
   tokens_ += metrics.tokens;
   if (metrics.skipped) {
     ++skipped_steps_;
@@ -107,12 +124,20 @@ double StepTotals::loss() const {
   return loss_sum_ / static_cast<double>(target_tokens_);
 }
 
+std::optional<double> StepTotals::mfu() const {
+  if (possible_flops_ == 0) return std::nullopt;
+  return flops_ / possible_flops_;
+}
+
 Json StepTotals::state() const {
   return {{"loss_sum", loss_sum_},
           {"seconds", seconds_},
           {"tokens", tokens_},
           {"target_tokens", target_tokens_},
-          {"skipped_steps", skipped_steps_}};
+          {"skipped_steps", skipped_steps_},
+          {"flops", flops_},
+          {"possible_flops", possible_flops_},
+          {"input_wait_s", input_wait_s_}};
 }
 
 void StepTotals::restore(const Json& state) {
@@ -121,13 +146,17 @@ void StepTotals::restore(const Json& state) {
   state.at("tokens").get_to(tokens_);
   state.at("target_tokens").get_to(target_tokens_);
   state.at("skipped_steps").get_to(skipped_steps_);
+  // Older checkpoints have none.
+  flops_ = state.value("flops", 0.0);
+  possible_flops_ = state.value("possible_flops", 0.0);
+  input_wait_s_ = state.value("input_wait_s", 0.0);
 }
 
 void EpochSink::on_step(const StepMetrics& metrics) {
   totals_.add(metrics);
   if (metrics.step % steps_per_epoch_ != 0 && metrics.step != total_steps_) return;
   epochs_.push_back({metrics.epoch, metrics.step, totals_.loss(), totals_.tokens_per_second(), std::nullopt,
-                     totals_.skipped_steps()});
+                     totals_.skipped_steps(), totals_.mfu(), totals_.input_wait()});
   totals_ = {};
 }
 
@@ -169,13 +198,15 @@ ConsoleSink::ConsoleSink(std::uint64_t total_steps, const EpochSink& epochs, std
       shown_epochs_(epochs.epochs().size()) {}
 
 void ConsoleSink::on_step(const StepMetrics& metrics) {
-  progress_.update(metrics.step, fmt::format("loss {:.4f}", metrics.loss));
+  const double tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
+  progress_.update(metrics.step, fmt::format("loss {:.4f}{}", metrics.loss,
+                                             describe_speed(tokens_per_second, mfu(metrics), metrics.input_wait)));
   if (epochs_.epochs().size() == shown_epochs_) return;
   const EpochMetrics& epoch = epochs_.epochs().back();
   shown_epochs_ = epochs_.epochs().size();
   progress_.clear();
-  spdlog::info("epoch {:.4g}: step {}/{}, loss {:.4f}, {:.0f} tokens/s{}", epoch.epoch, epoch.step, total_steps_,
-               epoch.loss, epoch.tokens_per_second,
+  spdlog::info("epoch {:.4g}: step {}/{}, loss {:.4f}{}{}", epoch.epoch, epoch.step, total_steps_, epoch.loss,
+               describe_speed(epoch.tokens_per_second, epoch.mfu, epoch.input_wait),
                epoch.skipped_steps > 0 ? fmt::format(", {} steps skipped", epoch.skipped_steps) : "");
 }
 

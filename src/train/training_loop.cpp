@@ -5,23 +5,28 @@
 #include <spdlog/spdlog.h>
 #include <torch/torch.h>
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <utility>
 
 #include "lockstep/core/error.h"
 #include "lockstep/evaluation/evaluator.h"
+#include "lockstep/models/gradients_in_place.h"
 #include "lockstep/train/batch_cost.h"
 #include "lockstep/train/batch_sizes.h"
 #include "lockstep/train/checkpoint.h"
 #include "lockstep/train/optimizer_state.h"
 #include "lockstep/train/same_inputs.h"
+#include "lockstep/train/token_limit.h"
 #include "train/layer_gathering.h"
 
 namespace lockstep {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr double kFlopsOfMultiplyAdd = 6;  // two, forward and twice backward
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -101,7 +106,8 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       hyperparameters_(hyperparameters),
       communicator_(std::move(communicator)),
       global_batch_size_(global_batch_rows(hyperparameters, communicator_->world_size())),
-      micro_batch_rows_(micro_batch_rows(hyperparameters, global_batch_size_, communicator_->world_size())),
+      limits_(micro_batch_limits(hyperparameters, global_batch_size_, communicator_->world_size(),
+                                 agree_on_token_limit(model, hyperparameters, *communicator_))),
       batch_cost_(batch_cost(model)),
       batches_(training_->size(), global_batch_size_, static_cast<std::uint64_t>(hyperparameters.seed)),
       total_steps_(count_steps(hyperparameters, batches_.steps_per_epoch())),
@@ -110,9 +116,14 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       parameters_(layout_, ownership_, communicator_, shares_parameters(hyperparameters)),
       reducer_(layout_, ownership_, communicator_, reducer_options(hyperparameters)),
       optimizer_(make_optimizer(layout_, ownership_, parameters_.own(), hyperparameters, communicator_)),
+      rounded_weights_(/*keeps=*/!shares_parameters(hyperparameters)),
       schedule_(hyperparameters.lr_scheduler_type, hyperparameters.learning_rate,
                 count_warmup_steps(hyperparameters, total_steps_), total_steps_),
-      guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {}
+      guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {
+  if (hyperparameters.bf16 && model.device().is_cpu() && communicator_->is_root() && !cpu_has_bf16()) {
+    spdlog::warn("bf16: this CPU has no instructions for it (avx512_bf16), so that steps take longer than with fp32");
+  }
+}
 
 TrainingLoop::~TrainingLoop() = default;
 
@@ -129,43 +140,49 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   stop_ = stop;
   saved_at_ = step_begun_ = Clock::now();
   model_.train();
+  model_.set_label_smoothing(hyperparameters_.label_smoothing_factor);
   layers_ = std::make_unique<LayerGathering>(model_, parameters_, hyperparameters_.gradient_checkpointing);
+  inputs_ = std::make_unique<StepInputs>(input_source(), state_.position.step, total_steps_);
   while (!is_over()) {
     if (stop_ != nullptr && stop_->agreed()) stop_early();
     const bool is_done = evaluation_is_due() ? evaluate() : train_step();
     if (is_done && checkpoint_is_due()) save_checkpoint(/*is_urgent=*/false);
   }
   if (checkpoints_ != nullptr) checkpoints_->finish();
+  inputs_.reset();
   layers_.reset();
   parameters_.gather_all();
+  model_.set_label_smoothing(0);
   model_.eval();
 }
 
 bool TrainingLoop::train_step() {
   const std::uint64_t step = state_.position.step;
   communicator_->set_activity(fmt::format("step {}", step + 1));
-  const StepPlan plan =
-      plan_step(*training_, batches_.at(step), micro_batch_rows_, communicator_->world_size(), batch_cost_);
+  const StepPlan plan = inputs_->next_plan();
   reducer_.zero();
   const std::optional<double> own_loss = run_micro_batches(step, plan);
   reducer_.finish();
   if (!own_loss) return false;
-  const double loss_sum = exchange(*own_loss);
+  const StepSums sums = exchange(*own_loss);
   if (std::exchange(is_first_step_, false)) warn_of_unused_parameters();
 
   StepMetrics metrics;
   metrics.grad_norm = reducer_.norm();
   metrics.learning_rate = schedule_.at(step);
-  metrics.skipped = guard_.skips(step + 1, loss_sum, metrics.grad_norm);
+  metrics.skipped = guard_.skips(step + 1, sums.loss, metrics.grad_norm);
   if (!metrics.skipped) update(metrics);
 
   metrics.step = step + 1;
   metrics.epoch = epochs_done(step + 1);
-  metrics.loss = loss_sum / static_cast<double>(std::max<std::uint64_t>(1, plan.label_tokens));
+  metrics.loss = sums.loss / static_cast<double>(std::max<std::uint64_t>(1, plan.label_tokens));
   metrics.tokens = plan.tokens;
   metrics.target_tokens = plan.label_tokens;
-  metrics.padding = 1 - static_cast<double>(plan.tokens) / static_cast<double>(plan.padded_tokens);
+  metrics.padding = plan.padding;
+  metrics.flops = kFlopsOfMultiplyAdd * plan.asked_for;
+  metrics.peak_flops = peak_flops_;
   metrics.seconds = seconds_since(step_begun_);
+  metrics.input_wait = sums.waited_s / communicator_->world_size() / metrics.seconds;
   step_begun_ = Clock::now();
   state_.position = {.step = step + 1};
   state_.optimizer_updates = optimizer_->updates();
@@ -190,12 +207,13 @@ std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const 
     reducer_.begin_pass(is_last);
     if (pass >= idle_passes) {
       const MicroBatch& micro_batch = own[pass - idle_passes];
-      const double loss = run_pass(step, micro_batch.examples, scale);
+      const double loss = run_pass(step, inputs_->next_batch().to(model_.device()), scale);
       guard_.watch(loss, micro_batch.examples);
       sum += loss;
     } else if (parameters_.frees_layers()) {
       // Gathers what the other ranks gather, for nothing.
-      run_pass(step, {filler_of(plan)}, 0);
+      const Batch filler = read_batch(*training_, std::array{filler_of(plan)}, model_.info().decoder_start_id, pad_id_);
+      run_pass(step, filler.to(model_.device()), 0);
     }
     reducer_.end_pass();
     layers_->end_pass();
@@ -204,12 +222,13 @@ std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const 
   return sum;
 }
 
-double TrainingLoop::exchange(double own_loss) {
-  constexpr std::size_t kLoss = 0, kSave = 1, kParts = 2, kStop = 3;
+TrainingLoop::StepSums TrainingLoop::exchange(double own_loss) {
+  constexpr std::size_t kLoss = 0, kWaited = 1, kSave = 2, kParts = 3, kStop = 4;
   at::Tensor sums = at::zeros({kStop + StopRequests::kReasons}, at::kDouble);
   const std::span<double> numbers(sums.data_ptr<double>(), kStop + StopRequests::kReasons);
   const bool is_late = seconds_since(saved_at_) >= 60 * hyperparameters_.save_interval_minutes;
   numbers[kLoss] = own_loss;
+  numbers[kWaited] = inputs_->take_waited_s();
   numbers[kSave] = communicator_->is_root() && is_late ? 1 : 0;
   if (checkpoints_ != nullptr) numbers[kParts] = checkpoints_->own_progress();
   if (stop_ != nullptr) {
@@ -220,12 +239,24 @@ double TrainingLoop::exchange(double own_loss) {
   is_time_to_save_ = numbers[kSave] > 0;
   if (checkpoints_ != nullptr) checkpoints_->take_progress(numbers[kParts]);
   if (stop_ != nullptr) stop_->take(numbers.subspan(kStop));
-  return numbers[kLoss];
+  return {.loss = numbers[kLoss], .waited_s = numbers[kWaited]};
 }
 
-double TrainingLoop::run_pass(std::uint64_t step, const std::vector<std::uint64_t>& examples, double scale) {
-  Batch batch = read_batch(*training_, examples, model_.info().decoder_start_id, pad_id_).to(model_.device());
+InputSource TrainingLoop::input_source() const {
+  return {.rows = training_,
+          .batches = batches_,
+          .limits = limits_,
+          .cost = batch_cost_,
+          .rank = communicator_->rank(),
+          .world_size = communicator_->world_size(),
+          .decoder_start_id = model_.info().decoder_start_id,
+          .pad_id = pad_id_};
+}
+
+double TrainingLoop::run_pass(std::uint64_t step, Batch batch, double scale) {
   parameters_.gather(0);
+  const GradientsInPlace in_place;
+  const Bf16Products products(hyperparameters_.bf16 ? &rounded_weights_ : nullptr);
   const auto seed = static_cast<std::uint64_t>(hyperparameters_.seed);
   batch.noise = EmbeddingNoise(hyperparameters_.neftune_noise_alpha.value_or(0), seed, step, batch.example_ids);
   Dropout dropout(seed, step, batch.example_ids);
@@ -241,6 +272,7 @@ void TrainingLoop::update(const StepMetrics& metrics) {
   parameters_.begin_update();
   optimizer_->step(reducer_.gradients(), metrics.learning_rate);
   parameters_.end_update();
+  rounded_weights_.forget();
 }
 
 void TrainingLoop::warn_of_unused_parameters() const {

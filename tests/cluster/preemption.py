@@ -14,7 +14,7 @@ from training import write_job
 
 pytestmark = pytest.mark.skipif(slurm_cluster.why_not() is not None, reason=str(slurm_cluster.why_not()))
 SLURM = ROOT / "slurm"
-TIMINGS = ("seconds", "tokens_per_second")
+TIMINGS = ("seconds", "tokens_per_second", "mfu", "input_wait")
 STEPS = 600
 EVALUATIONS = 2
 

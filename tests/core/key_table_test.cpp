@@ -19,7 +19,7 @@ TEST(Hyperparameters, AreSetByName) {
   EXPECT_EQ(hyperparameters.learning_rate, 1e-3);
   EXPECT_EQ(hyperparameters.output_dir, "out");
   EXPECT_TRUE(hyperparameters.overwrite_output_dir);
-  EXPECT_EQ(hyperparameters.per_device_train_batch_size, 100);
+  EXPECT_EQ(hyperparameters.per_device_train_batch_size, std::nullopt);
 }
 
 TEST(Hyperparameters, UnknownNameSaysTheNearestAndAllSupported) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <functional>
 #include <map>
 #include <numeric>
 #include <random>
@@ -23,6 +24,18 @@ std::shared_ptr<InMemoryTokenizedDataset> random_dataset(std::size_t size, bool 
   return std::make_shared<InMemoryTokenizedDataset>(std::move(examples), has_encoder, "digest");
 }
 
+constexpr std::uint64_t kAnyNumber = 1'000'000;
+
+// Bounds by rows, or by tokens, alone.
+MicroBatchLimits of_rows(std::uint64_t rows) { return {.rows = rows, .tokens = kAnyNumber}; }
+MicroBatchLimits of_tokens(std::uint64_t tokens) { return {.rows = kAnyNumber, .tokens = tokens}; }
+
+std::vector<MicroBatch> micro_batches_of(const StepPlan& plan) {
+  std::vector<MicroBatch> all;
+  for (const auto& rank : plan.ranks) all.insert(all.end(), rank.begin(), rank.end());
+  return all;
+}
+
 std::vector<std::uint64_t> all_examples(const StepPlan& plan) {
   std::vector<std::uint64_t> examples;
   for (const auto& rank : plan.ranks) {
@@ -34,7 +47,7 @@ std::vector<std::uint64_t> all_examples(const StepPlan& plan) {
   return examples;
 }
 
-TEST(BatchPlan, EveryExampleRunsOnceForAnyRanksAndRows) {
+TEST(BatchPlan, EveryExampleRunsOnceForAnyRanksAndLimits) {
   for (const bool has_encoder : {true, false}) {
     const auto dataset = random_dataset(200, has_encoder, 1);
     const auto order = shuffled_indices(200, 5, 0);
@@ -43,11 +56,15 @@ TEST(BatchPlan, EveryExampleRunsOnceForAnyRanksAndRows) {
       std::vector<std::uint64_t> expected(global_batch.begin(), global_batch.end());
       std::sort(expected.begin(), expected.end());
       for (const int ranks : {1, 2, 3, 8}) {
-        for (const std::uint64_t rows : {1U, 5U, 300U}) {
-          const StepPlan plan = plan_step(*dataset, global_batch, rows, ranks);
-          EXPECT_EQ(plan.ranks.size(), static_cast<std::size_t>(ranks));
-          EXPECT_EQ(all_examples(plan), expected)
-              << batch << " rows, " << ranks << " ranks, " << rows << " a micro-batch";
+        for (const MicroBatchLimits& limits :
+             {of_rows(1), of_rows(5), of_rows(300), of_tokens(1), of_tokens(100), of_tokens(3000)}) {
+          for (const bool pads : {true, false}) {
+            const StepPlan plan = plan_step(*dataset, global_batch, limits, ranks,
+                                            {.input_pair = 1, .target_pair = 1, .pass = 9, .pads_attention = pads});
+            EXPECT_EQ(plan.ranks.size(), static_cast<std::size_t>(ranks));
+            EXPECT_EQ(all_examples(plan), expected) << batch << " rows, " << ranks << " ranks, " << limits.rows
+                                                    << " rows and " << limits.tokens << " tokens a micro-batch";
+          }
         }
       }
     }
@@ -58,55 +75,127 @@ TEST(BatchPlan, CountsTokensWhateverTheCut) {
   const auto dataset = random_dataset(100, true, 2);
   const auto order = shuffled_indices(100, 1, 0);
   std::uint64_t tokens = 0, labels = 0;
+  double pairs = 0;
   for (std::uint64_t i = 0; i < 100; ++i) {
     tokens += dataset->input_length(i) + dataset->target_length(i);
     labels += dataset->target_length(i);
+    const double input = dataset->input_length(i), target = dataset->target_length(i);
+    pairs += target * target + 3 * input * target;  // of the target's own, causal attention sees the half
   }
   for (const int ranks : {1, 4}) {
-    const StepPlan plan = plan_step(*dataset, order, 9, ranks);
+    const StepPlan plan =
+        plan_step(*dataset, order, of_rows(9), ranks, {.target_pair = 2, .cross_pair = 3, .label = 4});
     EXPECT_EQ(plan.tokens, tokens);
     EXPECT_EQ(plan.label_tokens, labels);
-    EXPECT_GE(plan.padded_tokens, tokens);
+    EXPECT_DOUBLE_EQ(plan.asked_for, static_cast<double>(tokens + 4 * labels) + pairs);
+    EXPECT_EQ(plan.padding, 0);
   }
 }
 
-TEST(BatchPlan, SortingKeepsPaddingLow) {
-  const auto dataset = random_dataset(512, false, 3);
-  const auto order = shuffled_indices(512, 1, 0);
-  const StepPlan plan = plan_step(*dataset, order, 32, 1);
-  EXPECT_LT(static_cast<double>(plan.padded_tokens), 1.10 * static_cast<double>(plan.tokens));
+// Of the longest `count` rows, or of all.
+std::uint64_t tokens_of_longest(const TokenizedDataset& dataset, std::size_t count) {
+  std::vector<std::uint64_t> lengths;
+  for (std::uint64_t i = 0; i < dataset.size(); ++i)
+    lengths.push_back(dataset.input_length(i) + dataset.target_length(i));
+  std::ranges::sort(lengths, std::greater{});
+  lengths.resize(std::min(count, lengths.size()));
+  return std::accumulate(lengths.begin(), lengths.end(), std::uint64_t{0});
 }
 
 TEST(BatchPlan, NoMicroBatchExceedsTheLongestRowsTogether) {
   const auto dataset = random_dataset(128, false, 4);
   const auto order = shuffled_indices(128, 1, 0);
-  std::vector<std::uint64_t> lengths;
-  for (std::uint64_t i = 0; i < 128; ++i) lengths.push_back(dataset->input_length(i) + dataset->target_length(i));
-  const std::uint64_t longest = *std::max_element(lengths.begin(), lengths.end());
-  for (const auto& rank : plan_step(*dataset, order, 16, 2).ranks) {
-    for (const MicroBatch& micro_batch : rank) EXPECT_LE(micro_batch.padded_tokens, 16 * longest);
+  for (const bool pads : {true, false}) {
+    const BatchCost cost{.input_token = 1, .input_pair = 1000, .pass = 1, .pads_attention = pads};
+    for (const MicroBatch& micro_batch : micro_batches_of(plan_step(*dataset, order, of_rows(16), 2, cost))) {
+      EXPECT_LE(micro_batch.tokens, tokens_of_longest(*dataset, 16));
+    }
   }
+}
+
+TEST(BatchPlan, NoMicroBatchOfSeveralRowsExceedsTheTokensAndTheyAreFew) {
+  const auto dataset = random_dataset(300, true, 11);  // of at most 80 tokens
+  const auto order = shuffled_indices(300, 1, 0);
+  for (const std::uint64_t limit : {70U, 200U, 1000U, 100'000U}) {
+    for (const int ranks : {1, 2, 7}) {
+      for (const bool pads : {true, false}) {
+        const StepPlan plan =
+            plan_step(*dataset, order, of_tokens(limit), ranks, {.input_pair = 1e-3, .pads_attention = pads});
+        const auto all = micro_batches_of(plan);
+        for (const MicroBatch& micro_batch : all) {
+          EXPECT_TRUE(micro_batch.tokens <= limit || micro_batch.examples.size() == 1) << micro_batch.tokens;
+        }
+        const auto fewest = static_cast<double>(plan.tokens) / static_cast<double>(limit);
+        EXPECT_TRUE(pads || limit < 1000 || static_cast<double>(all.size()) <= 1.1 * fewest + 1 + ranks) << all.size();
+      }
+    }
+  }
+}
+
+// A row of 500 tokens among some of 10, with 100 tokens at a time.
+TEST(BatchPlan, ARowLongerThanTheLimitRunsByItself) {
+  std::vector<Example> examples(31);
+  for (Example& example : examples) example.input.resize(10);
+  examples[7].input.resize(500);
+  const InMemoryTokenizedDataset dataset(std::move(examples), true, "digest");
+  const auto order = shuffled_indices(31, 1, 0);
+  for (const bool pads : {true, false}) {
+    const auto all = micro_batches_of(plan_step(dataset, order, of_tokens(100), 1, {.pads_attention = pads}));
+    EXPECT_EQ(all.size(), 4U);
+    EXPECT_EQ(all.front().examples, std::vector<std::uint64_t>{7});
+  }
+}
+
+TEST(BatchPlan, RowsOfLikeLengthGoTogetherWhereThatPays) {
+  std::vector<Example> examples(32);
+  for (Example& example : examples) example.input.resize(10);
+  examples[7].input.resize(500);
+  const InMemoryTokenizedDataset dataset(std::move(examples), false, "digest");
+  const auto order = shuffled_indices(32, 1, 0);
+  const auto with = [&](double pass, bool pads) {
+    return plan_step(dataset, order, of_tokens(kAnyNumber), 1, {.input_pair = 1, .pass = pass, .pads_attention = pads});
+  };
+  const StepPlan apart = with(1e6, true);
+  EXPECT_EQ(micro_batches_of(apart).size(), 2U);
+  EXPECT_EQ(apart.padding, 0);
+  const StepPlan together = with(1e7, true);
+  EXPECT_EQ(micro_batches_of(together).size(), 1U);
+  const double tokens = 500 + 31 * 10, pairs = 500 * 500 + 31 * 10 * 10;
+  EXPECT_DOUBLE_EQ(together.padding, 1 - (tokens + pairs) / (tokens + 32 * 500 * 500));
+  EXPECT_EQ(micro_batches_of(with(0, false)).size(), 1U);
 }
 
 TEST(BatchPlan, RanksGetAboutEqualWork) {
   const auto dataset = random_dataset(256, false, 5);
   const auto order = shuffled_indices(256, 1, 0);
-  const StepPlan plan = plan_step(*dataset, order, 64, 4);
-  std::vector<std::uint64_t> load;
+  const StepPlan plan = plan_step(*dataset, order, of_rows(64), 4);
   for (const auto& rank : plan.ranks) {
-    load.push_back(std::accumulate(rank.begin(), rank.end(), std::uint64_t{0},
-                                   [](std::uint64_t sum, const MicroBatch& m) { return sum + m.padded_tokens; }));
+    std::uint64_t tokens = 0;
+    for (const MicroBatch& micro_batch : rank) tokens += micro_batch.tokens;
+    EXPECT_LT(static_cast<double>(tokens), 1.01 * static_cast<double>(plan.tokens) / 4);
   }
-  EXPECT_LT(static_cast<double>(*std::max_element(load.begin(), load.end())),
-            1.1 * static_cast<double>(plan.padded_tokens) / 4);
 }
 
-TEST(BatchCost, IsThatOfPaddedRows) {
-  // 3 rows of 5 and 2 tokens: 3 x (5 x 2 + 2 x 3 + 25 x 4 + 4 x 5 + 10 x 6), and 7 labels of 8.
-  const BatchCost cost{
-      .input_token = 2, .target_token = 3, .input_pair = 4, .target_pair = 5, .cross_pair = 6, .label = 8};
-  EXPECT_EQ(cost.of(3, 5, 2, 7), 3 * (10 + 6 + 100 + 20 + 60) + 56);
-  EXPECT_EQ(BatchCost{}.of(3, 5, 2, 7), 21);
+TEST(BatchCost, IsThatOfTheRowsAndOfPaddedAttention) {
+  // Rows of 5 and 1, and of 3 and 2 tokens, with 7 labels.
+  const BatchShape shape{.rows = 2,
+                         .input_tokens = 8,
+                         .target_tokens = 3,
+                         .input_length = 5,
+                         .target_length = 2,
+                         .labels = 7,
+                         .input_pairs = 25 + 9,
+                         .target_pairs = 1 + 4,
+                         .cross_pairs = 5 + 6};
+  BatchCost cost{.input_token = 2, .target_token = 3, .input_pair = 4, .target_pair = 5, .cross_pair = 6, .label = 8};
+  const double tokens = 2 * 8 + 3 * 3 + 8 * 7;
+  EXPECT_EQ(cost.of(shape), tokens + 4 * 34 + 5 * 5 + 6 * 11);
+  EXPECT_EQ(cost.asked_for(shape, true), tokens + 4 * 34 + 2.5 * 5 + 6 * 11);
+  EXPECT_EQ(cost.asked_for(shape, false), tokens + 2 * 34 + 5 * 5 + 6 * 11);
+  cost.pads_attention = true;
+  EXPECT_EQ(cost.of(shape), tokens + 2 * (4 * 25 + 5 * 4 + 6 * 10));
+  EXPECT_EQ(cost.asked_for(shape, true), tokens + 4 * 34 + 2.5 * 5 + 6 * 11);
+  EXPECT_EQ(BatchCost{}.of(shape), 11);
 }
 
 // By tokens alone, a hundred short rows would equal the long one, and its rank would get as many of them beside it.
@@ -116,7 +205,7 @@ TEST(BatchPlan, AttentionsSquareCounts) {
   examples[50].input.resize(1000);
   const InMemoryTokenizedDataset dataset(std::move(examples), false, "digest");
   const auto order = shuffled_indices(301, 1, 0);
-  const StepPlan plan = plan_step(dataset, order, 100, 2, {.input_token = 1, .input_pair = 1});
+  const StepPlan plan = plan_step(dataset, order, of_rows(100), 2, {.input_token = 1, .input_pair = 1});
   EXPECT_EQ(all_examples(plan).size(), 301U);
   for (const auto& rank : plan.ranks) {
     for (const MicroBatch& micro_batch : rank) {
@@ -135,7 +224,7 @@ TEST(BatchPlan, RanksGetAboutEqualCost) {
   for (const bool has_encoder : {true, false}) {
     const auto dataset = random_dataset(512, has_encoder, 8);
     const auto order = shuffled_indices(512, 1, 0);
-    const StepPlan plan = plan_step(*dataset, order, 32, 4, cost);
+    const StepPlan plan = plan_step(*dataset, order, of_rows(32), 4, cost);
     double most = 0, all = 0;
     for (const auto& rank : plan.ranks) {
       double of_rank = 0;
@@ -143,11 +232,10 @@ TEST(BatchPlan, RanksGetAboutEqualCost) {
       most = std::max(most, of_rank);
       all += of_rank;
     }
-    EXPECT_LT(most, 1.05 * all / 4);
+    EXPECT_LT(most, 1.01 * all / 4);
   }
 }
 
-// Short rows cost little beside long ones, and yet memory bounds how many of their tokens go together.
 // Of the lengths 10, 6, 6, 6, the first takes as many pairs as the others together, but fewer tokens.
 TEST(BatchPlan, MicroBatchesAreDealtByCost) {
   std::vector<Example> examples(4);
@@ -156,34 +244,17 @@ TEST(BatchPlan, MicroBatchesAreDealtByCost) {
   const std::vector<std::uint64_t> all = {0, 1, 2, 3};
   const auto micro_batches = [&](const BatchCost& cost) {
     std::vector<std::size_t> counts;
-    for (const auto& rank : plan_step(dataset, all, 1, 2, cost).ranks) counts.push_back(rank.size());
+    for (const auto& rank : plan_step(dataset, all, of_rows(1), 2, cost).ranks) counts.push_back(rank.size());
     return counts;
   };
   EXPECT_THAT(micro_batches({.input_token = 0, .input_pair = 1}), testing::ElementsAre(1, 3));
   EXPECT_THAT(micro_batches({.input_token = 1}), testing::ElementsAre(2, 2));
 }
 
-TEST(BatchPlan, CheapTokensDoNotMakeAMicroBatchLarger) {
-  const auto dataset = random_dataset(128, false, 9);
-  const auto order = shuffled_indices(128, 1, 0);
-  std::uint64_t longest = 0;
-  for (std::uint64_t i = 0; i < 128; ++i) {
-    longest = std::max<std::uint64_t>(longest, dataset->input_length(i) + dataset->target_length(i));
-  }
-  const StepPlan plan = plan_step(*dataset, order, 16, 2, {.input_token = 1, .input_pair = 1000});
-  EXPECT_EQ(all_examples(plan).size(), 128U);
-  std::uint64_t micro_batches = 0;
-  for (const auto& rank : plan.ranks) {
-    micro_batches += rank.size();
-    for (const MicroBatch& micro_batch : rank) EXPECT_LE(micro_batch.padded_tokens, 16 * longest);
-  }
-  EXPECT_LE(micro_batches, 8U);
-}
-
 TEST(BatchPlan, MoreRanksThanRowsLeavesSomeWithoutWork) {
   const auto dataset = random_dataset(3, true, 6);
   const std::vector<std::uint64_t> rows = {0, 1, 2};
-  const StepPlan plan = plan_step(*dataset, rows, 100, 8);
+  const StepPlan plan = plan_step(*dataset, rows, of_rows(100), 8);
   EXPECT_EQ(all_examples(plan), rows);
 }
 

@@ -20,7 +20,7 @@ TEST(Batch, EncoderDecoderTargetsAreShiftedBehindTheStart) {
   const std::vector<std::uint64_t> ids = {10, 11};
   const Batch batch = collate(examples, ids, true, kStart, kPad);
   EXPECT_TRUE(batch.input_ids.equal(matrix({{1, 2, 3}, {6, 0, 0}})));
-  EXPECT_TRUE(batch.input_lengths.equal(at::tensor({3, 1}, at::kLong)));
+  EXPECT_EQ(batch.inputs.begins, (std::vector<std::int64_t>{0, 3, 4}));
   EXPECT_TRUE(batch.decoder_input_ids.equal(matrix({{7, 4, 0}, {7, 8, 9}})));
   EXPECT_TRUE(batch.labels.equal(matrix({{4, 5, kNone}, {8, 9, 1}})));
   EXPECT_TRUE(batch.labelled.equal(at::tensor({0, 1, 3, 4, 5}, at::kLong)));
@@ -31,7 +31,7 @@ TEST(Batch, DecoderOnlyLabelsAreTheTargetAlone) {
   const std::vector<Example> examples = {{{1, 2, 3}, {4, 5}}, {{6}, {8}}};
   const Batch batch = collate(examples, std::vector<std::uint64_t>{0, 1}, false, 0, kPad);
   EXPECT_TRUE(batch.input_ids.equal(matrix({{1, 2, 3, 4, 5}, {6, 8, 0, 0, 0}})));
-  EXPECT_TRUE(batch.input_lengths.equal(at::tensor({5, 2}, at::kLong)));
+  EXPECT_EQ(batch.inputs.begins, (std::vector<std::int64_t>{0, 5, 7}));
   EXPECT_TRUE(batch.labels.equal(matrix({{kNone, kNone, 4, 5, kNone}, {8, kNone, kNone, kNone, kNone}})));
   EXPECT_TRUE(batch.labelled.equal(at::tensor({2, 3, 5}, at::kLong)));
 }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -17,7 +19,7 @@ struct Case {
   std::string name;
   std::int64_t positions;
   bool has_bias = false;
-  double soft_cap = 0;
+  double soft_cap = 0, smoothing = 0;
   bool trains_hidden = true, trains_head = true;
 };
 
@@ -47,16 +49,18 @@ class HeadLoss : public testing::TestWithParam<Case> {
 };
 
 TEST_P(HeadLoss, EqualsThatOfAllLogitsAtOnce) {
-  const at::Tensor expected = negative_log_likelihoods(head.logits(hidden), labels).detach();
-  EXPECT_TRUE(at::allclose(negative_log_likelihoods(hidden, head, labels), expected, 1e-5, 1e-6));
-  EXPECT_TRUE(at::allclose(negative_log_likelihood(hidden, head, labels), expected.sum(), 1e-5, 1e-6));
+  const double smoothing = GetParam().smoothing;
+  const at::Tensor expected = negative_log_likelihoods(head.logits(hidden), labels, smoothing).detach();
+  EXPECT_TRUE(at::allclose(negative_log_likelihoods(hidden, head, labels, smoothing), expected, 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(negative_log_likelihood(hidden, head, labels, smoothing), expected.sum(), 1e-5, 1e-6));
 }
 
 TEST_P(HeadLoss, HasTheGradientsOfAllLogitsAtOnce) {
   const std::vector<at::Tensor> inputs = trained();
   const auto gradients = [&](const at::Tensor& loss) { return torch::autograd::grad({loss * 0.3}, inputs); };
-  const auto expected = gradients(negative_log_likelihood(head.logits(hidden), labels));
-  const auto found = gradients(negative_log_likelihood(hidden, head, labels));
+  const double smoothing = GetParam().smoothing;
+  const auto expected = gradients(negative_log_likelihood(head.logits(hidden), labels, smoothing));
+  const auto found = gradients(negative_log_likelihood(hidden, head, labels, smoothing));
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-4, 1e-6)) << (found[i] - expected[i]).abs().max();
   }
@@ -68,6 +72,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{.name = "ThreeChunks", .positions = 2 * kHeadChunk + 5},
                     Case{.name = "Bias", .positions = 2 * kHeadChunk + 5, .has_bias = true},
                     Case{.name = "SoftCap", .positions = 2 * kHeadChunk + 5, .has_bias = true, .soft_cap = 2.5},
+                    Case{.name = "Smoothed", .positions = kHeadChunk + 5, .has_bias = true, .smoothing = 0.2},
+                    Case{.name = "SmoothedSoftCap", .positions = 9, .soft_cap = 2.5, .smoothing = 0.1},
                     Case{.name = "FrozenHead", .positions = kHeadChunk + 1, .has_bias = true, .trains_head = false},
                     Case{.name = "FrozenBelow", .positions = kHeadChunk + 1, .has_bias = true, .trains_hidden = false},
                     Case{.name = "NoPositions", .positions = 0, .has_bias = true}),
@@ -80,6 +86,29 @@ TEST(HeadLoss, KeepsLogitsOfAnySize) {
   EXPECT_FLOAT_EQ(loss.item<float>(), 2e4F);
   loss.backward();
   EXPECT_TRUE(at::equal(hidden.grad(), torch::tensor({{0.0F}, {2e4F}})));
+}
+
+TEST(HeadLoss, IsNotANumberWhereLogitsAreNot) {
+  for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    const at::Tensor hidden = torch::full({1, 1}, 1.0F, torch::requires_grad());
+    at::Tensor weight = torch::zeros({kVocabulary, 1});
+    weight[kVocabulary / 2][0] = wrong;
+    const at::Tensor loss =
+        negative_log_likelihood(hidden, {.weight = weight, .bias = {}}, torch::zeros({1}, torch::kLong));
+    EXPECT_TRUE(std::isnan(loss.item<float>()));
+  }
+}
+
+// More than vectors hold, and no multiple of it.
+TEST(HeadLoss, IsThatOfALargeVocabulary) {
+  torch::manual_seed(2);
+  const at::Tensor hidden = torch::randn({3, kFeatures}, torch::requires_grad());
+  const OutputHead head{.weight = torch::randn({5003, kFeatures}, torch::requires_grad()), .bias = {}};
+  const at::Tensor labels = torch::tensor({0, 5002, 2500}, torch::kLong);
+  const auto gradients = [&](const at::Tensor& loss) { return torch::autograd::grad({loss}, {hidden, head.weight}); };
+  const auto expected = gradients(negative_log_likelihood(head.logits(hidden), labels, 0.1));
+  const auto found = gradients(negative_log_likelihood(hidden, head, labels, 0.1));
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-4, 1e-7));
 }
 
 TEST(HeadLoss, HasItsGradientOnce) {

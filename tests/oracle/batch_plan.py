@@ -35,8 +35,12 @@ def lengths_of(folder, has_encoder):
     return lengths
 
 
+TOKENS_OF_A_PASS = 64
+
+
 def cost_function(config, has_encoder):
-    """Multiply-adds of rows padded to `source` and `target` (decoder-only: all in `source`), `labels` of them learned."""
+    """Multiply-adds of a row of `source` and `target` tokens (decoder-only: all in `source`), `labels` of them learned; and
+    those that a pass counts for."""
     hidden, head = config.hidden_size, config.vocab_size * config.hidden_size
     if has_encoder:
         width, gated = config.num_heads * config.d_kv, config.feed_forward_proj.startswith("gated")
@@ -45,46 +49,56 @@ def cost_function(config, has_encoder):
         on_source = encoders * (4 * hidden * width + mlp) + decoders * 2 * hidden * width
         on_target = decoders * (6 * hidden * width + mlp)
 
-        def cost(rows, source, target, labels):
+        def cost(source, target, labels):
             pairs = encoders * source * source + decoders * (target * target + source * target)
-            return rows * (on_source * source + on_target * target + 2 * width * pairs) + head * labels
+            return on_source * source + on_target * target + 2 * width * pairs + head * labels
+        return cost, TOKENS_OF_A_PASS * (on_source + on_target + head)
+
+    layers = config.num_hidden_layers
+    if config.model_type == "gpt2":
+        width, mlp = hidden, 2 * hidden * (config.n_inner or 4 * hidden)
+        query_key_value = 3 * hidden * hidden
     else:
-        layers = config.num_hidden_layers
-        if config.model_type == "gpt2":
-            width, projections = hidden, 4 * hidden * hidden + 2 * hidden * (config.n_inner or 4 * hidden)
-        else:
-            width = config.num_attention_heads * config.head_dim
-            projections = hidden * (2 * width + 2 * config.num_key_value_heads * config.head_dim + 3 * config.intermediate_size)
+        width, mlp = config.num_attention_heads * config.head_dim, 3 * hidden * config.intermediate_size
+        query_key_value = hidden * (width + 2 * config.num_key_value_heads * config.head_dim)
+    behind = width * hidden + mlp  # attention; of the last layer, at labels alone
+    on_token, on_label = layers * query_key_value + (layers - 1) * behind, behind + head
 
-        def cost(rows, source, target, labels):
-            return rows * layers * (projections * source + 2 * width * source * source) + head * labels
-    return cost
+    def cost(source, _, labels):
+        return on_token * source + 2 * layers * width * source * source + on_label * labels
+    return cost, TOKENS_OF_A_PASS * (on_token + on_label)
 
 
-def plan(lengths, has_encoder, cost, ranks):
-    """Of all rows in one batch, where a micro-batch is bounded by the dearest and by the longest row."""
+def spread(rows, count, limit, cost):
+    """Each row, longest first, to the cheapest piece so far; None if it has no room."""
+    pieces, costs = [[] for _ in range(count)], [0] * count
+    for row in rows:
+        cheapest = costs.index(min(costs))
+        if pieces[cheapest] and sum(map(sum, (other[:2] for other in pieces[cheapest]))) + row[0] + row[1] > limit:
+            return None
+        pieces[cheapest].append(row)
+        costs[cheapest] += cost(*row)
+    return [(piece, cost) for piece, cost in zip(pieces, costs) if piece]
+
+
+def plan(lengths, has_encoder, model_cost, ranks, limit):
+    """Of all rows in one batch, in micro-batches of `limit` tokens."""
+    cost, of_pass = model_cost
     rows = [(i, source, target, target) if has_encoder else (i, source + target, 0, target)
             for i, (source, target) in enumerate(lengths)]
     rows.sort(key=lambda row: (-row[1] - row[2], row[0]))
-    most_cost = max(cost(1, *row[1:]) for row in rows)
-    most_tokens = max(source + target for _, source, target, _ in rows)
-    pieces, piece = [], []
-    for _, *row in rows:
-        grown = (len(piece) + 1, *(max(lengths) for lengths in zip(*([p[:2] for p in piece] + [row[:2]]))),
-                 sum(p[2] for p in piece) + row[2])
-        if piece and (cost(*grown) > most_cost or grown[0] * (grown[1] + grown[2]) > most_tokens):
-            pieces.append(piece)
-            piece = []
-        piece.append(row)
-    pieces.append(piece)
-    shapes = [(len(piece), max(row[0] for row in piece), max(row[1] for row in piece), sum(row[2] for row in piece))
-              for piece in pieces]
+    rows = [row[1:] for row in rows]
+    count = -(-sum(min(source + target, limit) for source, target, _ in rows) // limit)
+    pieces = None
+    while pieces is None:
+        count = min(-(-count // ranks) * ranks, len(rows))
+        pieces = spread(rows, count, limit, cost)
+        count += 1
     loads = [0] * ranks
-    for value in sorted((cost(*shape) for shape in shapes), reverse=True):
+    for value in sorted((of_piece + of_pass for _, of_piece in pieces), reverse=True):
         loads[loads.index(min(loads))] += value
-    sizes = [rows * (source + target) for rows, source, target, _ in shapes]
-    return {"cost": max(loads), "steps": 1, "micro-batches": len(shapes), "padding": 100 * (1 - sum(map(sum, lengths)) / sum(sizes)),
-            "balance": sum(loads) / ranks / max(loads), "largest": max(sizes)}
+    return {"cost": max(loads), "steps": 1, "micro-batches": len(pieces), "padding": 0, "balance": sum(loads) / ranks / max(loads),
+            "largest": max(sum(source + target for source, target, _ in piece) for piece, _ in pieces)}
 
 
 def check_estimates(job, parameters, ranks, expected):
@@ -107,7 +121,8 @@ def test_the_plan_is_that_of_the_shards(kind, seed, tmp_path):
     has_encoder = kind.startswith("t5")
     random_model(kind, tmp_path / "model", seed)
     rows = example_rows("t5" if has_encoder else "gpt2", rng.randrange(20, 90), seed)
-    job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, global_batch_size=1000, per_device_train_batch_size=1,
+    limit = rng.randrange(10, 300)
+    job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, global_batch_size=1000, max_tokens_per_micro_batch=limit,
                     shard_text_bytes=2000)
     run("lockstep-prep", job)
     lengths = lengths_of(tmp_path / "prepared" / "train", has_encoder)
@@ -116,13 +131,18 @@ def test_the_plan_is_that_of_the_shards(kind, seed, tmp_path):
     numbers = [1, 2, 3, rng.randrange(4, 9)]
     found = inspect(job, "--ranks", ",".join(map(str, numbers)))
     assert [line["ranks"] for line in found] == numbers
-    check_estimates(job, load_saved(kind, tmp_path / "model")[0].num_parameters(), 2, plan(lengths, has_encoder, cost, 2))
+    check_estimates(job, load_saved(kind, tmp_path / "model")[0].num_parameters(), 2, plan(lengths, has_encoder, cost, 2, limit))
     for line, ranks in zip(found, numbers):
-        expected = plan(lengths, has_encoder, cost, ranks)
+        expected = plan(lengths, has_encoder, cost, ranks, limit)
         for name, value in expected.items():
             if name == "cost":
                 continue
-            assert line[name] == pytest.approx(value, abs={"padding": 0.006, "balance": 6e-5}.get(name, 0)), (ranks, name)
+            assert line[name] == pytest.approx(value, abs={"balance": 6e-5}.get(name, 0)), (ranks, name)
+    # Rows alone bound it, too: by the tokens of so many of the longest.
+    longest = sum(sorted(map(sum, lengths), reverse=True)[:3])
+    for line in inspect(job, "--ranks", "1,2", "max_tokens_per_micro_batch=100000", "per_device_train_batch_size=3"):
+        expected = plan(lengths, has_encoder, cost, int(line["ranks"]), longest)
+        assert (line["micro-batches"], line["largest"]) == (expected["micro-batches"], expected["largest"])
 
 
 @pytest.mark.parametrize("kind", ["t5-v1.1", "gpt2"])
@@ -140,10 +160,10 @@ def test_training_follows_the_plan(kind, seed, tmp_path):
     for epoch, line in enumerate(plans):
         of_epoch = [step for step in steps if epoch < step["epoch"] <= epoch + 1]
         assert line["steps"] == len(of_epoch) == (4 if has_encoder else 5)
-        padded = sum(step["tokens"] / (1 - step["padding"]) for step in of_epoch)
-        assert line["padding"] == pytest.approx(100 * (1 - sum(step["tokens"] for step in of_epoch) / padded), abs=0.006)
+        assert all(step["padding"] == 0 for step in of_epoch) and line["padding"] == 0
+        assert all(0 < step["mfu"] < 1 and 0 <= step["input_wait"] <= 1 for step in of_epoch)
         assert 0.5 < line["balance"] <= 1
-    assert plans[0]["padding"] != plans[1]["padding"]
+    assert plans[0]["balance"] != plans[1]["balance"]
 
 
 def test_what_is_refused(tmp_path):

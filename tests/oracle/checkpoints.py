@@ -22,7 +22,7 @@ from training import write_job
 
 KILLS = int(os.environ.get("LOCKSTEP_KILLS", "5"))
 STOPPED = 85
-TIMES = ("seconds", "tokens_per_second")
+TIMES = ("seconds", "tokens_per_second", "mfu", "input_wait")
 
 
 @pytest.fixture

@@ -30,8 +30,9 @@ def peak_of_training(job, folder, ranks, sharding, *keys):
     """Of the rank that takes most, once its first steps are done."""
     command = [ROOT / "launch" / "mpirun.sh", "-n", str(ranks), BIN / "lockstep", "train", job, f"output_dir={folder}",
                f"optimizer_sharding={sharding}", *keys]
-    # What is freed goes back at once, so that what is counted is what is in use.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
+    # What is freed goes back at once, so that what is counted is what is in use: with jemalloc, else with glibc's allocator.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_CONF": "thp:never,dirty_decay_ms:0,muzzy_decay_ms:0",
+                   "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
     launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env=environment)
     metrics = folder / "metrics.jsonl"
 

@@ -6,7 +6,7 @@ import os
 import random
 
 import pytest
-from tokenizer_workplace import FIXTURES, compare, hostile_texts, is_panic, probe, random_tokenizer
+from tokenizer_workplace import BEHAVIORS, FIXTURES, compare, hostile_texts, is_panic, probe, random_tokenizer
 from tokenizers import Tokenizer
 
 CASES = int(os.environ.get("LOCKSTEP_CASES", "2"))
@@ -40,6 +40,25 @@ def test_random_tokenizers(tmp_path, seed, charsmap):
         except BaseException as error:
             if not is_panic(error):
                 raise
+
+
+def test_matches_of_nothing(tmp_path, seed):
+    """What a pattern puts before the first character stems from none of the text's: whatever rewrites it after that,
+    the tokenizers library panics or leaves a part as it was. So nothing does here."""
+    from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
+    from tokenizer_workplace import corpus
+
+    rng = random.Random(seed)
+    for number, content in enumerate(["▁", "", "q"]):
+        tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+        tokenizer.normalizer = normalizers.Replace(Regex("x*"), content)
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(rng.choice(["e", "▁"]), rng.choice(BEHAVIORS))
+        trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["<unk>"], show_progress=False)
+        tokenizer.train_from_iterator(corpus(rng), trainer)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        tokenizer.save(str(folder / "tokenizer.json"))
+        compare(folder, tokenizer, hostile_texts(rng, 60, tokenizer) + ["x", "axxb", "xx ax"])
 
 
 def save_class(folder, rng, name, model_type=None, **config):

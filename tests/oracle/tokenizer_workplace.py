@@ -83,7 +83,7 @@ def random_normalizer(rng, charsmap):
             normalizers.NFC, normalizers.NFD, normalizers.NFKC, normalizers.NFKD, normalizers.Lowercase,
             normalizers.StripAccents, normalizers.Nmt, lambda: normalizers.Strip(rng.random() < 0.5, rng.random() < 0.5),
             lambda: normalizers.Prepend(rng.choice(["▁", "x"])), lambda: normalizers.Replace(" ", "▁"),
-            lambda: normalizers.Replace(Regex(rng.choice([r" {2,}", r"\p{L}\p{M}+", r"\s+$|^\s+", r"x*"])), rng.choice(["▁", "", "q"])),
+            lambda: normalizers.Replace(Regex(rng.choice([r" {2,}", r"\p{L}\p{M}+", r"\s+$|^\s+", r"t+"])), rng.choice(["▁", "", "q"])),
             lambda: normalizers.Precompiled(charsmap),
             lambda: normalizers.BertNormalizer(*(rng.choice([True, False]) for _ in range(2)), rng.choice([None, True, False]), rng.choice([True, False])),
         ],

@@ -9,6 +9,7 @@ import shutil
 import pytest
 import torch
 from conftest import BIN, EXAMPLE_DATA, EXAMPLE_MODELS, ROOT, example_rows, load_saved, random_model, read_lines, run, write_rows
+from transformers.trainer_pt_utils import LabelSmoother
 
 KINDS = ["t5-v1.0", "t5-v1.1", "gpt2", "llama"]
 EOS = {"t5": 1, "gpt2": 0}
@@ -33,12 +34,14 @@ def encode(tokenizer, row, has_encoder):
     return begins + source, target
 
 
-def torch_loss_sum(model, source, target, has_encoder):
+def torch_loss_sum(model, source, target, has_encoder, smoothing=0.0):
     """The sum over the target's tokens, one row at a time, so that there is no padding."""
     if has_encoder:
         logits = model(input_ids=torch.tensor([source]), labels=torch.tensor([target])).logits[0]
     else:
         logits = model(input_ids=torch.tensor([source + target])).logits[0, len(source) - 1:-1]
+    if smoothing:
+        return LabelSmoother(smoothing)({"logits": logits}, torch.tensor(target), num_items_in_batch=1)
     return torch.nn.functional.cross_entropy(logits, torch.tensor(target), reduction="sum")
 
 
@@ -53,7 +56,7 @@ def torch_optimizer(model, steps, learning_rate, weight_decay, warmup):
     return optimizer, schedule
 
 
-def torch_losses(model, batches, has_encoder, learning_rate, weight_decay, warmup):
+def torch_losses(model, batches, has_encoder, learning_rate, weight_decay, warmup, smoothing=0.0):
     """A step a batch, clipping at 1."""
     optimizer, schedule = torch_optimizer(model, len(batches), learning_rate, weight_decay, warmup)
     losses = []
@@ -63,7 +66,7 @@ def torch_losses(model, batches, has_encoder, learning_rate, weight_decay, warmu
         optimizer.zero_grad()
         total = 0.0
         for source, target in examples:
-            loss = torch_loss_sum(model, source, target, has_encoder) / tokens
+            loss = torch_loss_sum(model, source, target, has_encoder, smoothing) / tokens
             loss.backward()
             total += loss.item()
         losses.append(total)
@@ -101,13 +104,17 @@ def order_of(job, examples, count):
     return order
 
 
+def no_dropout(kind):
+    """In the config of a model."""
+    if kind.startswith("t5"):
+        return {"dropout_rate": 0.0}
+    return {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0} if kind == "gpt2" else {}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_ten_steps_follow_pytorch_and_the_folder_opens(kind, seed, tmp_path):
     has_encoder = kind.startswith("t5")
-    no_dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0} if kind == "gpt2" else {}
-    if has_encoder:
-        no_dropout = {"dropout_rate": 0.0}
-    model = random_model(kind, tmp_path / "model", seed, **no_dropout)
+    model = random_model(kind, tmp_path / "model", seed, **no_dropout(kind))
     rows = example_rows("t5" if has_encoder else "gpt2", 12, seed)
     job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, max_steps=10, global_batch_size=12,
                     per_device_train_batch_size=5, learning_rate=5e-3, weight_decay=0.1, warmup_steps=3)
@@ -127,6 +134,65 @@ def test_ten_steps_follow_pytorch_and_the_folder_opens(kind, seed, tmp_path):
         with torch.no_grad():
             ours, theirs = (torch_loss_sum(m, source, target, has_encoder).item() for m in (saved, model))
         assert ours == pytest.approx(theirs, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_label_smoothing_is_that_of_transformers(kind, seed, tmp_path):
+    """In steps and in their evaluation, as in the Trainer's; what evaluates a model by itself knows nothing of it."""
+    has_encoder = kind.startswith("t5")
+    model = random_model(kind, tmp_path / "model", seed, **no_dropout(kind))
+    rows = example_rows("t5" if has_encoder else "gpt2", 9, seed)
+    job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, num_train_epochs=5, global_batch_size=9,
+                    per_device_train_batch_size=4, learning_rate=5e-3, weight_decay=0, label_smoothing_factor=0.2,
+                    evaluation_strategy="epoch", validation_datasets=f"[{tmp_path / 'train.jsonl'}]")
+    run("lockstep-prep", job)
+    run("lockstep", "train", job)
+    saved, tokenizer, _ = load_saved(kind, tmp_path / "result")
+    examples = [encode(tokenizer, row, has_encoder) for row in rows]
+    expected = torch_losses(model, [examples] * 5, has_encoder, 5e-3, 0, 0, smoothing=0.2)
+    assert step_losses(tmp_path / "result") == pytest.approx(expected, rel=1e-4)
+
+    tokens = sum(len(target) for _, target in examples)
+    with torch.no_grad():
+        smoothed, plain = (sum(torch_loss_sum(saved.eval(), *example, has_encoder, smoothing).item() for example in examples) / tokens
+                           for smoothing in (0.2, 0))
+    evaluations = [line["eval_loss"] for line in read_lines(tmp_path / "result" / "metrics.jsonl") if line["event"] == "evaluation"]
+    assert evaluations[-1] == pytest.approx(smoothed, rel=1e-5)
+    totals = json.loads(run("lockstep", "evaluate", "--model", tmp_path / "result", "--dataset", tmp_path / "train.jsonl").stdout)
+    assert totals["loss_sum"] / tokens == pytest.approx(plain, rel=1e-5)
+    assert abs(plain - smoothed) > 0.01 * plain
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sharding", ["state", "full"])
+def test_bf16_learns_as_fp32_does_and_as_autocast(kind, sharding, seed, tmp_path):
+    has_encoder = kind.startswith("t5")
+    model = random_model(kind, tmp_path / "model", seed, **no_dropout(kind))
+    rows = example_rows("t5" if has_encoder else "gpt2", 12, seed)
+    job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, max_steps=20, global_batch_size=12, per_device_train_batch_size=5,
+                    learning_rate=2e-3, optimizer_sharding=sharding)
+    run("lockstep-prep", job)
+    losses = {}
+    for name, bf16 in [("fp32", False), ("bf16", True), ("again", True)]:
+        run("lockstep", "train", job, f"bf16={str(bf16).lower()}", f"output_dir={tmp_path / name}", ranks=2 if sharding == "full" else None)
+        losses[name] = step_losses(tmp_path / name)
+    assert losses["bf16"] == losses["again"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=2e-2)
+    assert losses["bf16"][-1] < losses["bf16"][0] - 0.1
+    assert all(tensor.dtype == torch.float32 for tensor in load_saved(kind, tmp_path / "bf16")[0].state_dict().values())
+
+    _, tokenizer, _ = load_saved(kind, tmp_path / "bf16")
+    examples = [encode(tokenizer, row, has_encoder) for row in rows]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        first = sum(torch_loss_sum(model, *example, has_encoder).item() for example in examples)
+    assert losses["bf16"][0] == pytest.approx(first / sum(len(target) for _, target in examples), rel=5e-3)
+
+
+def test_fp16_is_refused_with_the_remedy(tmp_path):
+    random_model("gpt2", tmp_path / "model", 1)
+    job = write_job(tmp_path, tmp_path / "model", example_rows("gpt2", 2, 1), False, fp16="true")
+    refused = run("lockstep", "train", job, check=False)
+    assert refused.returncode == 1 and "fp16" in refused.stderr and "use bf16: true" in refused.stderr
 
 
 def test_a_pretrained_llama_fine_tuned_for_an_epoch_follows_pytorch(seed, tmp_path):

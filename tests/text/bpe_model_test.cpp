@@ -63,9 +63,16 @@ TEST(BpeModel, AffixesMarkTheInsideAndTheEndOfAWord) {
 }
 
 TEST(BpeModel, IsSeparableAtBlanksOnlyIfNoMergeCrossesOne) {
-  const std::vector<std::string> tokens{"▁", "a", "▁a", "▁▁", "a▁"};
-  EXPECT_TRUE(make_model(tokens, {{"▁", "▁"}, {"▁", "a"}}).separable_at_blanks());
-  EXPECT_FALSE(make_model(tokens, {{"a", "▁"}}).separable_at_blanks());
+  const std::vector<std::string> tokens{"<unk>", "▁", "a", "▁a", "▁▁", "a▁"};
+  const BpeModel::Options options{.unk_token = "<unk>"};
+  EXPECT_TRUE(make_model(tokens, {{"▁", "▁"}, {"▁", "a"}}, options).separable_at_blanks());
+  EXPECT_FALSE(make_model(tokens, {{"a", "▁"}}, options).separable_at_blanks());
+}
+
+TEST(BpeModel, IsNotSeparableAtBlanksWhereMissingCharactersLeaveNothing) {
+  const auto model = make_model({"▁", "▁▁"}, {{"▁", "▁"}});
+  EXPECT_FALSE(model.separable_at_blanks());
+  EXPECT_THAT(tokens_of(model, "▁é▁"), ElementsAre("▁▁"));
 }
 
 TEST(BpeModel, NamesTheMergeThatTheVocabularyCannotMake) {

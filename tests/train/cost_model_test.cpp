@@ -14,8 +14,12 @@ constexpr double kBucket = 25e6;
 
 // A billion parameters; 1e12 multiply-adds of a forward pass on a machine of 1e13 flop/s: 0.2 s, and 0.4 s backward.
 // The gradients are 4e9 bytes, which a link of 1e10 bytes/s sends in 0.4 s.
-const ModelSize kModel{
-    .parameters = 1e9, .in_layers = 9e8, .largest_layer = 5e7, .projected_features = 1e6, .shared_state = 2e9};
+const ModelSize kModel{.parameters = 1e9,
+                       .trained = 1e9,
+                       .in_layers = 9e8,
+                       .largest_layer = 5e7,
+                       .projected_features = 1e6,
+                       .shared_state = 2e9};
 const StepWork kWork{
     .multiply_adds = 1e12, .mean_multiply_adds = 1e12, .tokens = 1000, .passes = 1, .largest_micro_batch = 500};
 const Machine kMachine{.flops = 1e13, .link_bytes_per_second = 1e10};

@@ -29,6 +29,9 @@ TEST(JsonLinesSink, WritesALineAStepAndAnEvaluation) {
                   .tokens = 100,
                   .target_tokens = 40,
                   .padding = 0.25,
+                  .flops = 1e9,
+                  .peak_flops = 8e9,
+                  .input_wait = 0.125,
                   .seconds = 0.5});
   }
   sink.on_evaluation({.step = 4, .epoch = 1, .eval_loss = 0.75, .target_tokens = 10, .seconds = 0.1});
@@ -41,6 +44,8 @@ TEST(JsonLinesSink, WritesALineAStepAndAnEvaluation) {
   EXPECT_EQ(read[1]["step"], 4);
   EXPECT_EQ(read[0]["loss"], 1.25);
   EXPECT_EQ(read[0]["tokens_per_second"], 200);
+  EXPECT_EQ(read[0]["input_wait"], 0.125);
+  EXPECT_EQ(read[0]["mfu"], 0.25);
   EXPECT_EQ(read[2]["event"], "evaluation");
   EXPECT_EQ(read[2]["eval_loss"], 0.75);
   std::filesystem::remove(path);
@@ -59,6 +64,7 @@ TEST(JsonLinesSink, ASkippedStepSaysSoAndItsNumbersAreNull) {
   EXPECT_EQ(skipped["skipped"], true);
   EXPECT_TRUE(skipped["loss"].is_null() && skipped["grad_norm"].is_null()) << first;
   EXPECT_FALSE(Json::parse(second).contains("skipped"));
+  EXPECT_FALSE(Json::parse(second).contains("mfu"));  // of an unknown peak
   std::filesystem::remove(path);
 }
 
@@ -163,6 +169,30 @@ TEST(EpochSink, RemembersTheMeanOverTheTokensOfEachEpochAndOfItsBegunLast) {
   EXPECT_EQ(last.epoch, 1.5);
   EXPECT_DOUBLE_EQ(last.loss, 2);
   EXPECT_EQ(last.eval_loss, std::nullopt);
+}
+
+TEST(ConsoleSink, TellsTheSpeedAndAWaitForRowsThatIsWorthALook) {
+  const auto line = [](double peak_flops, double input_wait) {
+    EpochSink epochs(2, 2);
+    ConsoleSink console(2, epochs);
+    const CapturedLog log;
+    for (const std::uint64_t step : {1U, 2U}) {
+      const StepMetrics metrics{.step = step,
+                                .epoch = 0.5 * static_cast<double>(step),
+                                .loss = 2,
+                                .tokens = 300,
+                                .target_tokens = 1,
+                                .flops = 3e9,
+                                .peak_flops = peak_flops,
+                                .input_wait = step == 1 ? 0 : input_wait,
+                                .seconds = 0.5};
+      epochs.on_step(metrics);
+      console.on_step(metrics);
+    }
+    return log.text();
+  };
+  EXPECT_THAT(line(0, 0.019), testing::HasSubstr("epoch 1: step 2/2, loss 2.0000, 600 tokens/s\n"));
+  EXPECT_THAT(line(12e9, 0.04), testing::HasSubstr("loss 2.0000, 600 tokens/s, MFU 50.0 %, input wait 2.0 %\n"));
 }
 
 TEST(EpochSink, SkippedStepsAreCountedAndLeftOutOfTheLoss) {

@@ -84,6 +84,45 @@ TEST(TrainingLoop, TheCutIntoMicroBatchesChangesNothing) {
   }
 }
 
+TEST(TrainingLoop, TheTokensOfAMicroBatchChangeNothingButTheirNumber) {
+  const auto with = [](std::optional<std::int64_t> tokens, BigramModel& model) {
+    HyperparameterChoices choices = {{"num_train_epochs", 3}, {"global_batch_size", 8}, {"learning_rate", 0.1}};
+    if (tokens) choices.emplace("max_tokens_per_micro_batch", *tokens);
+    return train(choices, 25, false, &model).losses();
+  };
+  BigramModel whole(kVocabulary);
+  const auto expected = with(std::nullopt, whole);
+  EXPECT_EQ(whole.micro_batches, 12);  // one a step
+  int before = whole.micro_batches;
+  for (const std::int64_t tokens : {30, 10, 1}) {
+    BigramModel cut(kVocabulary);
+    const auto found = with(tokens, cut);
+    ASSERT_EQ(found.size(), expected.size());
+    for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-5 * expected[i]);
+    EXPECT_TRUE(torch::allclose(cut.weight, whole.weight, 1e-5, 1e-5));
+    EXPECT_GT(cut.micro_batches, before);
+    before = cut.micro_batches;
+  }
+  EXPECT_EQ(before, 75);  // one a row
+}
+
+TEST(TrainingLoop, WhatTheModelAsksForIsAShareOfThePeak) {
+  BigramModel model(kVocabulary);
+  const auto rows = random_rows(25);
+  TrainingLoop loop(model, rows, nullptr, 0,
+                    Hyperparameters::from_choices({{"max_steps", 2}, {"global_batch_size", 25}}), make_communicator());
+  loop.set_peak_flops(1e9);
+  Recorder recorder;
+  loop.run({&recorder});
+  for (const StepMetrics& metrics : recorder.steps) {
+    EXPECT_DOUBLE_EQ(metrics.flops, 6 * static_cast<double>(metrics.tokens));  // of an unknown model, one a token
+    EXPECT_DOUBLE_EQ(mfu(metrics).value(), metrics.flops / metrics.seconds / 1e9);
+    EXPECT_EQ(metrics.padding, 0);
+    EXPECT_GE(metrics.input_wait, 0);
+    EXPECT_LE(metrics.input_wait, 1);
+  }
+}
+
 TEST(TrainingLoop, GlobalBatchDefaultsToRowsTimesAccumulation) {
   BigramModel model(kVocabulary);
   const auto recorder =
@@ -208,7 +247,7 @@ TEST(TrainingLoop, TheMessageNamesTheRowsOfTheMicroBatchesThatAreNotFinite) {
   const auto bad = rows_that_learn_after(3, *data);
   std::vector<std::uint64_t> all(25), expected;
   std::iota(all.begin(), all.end(), std::uint64_t{0});
-  const StepPlan plan = plan_step(*data, all, 1, 1, {});
+  const StepPlan plan = plan_step(*data, all, {.rows = 1, .tokens = 1000}, 1);
   for (const MicroBatch& micro_batch : plan.ranks.front()) {
     std::vector<std::uint64_t> rows = micro_batch.examples;
     for (std::uint64_t& row : rows) ++row;

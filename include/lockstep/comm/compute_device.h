@@ -2,6 +2,7 @@
 
 #include <c10/core/Device.h>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -28,6 +29,9 @@ void load_gpu_kernels();
 /// compute_device() of this rank; a GPU becomes LibTorch's current one. Throws InputError, as check_agreement() does,
 /// if other ranks compute on another kind of device.
 at::Device compute_device_of_rank(const std::string& device, Communicator& communicator);
+
+/// The bytes of a device: of a GPU's memory, or memory_limit() (core/memory_limit.h) of the host. 0: unknown.
+std::uint64_t memory_of_device(at::Device device);
 
 /// `host` where it computes on the host, or without MPI; else its ranks joined by NCCL, too, this one with GPU
 /// `device`. `timeout` as in Communicator::set_timeout().

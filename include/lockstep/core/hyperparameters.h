@@ -24,7 +24,8 @@ struct Hyperparameters {
   bool overwrite_output_dir = false;
   double num_train_epochs = 10;
   std::int64_t max_steps = -1;
-  std::int64_t per_device_train_batch_size = 100;
+  std::optional<std::int64_t> per_device_train_batch_size;
+  std::optional<std::int64_t> max_tokens_per_micro_batch;
   std::int64_t per_device_eval_batch_size = 100;
   std::optional<std::int64_t> global_batch_size;
   std::int64_t gradient_accumulation_steps = 1;
@@ -40,6 +41,9 @@ struct Hyperparameters {
   double max_grad_norm = 1.0;
   std::optional<double> neftune_noise_alpha;
   bool gradient_checkpointing = false;
+  double label_smoothing_factor = 0;
+  bool bf16 = false;
+  bool fp16 = false;
   std::int64_t max_skipped_steps = 3;
   std::int64_t logging_steps = 1;
   std::string evaluation_strategy = "epoch";

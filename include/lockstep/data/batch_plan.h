@@ -8,39 +8,62 @@
 
 namespace lockstep {
 
-/// What it costs to compute padded rows: for each row, a part for each token, which is the work of the parameters, and
-/// one for each pair of tokens, which is attention's; and one for each token that the loss covers, which is the output
-/// head's. A decoder-only sequence is one input. In any unit; by default, in padded tokens.
-struct BatchCost {
-  double input_token = 1, target_token = 1;
-  double input_pair = 0, target_pair = 0, cross_pair = 0;  // length squared; cross: input length x target length
-  double label = 0;
+/// What rows that run together are made of. A decoder-only sequence is one input.
+struct BatchShape {
+  std::uint64_t rows = 0;
+  std::uint64_t input_tokens = 0, target_tokens = 0;  // real ones
+  std::uint64_t input_length = 0, target_length = 0;  // of the longest
+  std::uint64_t labels = 0;                           // tokens that the loss covers
+  // Of each row by itself, summed; cross: input length x target length.
+  double input_pairs = 0, target_pairs = 0, cross_pairs = 0;
 
-  double of(std::uint64_t rows, std::uint64_t input_length, std::uint64_t target_length, std::uint64_t labels) const;
+  std::uint64_t tokens() const { return input_tokens + target_tokens; }
 };
 
-/// Examples that run forward and backward together, padded to their longest.
+/// What it costs to compute rows together: a part for each token, which is the work of the parameters, and one for each
+/// pair of tokens, which is attention's; and one for each token that the loss covers, which is the output head's. In
+/// any unit; by default, in tokens.
+struct BatchCost {
+  double input_token = 1, target_token = 1;
+  double input_pair = 0, target_pair = 0, cross_pair = 0;
+  double label = 0;
+  double pass = 0;              // of each micro-batch, whatever it holds
+  bool pads_attention = false;  // attention computes all rows as long as the longest; nothing else does
+
+  /// Without `pass`.
+  double of(const BatchShape& shape) const;
+  /// What the rows ask for: without padding, and the half of pairs that a decoder's causal attention sees.
+  double asked_for(const BatchShape& shape, bool has_encoder) const;
+};
+
+/// Bounds of a micro-batch of several rows.
+struct MicroBatchLimits {
+  std::uint64_t rows = 0;    // it has no more tokens than so many of the longest together
+  std::uint64_t tokens = 0;  // real ones
+};
+
+/// Examples that run forward and backward together.
 struct MicroBatch {
   std::vector<std::uint64_t> examples;
-  std::uint64_t padded_tokens = 0;  // rows x (longest input + longest target)
-  double cost = 0;
+  std::uint64_t tokens = 0;  // real ones
+  double cost = 0;           // with that of a pass
 };
 
 /// How the ranks share one optimizer step.
 struct StepPlan {
   std::vector<std::vector<MicroBatch>> ranks;  // [world_size][micro-batches of the rank]
   std::uint64_t tokens = 0;                    // real ones, of all ranks
-  std::uint64_t padded_tokens = 0;
-  std::uint64_t label_tokens = 0;  // tokens that the loss covers, of all ranks
+  std::uint64_t label_tokens = 0;              // tokens that the loss covers, of all ranks
+  double asked_for = 0;                        // of all rows, in the unit of BatchCost
+  double padding = 0;                          // share of the cost, without passes, that padding makes
 };
 
-/// Sorts a global batch by length, cuts it into micro-batches of about equal cost, and deals them to the ranks, the
-/// dearest first to the rank with the least so far. A pure function of its arguments: every rank computes the same plan
-/// without a message. There are as many micro-batches as `max_rows` rows each ask for, rounded up to a multiple of
-/// `world_size` while there are rows enough; none is larger, in padded tokens, than the longest `max_rows` rows
-/// together (of sources and targets, than the largest of such cuts).
-StepPlan plan_step(const TokenizedDataset& dataset, std::span<const std::uint64_t> global_batch, std::uint64_t max_rows,
-                   int world_size, const BatchCost& cost = {});
+/// Cuts a global batch into micro-batches of about equal cost, and deals them to the ranks, the dearest first to the
+/// rank with the least so far. A pure function of its arguments: every rank computes the same plan without a message.
+/// There are as few micro-batches as the limits allow, in a multiple of `world_size` while there are rows enough. Where
+/// attention pads, rows of like length go together, in as many more micro-batches as pay.
+StepPlan plan_step(const TokenizedDataset& dataset, std::span<const std::uint64_t> global_batch,
+                   const MicroBatchLimits& limits, int world_size, const BatchCost& cost = {});
 
 /// Consecutive batches of at most `max_rows` of all examples, sorted by length, for evaluation.
 std::vector<MicroBatch> plan_evaluation(const TokenizedDataset& dataset, std::uint64_t max_rows);

@@ -9,21 +9,23 @@
 #include "lockstep/data/example.h"
 #include "lockstep/data/tokenized_dataset.h"
 #include "lockstep/models/embedding_noise.h"
+#include "lockstep/models/packed_rows.h"
 
 namespace lockstep {
 
 /// The label of a position that the loss leaves out.
 inline constexpr std::int64_t kIgnoredLabel = -100;
 
-/// Examples padded on the right to common lengths. Padding is masked by position, never by token id.
+/// Examples padded on the right to common lengths. What is padding follows from the place, never from a token's id.
 struct Batch {
   at::Tensor input_ids;          // [batch, length] int64: the encoder's source, or the decoder-only sequence
-  at::Tensor input_lengths;      // [batch] int64, real tokens of each row of input_ids
   at::Tensor decoder_input_ids;  // [batch, target_length] int64: the target shifted right; undefined for decoder-only
   at::Tensor labels;    // [batch, target_length] (encoder-decoder) or [batch, length] (decoder-only) int64: the id that
                         // this position must predict (already shifted), or kIgnoredLabel
   at::Tensor labelled;  // [labelled positions] int64: where `labels`, flattened, has ids. Found on the host: no GPU has
                         // to be waited for to know how many they are
+  PackedRows inputs;    // the real tokens of input_ids
+  PackedRows targets;   // of decoder_input_ids
   std::vector<std::uint64_t> example_ids;  // [batch] names the rows for the dropout masks
   EmbeddingNoise noise = {};               // on the embeddings; none but in training
 

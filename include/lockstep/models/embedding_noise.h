@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "lockstep/models/packed_rows.h"
+
 namespace lockstep {
 
 /// Which embeddings of a model noise is for.
@@ -22,12 +24,8 @@ class EmbeddingNoise {
   /// For one pass over the examples that `example_ids` [rows] names. An `alpha` of 0 adds nothing.
   EmbeddingNoise(double alpha, std::uint64_t seed, std::uint64_t step, std::span<const std::uint64_t> example_ids);
 
-  /// `x` [tokens, features], with its noise. `places` [tokens] int64 says where a token is, row x `length` + position,
-  /// and `lengths` [rows] int64 how many tokens a row has; all on the device of `x`.
-  at::Tensor add_to(const at::Tensor& x, const at::Tensor& places, std::int64_t length, const at::Tensor& lengths,
-                    Embedded embedded) const;
-  /// `x` [rows, length, features] of padded rows, with its noise.
-  at::Tensor add_to(const at::Tensor& x, const at::Tensor& lengths, Embedded embedded) const;
+  /// `x` [tokens of `rows`, features], with its noise.
+  at::Tensor add_to(const at::Tensor& x, const PackedRows& rows, Embedded embedded) const;
 
  private:
   double alpha_ = 0;

@@ -34,7 +34,7 @@ struct Projection : torch::nn::Module {
 /// y = x W^T (+ b), weight [out, in].
 struct Linear final : Projection {
   Linear(std::int64_t in, std::int64_t out, bool has_bias);
-  at::Tensor project(const at::Tensor& x) const override { return at::linear(x, weight, bias); }
+  at::Tensor project(const at::Tensor& x) const override;
   bool is_transposed() const override { return false; }
 };
 
@@ -49,7 +49,7 @@ struct Conv1D final : Projection {
 struct Embedding : torch::nn::Module {
   /// `padding_id`: the row that lookups give no gradient, and that is born as 0.
   Embedding(std::int64_t count, std::int64_t features, std::optional<std::int64_t> padding_id = std::nullopt);
-  at::Tensor forward(const at::Tensor& ids) const { return at::embedding(weight, ids, padding_id.value_or(-1)); }
+  at::Tensor forward(const at::Tensor& ids) const;
   at::Tensor weight;
   std::optional<std::int64_t> padding_id;
 };

@@ -10,8 +10,8 @@ namespace lockstep {
 struct LabelledPositions {
   explicit LabelledPositions(const Batch& batch);
 
-  /// The rows of `hidden` [batch, length, features] at these positions: [positions, features]. Only they need a head.
-  at::Tensor select(const at::Tensor& hidden) const;
+  /// Which of the packed tokens are at these positions: [positions] int64; undefined if all are. Only they need a head.
+  at::Tensor among(const PackedRows& packed) const;
   /// Sums per-position values [positions] for each row of the batch: [batch].
   at::Tensor sum_by_row(const at::Tensor& values) const;
 
@@ -34,19 +34,23 @@ struct OutputHead {
   at::Tensor logits(const at::Tensor& hidden) const;
 };
 
-/// Positions whose logits are in memory at a time.
-inline constexpr std::int64_t kHeadChunk = 256;
+/// At most so many positions' logits are in memory at a time; fewer where the vocabulary is large.
+inline constexpr std::int64_t kHeadChunk = 512;
 
 /// Negative log-likelihood of `labels` [positions] behind `hidden` [positions, features]: a scalar, the sum. Gradients
 /// are computed together with it, chunk by chunk, so that no tensor is as large as positions x vocabulary. Its gradient
 /// is there once: a second backward pass throws Error.
-at::Tensor negative_log_likelihood(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels);
+/// With `smoothing`, a position's loss is (1 - smoothing) x that of its label + smoothing x the mean over the
+/// vocabulary (Szegedy et al. 2016; transformers' LabelSmoother).
+at::Tensor negative_log_likelihood(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels,
+                                   double smoothing = 0);
 /// The same for each position, [positions], without a gradient.
-at::Tensor negative_log_likelihoods(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels);
+at::Tensor negative_log_likelihoods(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels,
+                                    double smoothing = 0);
 
 /// Under `logits` [positions, vocabulary]: a scalar, the sum.
-at::Tensor negative_log_likelihood(const at::Tensor& logits, const at::Tensor& labels);
+at::Tensor negative_log_likelihood(const at::Tensor& logits, const at::Tensor& labels, double smoothing = 0);
 /// The same for each position, [positions].
-at::Tensor negative_log_likelihoods(const at::Tensor& logits, const at::Tensor& labels);
+at::Tensor negative_log_likelihoods(const at::Tensor& logits, const at::Tensor& labels, double smoothing = 0);
 
 }  // namespace lockstep

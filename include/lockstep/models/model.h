@@ -53,6 +53,9 @@ class LanguageModel : public torch::nn::Module {
   /// Of those layers in logits(), loss_sum() and row_loss_sums(); null: nobody.
   void set_layer_observer(LayerObserver* observer) { layer_observer_ = observer; }
 
+  /// Of the losses that loss_sum() and row_loss_sums() give (models/loss.h). [0]
+  void set_label_smoothing(double smoothing) { label_smoothing_ = smoothing; }
+
   /// Draws all weights anew, with the distributions of transformers' _init_weights.
   virtual void initialise_weights(const at::Generator& generator) = 0;
 
@@ -79,10 +82,12 @@ class LanguageModel : public torch::nn::Module {
 
  protected:
   LayerObserver* layer_observer() const { return layer_observer_; }
+  double label_smoothing() const { return label_smoothing_; }
 
  private:
   ModelInfo info_;
   LayerObserver* layer_observer_ = nullptr;
+  double label_smoothing_ = 0;
 };
 
 }  // namespace lockstep

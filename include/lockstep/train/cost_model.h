@@ -12,6 +12,7 @@ namespace lockstep {
 /// What of a model's shape its memory and messages follow from.
 struct ModelSize {
   double parameters = 0;
+  double trained = 0;             // of them, those with gradients
   double in_layers = 0;           // of them, those that optimizer_sharding: full gathers layer by layer
   double largest_layer = 0;       // of the layer with most
   double projected_features = 0;  // that go in and out of all projections but the head's, for each token
@@ -36,9 +37,17 @@ struct StepWork {
   double mean_multiply_adds = 0;   // of all ranks
   double tokens = 0;               // real ones, of all ranks
   double passes = 1;               // micro-batches of the rank with most
-  double largest_micro_batch = 0;  // in padded tokens
+  double largest_micro_batch = 0;  // in tokens
   bool recomputes_layers = false;  // gradient_checkpointing
 };
+
+/// What a rank holds but activations. `sharding` is a value of the job key optimizer_sharding. Throws InputError for
+/// another.
+double held_bytes(const ModelSize& model, int ranks, const std::string& sharding, double bucket_bytes);
+
+/// What a token of a micro-batch takes from its forward pass to its backward pass; `recomputes_layers`: with
+/// gradient_checkpointing.
+double activation_bytes(const ModelSize& model, bool recomputes_layers);
 
 struct StepEstimate {
   double memory_bytes = 0;     // of a rank
@@ -49,7 +58,7 @@ struct StepEstimate {
   double efficiency = 0;  // the ranks' mean computing as a share of the step
 };
 
-/// `sharding` is a value of the job key optimizer_sharding. Throws InputError for another.
+/// Throws as held_bytes() does.
 StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const Machine& machine, int ranks,
                            const std::string& sharding, double bucket_bytes);
 

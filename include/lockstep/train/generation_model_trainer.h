@@ -46,6 +46,10 @@ class GenerationModelTrainer : public BaseTrainer {
                                std::shared_ptr<const TokenizedDataset> validation,
                                const Hyperparameters& hyperparameters, const RunOrigin& origin = {});
 
+  /// The next training writes what each rank computes in so many steps to output_dir/profile/rank-N.json
+  /// (train/step_profiler.h). [0: it does not]
+  void set_profiled_steps(std::uint64_t steps) { profiled_steps_ = steps; }
+
  private:
   GenerationModelTrainer(const std::string& pretrained_model_name, bool has_encoder,
                          std::optional<std::size_t> model_max_length,
@@ -70,6 +74,7 @@ class GenerationModelTrainer : public BaseTrainer {
   std::string model_name_;  // as it was given; empty: unknown
   std::optional<std::size_t> requested_max_length_;
   std::shared_ptr<Communicator> communicator_;
+  std::uint64_t profiled_steps_ = 0;
 };
 
 }  // namespace lockstep

@@ -20,10 +20,16 @@ struct StepMetrics {
   double learning_rate = 0;
   std::uint64_t tokens = 0;         // real ones
   std::uint64_t target_tokens = 0;  // those that the loss covers
-  double padding = 0;               // share of the positions that ran
+  double padding = 0;               // share of the multiply-adds that is computed in vain
+  double flops = 0;                 // floating-point operations that the model asks for, forward and backward
+  double peak_flops = 0;            // a second, of all ranks together; 0: unknown
+  double input_wait = 0;            // share of the step for which a rank waits for its rows, on average
   double seconds = 0;               // since the step before, or the evaluation after it
   bool skipped = false;             // loss or grad_norm is not finite: the weights stayed as they were
 };
+
+/// Model FLOPs utilisation (Chowdhery et al. 2022, appendix B): what the model asks for as a share of the peak.
+std::optional<double> mfu(const StepMetrics& metrics);
 
 struct EvaluationMetrics {
   std::uint64_t step = 0;
@@ -33,7 +39,7 @@ struct EvaluationMetrics {
   double seconds = 0;
 };
 
-/// Receives the metrics of a run as they come. Only rank 0 has sinks.
+/// Receives the metrics of a run as they come. Only rank 0 has sinks, but for those that watch the rank itself.
 class MetricSink {
  public:
   virtual ~MetricSink() = default;
@@ -83,11 +89,16 @@ class StepTotals {
   double loss() const;
   std::uint64_t skipped_steps() const { return skipped_steps_; }
   double tokens_per_second() const { return static_cast<double>(tokens_) / seconds_; }
+  /// None if the peak of a step is unknown.
+  std::optional<double> mfu() const;
+  /// Share of the time.
+  double input_wait() const { return input_wait_s_ / seconds_; }
   Json state() const;
   void restore(const Json& state);
 
  private:
   double loss_sum_ = 0, seconds_ = 0;
+  double flops_ = 0, possible_flops_ = 0, input_wait_s_ = 0;
   std::uint64_t tokens_ = 0, target_tokens_ = 0, skipped_steps_ = 0;
 };
 
@@ -99,6 +110,8 @@ struct EpochMetrics {
   double tokens_per_second = 0;
   std::optional<double> eval_loss;
   std::uint64_t skipped_steps = 0;
+  std::optional<double> mfu = {};
+  double input_wait = 0;
 };
 
 /// Remembers every epoch.

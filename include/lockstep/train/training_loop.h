@@ -15,6 +15,7 @@
 #include "lockstep/core/hyperparameters.h"
 #include "lockstep/data/batch_plan.h"
 #include "lockstep/data/tokenized_dataset.h"
+#include "lockstep/models/bf16_products.h"
 #include "lockstep/models/model.h"
 #include "lockstep/train/checkpoint_writer.h"
 #include "lockstep/train/finite_guard.h"
@@ -22,6 +23,7 @@
 #include "lockstep/train/metric_sink.h"
 #include "lockstep/train/optimizer.h"
 #include "lockstep/train/schedule.h"
+#include "lockstep/train/step_inputs.h"
 #include "lockstep/train/trainer_state.h"
 
 namespace lockstep {
@@ -44,7 +46,12 @@ class TrainingLoop {
   std::uint64_t total_steps() const { return total_steps_; }
   std::uint64_t steps_per_epoch() const { return batches_.steps_per_epoch(); }
   std::uint64_t global_batch_size() const { return global_batch_size_; }
+  /// Of the largest micro-batch, but for one of a single longer row.
+  std::uint64_t max_tokens_per_micro_batch() const { return limits_.tokens; }
   std::uint64_t skipped_steps() const { return guard_.skipped_steps(); }
+
+  /// What all ranks together could compute in a second, for the metrics (train/machine_peak.h). [0: unknown]
+  void set_peak_flops(double of_all_ranks) { peak_flops_ = of_all_ranks; }
 
   /// Before run(): goes on where `checkpoint` was saved, whose weights the model has already. Throws InputError if the
   /// optimizer's state in it is not that of this model.
@@ -52,9 +59,9 @@ class TrainingLoop {
 
   /// Trains to the end, or until no evaluation has been better for early_stopping_patience of them. Skips steps whose
   /// loss or gradients are not finite, and throws Error after too many in a row (train/finite_guard.h).
-  /// The sinks receive every step and every evaluation; ranks other than 0 give none. Null: no checkpoints; no request
-  /// to stop. On a request all ranks abandon what they are at, save a checkpoint of the last whole step, and throw
-  /// Stopped, or Error if it could not be saved.
+  /// The sinks receive every step and every evaluation; ranks other than 0 give none that record them. Null: no
+  /// checkpoints; no request to stop. On a request all ranks abandon what they are at, save a checkpoint of the last
+  /// whole step, and throw Stopped, or Error if it could not be saved.
   void run(const std::vector<MetricSink*>& sinks, CheckpointWriter* checkpoints = nullptr,
            StopRequests* stop = nullptr);
 
@@ -66,11 +73,17 @@ class TrainingLoop {
   bool train_step();
   /// Forward and backward of this rank's micro-batches; the sum of their losses. None: abandoned.
   std::optional<double> run_micro_batches(std::uint64_t step, const StepPlan& plan);
-  /// The loss over all ranks. What else they tell each other after each step goes with it: requests to stop, whether it
-  /// is time to save, which parts of a checkpoint are written.
-  double exchange(double own_loss);
+  /// What a step comes to over all ranks.
+  struct StepSums {
+    double loss = 0;
+    double waited_s = 0;  // for rows
+  };
+  /// What else ranks tell each other after each step goes with it: requests to stop, whether it is time to save, which
+  /// parts of a checkpoint are written.
+  StepSums exchange(double own_loss);
   /// Of one; the gradient is that of the loss times `scale`.
-  double run_pass(std::uint64_t step, const std::vector<std::uint64_t>& examples, double scale);
+  double run_pass(std::uint64_t step, const Batch& batch, double scale);
+  InputSource input_source() const;
   /// Updates the weights by the reduced gradients.
   void update(const StepMetrics& metrics);
   void warn_of_unused_parameters() const;
@@ -93,7 +106,7 @@ class TrainingLoop {
   std::shared_ptr<Communicator> communicator_;
 
   std::uint64_t global_batch_size_;
-  std::uint64_t micro_batch_rows_;
+  MicroBatchLimits limits_;
   BatchCost batch_cost_;
   GlobalBatches batches_;
   std::uint64_t total_steps_;
@@ -102,7 +115,10 @@ class TrainingLoop {
   FlatParameters parameters_;
   GradientReducer reducer_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<LayerGathering> layers_;  // while run() runs
+  // While run() runs:
+  std::unique_ptr<LayerGathering> layers_;
+  RoundedWeights rounded_weights_;  // for bf16
+  std::unique_ptr<StepInputs> inputs_;
   LearningRateSchedule schedule_;
   FiniteGuard guard_;
 
@@ -115,6 +131,7 @@ class TrainingLoop {
   std::chrono::steady_clock::time_point step_begun_;  // what is saved between steps counts to the next
   bool is_time_to_save_ = false;                      // by the clock of rank 0; all ranks alike
   bool is_first_step_ = true;                         // of this process
+  double peak_flops_ = 0;
 };
 
 }  // namespace lockstep

@@ -34,6 +34,12 @@ std::vector<std::int64_t> to_vector(const at::Tensor& lengths) {
   return {host.const_data_ptr<std::int64_t>(), host.const_data_ptr<std::int64_t>() + host.numel()};
 }
 
+// Of one row's positions, for [positions, heads, features].
+RotaryAngles packed(const RotaryAngles& angles) {
+  if (!angles.cosine.defined()) return {};
+  return {angles.cosine.squeeze(0).transpose(0, 1), angles.sine.squeeze(0).transpose(0, 1)};
+}
+
 at::Tensor positions_until(std::int64_t length, at::Device device) {
   return at::arange(length, at::TensorOptions(at::kLong).device(device)).unsqueeze(0);  // [1, length]
 }
@@ -90,21 +96,24 @@ void Decoder::initialise_weights(const at::Generator& generator) {
   if (config_.padding_id) tokens_->weight.select(0, *config_.padding_id).zero_();
 }
 
-at::Tensor Decoder::logits(const Batch& batch, Dropout& dropout) { return head(hidden(batch, dropout), dropout); }
+at::Tensor Decoder::logits(const Batch& batch, Dropout& dropout) {
+  return head(batch.inputs.pad(hidden(batch, {}, dropout)), dropout);
+}
 
 at::Tensor Decoder::loss_sum(const Batch& batch, Dropout& dropout) {
   const LabelledPositions labelled(batch);
-  const at::Tensor selected = labelled.select(hidden(batch, dropout));
-  if (has_adapted_head()) return negative_log_likelihood(head(selected, dropout), labelled.labels);
-  return negative_log_likelihood(selected, output_head(), labelled.labels);
+  const at::Tensor selected = hidden(batch, labelled.among(batch.inputs), dropout);
+  if (has_adapted_head()) return negative_log_likelihood(head(selected, dropout), labelled.labels, label_smoothing());
+  return negative_log_likelihood(selected, output_head(), labelled.labels, label_smoothing());
 }
 
 at::Tensor Decoder::row_loss_sums(const Batch& batch) {
   Dropout none;
   const LabelledPositions labelled(batch);
-  const at::Tensor selected = labelled.select(hidden(batch, none));
-  return labelled.sum_by_row(has_adapted_head() ? negative_log_likelihoods(head(selected, none), labelled.labels)
-                                                : negative_log_likelihoods(selected, output_head(), labelled.labels));
+  const at::Tensor selected = hidden(batch, labelled.among(batch.inputs), none);
+  return labelled.sum_by_row(
+      has_adapted_head() ? negative_log_likelihoods(head(selected, none), labelled.labels, label_smoothing())
+                         : negative_log_likelihoods(selected, output_head(), labelled.labels, label_smoothing()));
 }
 
 LanguageModel::Started Decoder::start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) {
@@ -151,8 +160,8 @@ at::Tensor Decoder::read_sequences(DecodingState& decoding_state) const {
   return head(output.gather(1, last).squeeze(1), none);
 }
 
-// `x` [batch, length, features], what tokens_ holds of the ids; `positions` [batch, length], or undefined:
-// 0 ... length - 1.
+// `x` [..., features], what tokens_ holds of the ids; `positions` [...], or undefined: 0 ... length - 1 of [batch,
+// length].
 at::Tensor Decoder::embed(at::Tensor x, const at::Tensor& positions, Dropout& dropout) const {
   if (config_.embedding_scale != 1) x = x * config_.embedding_scale;
   if (project_in_) x = project_in_->forward(x, dropout);
@@ -161,14 +170,19 @@ at::Tensor Decoder::embed(at::Tensor x, const at::Tensor& positions, Dropout& dr
   return x + positions_->weight.narrow(0, config_.position_offset, x.size(1));
 }
 
-// Frequencies that depend on the length follow the padded one, as in transformers.
-at::Tensor Decoder::hidden(const Batch& batch, Dropout& dropout) const {
-  const at::Tensor& ids = batch.input_ids;
-  const std::int64_t length = ids.size(1);
-  DecoderPass pass{.dropout = dropout, .biases = sequence_biases(config_, length, ids.device())};
-  pass.angles = rotary_.angles(positions_until(length, ids.device()), {length});
-  const at::Tensor tokens = batch.noise.add_to(tokens_->forward(ids), batch.input_lengths, Embedded::kInput);
-  return run_blocks(dropout(embed(tokens, {}, dropout), config_.embedding_dropout), pass, nullptr);
+// The last hidden states of packed tokens, or of the `labelled` of them. Frequencies that depend on the length follow
+// the padded one, as in transformers.
+at::Tensor Decoder::hidden(const Batch& batch, const at::Tensor& labelled, Dropout& dropout) const {
+  const PackedRows& rows = batch.inputs;
+  DecoderPass pass{.dropout = dropout, .biases = sequence_biases(config_, rows.length, batch.input_ids.device())};
+  pass.rows = &rows;
+  pass.labelled = labelled;
+  const at::Tensor positions = rows.positions();
+  pass.angles = packed(rotary_.angles(positions.unsqueeze(0), {rows.length}));
+  dropout.over(rows.places, rows.length);
+  const at::Tensor tokens = batch.noise.add_to(tokens_->forward(rows.pack(batch.input_ids)), rows, Embedded::kInput);
+  const at::Tensor x = embed(tokens, positions, dropout);
+  return run_blocks(dropout(x, config_.embedding_dropout), pass, nullptr);
 }
 
 at::Tensor Decoder::run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const {

@@ -50,7 +50,7 @@ at::Tensor DecoderBlock::forward(const at::Tensor& x, const DecoderPass& pass, K
   const bool norms_first = config_.block == BlockKind::kPreNorm;
   at::Tensor attended = attention_.forward(norms_first ? attention_norm_->forward(x) : x, pass, cache);
   if (attention_output_norm_) attended = attention_output_norm_->forward(attended);
-  at::Tensor sum = x + pass.dropout(attended, config_.attention_output_dropout);
+  at::Tensor sum = residual(x, pass) + pass.dropout(attended, config_.attention_output_dropout);
   if (!norms_first) sum = attention_norm_->forward(sum);
 
   at::Tensor inner = mlp_.forward(norms_first ? mlp_norm_->forward(sum) : sum, pass.dropout);
@@ -62,9 +62,16 @@ at::Tensor DecoderBlock::forward(const at::Tensor& x, const DecoderPass& pass, K
 at::Tensor DecoderBlock::forward_parallel(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const {
   const at::Tensor normed = attention_norm_->forward(x);
   const at::Tensor attended = attention_.forward(normed, pass, cache);
-  const at::Tensor inner = mlp_.forward(mlp_norm_ ? mlp_norm_->forward(x) : normed, pass.dropout);
-  if (config_.joint_dropout) return x + pass.dropout(inner + attended, config_.mlp_output_dropout);
-  return x + pass.dropout(attended, config_.attention_output_dropout) + pass.dropout(inner, config_.mlp_output_dropout);
+  const at::Tensor kept = residual(x, pass);
+  const at::Tensor inner = mlp_.forward(mlp_norm_ ? mlp_norm_->forward(kept) : residual(normed, pass), pass.dropout);
+  if (config_.joint_dropout) return kept + pass.dropout(inner + attended, config_.mlp_output_dropout);
+  return kept + pass.dropout(attended, config_.attention_output_dropout) +
+         pass.dropout(inner, config_.mlp_output_dropout);
+}
+
+// What is left of `x` beside the attention's output.
+at::Tensor DecoderBlock::residual(const at::Tensor& x, const DecoderPass& pass) const {
+  return attention_.is_narrowed(pass) ? x.index_select(0, pass.labelled) : x;
 }
 
 }  // namespace lockstep

@@ -26,6 +26,7 @@ class DecoderBlock : public torch::nn::Module {
 
  private:
   at::Tensor forward_parallel(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const;
+  at::Tensor residual(const at::Tensor& x, const DecoderPass& pass) const;
 
   const DecoderConfig& config_;
   std::shared_ptr<Norm> attention_norm_;

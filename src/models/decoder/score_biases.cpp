@@ -28,39 +28,27 @@ at::Tensor alibi(const DecoderConfig& config, std::int64_t keys, at::Device devi
   return (distances.to(at::kFloat) * config.attention_scale).unsqueeze(1).unsqueeze(0);
 }
 
-template <class MakeBias>
-std::vector<at::Tensor> for_each_layer(const DecoderConfig& config, const MakeBias& make_bias) {
-  std::map<std::optional<std::int64_t>, at::Tensor> by_window;
-  std::vector<at::Tensor> biases;
-  for (const auto& window : config.windows) {
-    const auto [found, is_new] = by_window.try_emplace(window);
-    if (is_new) found->second = make_bias(window);
-    biases.push_back(found->second);
-  }
-  return biases;
-}
-
 }  // namespace
 
 std::vector<at::Tensor> sequence_biases(const DecoderConfig& config, std::int64_t length, at::Device device) {
   const bool has_alibi = config.positions == PositionKind::kAlibi;
-  const at::Tensor slopes = has_alibi ? alibi(config, length, device) : at::Tensor();
-  return for_each_layer(config, [&](std::optional<std::int64_t> window) {
-    const bool hides_earlier = window && *window < length;
-    if (!hides_earlier && !has_alibi) return at::Tensor();
-    const at::Tensor positions = at::arange(length, at::TensorOptions(at::kLong).device(device));
-    const at::Tensor bias = window_bias(positions, length, window);
-    return has_alibi ? slopes + bias : bias;
-  });
+  return std::vector<at::Tensor>(config.windows.size(), has_alibi ? alibi(config, length, device) : at::Tensor());
 }
 
 std::vector<at::Tensor> step_biases(const DecoderConfig& config, const at::Tensor& positions, std::int64_t keys) {
   const bool has_alibi = config.positions == PositionKind::kAlibi;
   const at::Tensor slopes = has_alibi ? alibi(config, keys, positions.device()) : at::Tensor();
-  return for_each_layer(config, [&](std::optional<std::int64_t> window) {
-    const at::Tensor bias = window_bias(positions, keys, window).unsqueeze(1).unsqueeze(1);
-    return has_alibi ? slopes + bias : bias;
-  });
+  std::map<std::optional<std::int64_t>, at::Tensor> by_window;
+  std::vector<at::Tensor> biases;
+  for (const auto& window : config.windows) {
+    const auto [found, is_new] = by_window.try_emplace(window);
+    if (is_new) {
+      const at::Tensor bias = window_bias(positions, keys, window).unsqueeze(1).unsqueeze(1);
+      found->second = has_alibi ? slopes + bias : bias;
+    }
+    biases.push_back(found->second);
+  }
+  return biases;
 }
 
 }  // namespace lockstep

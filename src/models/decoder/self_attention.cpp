@@ -40,13 +40,24 @@ at::Tensor SelfAttention::forward(const at::Tensor& x, const DecoderPass& pass, 
     *cache = KvCache(key, value);
   }
 
-  const at::Tensor& bias = pass.biases[layer_];
+  const bool is_whole = !pass.positions.defined();
   const AttentionOptions options{.scale = scale_,
                                  .soft_cap = config_.attention_soft_cap,
-                                 .bias = bias,
-                                 .causal = !bias.defined(),
+                                 .bias = pass.biases[layer_],
+                                 .causal = is_whole,
+                                 .window = is_whole ? config_.windows[layer_] : std::nullopt,
                                  .dropout = config_.attention_dropout};
-  return output_->forward(attend(query, key, value, options, pass.dropout), pass.dropout);
+  if (pass.rows == nullptr) return output_->forward(attend(query, key, value, options, pass.dropout), pass.dropout);
+  at::Tensor attended = attend(query, key, value, *pass.rows, *pass.rows, options, pass.dropout);
+  if (is_narrowed(pass)) {
+    attended = attended.index_select(0, pass.labelled);
+    pass.dropout.over(pass.rows->places.index_select(0, pass.labelled), pass.rows->length);
+  }
+  return output_->forward(attended, pass.dropout);
+}
+
+bool SelfAttention::is_narrowed(const DecoderPass& pass) const {
+  return pass.labelled.defined() && static_cast<std::int64_t>(layer_) + 1 == config_.layers;
 }
 
 SelfAttention::Projected SelfAttention::project(const at::Tensor& x, Dropout& dropout) const {
@@ -68,9 +79,12 @@ SelfAttention::Projected SelfAttention::split_fused(const at::Tensor& fused) con
     return {split_heads(parts[0], config_.heads), split_heads(parts[1], key_heads), split_heads(parts[2], key_heads)};
   }
   const std::int64_t shared_by = config_.heads / key_heads;
-  const auto parts = fused.view({fused.size(0), fused.size(1), key_heads, shared_by + 2, config_.head_features})
-                         .split_with_sizes({shared_by, 1, 1}, 3);
-  const auto by_head = [](const at::Tensor& part) { return part.flatten(2, 3).transpose(1, 2); };
+  const auto parts =
+      fused.unflatten(-1, {key_heads, shared_by + 2, config_.head_features}).split_with_sizes({shared_by, 1, 1}, -2);
+  const auto by_head = [](const at::Tensor& part) {
+    const at::Tensor heads = part.flatten(-3, -2);
+    return heads.dim() == 4 ? heads.transpose(1, 2) : heads;
+  };
   return {by_head(parts[0]), by_head(parts[1]), by_head(parts[2])};
 }
 

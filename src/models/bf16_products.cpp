@@ -1,0 +1,82 @@
+#include "lockstep/models/bf16_products.h"
+
+#include <torch/torch.h>
+
+#include <optional>
+#include <vector>
+
+namespace lockstep {
+namespace {
+
+thread_local RoundedWeights* current_weights = nullptr;
+
+class LinearInBf16 : public torch::autograd::Function<LinearInBf16> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias, bool is_transposed) {
+    RoundedWeights& weights = *current_weights;
+    const at::Tensor rows = x.reshape({-1, x.size(-1)}).to(at::kBFloat16);
+    const at::Tensor rounded = weights.of(weight);
+    const at::Tensor inwards = is_transposed ? rounded : rounded.t();  // [in, out]
+    const at::Tensor y = bias ? at::addmm(bias->to(at::kBFloat16), rows, inwards) : at::mm(rows, inwards);
+    if (weight.requires_grad()) context->saved_data["rows"] = rows;
+    context->saved_data["weight"] = weights.keeps() ? rounded : weight.detach();
+    context->saved_data["is_transposed"] = is_transposed;
+    context->saved_data["trains_bias"] = bias && bias->requires_grad();
+    std::vector<std::int64_t> shape = x.sizes().vec();
+    shape.back() = y.size(1);
+    return y.to(at::kFloat).view(shape);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const bool is_transposed = context->saved_data["is_transposed"].toBool();
+    const at::Tensor weight = context->saved_data["weight"].toTensor().to(at::kBFloat16);
+    const at::Tensor of_rows = gradients[0].reshape({-1, gradients[0].size(-1)});
+    const at::Tensor rounded = of_rows.to(at::kBFloat16);
+    std::vector<std::int64_t> shape = gradients[0].sizes().vec();
+    shape.back() = weight.size(is_transposed ? 0 : 1);
+    at::Tensor of_x, of_weight, of_bias;
+    if (context->needs_input_grad(0)) {
+      of_x = at::mm(rounded, is_transposed ? weight.t() : weight).to(at::kFloat).view(shape);
+    }
+    if (const auto found = context->saved_data.find("rows"); found != context->saved_data.end()) {
+      const at::Tensor rows = found->second.toTensor();
+      of_weight = (is_transposed ? at::mm(rows.t(), rounded) : at::mm(rounded.t(), rows)).to(at::kFloat);
+    }
+    if (context->saved_data["trains_bias"].toBool()) of_bias = of_rows.sum(0);
+    return {of_x, of_weight, of_bias, at::Tensor()};
+  }
+};
+
+}  // namespace
+
+bool cpu_has_bf16() {
+#ifdef __x86_64__
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return true;
+#endif
+}
+
+at::Tensor RoundedWeights::of(const at::Tensor& weight) {
+  const at::NoGradGuard no_grad;
+  if (!keeps_) return weight.to(at::kBFloat16);
+  at::Tensor& kept = kept_[weight.unsafeGetTensorImpl()];
+  if (!kept.defined()) kept = weight.to(at::kBFloat16);
+  return kept;
+}
+
+Bf16Products::Bf16Products(RoundedWeights* weights) : before_(current_weights) {
+  if (weights != nullptr) current_weights = weights;
+}
+
+Bf16Products::~Bf16Products() { current_weights = before_; }
+
+RoundedWeights* Bf16Products::current() { return current_weights; }
+
+at::Tensor linear_in_bf16(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, bool is_transposed) {
+  return LinearInBf16::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, is_transposed);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,97 @@
+#include "lockstep/models/gradients_in_place.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <array>
+
+#include "data/fixtures.h"
+#include "lockstep/core/json.h"
+#include "lockstep/models/lora.h"
+#include "lockstep/models/pretrained.h"
+
+namespace lockstep {
+namespace {
+
+constexpr const char* kConfigs[] = {
+    R"({"model_type": "t5", "d_model": 8, "d_kv": 4, "d_ff": 16, "num_layers": 2, "num_heads": 2, "vocab_size": 20,
+        "dropout_rate": 0.2, "decoder_start_token_id": 0})",
+    R"({"model_type": "gpt2", "n_embd": 8, "n_layer": 2, "n_head": 2, "n_positions": 40, "vocab_size": 20})",
+    R"({"model_type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 20, "pad_token_id": 3})",
+};
+
+std::shared_ptr<LanguageModel> make_model(const std::string& config) {
+  const test::TemporaryFolder folder;
+  write_json_file(folder.path() / "config.json", Json::parse(config));
+  return create_model(folder.path(), 1);
+}
+
+constexpr std::array<std::uint64_t, 3> kIds = {4, 7, 2};
+
+void run_backward(LanguageModel& model) {
+  const std::vector<Example> examples = {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}};
+  const Batch batch = collate(examples, kIds, model.info().has_encoder, model.info().decoder_start_id, 0);
+  Dropout dropout(5, 6, kIds);
+  (model.loss_sum(batch, dropout) * 0.3).backward();
+}
+
+void fill_gradients(LanguageModel& model, double value) {
+  for (at::Tensor& parameter : model.parameters()) {
+    if (parameter.requires_grad()) parameter.mutable_grad() = at::full_like(parameter, value);
+  }
+}
+
+void expect_same_gradients(LanguageModel& found, LanguageModel& expected) {
+  const auto all = expected.named_parameters();
+  for (const auto& parameter : found.named_parameters()) {
+    const at::Tensor &gradient = parameter.value().grad(), &wanted = all[parameter.key()].grad();
+    ASSERT_EQ(gradient.defined(), wanted.defined()) << parameter.key();
+    EXPECT_TRUE(!gradient.defined() || gradient.allclose(wanted, 1e-5, 1e-6)) << parameter.key();
+  }
+}
+
+class InPlace : public testing::TestWithParam<const char*> {};
+
+TEST_P(InPlace, GradientsAreAddedToThoseThatAreThere) {
+  const auto expected = make_model(GetParam()), model = make_model(GetParam());
+  fill_gradients(*expected, 2);
+  fill_gradients(*model, 2);
+  for (int pass = 0; pass < 2; ++pass) {
+    run_backward(*expected);
+    const GradientsInPlace in_place;
+    run_backward(*model);
+  }
+  expect_same_gradients(*model, *expected);
+}
+
+TEST_P(InPlace, GradientsAreMadeWhereThereAreNone) {
+  const auto expected = make_model(GetParam()), model = make_model(GetParam());
+  run_backward(*expected);
+  const GradientsInPlace in_place;
+  run_backward(*model);
+  expect_same_gradients(*model, *expected);
+}
+
+TEST_P(InPlace, FrozenParametersHaveNone) {
+  const auto expected = make_model(GetParam()), model = make_model(GetParam());
+  for (const auto& with_adapter : {expected, model}) add_lora(*with_adapter, {.rank = 2}, 1);
+  run_backward(*expected);
+  const GradientsInPlace in_place;
+  run_backward(*model);
+  expect_same_gradients(*model, *expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(, InPlace, testing::ValuesIn(kConfigs));
+
+TEST(GradientsInPlace, EndWithTheirScope) {
+  {
+    const GradientsInPlace outer;
+    { const GradientsInPlace inner; }
+    EXPECT_TRUE(GradientsInPlace::active());
+  }
+  EXPECT_FALSE(GradientsInPlace::active());
+}
+
+}  // namespace
+}  // namespace lockstep
