@@ -124,8 +124,8 @@ StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const M
   const double hidden_gathering = sharding.parameters ? forward + backward : forward / work.passes;
 
   StepEstimate estimate;
-  estimate.memory_bytes =
-      held_bytes(model, ranks, sharding_name, bucket_bytes) + activation_bytes(model) * work.largest_micro_batch;
+  estimate.memory_bytes = held_bytes(model, ranks, sharding_name, bucket_bytes) +
+                          activation_bytes(model, work.recomputes_layers) * work.largest_micro_batch;
   estimate.compute_s = forward + backward;
   estimate.communication_s = reducing + gathering;
   const double exposed =

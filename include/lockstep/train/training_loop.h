@@ -82,7 +82,7 @@ class TrainingLoop {
   /// parts of a checkpoint are written.
   StepSums exchange(double own_loss);
   /// Of one; the gradient is that of the loss times `scale`.
-  double run_pass(std::uint64_t step, const Batch& batch, double scale);
+  double run_pass(std::uint64_t step, Batch batch, double scale);
   InputSource input_source() const;
   /// Updates the weights by the reduced gradients.
   void update(const StepMetrics& metrics);
