@@ -95,7 +95,7 @@ void print_estimates(const Arguments& arguments) {
       const StepEstimate found = estimate_step(size, work, machine, ranks, sharding, bucket_bytes);
       const bool fits = memory == 0 || found.memory_bytes <= memory;
       is_too_large = is_too_large || !fits;
-      fmt::print("{:>6}  {:<20}{:>8.3f} GB{}{:>10.4f} s{:>10.4f} s{:>9.4f} s{:>12.0f}{:>10.1f} %\n", ranks, sharding,
+      fmt::print("{:>6}  {:<20}{:>8.3f} GB{} {:>9.4f} s {:>9.4f} s {:>8.4f} s {:>11.0f} {:>9.1f} %\n", ranks, sharding,
                  found.memory_bytes / 1e9, fits ? ' ' : '!', found.compute_s, found.communication_s, found.step_s,
                  found.tokens_per_second, 100 * found.efficiency);
     }

@@ -78,14 +78,23 @@ __attribute__((target_clones("avx512f", "avx2", "default"))) float softmax_row(f
   return largest + std::log(sum);
 }
 
-// exp(score - log_sum), as softmax_row() had it, and `gradients` of the probabilities become those of the scores.
+// exp(score - log_sum), as softmax_row() had it, and `gradients` of the probabilities become those of the scores. Where
+// one key is seen, they are exactly 0.
 __attribute__((target_clones("avx512f", "avx2", "default"))) void softmax_gradient_row(float* scores, float* gradients,
                                                                                        std::int64_t keys, Range seen,
-                                                                                       float log_sum, float product) {
-  for (std::int64_t i = seen.begin; i < seen.end; ++i) {
-    scores[i] = fast_exp(scores[i] - log_sum);
-    gradients[i] = scores[i] * (gradients[i] - product);
+                                                                                       float log_sum) {
+  for (std::int64_t i = seen.begin; i < seen.end; ++i) scores[i] = fast_exp(scores[i] - log_sum);
+  constexpr std::int64_t kLanes = 16;
+  std::array<float, kLanes> sums{};
+  std::int64_t i = seen.begin;
+  for (; i + kLanes <= seen.end; i += kLanes) {
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += scores[i + lane] * gradients[i + lane];
   }
+  float product = 0;
+  for (const float of_lane : sums) product += of_lane;
+  for (; i < seen.end; ++i) product += scores[i] * gradients[i];
+  if (seen.size() == 1) product = gradients[seen.begin];
+  for (i = seen.begin; i < seen.end; ++i) gradients[i] = scores[i] * (gradients[i] - product);
   for (float* values : {scores, gradients}) {
     std::fill(values, values + seen.begin, 0.0F);
     std::fill(values + seen.end, values + keys, 0.0F);
@@ -95,12 +104,6 @@ __attribute__((target_clones("avx512f", "avx2", "default"))) void softmax_gradie
 __attribute__((target_clones("avx512f", "avx2", "default"))) void add_row(float* to, const float* from,
                                                                           std::int64_t size) {
   for (std::int64_t i = 0; i < size; ++i) to[i] += from[i];
-}
-
-float dot(const float* a, const float* b, std::int64_t size) {
-  float sum = 0;
-  for (std::int64_t i = 0; i < size; ++i) sum += a[i] * b[i];
-  return sum;
 }
 
 // Some key heads of one row: what one thread computes by itself.
@@ -153,17 +156,14 @@ class Attention {
     at::Tensor query, key, value, distance_bias;
   };
 
-  Gradients backward(const at::Tensor& output, const at::Tensor& log_sums, const at::Tensor& gradient,
-                     bool needs_bias) const {
+  Gradients backward(const at::Tensor& log_sums, const at::Tensor& gradient, bool needs_bias) const {
     Gradients to{at::empty(query_.sizes(), query_.options()),
                  at::zeros(key_.sizes(), key_.options()),
                  at::zeros(value_.sizes(), value_.options()),
                  {}};
     if (needs_bias) to.distance_bias = at::zeros({call_.queries.rows(), query_.size(1), distances_}, query_.options());
     const auto* sums = log_sums.const_data_ptr<float>();
-    const std::int64_t heads = query_.size(1), features = value_.size(2);
-    const auto* outputs = output.const_data_ptr<float>();
-    const auto* upper = gradient.const_data_ptr<float>();
+    const std::int64_t heads = query_.size(1);
     for_each_task([&](const Task& task, Buffers& buffers) {
       for_each_block(task, [&](std::int64_t lane, Range block, Range keys) {
         const at::Tensor of_query = head_rows(to.query, call_.queries, task, block, lane);
@@ -178,12 +178,10 @@ class Attention {
         const auto* first_score = scores.const_data_ptr<float>();
         auto* first_gradient = of_scores.mutable_data_ptr<float>();
         for_each_score_row(scores, task, block, keys, lane, [&](const Row& row) {
-          const std::int64_t at = row.token * heads + row.head;
           float* gradients = first_gradient + (row.scores - first_score);
           if (call_.mask) call_.mask->apply(gradients, gradients, row.first_key, row.seen.end, row.key);
-          const float product = dot(outputs + at * features, upper + at * features, features);
           const auto capped = bend(row);
-          softmax_gradient_row(row.scores, gradients, keys.size(), row.seen, sums[at], product);
+          softmax_gradient_row(row.scores, gradients, keys.size(), row.seen, sums[row.token * heads + row.head]);
           if (needs_bias) {
             const std::int64_t first = keys.begin - row.query + call_.queries.length - 1;
             add_row(to.distance_bias.mutable_data_ptr<float>() + (task.row * heads + row.head) * distances_ + first,
@@ -345,7 +343,7 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
     const at::Tensor bias = distance_bias.value_or(at::Tensor());
     at::Tensor log_sums;
     const at::Tensor output = Attention(query, key, value, bias, *call).forward(log_sums);
-    context->save_for_backward({query, key, value, bias, output, log_sums});
+    context->save_for_backward({query, key, value, bias, log_sums});
     context->saved_data["call"] = c10::IValue::make_capsule(call);
     return output.flatten(1);
   }
@@ -353,12 +351,12 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor &query = saved[0], &key = saved[1], &value = saved[2], &bias = saved[3], &output = saved[4];
+    const at::Tensor &query = saved[0], &key = saved[1], &value = saved[2], &bias = saved[3];
     const auto capsule = context->saved_data["call"].toCapsule();
-    const at::Tensor gradient = gradients[0].contiguous().view(output.sizes());
+    const at::Tensor gradient = gradients[0].contiguous().view({query.size(0), query.size(1), value.size(2)});
     const bool needs_bias = bias.defined() && context->needs_input_grad(3);
-    const auto to = Attention(query, key, value, bias, static_cast<const Call&>(*capsule))
-                        .backward(output, saved[5], gradient, needs_bias);
+    const auto to =
+        Attention(query, key, value, bias, static_cast<const Call&>(*capsule)).backward(saved[4], gradient, needs_bias);
     return {to.query, to.key, to.value, to.distance_bias, at::Tensor()};
   }
 };

@@ -123,10 +123,13 @@ TEST(ModelOnADevice, TrainsAnAdapterAndSavesWhatTheHostDoes) {
 }
 
 TEST(DropoutOnADevice, HasTheMasksOfTheHost) {
-  for (const auto& shape : {std::vector<std::int64_t>{3, 5, 70}, std::vector<std::int64_t>{3, 2, 5, 33}}) {
+  const at::Tensor places = at::arange(15);
+  for (const auto& shape : {std::vector<std::int64_t>{15, 70}, std::vector<std::int64_t>{3, 2, 5, 33}}) {
     for (const double probability : {0.001, 0.3, 0.9}) {
       const at::Tensor x = at::randn(shape);
       Dropout of_host(1, 2, kIds), of_device(1, 2, kIds);
+      of_host.over(places, 5);
+      of_device.over(places.to(kStandInDevice), 5);
       for (int call = 0; call < 3; ++call) {
         EXPECT_TRUE(of_device(x.to(kStandInDevice), probability).cpu().equal(of_host(x, probability)));
       }
