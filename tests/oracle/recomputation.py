@@ -41,8 +41,8 @@ def test_memory_is_that_of_a_layer(tmp_path):
     random_model("gpt2", tmp_path / "model", 1)
     config = transformers.GPT2Config.from_pretrained(tmp_path / "model", n_embd=128, n_head=4, n_layer=12, n_inner=512)
     transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path / "model")
-    job = write_job(tmp_path, tmp_path / "model", example_rows("gpt2", 64, 1), False, max_steps=100_000, global_batch_size=64,
-                    per_device_train_batch_size=64)
+    job = write_job(tmp_path, tmp_path / "model", example_rows("gpt2", 192, 1), False, max_steps=100_000, global_batch_size=192,
+                    max_tokens_per_micro_batch=100_000)
     run("lockstep-prep", job)
     peaks = {}
     for recomputes in ("false", "true"):
