@@ -10,6 +10,7 @@
 #include "lockstep/core/error.h"
 #include "models/dropout_mask.h"
 #include "models/keyed_hash.h"
+#include "models/vector_math.h"
 
 namespace lockstep {
 namespace {
@@ -17,10 +18,8 @@ namespace {
 // Consecutive elements of a row, from column `first_column` on: each is kept where a hash of its column exceeds the
 // threshold. The hash is murmur3's 32-bit finaliser, twice keyed; 32-bit arithmetic, so that the compiler makes eight
 // or sixteen at a time.
-__attribute__((target_clones("avx512f", "avx2", "default"))) void mask_row(const float* input, float* output,
-                                                                           std::int64_t first_column,
-                                                                           std::int64_t columns, std::uint64_t key,
-                                                                           std::uint32_t threshold, float scale) {
+LOCKSTEP_VECTORISED void mask_row(const float* input, float* output, std::int64_t first_column, std::int64_t columns,
+                                  std::uint64_t key, std::uint32_t threshold, float scale) {
   for (std::int64_t i = 0; i < columns; ++i) {
     const std::uint32_t hash = hash_of_column(key, static_cast<std::uint32_t>(first_column + i));
     output[i] = hash >= threshold ? input[i] * scale : 0.0F;

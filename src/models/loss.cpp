@@ -10,6 +10,7 @@
 #include "lockstep/models/bf16_products.h"
 #include "lockstep/models/gradients_in_place.h"
 #include "models/softmax_rows.h"
+#include "models/vector_math.h"
 
 namespace lockstep {
 namespace {
@@ -47,10 +48,10 @@ at::Tensor losses_on_host(const at::Tensor& logits, const at::Tensor& labels, do
       return cross_entropy_of_row(rows + row * vocabulary, vocabulary, of_labels[row], smoothing, wants_gradient);
     });
   } else {
-    auto* rows = reinterpret_cast<std::uint16_t*>(logits.mutable_data_ptr<at::BFloat16>());
+    auto* rows = logits.mutable_data_ptr<at::BFloat16>();
     for_rows([&](std::int64_t row, std::vector<float>& scratch) {
       scratch.resize(static_cast<std::size_t>(vocabulary));
-      std::uint16_t* of_row = rows + row * vocabulary;
+      at::BFloat16* of_row = rows + row * vocabulary;
       widen(of_row, scratch.data(), vocabulary);
       const double loss = cross_entropy_of_row(scratch.data(), vocabulary, of_labels[row], smoothing, wants_gradient);
       if (wants_gradient) narrow(scratch.data(), of_row, vocabulary);

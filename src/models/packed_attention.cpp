@@ -47,63 +47,33 @@ struct Range {
   std::int64_t size() const { return end - begin; }
 };
 
+void clear_unseen(float* values, std::int64_t keys, Range seen) {
+  std::fill(values, values + seen.begin, 0.0F);
+  std::fill(values + seen.end, values + keys, 0.0F);
+}
+
 // The scores of one query of one head become probabilities in place, over the keys that it sees; 0 elsewhere. Returns
 // the logarithm of the sum of the scores' exponentials.
-__attribute__((target_clones("avx512f", "avx2", "default"))) float softmax_row(float* scores, std::int64_t keys,
-                                                                               Range seen) {
-  constexpr std::int64_t kLanes = 16;
-  std::array<float, kLanes> highest;
-  highest.fill(-std::numeric_limits<float>::infinity());
-  std::int64_t i = seen.begin;
-  for (; i + kLanes <= seen.end; i += kLanes) {
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-      highest[lane] = scores[i + lane] > highest[lane] ? scores[i + lane] : highest[lane];
-    }
-  }
-  float largest = *std::max_element(highest.begin(), highest.end());
-  for (; i < seen.end; ++i) largest = std::max(largest, scores[i]);
-
-  for (i = seen.begin; i < seen.end; ++i) scores[i] = fast_exp(scores[i] - largest);
-  std::array<float, kLanes> sums{};
-  for (i = seen.begin; i + kLanes <= seen.end; i += kLanes) {
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += scores[i + lane];
-  }
-  float sum = 0;
-  for (const float of_lane : sums) sum += of_lane;
-  for (; i < seen.end; ++i) sum += scores[i];
-  const float factor = 1 / sum;
-  for (i = seen.begin; i < seen.end; ++i) scores[i] *= factor;
-  std::fill(scores, scores + seen.begin, 0.0F);
-  std::fill(scores + seen.end, scores + keys, 0.0F);
+float softmax_row(float* scores, std::int64_t keys, Range seen) {
+  float* of_seen = scores + seen.begin;
+  const float largest = largest_of(of_seen, seen.size());
+  exponentiate(of_seen, seen.size(), largest);
+  const float sum = sum_of(of_seen, seen.size());
+  scale(of_seen, seen.size(), 1 / sum);
+  clear_unseen(scores, keys, seen);
   return largest + std::log(sum);
 }
 
 // exp(score - log_sum), as softmax_row() had it, and `gradients` of the probabilities become those of the scores. Where
 // one key is seen, they are exactly 0.
-__attribute__((target_clones("avx512f", "avx2", "default"))) void softmax_gradient_row(float* scores, float* gradients,
-                                                                                       std::int64_t keys, Range seen,
-                                                                                       float log_sum) {
-  for (std::int64_t i = seen.begin; i < seen.end; ++i) scores[i] = fast_exp(scores[i] - log_sum);
-  constexpr std::int64_t kLanes = 16;
-  std::array<float, kLanes> sums{};
-  std::int64_t i = seen.begin;
-  for (; i + kLanes <= seen.end; i += kLanes) {
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += scores[i + lane] * gradients[i + lane];
-  }
-  float product = 0;
-  for (const float of_lane : sums) product += of_lane;
-  for (; i < seen.end; ++i) product += scores[i] * gradients[i];
-  if (seen.size() == 1) product = gradients[seen.begin];
-  for (i = seen.begin; i < seen.end; ++i) gradients[i] = scores[i] * (gradients[i] - product);
-  for (float* values : {scores, gradients}) {
-    std::fill(values, values + seen.begin, 0.0F);
-    std::fill(values + seen.end, values + keys, 0.0F);
-  }
-}
-
-__attribute__((target_clones("avx512f", "avx2", "default"))) void add_row(float* to, const float* from,
-                                                                          std::int64_t size) {
-  for (std::int64_t i = 0; i < size; ++i) to[i] += from[i];
+void softmax_gradient_row(float* scores, float* gradients, std::int64_t keys, Range seen, float log_sum) {
+  float* probabilities = scores + seen.begin;
+  float* of_seen = gradients + seen.begin;
+  exponentiate(probabilities, seen.size(), log_sum);
+  const float product = seen.size() == 1 ? *of_seen : sum_of_products(probabilities, of_seen, seen.size());
+  shift_and_multiply(of_seen, probabilities, seen.size(), product);
+  clear_unseen(scores, keys, seen);
+  clear_unseen(gradients, keys, seen);
 }
 
 // Some key heads of one row: what one thread computes by itself.
@@ -184,8 +154,8 @@ class Attention {
           softmax_gradient_row(row.scores, gradients, keys.size(), row.seen, sums[row.token * heads + row.head]);
           if (needs_bias) {
             const std::int64_t first = keys.begin - row.query + call_.queries.length - 1;
-            add_row(to.distance_bias.mutable_data_ptr<float>() + (task.row * heads + row.head) * distances_ + first,
-                    gradients, keys.size());
+            add_to(to.distance_bias.mutable_data_ptr<float>() + (task.row * heads + row.head) * distances_ + first,
+                   gradients, keys.size());
           }
           for (std::size_t i = 0; i < capped.size(); ++i)
             gradients[row.seen.begin + static_cast<std::int64_t>(i)] *= capped[i];
@@ -308,7 +278,7 @@ class Attention {
     }
     for (const Bias& bias : biases_) {
       if (const float* values = bias.row(row.head, row.query)) {
-        add_row(row.scores + row.seen.begin, values + row.first_key + row.seen.begin, row.seen.size());
+        add_to(row.scores + row.seen.begin, values + row.first_key + row.seen.begin, row.seen.size());
       }
     }
     return slope;

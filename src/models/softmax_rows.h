@@ -10,8 +10,4 @@ namespace lockstep {
 double cross_entropy_of_row(float* logits, std::int64_t vocabulary, std::int64_t label, double smoothing,
                             bool wants_gradient);
 
-/// From and to bf16, as its 16 bits; rounded to the nearest, ties to even.
-void widen(const std::uint16_t* from, float* to, std::int64_t size);
-void narrow(const float* from, std::uint16_t* to, std::int64_t size);
-
 }  // namespace lockstep

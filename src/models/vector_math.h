@@ -1,32 +1,34 @@
 #pragma once
 
-#include <algorithm>
-#include <bit>
+#include <c10/util/BFloat16.h>
+
 #include <cstdint>
 
-// Scalar code that the compiler makes eight or sixteen at a time, where the loop around it is in a function of
-// target_clones.
+/// Makes a function for the instructions of several CPUs, and takes the best of them at the start: simple loops in it
+/// compute eight or sixteen numbers at a time.
+#define LOCKSTEP_VECTORISED __attribute__((target_clones("avx512f", "avx2", "default")))
+
+// Loops over consecutive numbers on the host, which stay in the nearest cache between one and the next.
 namespace lockstep {
 
-/// e^x within 2 units in the last place; 0 for what is below the smallest normal number, x <= 88. (Cephes' expf: 2^n
-/// times a polynomial of the rest.)
-[[gnu::always_inline]] inline float fast_exp(float x) {
-  constexpr float kLog2E = 1.44269504F, kLn2High = 0.693359375F, kLn2Low = -2.12194440e-4F;
-  constexpr float kRounder = 12582912.0F;  // 1.5 x 2^23: what is added to it is rounded to a whole number
-  const float clamped = x < -87.0F ? -87.0F : x;
-  const float shifted = clamped * kLog2E + kRounder;
-  const float whole = shifted - kRounder;
-  const float rest = (clamped - whole * kLn2High) - whole * kLn2Low;
-  float series = 1.9875691500e-4F;
-  series = series * rest + 1.3981999507e-3F;
-  series = series * rest + 8.3334519073e-3F;
-  series = series * rest + 4.1665795894e-2F;
-  series = series * rest + 1.6666665459e-1F;
-  series = series * rest + 5.0000001201e-1F;
-  series = series * rest * rest + rest + 1.0F;
-  const auto exponent = (std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRounder) + 127) << 23;
-  const float value = series * std::bit_cast<float>(exponent);
-  return x < -87.0F ? 0.0F : value;
-}
+/// -infinity of none.
+float largest_of(const float* values, std::int64_t size);
+/// In single precision, sixteen sums side by side.
+float sum_of(const float* values, std::int64_t size);
+/// Of values[i] x others[i], likewise.
+float sum_of_products(const float* values, const float* others, std::int64_t size);
+/// Each value becomes e^(value - less), within 2 units in the last place; 0 for what is below the smallest normal
+/// number. value - less is at most 88.
+void exponentiate(float* values, std::int64_t size, float less);
+/// Each value becomes value x factor - less.
+void scale(float* values, std::int64_t size, float factor, float less = 0);
+/// Each value becomes factors[i] x (value - less).
+void shift_and_multiply(float* values, const float* factors, std::int64_t size, float less);
+/// Adds `others`.
+void add_to(float* values, const float* others, std::int64_t size);
+
+/// Rounded to the nearest, ties to even.
+void widen(const c10::BFloat16* from, float* to, std::int64_t size);
+void narrow(const float* from, c10::BFloat16* to, std::int64_t size);
 
 }  // namespace lockstep

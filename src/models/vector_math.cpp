@@ -1,0 +1,104 @@
+#include "models/vector_math.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+
+namespace lockstep {
+namespace {
+
+// Sums and maxima of as many numbers are taken side by side, which no compiler may do by itself.
+constexpr std::int64_t kLanes = 16;
+using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
+
+// Cephes' expf: 2^n times a polynomial of the rest.
+[[gnu::always_inline]] inline float fast_exp(float x) {
+  constexpr float kLog2E = 1.44269504F, kLn2High = 0.693359375F, kLn2Low = -2.12194440e-4F;
+  constexpr float kRounder = 12582912.0F;  // 1.5 x 2^23: what is added to it is rounded to a whole number
+  const float clamped = x < -87.0F ? -87.0F : x;
+  const float shifted = clamped * kLog2E + kRounder;
+  const float whole = shifted - kRounder;
+  const float rest = (clamped - whole * kLn2High) - whole * kLn2Low;
+  float series = 1.9875691500e-4F;
+  series = series * rest + 1.3981999507e-3F;
+  series = series * rest + 8.3334519073e-3F;
+  series = series * rest + 4.1665795894e-2F;
+  series = series * rest + 1.6666665459e-1F;
+  series = series * rest + 5.0000001201e-1F;
+  series = series * rest * rest + rest + 1.0F;
+  const auto exponent = (std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRounder) + 127) << 23;
+  const float value = series * std::bit_cast<float>(exponent);
+  return x < -87.0F ? 0.0F : value;
+}
+
+}  // namespace
+
+LOCKSTEP_VECTORISED float largest_of(const float* values, std::int64_t size) {
+  float largest = -std::numeric_limits<float>::infinity();
+  Lanes lanes = largest - Lanes{};
+  std::int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) {
+    Lanes next;
+    std::memcpy(&next, values + i, sizeof(next));
+    lanes = next > lanes ? next : lanes;
+  }
+  for (; i < size; ++i) largest = std::max(largest, values[i]);
+  for (std::int64_t lane = 0; lane < kLanes; ++lane) largest = std::max(largest, lanes[lane]);
+  return largest;
+}
+
+LOCKSTEP_VECTORISED float sum_of(const float* values, std::int64_t size) {
+  Lanes lanes{};
+  std::int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) {
+    Lanes next;
+    std::memcpy(&next, values + i, sizeof(next));
+    lanes += next;
+  }
+  float sum = 0;
+  for (; i < size; ++i) sum += values[i];
+  for (std::int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+  return sum;
+}
+
+LOCKSTEP_VECTORISED float sum_of_products(const float* values, const float* others, std::int64_t size) {
+  Lanes lanes{};
+  std::int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) {
+    Lanes next, other;
+    std::memcpy(&next, values + i, sizeof(next));
+    std::memcpy(&other, others + i, sizeof(other));
+    lanes += next * other;
+  }
+  float sum = 0;
+  for (; i < size; ++i) sum += values[i] * others[i];
+  for (std::int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+  return sum;
+}
+
+LOCKSTEP_VECTORISED void exponentiate(float* values, std::int64_t size, float less) {
+  for (std::int64_t i = 0; i < size; ++i) values[i] = fast_exp(values[i] - less);
+}
+
+LOCKSTEP_VECTORISED void scale(float* values, std::int64_t size, float factor, float less) {
+  for (std::int64_t i = 0; i < size; ++i) values[i] = values[i] * factor - less;
+}
+
+LOCKSTEP_VECTORISED void shift_and_multiply(float* values, const float* factors, std::int64_t size, float less) {
+  for (std::int64_t i = 0; i < size; ++i) values[i] = factors[i] * (values[i] - less);
+}
+
+LOCKSTEP_VECTORISED void add_to(float* values, const float* others, std::int64_t size) {
+  for (std::int64_t i = 0; i < size; ++i) values[i] += others[i];
+}
+
+LOCKSTEP_VECTORISED void widen(const c10::BFloat16* from, float* to, std::int64_t size) {
+  for (std::int64_t i = 0; i < size; ++i) to[i] = from[i];
+}
+
+LOCKSTEP_VECTORISED void narrow(const float* from, c10::BFloat16* to, std::int64_t size) {
+  for (std::int64_t i = 0; i < size; ++i) to[i] = from[i];
+}
+
+}  // namespace lockstep
