@@ -125,25 +125,23 @@ class LookUp : public torch::autograd::Function<LookUp> {
   }
 };
 
-std::optional<at::Tensor> given(const at::Tensor& bias) { return bias.defined() ? std::optional(bias) : std::nullopt; }
-
 }  // namespace
 
 at::Tensor Projection::forward(const at::Tensor& x, Dropout& dropout) const {
-  const bool in_bf16 = Bf16Products::current() != nullptr;
-  const at::Tensor y = in_bf16 ? linear_in_bf16(x, weight, bias, is_transposed()) : project(x);
+  const at::Tensor y = project_as_asked(x);
   if (!low_rank) return y;
   return y + at::linear(at::linear(dropout(x, low_rank->dropout), low_rank->a), low_rank->b) * low_rank->scale;
+}
+
+at::Tensor Projection::project_as_asked(const at::Tensor& x) const {
+  if (Bf16Products::current() != nullptr) return linear_in_bf16(x, weight, bias, is_transposed());
+  if (!GradientsInPlace::active() || !weight.requires_grad() || x.dim() != 2) return project(x);
+  return Product::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, is_transposed());
 }
 
 Linear::Linear(std::int64_t in, std::int64_t out, bool has_bias) {
   weight = register_parameter("weight", torch::empty({out, in}));
   if (has_bias) bias = register_parameter("bias", torch::zeros({out}));
-}
-
-at::Tensor Linear::project(const at::Tensor& x) const {
-  const bool in_place = GradientsInPlace::active() && weight.requires_grad() && x.dim() == 2;
-  return in_place ? Product::apply(x, weight, given(bias), false) : at::linear(x, weight, given(bias));
 }
 
 Conv1D::Conv1D(std::int64_t in, std::int64_t out) {
@@ -152,9 +150,6 @@ Conv1D::Conv1D(std::int64_t in, std::int64_t out) {
 }
 
 at::Tensor Conv1D::project(const at::Tensor& x) const {
-  if (GradientsInPlace::active() && weight.requires_grad() && x.dim() == 2) {
-    return Product::apply(x, weight, given(bias), true);
-  }
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape.back() = weight.size(1);
   return at::addmm(bias, x.reshape({-1, x.size(-1)}), weight).view(shape);

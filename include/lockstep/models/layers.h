@@ -29,12 +29,17 @@ struct Projection : torch::nn::Module {
 
   at::Tensor weight, bias;  // bias: undefined if it has none
   std::optional<LowRankTerm> low_rank;
+
+ private:
+  // project(), in bf16 or adding to gradients in place where this thread is to (models/bf16_products.h,
+  // models/gradients_in_place.h).
+  at::Tensor project_as_asked(const at::Tensor& x) const;
 };
 
 /// y = x W^T (+ b), weight [out, in].
 struct Linear final : Projection {
   Linear(std::int64_t in, std::int64_t out, bool has_bias);
-  at::Tensor project(const at::Tensor& x) const override;
+  at::Tensor project(const at::Tensor& x) const override { return at::linear(x, weight, bias); }
   bool is_transposed() const override { return false; }
 };
 
