@@ -5,6 +5,8 @@
 #include <optional>
 #include <vector>
 
+#include "lockstep/models/gradients_in_place.h"
+
 namespace lockstep {
 namespace {
 
@@ -20,6 +22,7 @@ class LinearInBf16 : public torch::autograd::Function<LinearInBf16> {
     const at::Tensor inwards = is_transposed ? rounded : rounded.t();  // [in, out]
     const at::Tensor y = bias ? at::addmm(bias->to(at::kBFloat16), rows, inwards) : at::mm(rows, inwards);
     if (weight.requires_grad()) context->saved_data["rows"] = rows;
+    if (GradientsInPlace::active()) context->save_for_backward({weight});
     context->saved_data["weight"] = weights.keeps() ? rounded : weight.detach();
     context->saved_data["is_transposed"] = is_transposed;
     context->saved_data["trains_bias"] = bias && bias->requires_grad();
@@ -42,7 +45,13 @@ class LinearInBf16 : public torch::autograd::Function<LinearInBf16> {
     }
     if (const auto found = context->saved_data.find("rows"); found != context->saved_data.end()) {
       const at::Tensor rows = found->second.toTensor();
-      of_weight = (is_transposed ? at::mm(rows.t(), rounded) : at::mm(rounded.t(), rows)).to(at::kFloat);
+      const at::Tensor product = is_transposed ? at::mm(rows.t(), rounded) : at::mm(rounded.t(), rows);
+      const auto in_place = context->get_saved_variables();
+      if (at::Tensor sum = in_place.empty() ? at::Tensor() : gradient_to_add_to(in_place[0]); sum.defined()) {
+        sum.add_(product);
+      } else {
+        of_weight = product.to(at::kFloat);
+      }
     }
     if (context->saved_data["trains_bias"].toBool()) of_bias = of_rows.sum(0);
     return {of_x, of_weight, of_bias, at::Tensor()};

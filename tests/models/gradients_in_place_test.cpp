@@ -7,6 +7,7 @@
 
 #include "data/fixtures.h"
 #include "lockstep/core/json.h"
+#include "lockstep/models/bf16_products.h"
 #include "lockstep/models/lora.h"
 #include "lockstep/models/pretrained.h"
 
@@ -77,6 +78,21 @@ TEST_P(InPlace, FrozenParametersHaveNone) {
   const auto expected = make_model(GetParam()), model = make_model(GetParam());
   for (const auto& with_adapter : {expected, model}) add_lora(*with_adapter, {.rank = 2}, 1);
   run_backward(*expected);
+  const GradientsInPlace in_place;
+  run_backward(*model);
+  expect_same_gradients(*model, *expected);
+}
+
+TEST_P(InPlace, GradientsOfBf16ProductsAreAddedToo) {
+  const auto expected = make_model(GetParam()), model = make_model(GetParam());
+  fill_gradients(*expected, 0.5);
+  fill_gradients(*model, 0.5);
+  RoundedWeights of_expected, of_model;
+  {
+    const Bf16Products products(&of_expected);
+    run_backward(*expected);
+  }
+  const Bf16Products products(&of_model);
   const GradientsInPlace in_place;
   run_backward(*model);
   expect_same_gradients(*model, *expected);
