@@ -140,7 +140,7 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   stop_ = stop;
   saved_at_ = step_begun_ = Clock::now();
   model_.train();
-  model_.set_label_smoothing(hyperparameters_.label_smoothing_factor);
+  const LabelSmoothing smoothing(model_, hyperparameters_.label_smoothing_factor);
   layers_ = std::make_unique<LayerGathering>(model_, parameters_, hyperparameters_.gradient_checkpointing);
   inputs_ = std::make_unique<StepInputs>(input_source(), state_.position.step, total_steps_);
   while (!is_over()) {
@@ -152,7 +152,6 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   inputs_.reset();
   layers_.reset();
   parameters_.gather_all();
-  model_.set_label_smoothing(0);
   model_.eval();
 }
 

@@ -54,6 +54,7 @@ class LanguageModel : public torch::nn::Module {
   void set_layer_observer(LayerObserver* observer) { layer_observer_ = observer; }
 
   /// Of the losses that loss_sum() and row_loss_sums() give (models/loss.h). [0]
+  double label_smoothing() const { return label_smoothing_; }
   void set_label_smoothing(double smoothing) { label_smoothing_ = smoothing; }
 
   /// Draws all weights anew, with the distributions of transformers' _init_weights.
@@ -82,12 +83,26 @@ class LanguageModel : public torch::nn::Module {
 
  protected:
   LayerObserver* layer_observer() const { return layer_observer_; }
-  double label_smoothing() const { return label_smoothing_; }
 
  private:
   ModelInfo info_;
   LayerObserver* layer_observer_ = nullptr;
   double label_smoothing_ = 0;
+};
+
+/// Smooths a model's losses while it lives.
+class LabelSmoothing {
+ public:
+  LabelSmoothing(LanguageModel& model, double smoothing) : model_(model), before_(model.label_smoothing()) {
+    model.set_label_smoothing(smoothing);
+  }
+  ~LabelSmoothing() { model_.set_label_smoothing(before_); }
+  LabelSmoothing(const LabelSmoothing&) = delete;
+  LabelSmoothing& operator=(const LabelSmoothing&) = delete;
+
+ private:
+  LanguageModel& model_;
+  const double before_;
 };
 
 }  // namespace lockstep
