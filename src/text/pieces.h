@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "character_class.h"
 #include "text_growth.h"
 #include "text_pattern.h"
 
@@ -42,16 +44,21 @@ class Pieces {
     ranges_.swap(next_ranges_);
   }
 
-  /// Rewrites every piece: `append` (its text, whether it is at the origin, out) appends the new text to `out`.
-  template <typename Append>
-  void rewrite(const Append& append) {
+  /// Rewrites every piece: to what `prefix` (its text, whether it is at the origin) gives, which stems from the piece's
+  /// first character, and then what `append` (text, out) appends to `out` for the text, one character after another.
+  template <typename Prefix, typename Append>
+  void rewrite(const Prefix& prefix, const Append& append) {
     next_buffer_.clear();
     next_ranges_.clear();
     std::size_t next_origin_end = 0;
     for (std::size_t i = 0; i < ranges_.size(); ++i) {
       const std::size_t begin = next_buffer_.size();
-      if (at_origin(i)) next_origin_end = begin + 1;
-      append((*this)[i], at_origin(i), next_buffer_);
+      const std::string_view text = (*this)[i];
+      next_buffer_ += prefix(text, at_origin(i));
+      const std::size_t origin = bytes_of_origin(i);
+      append(text.substr(0, origin), next_buffer_);
+      if (at_origin(i)) next_origin_end = next_buffer_.size();
+      append(text.substr(origin), next_buffer_);
       check_growth(next_buffer_.size(), largest_);
       if (next_buffer_.size() > begin) next_ranges_.push_back({begin, next_buffer_.size()});
     }
@@ -62,6 +69,15 @@ class Pieces {
   }
 
  private:
+  // Of the piece's characters, those that begin before the end of the origin.
+  std::size_t bytes_of_origin(std::size_t i) const {
+    if (!at_origin(i)) return 0;
+    const std::string_view text = (*this)[i];
+    std::size_t bytes = std::min(origin_end_ - ranges_[i].begin, text.size());
+    while (bytes < text.size() && is_continuation_byte(text[bytes])) ++bytes;
+    return bytes;
+  }
+
   std::string_view text_;
   std::string buffer_, next_buffer_;
   std::vector<TextRange> ranges_, next_ranges_;

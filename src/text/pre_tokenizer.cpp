@@ -132,17 +132,15 @@ class Whitespace final : public PreTokenizer {
 class PrefixSpace final : public PreTokenizer {
  public:
   void apply(Pieces& pieces) const override {
-    pieces.rewrite([](std::string_view text, bool, std::string& out) {
-      if (!text.starts_with(' ')) out += ' ';
-      out += text;
-    });
+    pieces.rewrite([](std::string_view text, bool) { return text.starts_with(' ') ? "" : " "; },
+                   [](std::string_view text, std::string& out) { out += text; });
   }
 };
 
 class ByteAlphabet final : public PreTokenizer {
  public:
   void apply(Pieces& pieces) const override {
-    pieces.rewrite([](std::string_view text, bool, std::string& out) { append_in_byte_alphabet(text, out); });
+    pieces.rewrite([](std::string_view, bool) { return ""; }, append_in_byte_alphabet);
   }
 };
 
@@ -153,11 +151,12 @@ class Metaspace final : public PreTokenizer {
       : replacement_(std::move(replacement)), prepend_(prepend), split_(split) {}
 
   void apply(Pieces& pieces) const override {
-    pieces.rewrite([&](std::string_view text, bool at_origin, std::string& out) {
+    const auto prefix = [&](std::string_view text, bool at_origin) {
       const bool has_prefix = text.starts_with(' ') || text.starts_with(replacement_);
-      if (!has_prefix && (prepend_ == Prepend::kAlways || (prepend_ == Prepend::kFirst && at_origin))) {
-        out += replacement_;
-      }
+      const bool prepends = prepend_ == Prepend::kAlways || (prepend_ == Prepend::kFirst && at_origin);
+      return prepends && !has_prefix ? std::string_view(replacement_) : std::string_view();
+    };
+    pieces.rewrite(prefix, [&](std::string_view text, std::string& out) {
       for (std::size_t blank = text.find(' '); blank != std::string_view::npos; blank = text.find(' ')) {
         out += text.substr(0, blank);
         out += replacement_;

@@ -61,6 +61,25 @@ def test_matches_of_nothing(tmp_path, seed):
         compare(folder, tokenizer, hostile_texts(rng, 60, tokenizer) + ["x", "axxb", "xx ax"])
 
 
+@pytest.mark.parametrize("before", ["prefixed bytes", "bytes", "metaspace"])
+def test_the_first_piece_behind_other_rewriters(tmp_path, seed, before):
+    """Metaspace's "first" means all pieces that stem from the text's first character: its bytes, and what was put before."""
+    from tokenizers import models, trainers
+    from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel, Digits, Metaspace, Sequence, Whitespace
+    from tokenizer_workplace import corpus
+
+    rng = random.Random(seed)
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Sequence({
+        "prefixed bytes": [ByteLevel(add_prefix_space=True), Digits(individual_digits=True)],
+        "bytes": [ByteLevel(add_prefix_space=False, use_regex=False), BertPreTokenizer()],
+        "metaspace": [Metaspace(prepend_scheme="always"), Whitespace()],
+    }[before] + [Metaspace(prepend_scheme="first", split=False)])  # fmt: skip
+    tokenizer.train_from_iterator(corpus(rng), trainers.BpeTrainer(vocab_size=400, special_tokens=["<unk>"], show_progress=False))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    compare(tmp_path, tokenizer, hostile_texts(rng, 200, tokenizer) + ["1", "é1", "中1 a", "(a", "▁a"])
+
+
 def save_class(folder, rng, name, model_type=None, **config):
     """A small byte-level or SentencePiece-like BPE as a folder of the tokenizer class `name`."""
     from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors, trainers

@@ -175,12 +175,15 @@ def random_model(rng, tokenizer, lines):
     return file
 
 
-def random_added_tokens(rng):
+def random_added_tokens(rng, normalizer):
+    def vanishes(content):
+        """Of a token that a normalizer makes empty, the oracle finds matches everywhere."""
+        return content.isspace() or (normalizer is not None and not normalizer.normalize_str(content))
+
     contents = ["<s>", "</s>", "<|end|>", "the", "  ", "é", "Token", "xx", "Straße", "<mask>", "▁of", "ing", "\n\n"]
     return [
         AddedToken(content, single_word=rng.random() < 0.3, lstrip=rng.random() < 0.3, rstrip=rng.random() < 0.3,
-                   # of a token that a normalizer makes empty, the oracle finds matches everywhere
-                   normalized=not content.isspace() and rng.random() < 0.5, special=rng.random() < 0.5)
+                   normalized=not vanishes(content) and rng.random() < 0.5, special=rng.random() < 0.5)
         for content in rng.sample(contents, rng.randint(0, 7))
     ]  # fmt: skip
 
@@ -210,7 +213,7 @@ def draw_tokenizer(rng, charsmap):
     decoder = random_decoder(rng)
     if decoder is not None:
         tokenizer.decoder = decoder
-    for token in random_added_tokens(rng):
+    for token in random_added_tokens(rng, tokenizer.normalizer):
         tokenizer.add_tokens([token])
     if rng.random() < 0.5:
         unknown = tokenizer.token_to_id("<unk>")
