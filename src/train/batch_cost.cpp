@@ -16,6 +16,7 @@ constexpr std::array<std::string_view, 5> kAttentionOutputs = {"o", "o_proj", "o
 constexpr std::string_view kCross = "EncDecAttention";
 
 // What a pass takes by itself, as if so many tokens passed all weights: to read them, and to add up their gradients.
+// Measured on a core: 71, of a GPT-2 of 6 layers of 512; so that passes of 4096 tokens lose less than 2 %.
 constexpr double kTokensOfAPass = 64;
 
 enum class Place { before_attention, behind_attention, elsewhere };

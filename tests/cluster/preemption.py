@@ -10,7 +10,7 @@ import slurm_cluster
 from conftest import BIN, ROOT, example_rows, random_model, read_lines, run, write_rows
 from long_job import wait_until
 from slurm_cluster import SlurmCluster
-from training import write_job
+from training_workplace import write_job
 
 pytestmark = pytest.mark.skipif(slurm_cluster.why_not() is not None, reason=str(slurm_cluster.why_not()))
 SLURM = ROOT / "slurm"

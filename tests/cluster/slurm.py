@@ -9,7 +9,7 @@ import slurm_cluster
 from conftest import BIN, example_rows, random_model, read_lines, run
 from long_job import TIMEOUT, LongJob, wait_until, write_long_job
 from slurm_cluster import NODE_TIMEOUT_S, SlurmCluster
-from training import step_losses, write_job
+from training_workplace import step_losses, write_job
 
 pytestmark = pytest.mark.skipif(slurm_cluster.why_not() is not None, reason=str(slurm_cluster.why_not()))
 SRUN = ["srun", "--mpi=pmix", "-n", "2", "-N", "2", "--kill-on-bad-exit=1"]

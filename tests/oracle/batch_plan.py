@@ -8,7 +8,7 @@ import h5py
 import pytest
 import transformers
 from conftest import example_rows, load_saved, random_model, read_lines, run
-from training import write_job
+from training_workplace import write_job
 
 KINDS = ["t5-v1.0", "t5-v1.1", "gpt2", "llama"]
 COLUMNS = ["ranks", "epoch", "steps", "micro-batches", "padding", "balance", "largest"]

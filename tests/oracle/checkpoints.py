@@ -14,11 +14,11 @@ import signal
 import time
 
 import pytest
-from conftest import EXAMPLE_MODELS, example_rows, load_saved, random_model, read_lines, run, write_rows
+from conftest import example_rows, load_saved, random_model, read_lines, run, write_rows
 from distributed import SHARDINGS, distance, result_of
 from long_job import MPIRUN, LongJob, wait_until
 from safetensors.torch import load_file
-from training import write_job
+from training_workplace import write_job
 
 KILLS = int(os.environ.get("LOCKSTEP_KILLS", "5"))
 STOPPED = 85

@@ -4,7 +4,7 @@ import contextlib
 
 import torch
 from conftest import load_saved
-from training import torch_loss_sum, torch_optimizer
+from training_workplace import torch_loss_sum, torch_optimizer
 
 
 def train_rank(rank, ranks, folder, kind, batches, settings):

@@ -13,7 +13,7 @@ from conftest import example_rows, load_saved, random_model, read_lines, run, wr
 from ddp_loop import train_rank
 from long_job import MPIRUN, TIMEOUT, LongJob, wait_until, write_long_job
 from safetensors.torch import load_file
-from training import order_of, rows_apart, step_losses, write_job
+from training_workplace import order_of, rows_apart, step_losses, without_dropout, write_job
 
 KINDS = ["t5-v1.1", "gpt2", "llama"]
 SHARDINGS = ["none", "state", "state_and_gradients", "full"]
@@ -65,12 +65,6 @@ def test_ranks_and_sharding_change_nothing(kind, seed, tmp_path):
     again, same = train("again", *case)
     assert again == found
     assert all(torch.equal(tensor, same[key]) for key, tensor in tensors.items()), name
-
-
-def without_dropout(kind):
-    if kind.startswith("t5"):
-        return {"dropout_rate": 0.0}
-    return {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0} if kind == "gpt2" else {}
 
 
 @pytest.mark.parametrize("kind", KINDS)

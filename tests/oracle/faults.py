@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import BIN, example_rows, load_saved, random_model, run, write_rows
 from safetensors.torch import load_file, save_file
-from training import encode, steps_of, write_job
+from training_workplace import encode, steps_of, write_job
 
 HOST = socket.gethostname()
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from conftest import BIN, ROOT, example_rows, random_model, run
-from training import write_job
+from training_workplace import write_job
 
 TIMEOUT = 3  # collective_timeout_s
 MPIRUN = [ROOT / "launch" / "mpirun.sh"]

@@ -13,7 +13,7 @@ from conftest import EXAMPLE_MODELS, example_rows, read_lines, run, write_rows
 from model_families import FAMILIES, has_encoder, make_model
 from models import assert_close, assert_values_equal, forget_lengths, open_model, reference_generation, stable_case
 from safetensors.torch import load_file, save_file
-from training import encode, step_losses, torch_losses, write_job
+from training_workplace import encode, step_losses, torch_losses, write_job
 from transformers import AutoTokenizer
 
 torch.set_num_threads(1)

@@ -8,7 +8,7 @@ import time
 
 import transformers
 from conftest import BIN, ROOT, example_rows, random_model, run
-from training import write_job
+from training_workplace import write_job
 
 RANKS = [1, 4]
 SHARDINGS = ["none", "state", "state_and_gradients", "full"]

@@ -9,7 +9,7 @@ import huggingface_hub
 import pytest
 import yaml
 from conftest import example_rows, random_model, read_lines, run, write_rows
-from training import write_job
+from training_workplace import write_job
 
 KINDS = {"t5-v1.1": "text2text-generation", "llama": "text-generation"}
 

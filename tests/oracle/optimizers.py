@@ -6,9 +6,9 @@ import pytest
 import torch
 import transformers
 from conftest import example_rows, load_saved, random_model, run
-from distributed import distance, without_dropout
+from distributed import distance
 from safetensors.torch import load_file
-from training import encode, step_losses, torch_loss_sum, write_job
+from training_workplace import encode, step_losses, torch_loss_sum, without_dropout, write_job
 
 OPTIMIZERS = ["adamw", "adafactor", "lion"]
 KINDS = ["t5-v1.1", "gpt2", "llama"]

@@ -1,6 +1,5 @@
 """What lockstep-prep refuses, and what it leaves behind when it fails or is killed."""
 
-import json
 import shutil
 import signal
 import subprocess

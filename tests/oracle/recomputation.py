@@ -8,7 +8,7 @@ import transformers
 from conftest import example_rows, random_model, run
 from memory import peak_of_training
 from safetensors.torch import load_file
-from training import step_losses, write_job
+from training_workplace import step_losses, write_job
 
 KINDS = ["t5-v1.0", "t5-v1.1", "gpt2", "llama"]
 SHARDINGS = ["none", "state", "state_and_gradients", "full"]

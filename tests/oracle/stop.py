@@ -14,7 +14,7 @@ from conftest import BIN, ROOT, example_rows, random_model, run, write_rows
 from hub_server import Hub
 from hub_workplace import LFS, NAME, files
 from long_job import wait_until
-from training import write_job
+from training_workplace import write_job
 
 STOPPED = 85
 SIGNALS = [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]

@@ -1,6 +1,5 @@
 """Ids and decoded texts against tokenizers and transformers: random tokenizers, hostile texts, every code point."""
 
-import base64
 import json
 import os
 import random

@@ -9,112 +9,16 @@ import shutil
 import pytest
 import torch
 from conftest import BIN, EXAMPLE_DATA, EXAMPLE_MODELS, ROOT, example_rows, load_saved, random_model, read_lines, run, write_rows
-from transformers.trainer_pt_utils import LabelSmoother
+from training_workplace import encode, order_of, rows_apart, step_losses, torch_loss_sum, torch_losses, without_dropout, write_job
 
 KINDS = ["t5-v1.0", "t5-v1.1", "gpt2", "llama"]
 EOS = {"t5": 1, "gpt2": 0}
 
 
-def write_job(folder, model, rows, has_encoder, **keys):
-    write_rows(folder / "train.jsonl", rows)
-    lines = {"pretrained_model_name": model, "has_encoder": str(has_encoder).lower(),
-             "training_datasets": f"[{folder / 'train.jsonl'}]", "prepared_dir": folder / "prepared",
-             "output_dir": folder / "result", "evaluation_strategy": "no", **keys}
-    job = folder / "job.yaml"
-    job.write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
-    return job
-
-
-def encode(tokenizer, row, has_encoder):
-    source = tokenizer(row["model_input"], add_special_tokens=False).input_ids
-    target = tokenizer(row["model_output"], add_special_tokens=False).input_ids + [tokenizer.eos_token_id]
-    if has_encoder:
-        return source + [tokenizer.eos_token_id], target
-    begins = tokenizer("").input_ids  # BOS, where the tokenizer adds one
-    return begins + source, target
-
-
-def torch_loss_sum(model, source, target, has_encoder, smoothing=0.0):
-    """The sum over the target's tokens, one row at a time, so that there is no padding."""
-    if has_encoder:
-        logits = model(input_ids=torch.tensor([source]), labels=torch.tensor([target])).logits[0]
-    else:
-        logits = model(input_ids=torch.tensor([source + target])).logits[0, len(source) - 1:-1]
-    if smoothing:
-        return LabelSmoother(smoothing)({"logits": logits}, torch.tensor(target), num_items_in_batch=1)
-    return torch.nn.functional.cross_entropy(logits, torch.tensor(target), reduction="sum")
-
-
-def torch_optimizer(model, steps, learning_rate, weight_decay, warmup):
-    """AdamW, with parameters grouped as the Hugging Face Trainer does, and its linear schedule."""
-    decayed = [p for n, p in model.named_parameters() if p.dim() > 1 and "bias" not in n]
-    others = [p for n, p in model.named_parameters() if p.dim() == 1 or "bias" in n]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}],
-                                  lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: step / warmup if step < warmup else (steps - step) / (steps - warmup))
-    return optimizer, schedule
-
-
-def torch_losses(model, batches, has_encoder, learning_rate, weight_decay, warmup, smoothing=0.0):
-    """A step a batch, clipping at 1."""
-    optimizer, schedule = torch_optimizer(model, len(batches), learning_rate, weight_decay, warmup)
-    losses = []
-    model.train()
-    for examples in batches:
-        tokens = sum(len(target) for _, target in examples)
-        optimizer.zero_grad()
-        total = 0.0
-        for source, target in examples:
-            loss = torch_loss_sum(model, source, target, has_encoder, smoothing) / tokens
-            loss.backward()
-            total += loss.item()
-        losses.append(total)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-    return losses
-
-
-def steps_of(folder):
-    return [line for line in read_lines(folder / "metrics.jsonl") if line["event"] == "step"]
-
-
-def step_losses(folder):
-    return [line["loss"] for line in steps_of(folder)]
-
-
-def rows_apart(kind, tokenizer, has_encoder, count, seed):
-    """Rows that tell themselves apart by their numbers of tokens, which are the keys, and examples."""
-    rows = {}
-    for row in example_rows(kind, 200, seed):
-        source, target = encode(tokenizer, row, has_encoder)
-        rows.setdefault((len(source) + len(target), len(target)), row)
-    rows = dict(list(rows.items())[:count])
-    assert len(rows) == count
-    return list(rows.values()), {key: encode(tokenizer, row, has_encoder) for key, row in rows.items()}
-
-
-def order_of(job, examples, count):
-    """The first `count` examples that a job takes, by a run a row a step: their order depends on the seed alone."""
-    output = job.parent / "order"
-    run("lockstep", "train", job, f"output_dir={output}", "global_batch_size=1", "learning_rate=0", f"max_steps={count}")
-    order = [examples[line["tokens"], line["target_tokens"]] for line in steps_of(output)]
-    assert len(order) == count
-    return order
-
-
-def no_dropout(kind):
-    """In the config of a model."""
-    if kind.startswith("t5"):
-        return {"dropout_rate": 0.0}
-    return {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0} if kind == "gpt2" else {}
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_ten_steps_follow_pytorch_and_the_folder_opens(kind, seed, tmp_path):
     has_encoder = kind.startswith("t5")
-    model = random_model(kind, tmp_path / "model", seed, **no_dropout(kind))
+    model = random_model(kind, tmp_path / "model", seed, **without_dropout(kind))
     rows = example_rows("t5" if has_encoder else "gpt2", 12, seed)
     job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, max_steps=10, global_batch_size=12,
                     per_device_train_batch_size=5, learning_rate=5e-3, weight_decay=0.1, warmup_steps=3)
@@ -140,7 +44,7 @@ def test_ten_steps_follow_pytorch_and_the_folder_opens(kind, seed, tmp_path):
 def test_label_smoothing_is_that_of_transformers(kind, seed, tmp_path):
     """In steps and in their evaluation, as in the Trainer's; what evaluates a model by itself knows nothing of it."""
     has_encoder = kind.startswith("t5")
-    model = random_model(kind, tmp_path / "model", seed, **no_dropout(kind))
+    model = random_model(kind, tmp_path / "model", seed, **without_dropout(kind))
     rows = example_rows("t5" if has_encoder else "gpt2", 9, seed)
     job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, num_train_epochs=5, global_batch_size=9,
                     per_device_train_batch_size=4, learning_rate=5e-3, weight_decay=0, label_smoothing_factor=0.2,
@@ -168,7 +72,7 @@ def test_label_smoothing_is_that_of_transformers(kind, seed, tmp_path):
 @pytest.mark.parametrize("sharding", ["state", "full"])
 def test_bf16_learns_as_fp32_does_and_as_autocast(kind, sharding, seed, tmp_path):
     has_encoder = kind.startswith("t5")
-    model = random_model(kind, tmp_path / "model", seed, **no_dropout(kind))
+    model = random_model(kind, tmp_path / "model", seed, **without_dropout(kind))
     rows = example_rows("t5" if has_encoder else "gpt2", 12, seed)
     job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, max_steps=20, global_batch_size=12, per_device_train_batch_size=5,
                     learning_rate=2e-3, optimizer_sharding=sharding)
@@ -329,8 +233,7 @@ def test_ranks_micro_batches_and_accumulation_change_nothing(kind, seed, tmp_pat
 @pytest.mark.parametrize("kind", ["t5-v1.1", "gpt2"])
 def test_noise_is_for_training_alone(kind, seed, tmp_path):
     has_encoder = kind.startswith("t5")
-    no_dropout = {"dropout_rate": 0.0} if has_encoder else {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-    random_model(kind, tmp_path / "model", seed, **no_dropout)
+    random_model(kind, tmp_path / "model", seed, **without_dropout(kind))
     rows = example_rows("t5" if has_encoder else "gpt2", 12, seed)
     validation = write_rows(tmp_path / "validation.jsonl", rows[8:])
     job = write_job(tmp_path, tmp_path / "model", rows[:8], has_encoder, max_steps=2, global_batch_size=8, learning_rate=0,

@@ -9,7 +9,7 @@ import transformers
 from conftest import BIN, ROOT, read_lines, run, write_rows
 from models import compare as compare_models
 from tokenizer_workplace import compare as compare_tokenizers
-from training import encode, step_losses, torch_loss_sum, write_job
+from training_workplace import encode, step_losses, torch_loss_sum, write_job
 
 MODEL = BIN.parent / "real_model" / "smollm2"
 ROWS = {name: read_lines(ROOT / "tests" / "fixtures" / "data" / name / "train.jsonl") for name in ["gsm8k", "nl2bash"]}
