@@ -16,7 +16,7 @@ constexpr std::array<std::string_view, 5> kAttentionOutputs = {"o", "o_proj", "o
 constexpr std::string_view kCross = "EncDecAttention";
 
 // What a pass takes by itself, as if so many tokens passed all weights: to read them, and to add up their gradients.
-// Measured on a core: 71, of a GPT-2 of 6 layers of 512; so that passes of 4096 tokens lose less than 2 %.
+// Measured once on a core, for a GPT-2 of 6 layers of 512 in passes of 512, 1024 and 2048 tokens: 71.
 constexpr double kTokensOfAPass = 64;
 
 enum class Place { before_attention, behind_attention, elsewhere };
