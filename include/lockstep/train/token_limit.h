@@ -9,8 +9,8 @@
 
 namespace lockstep {
 
-/// Tokens of a micro-batch beyond which more would be hardly faster: of what a pass costs by itself (train/batch_cost.cpp)
-/// on CPUs, 2 % at that size; a guess for GPUs, whose many units want more at a time.
+/// Tokens of a micro-batch beyond which more would be hardly faster: of what a pass costs by itself
+/// (train/batch_cost.cpp) on CPUs, 2 % at that size; a guess for GPUs, whose many units want more at a time.
 inline constexpr std::uint64_t kEnoughTokensOnHost = 4096, kEnoughTokensOnGpu = 16384;
 
 /// The most tokens of a micro-batch of a rank that may use `memory_bytes`, of which it holds `held`
