@@ -4,7 +4,8 @@
 #include <c10/util/Half.h>
 #include <fmt/format.h>
 #include <algorithm>
-#include <climits>
+#include <span>
+#include <utility>
 
 #include "lockstep/comm/communicator.h"
 #include "lockstep/core/error.h"
@@ -13,7 +14,9 @@
 namespace lockstep {
 namespace {
 
-constexpr std::int64_t kLaneBytes = 1 << 20;  // of a part; enough for messages to run at full bandwidth
+// Of a message. Short enough for MPIs to send it at once over TCP (Open MPI up to 64 KiB), where the receiver's consent
+// to a longer one would queue behind all that the socket holds; long beside what a message costs.
+constexpr std::int64_t kPieceBytes = 48 << 10;
 
 template <typename T>
 void add(void* into, const void* from, std::int64_t elements) {
@@ -68,33 +71,29 @@ Ring::Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int f
   }
   steps_ = passes == Passes::both ? 2 * round : round;
   const auto part_bytes = static_cast<std::int64_t>(tensor.nbytes()) / world_size_;
-  // Longer messages than MPI can count need more lanes than these; no single tensor comes near.
-  const auto lanes = std::clamp<std::int64_t>(part_bytes / kLaneBytes, 1, kMaxLanes);
-  if (part_bytes / lanes > INT_MAX / 2) throw Error("a tensor is too long for one collective; give it in pieces");
-  for (int i = 0; i < lanes; ++i) lanes_.push_back({.index = i});
+  pieces_ = std::max<std::int64_t>(1, (part_bytes + kPieceBytes - 1) / kPieceBytes);
+  const int lanes = static_cast<int>(std::min<std::int64_t>(pieces_, kMaxLanes));
+  for (int i = 0; i < lanes; ++i) lanes_.push_back({.index = i, .piece = i});
+  requests_.resize(lanes_.size() * kMessages, MPI_REQUEST_NULL);
+  ended_.resize(requests_.size());
 }
 
+// One look for all lanes, since each lets MPI ask the system for news.
 Ring::State Ring::advance() {
-  bool all_done = true, any_moved = false;
-  for (Lane& lane : lanes_) {
-    const State state = advance(lane);
-    all_done = all_done && state == State::done;
-    any_moved = any_moved || state == State::moved;
+  if (steps_ == 0) return State::done;
+  if (!std::exchange(has_begun_, true)) {
+    for (Lane& lane : lanes_) begin_step(lane);
   }
-  if (all_done) return State::done;
-  return any_moved ? State::moved : State::stuck;
-}
-
-Ring::State Ring::advance(Lane& lane) {
   for (State state = State::stuck;; state = State::moved) {
-    if (lane.under_way) {
-      int arrived = 0;
-      MPI_CHECK(MPI_Testall(2, lane.requests, &arrived, MPI_STATUSES_IGNORE));
-      if (arrived == 0) return state;
-      end_step(lane);
+    int count = 0;
+    MPI_CHECK(
+        MPI_Testsome(static_cast<int>(requests_.size()), requests_.data(), &count, ended_.data(), MPI_STATUSES_IGNORE));
+    if (count == MPI_UNDEFINED) return State::done;
+    if (count == 0) return state;
+    for (const int request : std::span(ended_).first(static_cast<std::size_t>(count))) {
+      Lane& lane = lanes_[static_cast<std::size_t>(request / kMessages)];
+      if (--lane.awaited == 0) end_step(lane);
     }
-    if (lane.step == steps_) return State::done;
-    begin_step(lane);
   }
 }
 
@@ -113,11 +112,12 @@ void Ring::begin_step(Lane& lane) {
   }
   const int tag = first_tag_ + lane.index;
   const int left = (rank_ + world_size_ - 1) % world_size_, right = (rank_ + 1) % world_size_;
-  MPI_CHECK(MPI_Irecv(into, static_cast<int>(received.elements * size), MPI_BYTE, left, tag, communicator_,
-                      &lane.requests[0]));
-  MPI_CHECK(MPI_Isend(sent.data, static_cast<int>(sent.elements * size), MPI_BYTE, right, tag, communicator_,
-                      &lane.requests[1]));
-  lane.under_way = true;
+  MPI_Request* const requests = &requests_[static_cast<std::size_t>(lane.index * kMessages)];
+  MPI_CHECK(
+      MPI_Irecv(into, static_cast<int>(received.elements * size), MPI_BYTE, left, tag, communicator_, &requests[0]));
+  MPI_CHECK(
+      MPI_Isend(sent.data, static_cast<int>(sent.elements * size), MPI_BYTE, right, tag, communicator_, &requests[1]));
+  lane.awaited = kMessages;
 }
 
 void Ring::end_step(Lane& lane) {
@@ -126,15 +126,17 @@ void Ring::end_step(Lane& lane) {
     add_(received.data, lane.incoming.data(), received.elements);
     buffers_.give_back(std::move(lane.incoming));
   }
-  lane.under_way = false;
-  ++lane.step;
+  if (++lane.step == steps_) {
+    lane.step = 0;
+    lane.piece += static_cast<std::int64_t>(lanes_.size());
+  }
+  if (lane.piece < pieces_) begin_step(lane);
 }
 
 Ring::Chunk Ring::chunk(const Lane& lane, int owner) const {
   const Part part = part_of(tensor_.numel(), (owner % world_size_ + world_size_) % world_size_, world_size_);
-  const auto lanes = static_cast<std::int64_t>(lanes_.size());
-  const std::int64_t begin = part.begin + part.size() * lane.index / lanes;
-  const std::int64_t end = part.begin + part.size() * (lane.index + 1) / lanes;
+  const std::int64_t begin = part.begin + part.size() * lane.piece / pieces_;
+  const std::int64_t end = part.begin + part.size() * (lane.piece + 1) / pieces_;
   return {static_cast<std::byte*>(tensor_.data_ptr()) + begin * static_cast<std::int64_t>(tensor_.element_size()),
           end - begin};
 }

@@ -39,28 +39,28 @@ class Ring final : public MpiOperation {
 
   State advance() override;
 
-  static constexpr int kMaxLanes = 8;
+  static constexpr int kMaxLanes = 16;
 
  private:
+  static constexpr int kMessages = 2;  // of a step: one comes, one goes
   using Add = void (*)(void* into, const void* from, std::int64_t elements);
   struct Chunk {
     std::byte* data;
     std::int64_t elements;
   };
 
-  /// A stretch of every part that goes round on its own, so that sums overlap with messages.
+  /// Takes its turn of the pieces of every part round, one after the other, so that sums overlap with messages.
   struct Lane {
     int index;
+    std::int64_t piece;
     int step = 0;
-    bool under_way = false;
-    MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+    int awaited = 0;                    // messages of this step
     RingBuffers::Buffer incoming = {};  // while it sums
   };
 
-  State advance(Lane& lane);
   void begin_step(Lane& lane);
   void end_step(Lane& lane);
-  /// What `lane` has of the part of rank `owner`, any integer modulo the number of ranks.
+  /// The piece that `lane` is at, of the part of rank `owner`, any integer modulo the number of ranks.
   Chunk chunk(const Lane& lane, int owner) const;
   bool reduces(int step) const { return step < reducing_steps_; }
   int sent_part(int step) const;
@@ -73,8 +73,12 @@ class Ring final : public MpiOperation {
   RingBuffers& buffers_;
   int reducing_steps_ = 0;
   int steps_ = 0;
+  std::int64_t pieces_ = 1;  // of every part
   Add add_ = nullptr;
+  bool has_begun_ = false;
   std::vector<Lane> lanes_;
+  std::vector<MPI_Request> requests_;  // kMessages of each lane
+  std::vector<int> ended_;             // of them, while they are looked at
 };
 
 }  // namespace lockstep
