@@ -1,6 +1,7 @@
 #include "mpi_progress.h"
 
 #include <fmt/format.h>
+#include <algorithm>
 #include <utility>
 
 namespace lockstep {
@@ -8,12 +9,13 @@ namespace {
 
 // Between two looks of a thread that waits: short beside a message, long beside the look itself.
 constexpr std::chrono::microseconds kRest{50};
-// Of the thread that looks while others compute, which each look holds up.
-constexpr std::chrono::microseconds kRestBesideComputing{500};
+// Of the thread that looks while others compute, which each look holds up: the longer, the oftener it finds nothing, as
+// on slow networks, where what the system holds keeps them busy meanwhile.
+constexpr std::chrono::microseconds kShortestRest{500}, kLongestRest{4000};
 // For which a thread that waits looks without a rest: the gap between two pieces of a message.
 constexpr std::chrono::microseconds kSpin{300};
 // Collectives that move at a time.
-constexpr std::size_t kMoving = 4;
+constexpr std::size_t kMoving = 2;
 
 }  // namespace
 
@@ -97,13 +99,16 @@ void MpiProgress::wait(Entry& entry) {
 }
 
 void MpiProgress::work() {
+  auto rest = kShortestRest;
   std::unique_lock lock(mutex_);
   for (;;) {
     work_arrived_.wait(lock, [this] { return stopping_ || (!under_way_.empty() && waiting_ == 0); });
     if (stopping_) return;
-    if (advance()) continue;
+    const bool moved = advance();
+    rest = std::clamp(moved ? rest / 2 : rest * 2, kShortestRest, kLongestRest);
+    if (moved) continue;
     lock.unlock();
-    std::this_thread::sleep_for(kRestBesideComputing);
+    std::this_thread::sleep_for(rest);
     lock.lock();
   }
 }
