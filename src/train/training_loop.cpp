@@ -49,7 +49,7 @@ bool shares_parameters(const Hyperparameters& hyperparameters) { return hyperpar
 
 ParameterLayout make_layout(const LanguageModel& model, const Hyperparameters& hyperparameters) {
   return ParameterLayout(parameters_by_layer(model), {.bytes = hyperparameters.ddp_bucket_cap_mb << 20,
-                                                      .one_a_unit = shares_parameters(hyperparameters)});
+                                                      .spans_units = !shares_parameters(hyperparameters)});
 }
 
 Ownership make_ownership(const ParameterLayout& layout, const Hyperparameters& hyperparameters,

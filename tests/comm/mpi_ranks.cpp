@@ -170,7 +170,7 @@ void check_parameters(Communicator& communicator, const std::shared_ptr<Communic
       parameters.push_back({"weight", at::full({23, 7}, 1.0).requires_grad_(), unit});
       parameters.push_back({"bias", at::full({5}, 1.0).requires_grad_(), unit});
     }
-    const lockstep::ParameterLayout layout(parameters, {.bytes = 2000, .one_a_unit = frees_layers});
+    const lockstep::ParameterLayout layout(parameters, {.bytes = 2000, .spans_units = !frees_layers});
     lockstep::FlatParameters flat(layout, lockstep::Ownership::shared(layout, communicator), shared, frees_layers);
     const auto expect_value = [&](std::size_t unit, double value) {
       for (const auto& parameter : parameters) {

@@ -44,7 +44,7 @@ TEST(ParameterLayout, EntriesAreAlignedAndDoNotOverlap) {
   EXPECT_GE(layout.buckets().front().size, end);
 }
 
-TEST(ParameterLayout, BucketsEndWhereParametersDo) {
+TEST(ParameterLayout, BucketsHoldWholeUnitsOrAStretchOfOne) {
   const std::vector<NamedParameter> parameters = {{"layer2", parameter({4, 4}), 2},
                                                   {"head", parameter({4, 4})},
                                                   {"layer1.bias", parameter({4}), 1},
@@ -58,16 +58,28 @@ TEST(ParameterLayout, BucketsEndWhereParametersDo) {
   };
   using testing::ElementsAre;
   using testing::Pair;
-  EXPECT_THAT(places({.bytes = 128}), ElementsAre(Pair("head", 0), Pair("layer1", 0), Pair("layer1.more", 1),
-                                                  Pair("layer1.bias", 2), Pair("layer2", 2)));
-  EXPECT_THAT(places({.bytes = 1}), ElementsAre(Pair("head", 0), Pair("layer1", 1), Pair("layer1.more", 2),
-                                                Pair("layer1.bias", 3), Pair("layer2", 4)));
-  EXPECT_THAT(places({.one_a_unit = true}), ElementsAre(Pair("head", 0), Pair("layer1", 1), Pair("layer1.more", 1),
-                                                        Pair("layer1.bias", 1), Pair("layer2", 2)));
-  const ParameterLayout layout(parameters, {.bytes = 128});
+  // 64 bytes the head, layer 2 and the bias, 128 layer1.more. Layer 1 does not fit behind the head, layer 2 does behind
+  // it.
+  EXPECT_THAT(places({.bytes = 192}), ElementsAre(Pair("head", 0), Pair("layer1.bias", 1), Pair("layer1", 1),
+                                                  Pair("layer1.more", 2), Pair("layer2", 2)));
+  EXPECT_THAT(places({.bytes = 1}), ElementsAre(Pair("head", 0), Pair("layer1.bias", 1), Pair("layer1", 2),
+                                                Pair("layer1.more", 3), Pair("layer2", 4)));
+  EXPECT_THAT(places({.spans_units = false}), ElementsAre(Pair("head", 0), Pair("layer1.bias", 1), Pair("layer1", 1),
+                                                          Pair("layer1.more", 1), Pair("layer2", 2)));
+  EXPECT_THAT(places({}), testing::Each(Pair(testing::_, 0)));
+  const ParameterLayout layout(parameters, {.bytes = 192});
   EXPECT_THAT(layout.buckets_of(0), ElementsAre(0));
-  EXPECT_THAT(layout.buckets_of(1), ElementsAre(0, 1, 2));
+  EXPECT_THAT(layout.buckets_of(1), ElementsAre(1, 2));
   EXPECT_THAT(layout.buckets_of(2), ElementsAre(2));
+}
+
+TEST(ParameterLayout, BiasesShareTheBucketOfAWeightHoweverLargeItIs) {
+  const std::vector<NamedParameter> parameters = {
+      {"weight", parameter({64, 64})}, {"bias", parameter({64})}, {"more", parameter({64, 64})}};
+  const ParameterLayout layout(parameters, {.bytes = 64 * 64 * 4});
+  EXPECT_THAT(layout.buckets(), testing::SizeIs(2));
+  EXPECT_EQ(layout.entries()[0].name, "bias");
+  EXPECT_EQ(layout.entries()[1].bucket, 0U);
 }
 
 TEST(ParameterLayout, CountsTiedWeightsOnceAndFrozenOnesNotAtAll) {

@@ -19,7 +19,7 @@ TEST(AdamW, FollowsThePublishedUpdate) {
     double weight_decay;
   };
   std::vector<Reference> references;
-  for (const auto& [tensor, decay] : {std::pair{weight, 0.1}, std::pair{bias, 0.0}}) {
+  for (const auto& [tensor, decay] : {std::pair{bias, 0.0}, std::pair{weight, 0.1}}) {
     const at::Tensor value = tensor.detach().to(torch::kDouble).clone();
     references.push_back({value, torch::zeros_like(value), torch::zeros_like(value), decay});
   }
@@ -41,8 +41,8 @@ TEST(AdamW, FollowsThePublishedUpdate) {
     }
     optimizer.step({gradients}, learning_rate);
   }
-  EXPECT_TRUE(weight.to(torch::kDouble).allclose(references[0].value, 1e-5, 1e-6));
-  EXPECT_TRUE(bias.to(torch::kDouble).allclose(references[1].value, 1e-5, 1e-6));
+  EXPECT_TRUE(bias.to(torch::kDouble).allclose(references[0].value, 1e-5, 1e-6));
+  EXPECT_TRUE(weight.to(torch::kDouble).allclose(references[1].value, 1e-5, 1e-6));
 }
 
 // The borders of the parts lie within what weight decay applies to, and at its end.

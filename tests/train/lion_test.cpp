@@ -23,7 +23,7 @@ TEST(Lion, FollowsThePublishedUpdate) {
   const at::Tensor own = torch::randn({size});
   at::Tensor expected = own.clone(), momentum = torch::zeros({size});
   at::Tensor decay = torch::full({size}, 0.1);
-  decay.slice(0, layout.entries()[1].offset).zero_();
+  decay.slice(0, 0, layout.entries()[1].offset).zero_();
   Lion optimizer(layout, Ownership::whole(layout), {own}, settings());
   for (int step = 1; step <= 5; ++step) {
     const double rate = 0.01 * step;

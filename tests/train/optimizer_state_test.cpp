@@ -37,7 +37,7 @@ std::vector<NamedParameter> random_parameters(std::mt19937& random) {
 }
 
 BucketOptions random_options(std::mt19937& random) {
-  return {.bytes = static_cast<std::int64_t>(64U << random() % 10), .one_a_unit = random() % 3 == 0};
+  return {.bytes = static_cast<std::int64_t>(64U << random() % 10), .spans_units = random() % 3 != 0};
 }
 
 Hyperparameters with(const std::string& optim) {
@@ -123,23 +123,24 @@ std::vector<std::string> names_of(const NamedTensors& state) {
 }
 
 TEST(OptimizerState, NamesSayWhereAStretchBelongs) {
-  const ParameterLayout layout({{"a.weight", at::zeros({5, 5}).requires_grad_()},  // elements 0 to 25 of 32
-                                {"b/c", at::zeros({40}).requires_grad_()}});       // 32 to 72 of 80
+  const ParameterLayout layout({{"a.weight", at::zeros({5, 5}).requires_grad_()},  // elements 48 to 73 of 80
+                                {"b/c", at::zeros({40}).requires_grad_()}});       // 0 to 40 of 48
   const Ownership ownership{.is_shared = true, .parts = {{16, 64}}};
   const AdamW optimizer(layout, ownership, {at::zeros({48})}, {});
-  EXPECT_THAT(names_of(saved_state(optimizer)), ElementsAre("a.weight/exp_avg/16 9", "b/c/exp_avg/0 32",
-                                                            "a.weight/exp_avg_sq/16 9", "b/c/exp_avg_sq/0 32"));
+  EXPECT_THAT(names_of(saved_state(optimizer)), ElementsAre("b/c/exp_avg/16 24", "a.weight/exp_avg/0 16",
+                                                            "b/c/exp_avg_sq/16 24", "a.weight/exp_avg_sq/0 16"));
 }
 
 TEST(OptimizerState, MeansOfAMatrixAreSavedByTheRankThatHasItsFirstElement) {
-  const ParameterLayout layout({{"a.weight", at::zeros({5, 6}).requires_grad_()},  // elements 0 to 30 of 32
-                                {"b/c", at::zeros({40}).requires_grad_()}});       // 32 to 72 of 80
+  const ParameterLayout layout({{"a.weight", at::zeros({5, 6}).requires_grad_()},  // elements 48 to 78 of 80
+                                {"b/c", at::zeros({40}).requires_grad_()}});       // 0 to 40 of 48
   const auto communicator = make_communicator();
-  const Adafactor first(layout, {.is_shared = true, .parts = {{0, 16}}}, {at::zeros({16})}, {}, communicator);
-  const Adafactor second(layout, {.is_shared = true, .parts = {{16, 80}}}, {at::zeros({64})}, {}, communicator);
-  EXPECT_THAT(names_of(saved_state(first)), ElementsAre("a.weight/exp_avg_sq_row/0 5", "a.weight/exp_avg_sq_col/0 6"));
-  EXPECT_THAT(names_of(saved_state(second)), ElementsAre("b/c/exp_avg_sq/0 40"));
-  EXPECT_EQ(second.state().size(), 3);
+  const Adafactor first(layout, {.is_shared = true, .parts = {{0, 64}}}, {at::zeros({64})}, {}, communicator);
+  const Adafactor second(layout, {.is_shared = true, .parts = {{64, 80}}}, {at::zeros({16})}, {}, communicator);
+  EXPECT_THAT(names_of(saved_state(first)),
+              ElementsAre("b/c/exp_avg_sq/0 40", "a.weight/exp_avg_sq_row/0 5", "a.weight/exp_avg_sq_col/0 6"));
+  EXPECT_THAT(names_of(saved_state(second)), ElementsAre());
+  EXPECT_EQ(second.state().size(), 2);
 }
 
 TEST_P(EveryOptimizer, ARunGoesOnAsIfItHadNotStopped) {

@@ -21,12 +21,14 @@ struct NamedParameter {
 struct BucketOptions {
   /// A bucket takes parameters up to about this size; one that is larger has a bucket of its own.
   std::int64_t bytes = std::int64_t{25} << 20;
-  /// Instead: a bucket for each unit, whatever its size.
-  bool one_a_unit = false;
+  /// A unit that fits into the last bucket whole is put there, behind others.
+  bool spans_units = true;
 };
 
-/// Where each trained parameter lies in flat fp32 buffers, the buckets, in the order of units; within a unit first
-/// those that weight decay applies to, then the others. Each starts on a 64-byte boundary.
+/// Where each trained parameter lies in flat fp32 buffers, the buckets, in the order of units; within a unit last
+/// those that weight decay applies to. Backward completes a layer's gradients from the last to the first, so that a
+/// bucket waits for few others: it holds whole units, or a stretch of one, behind the biases and norms, which are
+/// complete when the whole layer is. Each parameter starts on a 64-byte boundary.
 class ParameterLayout {
  public:
   struct Entry {
@@ -61,7 +63,7 @@ class ParameterLayout {
   static at::Tensor view(const at::Tensor& bucket, const Entry& entry);
 
  private:
-  void add(const NamedParameter& parameter, bool decayed, const BucketOptions& options);
+  void add(const NamedParameter& parameter);
 
   std::vector<Entry> entries_;
   std::vector<Bucket> buckets_;
