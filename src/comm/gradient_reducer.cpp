@@ -14,7 +14,7 @@ namespace lockstep {
 namespace {
 
 // Buckets that may be under way at a time where memory is to be saved: one that is sent, and one behind it.
-constexpr std::size_t kUnderWay = 2;
+constexpr std::size_t kUnderWay = 4;
 
 }  // namespace
 

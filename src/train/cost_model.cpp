@@ -49,9 +49,9 @@ double held_bytes(const ModelSize& model, int ranks, const std::string& sharding
                            model.shared_state * share(sharding.state) + model.whole_state);
   // What is needed throughout is whole beside a rank's part of it.
   if (sharding.parameters) bytes += kBytes * (model.parameters - model.in_layers) * (1 - share(true));
-  // Whole for a while: the buckets of gradients that fill or are summed, the layer that computes and the next one.
-  if (sharding.gradients) bytes += 3 * (sharding.parameters ? kBytes * model.largest_layer : bucket_bytes);
-  if (sharding.parameters) bytes += 2 * kBytes * model.largest_layer;
+  // Whole for a while: the buckets of gradients that fill or are summed, the layer that computes and the next two.
+  if (sharding.gradients) bytes += 5 * bucket_bytes;
+  if (sharding.parameters) bytes += 3 * kBytes * model.largest_layer;
   return bytes;
 }
 
@@ -122,6 +122,8 @@ StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const M
                                                 : 0) *
                            ring;
   const double hidden_gathering = sharding.parameters ? forward + backward : forward / work.passes;
+  // The first layer waits for its own, and for what lies outside of layers.
+  const double first_layer = gathering > 0 ? (1 - in_layers + model.largest_layer / model.parameters) * ring : 0;
 
   StepEstimate estimate;
   estimate.memory_bytes = held_bytes(model, ranks, sharding_name, bucket_bytes) +
@@ -131,8 +133,8 @@ StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const M
   const double exposed =
       sharding.parameters
           // One link carries both, all through the step.
-          ? std::max(last_bucket, reducing + gathering - hidden_gathering)
-          : std::max(last_bucket, reducing - hidden_reducing) + std::max(0.0, gathering - hidden_gathering);
+          ? std::max(first_layer + last_bucket, reducing + gathering - hidden_gathering)
+          : std::max(last_bucket, reducing - hidden_reducing) + std::max(first_layer, gathering - hidden_gathering);
   estimate.step_s = estimate.compute_s + exposed;
   estimate.tokens_per_second = work.tokens / estimate.step_s;
   estimate.efficiency = estimate.compute_s * work.mean_multiply_adds / work.multiply_adds / estimate.step_s;

@@ -4,6 +4,11 @@
 #include <unordered_map>
 
 namespace lockstep {
+namespace {
+
+constexpr int kAhead = 2;  // layers that are gathered while one computes
+
+}  // namespace
 
 LayerGathering::LayerGathering(LanguageModel& model, FlatParameters& parameters, bool recomputes_layers)
     : model_(model), parameters_(parameters), recomputes_layers_(recomputes_layers) {
@@ -12,19 +17,21 @@ LayerGathering::LayerGathering(LanguageModel& model, FlatParameters& parameters,
 
 LayerGathering::~LayerGathering() { model_.set_layer_observer(nullptr); }
 
-// Of units that are not there nothing is gathered: 0 is before the first.
-void LayerGathering::gather(std::size_t unit, std::size_t next) {
-  const auto exists = [&](std::size_t number) { return number > 0 && number < parameters_.units(); };
-  if (!exists(unit)) return;
-  parameters_.begin_gather(unit);
-  if (exists(next)) parameters_.begin_gather(next);
-  parameters_.gather(unit);
+void LayerGathering::begin_gather(std::size_t unit, int direction) {
+  for (int i = 0; i <= kAhead; ++i, unit += static_cast<std::size_t>(direction)) {
+    if (unit > 0 && unit < parameters_.units()) parameters_.begin_gather(unit);
+  }
+}
+
+void LayerGathering::gather(std::size_t unit, int direction) {
+  begin_gather(unit, direction);
+  if (unit > 0 && unit < parameters_.units()) parameters_.gather(unit);
 }
 
 // A layer's backward pass begins when the gradient of its output is known, and has ended when that of its input is.
 void LayerGathering::before_layer(std::size_t layer, const at::Tensor& x) {
   const std::size_t unit = layer + 1;
-  gather(unit, unit + 1);
+  gather(unit, 1);
   if (!parameters_.frees_layers() || !at::GradMode::is_enabled() || !x.requires_grad()) return;
   x.register_hook([this, unit](const at::Tensor&) { parameters_.release(unit); });
 }
@@ -36,9 +43,13 @@ void LayerGathering::after_layer(std::size_t layer, const at::Tensor& y) {
     parameters_.release(unit);
     return;
   }
-  y.register_hook([this, unit](const at::Tensor&) { gather(unit, unit - 1); });
+  y.register_hook([this, unit](const at::Tensor&) { gather(unit, -1); });
   const bool is_needed_next = unit + 1 == parameters_.units();  // by the backward pass
-  if (!is_needed_next) parameters_.release(unit);
+  if (is_needed_next) {
+    begin_gather(unit, -1);  // while the head computes
+  } else {
+    parameters_.release(unit);
+  }
 }
 
 void LayerGathering::end_pass() {

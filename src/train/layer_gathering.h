@@ -27,7 +27,9 @@ class LayerGathering final : public LayerObserver {
   void end_pass();
 
  private:
-  void gather(std::size_t unit, std::size_t next);
+  /// Of units that are not there nothing is gathered: 0 is before the first layer.
+  void begin_gather(std::size_t unit, int direction);
+  void gather(std::size_t unit, int direction);
 
   LanguageModel& model_;
   FlatParameters& parameters_;
