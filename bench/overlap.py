@@ -4,8 +4,10 @@
     sudo .venv/bin/python bench/overlap.py
 
 Two network namespaces, joined by a veth pair whose bandwidth `tc` limits, stand for two hosts; one rank runs in each, on a
-core of its own. The bandwidth is chosen so that a step's gradients take 0.5 times and 1 times as long as computing it,
-as one rank alone computes the same micro-batches, without messages. Printed is the step's time as a share of the longer of
+core of its own. The bandwidth is chosen so that a step's messages take 0.5 times and 1 times as long as computing it,
+as one rank alone computes the same micro-batches, without messages; that is measured anew before each bandwidth, since
+machines do not keep their pace. Gradients of `none` and `state` come with backward, two thirds of computing: at 1 time,
+1.33 and 1.17 of the longer is all that can be had, while `full` sends all the time. Printed is the step's time as a share of the longer of
 the two, and of their sum, which is what it would take without overlap. With an unlimited link, what is left above 1 is the
 processor's time for messages. Last comes what `lockstep plan` expects of the limited links, which knows nothing of that
 time and is given it from the unlimited one. Needs root, iproute2, and the Python environment of launch/setup.sh.
@@ -27,7 +29,12 @@ from ddp import make_model  # noqa: E402
 from two_hosts import TwoHosts  # noqa: E402
 
 DATA = ROOT / "examples" / "data" / "nl2bash" / "train.jsonl"
-ROWS = 8  # of a rank in a step
+
+
+# How often a step sends all parameters or gradients round, by optimizer_sharding: docs/cost_model.md.
+RINGS = {"none": 2, "state": 2, "full": 3}
+MAX_TOKENS = 16384  # a rank's half of a batch is one micro-batch
+PAYLOAD = 1448 / 1514  # of an Ethernet frame of TCP
 
 
 def step_seconds(folder):
@@ -38,13 +45,14 @@ def step_seconds(folder):
 
 
 class Bench:
-    def __init__(self, folder, hosts, lockstep, steps):
+    def __init__(self, folder, hosts, lockstep, steps, rows):
         self.folder, self.hosts, self.lockstep = folder, hosts, lockstep
         self.job = folder / "job.yaml"
         self.job.write_text(
             f"pretrained_model_name: {folder / 'model'}\nhas_encoder: false\ntraining_datasets: [{DATA}]\n"
-            f"prepared_dir: {folder / 'prepared'}\nmax_steps: {steps}\nper_device_train_batch_size: {ROWS}\n"
-            f"global_batch_size: {2 * ROWS}\n"
+            f"prepared_dir: {folder / 'prepared'}\nmax_steps: {steps}\nper_device_train_batch_size: {rows}\n"
+            f"global_batch_size: {2 * rows}\n"
+            f"max_tokens_per_micro_batch: {MAX_TOKENS}\n"
             "evaluation_strategy: \"no\"\noverwrite_output_dir: true\n")
         subprocess.run([f"{lockstep}-prep", self.job], check=True, capture_output=True)
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -57,9 +65,9 @@ class Bench:
             sys.exit(finished.stderr)
         return step_seconds(self.folder / "result")
 
-    def alone(self):
+    def alone(self, *keys):
         """Seconds in which one rank computes half of a step, while another does beside it."""
-        runs = [subprocess.Popen([self.lockstep, "train", self.job, f"output_dir={self.folder / f'alone{i}'}"],
+        runs = [subprocess.Popen([self.lockstep, "train", self.job, f"output_dir={self.folder / f'alone{i}'}", *keys],
                                  env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for i in range(2)]
         if any(run.wait() for run in runs):
             sys.exit("a rank alone failed")
@@ -76,36 +84,38 @@ class Bench:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lockstep", type=pathlib.Path, default=ROOT / "build" / "bin" / "lockstep", help="the program to measure")
-    parser.add_argument("--width", type=int, default=512, help="of the model [512]")
-    parser.add_argument("--layers", type=int, default=6, help="of the model [6]")
-    parser.add_argument("--steps", type=int, default=16, help="of each run [16]")
+    parser.add_argument("--width", type=int, default=256, help="of the model [256]")
+    parser.add_argument("--layers", type=int, default=24, help="of the model [24]")
+    parser.add_argument("--rows", type=int, default=128, help="of a rank in a step [128]")
+    parser.add_argument("--steps", type=int, default=7, help="of each run [7]")
     parser.add_argument("--bucket-mb", type=int, default=4, help="ddp_bucket_cap_mb [4]")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, TwoHosts(name) as hosts:
         folder = pathlib.Path(name)
         size = 4 * make_model("gpt2", folder / "model", arguments.width, arguments.layers)
-        bench = Bench(folder, hosts, arguments.lockstep, arguments.steps)
-        compute = bench.alone()
+        bench = Bench(folder, hosts, arguments.lockstep, arguments.steps, arguments.rows)
         bucket = f"ddp_bucket_cap_mb={arguments.bucket_mb}"
         # At a giga a second, the seconds are as many giga as a step has.
         work = bench.planned(1, 1e9, 1e12)["none"][0] * 1e9 / 2
-        print(f"gradients of {size / 1e6:.1f} MB; a step computes for {compute:.3f} s, {work / compute / 1e9:.1f} Gflop/s")
-        print(f"{'messages':>10}{'optimizer_sharding':>20}{'step':>10}{'of the longer':>15}{'of the sum':>12}{'planned':>10}{'of that':>9}")
+        print(f"gradients of {size / 1e6:.1f} MB; a step computes {work / 1e9:.0f} Gflop")
+        print(f"{'computing':>10}{'messages':>10}{'optimizer_sharding':>20}{'step':>10}{'of the longer':>15}{'of the sum':>12}"
+              f"{'planned':>10}{'of that':>9}")
         beside = {}  # seconds of the processor for messages
         for share in (0, 0.5, 1.0):
-            # Of a ring of two, each rank sends as many bytes as there are gradients.
-            rate = size / (share * compute) if share else 1e12
-            if share:
-                hosts.limit(rate)
-            planned = bench.planned(2, work / compute, rate, bucket)
-            for sharding in ("none", "state"):
+            compute = bench.alone()
+            for sharding, rings in RINGS.items():
+                # In a ring of two, a rank sends half.
+                rate = rings * size / 2 / (share * compute) if share else 1e12
+                if share:
+                    hosts.limit(rate / PAYLOAD)
+                planned = bench.planned(2, work / compute, rate, bucket)[sharding][1]
                 step = bench.ranks(f"optimizer_sharding={sharding}", bucket)
+                hosts.unlimit()
                 longer, both = max(1, share) * compute, (1 + share) * compute
-                beside.setdefault(sharding, step - planned[sharding][1])
-                expected = planned[sharding][1] + beside[sharding]
-                print(f"{share * compute:>9.3f}s{sharding:>20}{step:>9.3f}s{step / longer:>15.2f}{step / both:>12.2f}"
+                beside.setdefault(sharding, step - planned)
+                expected = planned + beside[sharding]
+                print(f"{compute:>9.3f}s{share * compute:>9.3f}s{sharding:>20}{step:>9.3f}s{step / longer:>15.2f}{step / both:>12.2f}"
                       f"{expected:>9.3f}s{step / expected:>9.2f}", flush=True)
-            hosts.unlimit()
 
 
 if __name__ == "__main__":

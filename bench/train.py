@@ -243,7 +243,7 @@ class Bench:
     def peer(self, name):
         arguments = self.arguments
         printed, peak = self.run(sys.executable, __file__, "--peer", name, self.folder, arguments.batch, arguments.steps, arguments.threads,
-                              int(arguments.bf16))
+                              int(arguments.bf16 == "all"))
         found = json.loads(printed.splitlines()[-1])
         return found["rate"], peak, found["losses"]
 
@@ -285,7 +285,7 @@ def main():
     parser.add_argument("--batch", type=int, default=16, help="rows of a step [16]")
     parser.add_argument("--micro-batch", type=int, help="rows that Lockstep computes at once [as many as it chooses]")
     parser.add_argument("--dropout", type=float, default=0.0, help="of the model [0]")
-    parser.add_argument("--bf16", action="store_true", help="all train in mixed precision")
+    parser.add_argument("--bf16", choices=["all", "lockstep"], help="who trains in mixed precision; the Trainer does not unless it is told to [none]")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="[all cores]")
     parser.add_argument("--steps", type=int, default=10, help="of each run [10]")
     parser.add_argument("--rounds", type=int, default=3, help="[3]")
