@@ -88,7 +88,7 @@ def main():
     parser.add_argument("--layers", type=int, default=24, help="of the model [24]")
     parser.add_argument("--rows", type=int, default=128, help="of a rank in a step [128]")
     parser.add_argument("--steps", type=int, default=7, help="of each run [7]")
-    parser.add_argument("--bucket-mb", type=int, default=4, help="ddp_bucket_cap_mb [4]")
+    parser.add_argument("--bucket-mb", type=int, default=1, help="ddp_bucket_cap_mb [1]")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, TwoHosts(name) as hosts:
         folder = pathlib.Path(name)
