@@ -102,6 +102,7 @@ void MpiProgress::work() {
   auto rest = kShortestRest;
   std::unique_lock lock(mutex_);
   for (;;) {
+    if (under_way_.empty()) rest = kShortestRest;
     work_arrived_.wait(lock, [this] { return stopping_ || (!under_way_.empty() && waiting_ == 0); });
     if (stopping_) return;
     const bool moved = advance();
