@@ -11,12 +11,6 @@
 #include <utility>
 
 namespace lockstep {
-namespace {
-
-// Buckets that may be under way at a time where memory is to be saved: one that is sent, and one behind it.
-constexpr std::size_t kUnderWay = 4;
-
-}  // namespace
 
 // The nodes of autograd that add to the gradients, which parameters hold only weakly, with the hooks on them.
 struct GradientReducer::Hooks {
@@ -108,7 +102,7 @@ void GradientReducer::launch(std::size_t index) {
   const at::Tensor buffer = buffer_of(index);
   at::Tensor message = buffer.to(options_.message_type);
   if (options_.frees_buckets) {
-    while (under_way_.size() >= kUnderWay) settle_first();
+    while (under_way_.size() >= kMostUnderWay) settle_first();
     buckets_[index].buffer.reset();
     if (!message.is_same(buffer)) spare_buffers_.emplace(buffer.numel(), buffer);
   }

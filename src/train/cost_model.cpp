@@ -6,9 +6,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "lockstep/comm/gradient_reducer.h"
 #include "lockstep/core/error.h"
 #include "lockstep/models/families.h"
 #include "lockstep/models/layers.h"
+#include "train/layer_gathering.h"
 
 namespace lockstep {
 namespace {
@@ -50,8 +52,8 @@ double held_bytes(const ModelSize& model, int ranks, const std::string& sharding
   // What is needed throughout is whole beside a rank's part of it.
   if (sharding.parameters) bytes += kBytes * (model.parameters - model.in_layers) * (1 - share(true));
   // Whole for a while: the buckets of gradients that fill or are summed, the layer that computes and the next two.
-  if (sharding.gradients) bytes += 5 * bucket_bytes;
-  if (sharding.parameters) bytes += 3 * kBytes * model.largest_layer;
+  if (sharding.gradients) bytes += static_cast<double>(GradientReducer::kMostUnderWay + 1) * bucket_bytes;
+  if (sharding.parameters) bytes += (LayerGathering::kLayersAhead + 1) * kBytes * model.largest_layer;
   return bytes;
 }
 

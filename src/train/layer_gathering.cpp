@@ -4,11 +4,6 @@
 #include <unordered_map>
 
 namespace lockstep {
-namespace {
-
-constexpr int kAhead = 2;  // layers that are gathered while one computes
-
-}  // namespace
 
 LayerGathering::LayerGathering(LanguageModel& model, FlatParameters& parameters, bool recomputes_layers)
     : model_(model), parameters_(parameters), recomputes_layers_(recomputes_layers) {
@@ -18,7 +13,7 @@ LayerGathering::LayerGathering(LanguageModel& model, FlatParameters& parameters,
 LayerGathering::~LayerGathering() { model_.set_layer_observer(nullptr); }
 
 void LayerGathering::begin_gather(std::size_t unit, int direction) {
-  for (int i = 0; i <= kAhead; ++i, unit += static_cast<std::size_t>(direction)) {
+  for (int i = 0; i <= kLayersAhead; ++i, unit += static_cast<std::size_t>(direction)) {
     if (unit > 0 && unit < parameters_.units()) parameters_.begin_gather(unit);
   }
 }

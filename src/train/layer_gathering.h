@@ -9,10 +9,13 @@
 
 namespace lockstep {
 
-/// Gathers the parameters of a model's layers as its forward and backward passes come to them, those of the next one
+/// Gathers the parameters of a model's layers as its forward and backward passes come to them, those of the next ones
 /// while a layer computes, and frees them behind. A layer is the unit of its number plus 1.
 class LayerGathering final : public LayerObserver {
  public:
+  /// That are gathered while one computes.
+  static constexpr int kLayersAhead = 2;
+
   /// Observes `model`'s layers until it is destroyed; `parameters` are the model's. `recomputes_layers`: for the
   /// backward pass, which then finds a layer's parameters gathered before it computes the layer again.
   LayerGathering(LanguageModel& model, FlatParameters& parameters, bool recomputes_layers = false);

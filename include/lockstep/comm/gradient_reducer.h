@@ -28,6 +28,9 @@ struct ReducerOptions {
 /// A step: zero(); then, as often on each rank, begin_pass(), a backward pass or none, end_pass(); then finish().
 class GradientReducer {
  public:
+  /// Buckets that may be under way at a time where they are freed; one more fills meanwhile.
+  static constexpr std::size_t kMostUnderWay = 4;
+
   /// Hooks on to the accumulation of the gradients of `layout` until it is destroyed. Where buckets are not freed, a
   /// parameter's gradient is a view of its bucket, so that backward passes add into it directly.
   GradientReducer(const ParameterLayout& layout, Ownership ownership, std::shared_ptr<Communicator> communicator,

@@ -19,7 +19,8 @@ struct NamedParameter {
 };
 
 struct BucketOptions {
-  /// A bucket takes parameters up to about this size; one that is larger has a bucket of its own.
+  /// A bucket takes parameters up to about this size; one that is larger shares its bucket with biases
+  /// and norms alone.
   std::int64_t bytes = std::int64_t{25} << 20;
   /// A unit that fits into the last bucket whole is put there, behind others.
   bool spans_units = true;
