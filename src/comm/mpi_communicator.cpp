@@ -28,6 +28,9 @@ constexpr std::int64_t kMessageElements = std::int64_t{1} << 24;
 // Below it, a sum takes MPI's own path of few messages instead of a ring of many.
 constexpr std::size_t kRingBytes = std::size_t{1} << 16;
 constexpr std::size_t kMessageBytes = std::size_t{1} << 26;
+// Of a ring's message, long beside what it costs. Between nodes short enough for MPIs to send it at once over TCP (Open
+// MPI up to 64 KiB), where the receiver's consent to a longer one would queue behind all that the socket holds.
+constexpr std::int64_t kPieceBytes = 48 << 10, kPieceBytesOnNode = 1 << 20;
 
 // Says that its sender has ended the job; the greatest tag that every MPI has.
 constexpr int kLateTag = 32767;
@@ -75,6 +78,7 @@ void initialise_mpi() {
 struct PlaceOnNode {
   int local_rank = 0;
   int cores = 1;  // for itself
+  int ranks = 1;
 };
 
 // The cores that the ranks of this node may use, shared out evenly: right for ranks that are bound to cores of their
@@ -87,11 +91,10 @@ PlaceOnNode find_place_on_node() {
   if (::sched_getaffinity(0, sizeof cores, &cores) != 0) CPU_SET(0, &cores);
   MPI_CHECK(MPI_Allreduce(MPI_IN_PLACE, &cores, sizeof cores, MPI_BYTE, MPI_BOR, node));
   PlaceOnNode place;
-  int node_ranks = 1;
   MPI_CHECK(MPI_Comm_rank(node, &place.local_rank));
-  MPI_CHECK(MPI_Comm_size(node, &node_ranks));
+  MPI_CHECK(MPI_Comm_size(node, &place.ranks));
   MPI_CHECK(MPI_Comm_free(&node));
-  place.cores = std::max(1, CPU_COUNT(&cores) / node_ranks);
+  place.cores = std::max(1, CPU_COUNT(&cores) / place.ranks);
   return place;
 }
 
@@ -100,18 +103,20 @@ PlaceOnNode find_place_on_node() {
 // Begins rings, with what they have in common.
 class MpiCommunicator::Rings {
  public:
-  explicit Rings(MpiProgress& progress) : progress_(progress) {}
+  Rings(MpiProgress& progress, std::int64_t piece_bytes) : progress_(progress), piece_bytes_(piece_bytes) {}
 
   std::shared_ptr<PendingCollective> begin(const at::Tensor& tensor, Ring::Passes passes, std::string name) {
     // Those that are under way at the same time have tags of their own.
     constexpr int kNumbers = kLateTag / Ring::kMaxLanes;
     const int first_tag = begun_++ % kNumbers * Ring::kMaxLanes;
-    return progress_.begin(std::move(name),
-                           [&] { return std::make_unique<Ring>(tensor, passes, MPI_COMM_WORLD, first_tag, buffers_); });
+    return progress_.begin(std::move(name), [&] {
+      return std::make_unique<Ring>(tensor, passes, MPI_COMM_WORLD, first_tag, buffers_, piece_bytes_);
+    });
   }
 
  private:
   MpiProgress& progress_;
+  std::int64_t piece_bytes_;
   RingBuffers buffers_;
   int begun_ = 0;
 };
@@ -131,7 +136,7 @@ MpiCommunicator::MpiCommunicator() {
   local_rank_ = place.local_rank;
   cores_per_rank_ = place.cores;
   progress_ = std::make_unique<MpiProgress>([this](const std::string& what) { end_late_job(what); });
-  rings_ = std::make_unique<Rings>(*progress_);
+  rings_ = std::make_unique<Rings>(*progress_, place.ranks == world_size_ ? kPieceBytesOnNode : kPieceBytes);
 }
 
 MpiCommunicator::~MpiCommunicator() { progress_.reset(); }  // whose collectives use the rings' buffers

@@ -14,10 +14,6 @@
 namespace lockstep {
 namespace {
 
-// Of a message. Short enough for MPIs to send it at once over TCP (Open MPI up to 64 KiB), where the receiver's consent
-// to a longer one would queue behind all that the socket holds; long beside what a message costs.
-constexpr std::int64_t kPieceBytes = 48 << 10;
-
 template <typename T>
 void add(void* into, const void* from, std::int64_t elements) {
   auto* sum = static_cast<T*>(into);
@@ -60,7 +56,8 @@ RingBuffers::Buffer RingBuffers::take(std::size_t bytes) {
   return buffer;
 }
 
-Ring::Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int first_tag, RingBuffers& buffers)
+Ring::Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int first_tag, RingBuffers& buffers,
+           std::int64_t piece_bytes)
     : tensor_(tensor.view(-1)), communicator_(communicator), first_tag_(first_tag), buffers_(buffers) {
   MPI_CHECK(MPI_Comm_rank(communicator, &rank_));
   MPI_CHECK(MPI_Comm_size(communicator, &world_size_));
@@ -71,7 +68,7 @@ Ring::Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int f
   }
   steps_ = passes == Passes::both ? 2 * round : round;
   const auto part_bytes = static_cast<std::int64_t>(tensor.nbytes()) / world_size_;
-  pieces_ = std::max<std::int64_t>(1, (part_bytes + kPieceBytes - 1) / kPieceBytes);
+  pieces_ = std::max<std::int64_t>(1, (part_bytes + piece_bytes - 1) / piece_bytes);
   const int lanes = static_cast<int>(std::min<std::int64_t>(pieces_, kMaxLanes));
   for (int i = 0; i < lanes; ++i) lanes_.push_back({.index = i, .piece = i});
   requests_.resize(lanes_.size() * kMessages, MPI_REQUEST_NULL);

@@ -34,8 +34,10 @@ class Ring final : public MpiOperation {
   };
 
   /// On the contiguous host tensor `tensor` of fp32, fp64, int64, bf16 or fp16, in place. All ranks give the same
-  /// `first_tag`; kMaxLanes tags from there on are the ring's. `buffers` outlive it.
-  Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int first_tag, RingBuffers& buffers);
+  /// `first_tag`; kMaxLanes tags from there on are the ring's. `buffers` outlive it. `piece_bytes`: of a message, at
+  /// most.
+  Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int first_tag, RingBuffers& buffers,
+       std::int64_t piece_bytes);
 
   State advance() override;
 
