@@ -15,14 +15,17 @@ thread_local RoundedWeights* current_weights = nullptr;
 class LinearInBf16 : public torch::autograd::Function<LinearInBf16> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias, bool is_transposed) {
+                            const std::optional<at::Tensor>& bias, bool is_transposed, const Operand& operand) {
     RoundedWeights& weights = *current_weights;
     const at::Tensor rows = x.reshape({-1, x.size(-1)}).to(at::kBFloat16);
     const at::Tensor rounded = weights.of(weight);
     const at::Tensor inwards = is_transposed ? rounded : rounded.t();  // [in, out]
     const at::Tensor y = bias ? at::addmm(bias->to(at::kBFloat16), rows, inwards) : at::mm(rows, inwards);
-    if (weight.requires_grad()) context->saved_data["rows"] = rows;
-    if (GradientsInPlace::active()) context->save_for_backward({weight});
+    torch::autograd::variable_list saved;
+    if (GradientsInPlace::active()) saved.push_back(weight);
+    if (weight.requires_grad()) hold(operand.recipe ? operand : Operand(rows), *context, saved);
+    context->save_for_backward(std::move(saved));
+    context->saved_data["first_held"] = static_cast<std::int64_t>(GradientsInPlace::active() ? 1 : 0);
     context->saved_data["weight"] = weights.keeps() ? rounded : weight.detach();
     context->saved_data["is_transposed"] = is_transposed;
     context->saved_data["trains_bias"] = bias && bias->requires_grad();
@@ -43,18 +46,20 @@ class LinearInBf16 : public torch::autograd::Function<LinearInBf16> {
     if (context->needs_input_grad(0)) {
       of_x = at::mm(rounded, is_transposed ? weight.t() : weight).to(at::kFloat).view(shape);
     }
-    if (const auto found = context->saved_data.find("rows"); found != context->saved_data.end()) {
-      const at::Tensor rows = found->second.toTensor();
+    if (context->needs_input_grad(1)) {
+      const auto saved = context->get_saved_variables();
+      const auto first_held = static_cast<std::size_t>(context->saved_data["first_held"].toInt());
+      const at::Tensor x = take_held(*context, saved, first_held);
+      const at::Tensor rows = x.reshape({-1, x.size(-1)}).to(at::kBFloat16);
       const at::Tensor product = is_transposed ? at::mm(rows.t(), rounded) : at::mm(rounded.t(), rows);
-      const auto in_place = context->get_saved_variables();
-      if (at::Tensor sum = in_place.empty() ? at::Tensor() : gradient_to_add_to(in_place[0]); sum.defined()) {
+      if (at::Tensor sum = first_held == 0 ? at::Tensor() : gradient_to_add_to(saved[0]); sum.defined()) {
         sum.add_(product);
       } else {
         of_weight = product.to(at::kFloat);
       }
     }
     if (context->saved_data["trains_bias"].toBool()) of_bias = of_rows.sum(0);
-    return {of_x, of_weight, of_bias, at::Tensor()};
+    return {of_x, of_weight, of_bias, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -84,8 +89,10 @@ Bf16Products::~Bf16Products() { current_weights = before_; }
 
 RoundedWeights* Bf16Products::current() { return current_weights; }
 
-at::Tensor linear_in_bf16(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, bool is_transposed) {
-  return LinearInBf16::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, is_transposed);
+at::Tensor linear_in_bf16(const Operand& operand, const at::Tensor& weight, const at::Tensor& bias,
+                          bool is_transposed) {
+  return LinearInBf16::apply(operand.x, weight, bias.defined() ? std::optional(bias) : std::nullopt, is_transposed,
+                             operand);
 }
 
 }  // namespace lockstep

@@ -104,13 +104,16 @@ void Dropout::over(const at::Tensor& places, std::int64_t length) {
   length_ = length;
 }
 
-at::Tensor Dropout::operator()(const at::Tensor& x, double probability) {
+at::Tensor Dropout::operator()(const at::Tensor& x, double probability) { return (*this)(Operand(x), probability).x; }
+
+Operand Dropout::operator()(const Operand& operand, double probability) {
   const c10::intrusive_ptr<DropoutMask> mask = next_mask(probability);
-  if (!mask) return x;
+  if (!mask) return operand;
+  const at::Tensor& x = operand.x;
   const bool fits = x.dim() == 2 ? places_.defined() && x.size(0) == places_.numel()
                                  : x.dim() == 4 && x.size(0) == static_cast<std::int64_t>(example_ids_.size());
   if (!fits) throw Error("dropout: expected [tokens, features] of the tokens given, or [rows, heads, query, key]");
-  return DropoutFunction::apply(x, mask);
+  return operand.then([mask](const at::Tensor& whole) { return DropoutFunction::apply(whole, mask); });
 }
 
 c10::intrusive_ptr<DropoutMask> Dropout::next_mask(double probability) {

@@ -10,9 +10,14 @@
 #include "lockstep/core/error.h"
 #include "lockstep/models/bf16_products.h"
 #include "lockstep/models/gradients_in_place.h"
+#include "models/rms_norm.h"
 
 namespace lockstep {
 namespace {
+
+using Holds = Activation::Holds;
+
+bool is_on_host_in_fp32(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
 
 at::Tensor relu(const at::Tensor& x) { return at::relu(x); }
 at::Tensor silu(const at::Tensor& x) { return at::silu(x); }
@@ -33,38 +38,78 @@ at::Tensor relu6(const at::Tensor& x) { return at::clamp(x, 0, 6); }
 at::Tensor sigmoid(const at::Tensor& x) { return at::sigmoid(x); }
 at::Tensor sqrt_softplus(const at::Tensor& x) { return at::sqrt(at::softplus(x)); }
 
+// The GELU with a hyperbolic tangent: 2 sqrt(2 / pi), and that x 0.044715.
+constexpr Swish kGeluTanh{1.59576912F, 0.0713548163F};
+
 // transformers' ACT2FN, but for the two that have parameters of their own (prelu, xielu).
-constexpr std::array kActivations = {
-    std::pair{"relu", &relu},
-    std::pair{"gelu", &gelu},
-    std::pair{"gelu_new", &gelu_tanh},
-    std::pair{"gelu_pytorch_tanh", &gelu_tanh},
-    std::pair{"silu", &silu},
-    std::pair{"swish", &silu},
-    std::pair{"tanh", &tanh},
-    std::pair{"quick_gelu", &quick_gelu},
-    std::pair{"gelu_fast", &gelu_tanh},
-    std::pair{"gelu_accurate", &gelu_tanh},
-    std::pair{"gelu_python_tanh", &gelu_tanh},
-    std::pair{"gelu_python", &gelu},
-    std::pair{"gelu_10", &gelu_10},
-    std::pair{"hardswish", &hardswish},
-    std::pair{"laplace", &laplace},
-    std::pair{"leaky_relu", &leaky_relu},
-    std::pair{"linear", &linear},
-    std::pair{"mish", &mish},
-    std::pair{"relu2", &relu_squared},
-    std::pair{"relu6", &relu6},
-    std::pair{"sigmoid", &sigmoid},
-    std::pair{"sqrtsoftplus", &sqrt_softplus},
+struct KnownActivation {
+  const char* name;
+  Activation activation;
+};
+const std::array kActivations = {
+    KnownActivation{"relu", {&relu, Holds::kResult}},
+    KnownActivation{"gelu", {&gelu, Holds::kInput}},
+    KnownActivation{"gelu_new", {&gelu_tanh, Holds::kInput, kGeluTanh}},
+    KnownActivation{"gelu_pytorch_tanh", {&gelu_tanh, Holds::kInput, kGeluTanh}},
+    KnownActivation{"silu", {&silu, Holds::kInput, Swish{}}},
+    KnownActivation{"swish", {&silu, Holds::kInput, Swish{}}},
+    KnownActivation{"tanh", {&tanh, Holds::kResult}},
+    KnownActivation{"quick_gelu", {&quick_gelu, Holds::kInput, Swish{1.702F}}},
+    KnownActivation{"gelu_fast", {&gelu_tanh, Holds::kInput, kGeluTanh}},
+    KnownActivation{"gelu_accurate", {&gelu_tanh, Holds::kInput, kGeluTanh}},
+    KnownActivation{"gelu_python_tanh", {&gelu_tanh, Holds::kInput, kGeluTanh}},
+    KnownActivation{"gelu_python", {&gelu, Holds::kInput}},
+    KnownActivation{"gelu_10", {&gelu_10, Holds::kInput}},
+    KnownActivation{"hardswish", {&hardswish, Holds::kInput}},
+    KnownActivation{"laplace", {&laplace, Holds::kResult}},
+    KnownActivation{"leaky_relu", {&leaky_relu, Holds::kInput}},
+    KnownActivation{"linear", {&linear, Holds::kResult}},
+    KnownActivation{"mish", {&mish, Holds::kInput}},
+    KnownActivation{"relu2", {&relu_squared, Holds::kResult}},
+    KnownActivation{"relu6", {&relu6, Holds::kInput}},
+    KnownActivation{"sigmoid", {&sigmoid, Holds::kResult}},
+    KnownActivation{"sqrtsoftplus", {&sqrt_softplus, Holds::kResult}},
+};
+
+// activation(gate) x up, of which the graph holds gate and up.
+class Gated : public torch::autograd::Function<Gated> {
+  struct Held : torch::CustomClassHolder {
+    explicit Held(const Activation& of_gate) : activation(of_gate) {}
+    Activation activation;
+  };
+
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& gate, const at::Tensor& up,
+                            const Activation& activation) {
+    context->save_for_backward({gate, up});
+    context->saved_data["activation"] = c10::IValue::make_capsule(c10::make_intrusive<Held>(activation));
+    return activation.compute(gate) * up;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto capsule = context->saved_data["activation"].toCapsule();
+    const at::Tensor gate = saved[0].detach().requires_grad_();
+    at::Tensor activated;
+    {
+      const at::AutoGradMode with_gradients(true);
+      activated = static_cast<const Held&>(*capsule).activation.compute(gate);
+    }
+    const at::Tensor of_up = gradients[0] * activated.detach();
+    const at::Tensor of_gate = torch::autograd::grad({activated}, {gate}, {gradients[0] * saved[1]}).front();
+    return {of_gate, of_up, at::Tensor()};
+  }
 };
 
 // x W^T + b or x W + b of [tokens, features], adding to the parameters' gradients in place.
 class Product : public torch::autograd::Function<Product> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias, bool is_transposed) {
-    context->save_for_backward({x, weight, bias.value_or(at::Tensor())});
+                            const std::optional<at::Tensor>& bias, bool is_transposed, const Operand& operand) {
+    torch::autograd::variable_list saved = {weight, bias.value_or(at::Tensor())};
+    hold(operand, *context, saved);
+    context->save_for_backward(std::move(saved));
     context->saved_data["is_transposed"] = is_transposed;
     const at::Tensor matrix = is_transposed ? weight : weight.t();
     return bias ? at::addmm(*bias, x, matrix) : at::mm(x, matrix);
@@ -73,12 +118,13 @@ class Product : public torch::autograd::Function<Product> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], &bias = saved[2];
+    const at::Tensor &weight = saved[0], &bias = saved[1];
     const bool is_transposed = context->saved_data["is_transposed"].toBool();
     const at::Tensor& upper = gradients[0];
     at::Tensor of_x, of_weight, of_bias;
     if (context->needs_input_grad(0)) of_x = at::mm(upper, is_transposed ? weight.t() : weight);
     if (context->needs_input_grad(1)) {
+      const at::Tensor x = take_held(*context, saved, 2);
       const at::Tensor &left = is_transposed ? x : upper, &right = is_transposed ? upper : x;
       if (at::Tensor sum = gradient_to_add_to(weight); sum.defined()) {
         sum.addmm_(left.t(), right);
@@ -93,7 +139,7 @@ class Product : public torch::autograd::Function<Product> {
         of_bias.reset();
       }
     }
-    return {of_x, of_weight, of_bias, at::Tensor()};
+    return {of_x, of_weight, of_bias, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -127,16 +173,17 @@ class LookUp : public torch::autograd::Function<LookUp> {
 
 }  // namespace
 
-at::Tensor Projection::forward(const at::Tensor& x, Dropout& dropout) const {
-  const at::Tensor y = project_as_asked(x);
+at::Tensor Projection::forward(const Operand& operand, Dropout& dropout) const {
+  const at::Tensor y = project_as_asked(operand);
   if (!low_rank) return y;
-  return y + at::linear(at::linear(dropout(x, low_rank->dropout), low_rank->a), low_rank->b) * low_rank->scale;
+  return y + at::linear(at::linear(dropout(operand.x, low_rank->dropout), low_rank->a), low_rank->b) * low_rank->scale;
 }
 
-at::Tensor Projection::project_as_asked(const at::Tensor& x) const {
-  if (Bf16Products::current() != nullptr) return linear_in_bf16(x, weight, bias, is_transposed());
+at::Tensor Projection::project_as_asked(const Operand& operand) const {
+  const at::Tensor& x = operand.x;
+  if (Bf16Products::current() != nullptr) return linear_in_bf16(operand, weight, bias, is_transposed());
   if (!GradientsInPlace::active() || !weight.requires_grad() || x.dim() != 2) return project(x);
-  return Product::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, is_transposed());
+  return Product::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, is_transposed(), operand);
 }
 
 Linear::Linear(std::int64_t in, std::int64_t out, bool has_bias) {
@@ -169,8 +216,14 @@ RmsNorm::RmsNorm(std::int64_t features, double epsilon_, bool offset_) : epsilon
   weight = register_parameter("weight", offset ? torch::zeros({features}) : torch::ones({features}));
 }
 
+Operand Norm::operand(const at::Tensor& x) const {
+  return Operand::repeatable({x}, [this](const std::vector<at::Tensor>& inputs) { return forward(inputs[0]); });
+}
+
 at::Tensor RmsNorm::forward(const at::Tensor& x) const {
-  return at::rms_norm(x, {x.size(-1)}, offset ? 1 + weight : weight, epsilon);
+  const at::Tensor factors = offset ? 1 + weight : weight;
+  return is_on_host_in_fp32(x) && is_on_host_in_fp32(factors) ? rms_norm_on_host(x, factors, epsilon)
+                                                              : at::rms_norm(x, {x.size(-1)}, factors, epsilon);
 }
 
 LayerNorm::LayerNorm(std::int64_t features, double epsilon_, bool affine) : epsilon(epsilon_) {
@@ -183,10 +236,28 @@ at::Tensor LayerNorm::forward(const at::Tensor& x) const {
   return at::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);
 }
 
+at::Tensor Activation::compute(const at::Tensor& x) const {
+  return swish_ && is_on_host_in_fp32(x) ? swish_on_host(x, {}, *swish_) : function_(x);
+}
+
+Operand Activation::operand(const at::Tensor& x) const {
+  if (holds_ == Holds::kResult) {
+    return Operand::repeatable({compute(x)}, [](const std::vector<at::Tensor>& inputs) { return inputs[0]; });
+  }
+  return Operand::repeatable({x}, [*this](const std::vector<at::Tensor>& inputs) { return compute(inputs[0]); });
+}
+
+Operand Activation::gated(const at::Tensor& gate, const at::Tensor& up) const {
+  return Operand::repeatable({gate, up}, [*this](const std::vector<at::Tensor>& inputs) {
+    const at::Tensor &x = inputs[0], &factor = inputs[1];
+    return swish_ && is_on_host_in_fp32(x) ? swish_on_host(x, factor, *swish_) : Gated::apply(x, factor, *this);
+  });
+}
+
 Activation activation_by_name(const std::string& name) {
   std::vector<std::string> known;
-  for (const auto& [known_name, function] : kActivations) {
-    if (name == known_name) return function;
+  for (const auto& [known_name, activation] : kActivations) {
+    if (name == known_name) return activation;
     known.emplace_back(known_name);
   }
   throw InputError(

@@ -27,8 +27,8 @@ struct T5Attention : torch::nn::Module {
         register_module("relative_attention_bias", std::make_shared<Embedding>(config.buckets, config.heads));
   }
 
-  at::Tensor query(const at::Tensor& x, Dropout& masks) const { return split_heads(q->forward(x, masks), heads); }
-  std::pair<at::Tensor, at::Tensor> keys_and_values(const at::Tensor& x, Dropout& masks) const {
+  at::Tensor query(const Operand& x, Dropout& masks) const { return split_heads(q->forward(x, masks), heads); }
+  std::pair<at::Tensor, at::Tensor> keys_and_values(const Operand& x, Dropout& masks) const {
     return {split_heads(k->forward(x, masks), heads), split_heads(v->forward(x, masks), heads)};
   }
 
@@ -56,9 +56,9 @@ struct T5FeedForward : torch::nn::Module {
     wo = add("wo", config.inner_features, config.features);
   }
 
-  at::Tensor forward(const at::Tensor& x, Dropout& dropout_masks) const {
-    at::Tensor hidden = activation(wi->forward(x, dropout_masks));
-    if (wi_1) hidden = hidden * wi_1->forward(x, dropout_masks);
+  at::Tensor forward(const Operand& x, Dropout& dropout_masks) const {
+    const at::Tensor inner = wi->forward(x, dropout_masks);
+    const Operand hidden = wi_1 ? activation.gated(inner, wi_1->forward(x, dropout_masks)) : activation.operand(inner);
     return wo->forward(dropout_masks(hidden, dropout), dropout_masks);
   }
 
@@ -137,7 +137,7 @@ struct T5Block : torch::nn::Module {
   at::Tensor forward(at::Tensor x, const T5Pass& pass) const {
     Dropout& masks = pass.dropout;
     const T5Attention& attention = *self->sublayer;
-    const at::Tensor normed = self->layer_norm->forward(x);
+    const Operand normed = self->layer_norm->operand(x);
     const at::Tensor queries = attention.query(normed, masks);
     const auto [keys, values] = attention.keys_and_values(normed, masks);
     const AttentionOptions options{.distance_bias = pass.biases[layer], .causal = cross != nullptr, .dropout = dropout};
@@ -180,14 +180,14 @@ struct T5Block : torch::nn::Module {
     pass.begin(*pass.sources);
     const auto [keys, values] = attention.keys_and_values(pass.encoded, pass.dropout);
     pass.begin(pass.rows);
-    const at::Tensor queries = attention.query(cross->layer_norm->forward(x), pass.dropout);
+    const at::Tensor queries = attention.query(cross->layer_norm->operand(x), pass.dropout);
     const at::Tensor attended =
         attend(queries, keys, values, pass.rows, *pass.sources, {.dropout = dropout}, pass.dropout);
     return attention.o->forward(attended, pass.dropout);
   }
 
   at::Tensor add_feed_forward(const at::Tensor& x, Dropout& masks) const {
-    return add(x, feed_forward->sublayer->forward(feed_forward->layer_norm->forward(x), masks), masks);
+    return add(x, feed_forward->sublayer->forward(feed_forward->layer_norm->operand(x), masks), masks);
   }
 };
 

@@ -15,7 +15,7 @@ struct T5Config {
   std::int64_t buckets = 0, max_distance = 0;  // of relative positions
   bool bias_in_each_layer = false;             // else the first layer's serves all of a stack
   double dropout = 0, norm_epsilon = 1e-6, initializer_factor = 1;
-  Activation activation = nullptr;
+  Activation activation = {};
   bool gated = false;
   bool scale_outputs = false;  // the decoder's output by features^-0.5 before the head
   bool untied_head = false;

@@ -12,11 +12,19 @@ namespace {
 constexpr std::int64_t kLanes = 16;
 using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
 
-// Cephes' expf: 2^n times a polynomial of the rest.
+// x < limit ? limit : x, by its bits: of a choice compilers make a branch here, with what follows from `limit` computed
+// beforehand, and then cannot compute several numbers at a time.
+[[gnu::always_inline]] inline float at_least(float limit, float x) {
+  const std::int32_t is_less = -static_cast<std::int32_t>(x < limit);
+  return std::bit_cast<float>((std::bit_cast<std::int32_t>(limit) & is_less) |
+                              (std::bit_cast<std::int32_t>(x) & ~is_less));
+}
+
+// Cephes' expf: 2^n times a polynomial of the rest. At -88 n is -127, and what stands for its power is 0.
 [[gnu::always_inline]] inline float fast_exp(float x) {
   constexpr float kLog2E = 1.44269504F, kLn2High = 0.693359375F, kLn2Low = -2.12194440e-4F;
   constexpr float kRounder = 12582912.0F;  // 1.5 x 2^23: what is added to it is rounded to a whole number
-  const float clamped = x < -87.0F ? -87.0F : x;
+  const float clamped = at_least(-88.0F, x);
   const float shifted = clamped * kLog2E + kRounder;
   const float whole = shifted - kRounder;
   const float rest = (clamped - whole * kLn2High) - whole * kLn2Low;
@@ -28,8 +36,20 @@ using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
   series = series * rest + 5.0000001201e-1F;
   series = series * rest * rest + rest + 1.0F;
   const auto exponent = (std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRounder) + 127) << 23;
-  const float value = series * std::bit_cast<float>(exponent);
-  return x < -87.0F ? 0.0F : value;
+  return series * std::bit_cast<float>(exponent);
+}
+
+// 1 / (1 + e^-x).
+[[gnu::always_inline]] inline float fast_sigmoid(float x) {
+  constexpr float kLowest = -80.0F;  // whose exponential is finite
+  return 1.0F / (1.0F + fast_exp(-at_least(kLowest, x)));
+}
+
+[[gnu::always_inline]] inline float swish_share(float x, float a, float b) { return fast_sigmoid(x * (a + b * x * x)); }
+
+// Of x share(x).
+[[gnu::always_inline]] inline float swish_slope(float x, float share, float a, float b) {
+  return share + x * share * (1.0F - share) * (a + 3.0F * b * x * x);
 }
 
 }  // namespace
@@ -91,6 +111,28 @@ LOCKSTEP_VECTORISED void shift_and_multiply(float* values, const float* factors,
 
 LOCKSTEP_VECTORISED void add_to(float* values, const float* others, std::int64_t size) {
   for (std::int64_t i = 0; i < size; ++i) values[i] += others[i];
+}
+
+LOCKSTEP_VECTORISED void swish(const float* x, float* y, std::int64_t size, float a, float b) {
+  for (std::int64_t i = 0; i < size; ++i) y[i] = x[i] * swish_share(x[i], a, b);
+}
+
+LOCKSTEP_VECTORISED void swish_gate(const float* x, const float* up, float* y, std::int64_t size, float a, float b) {
+  for (std::int64_t i = 0; i < size; ++i) y[i] = x[i] * swish_share(x[i], a, b) * up[i];
+}
+
+LOCKSTEP_VECTORISED void swish_gradient(const float* x, const float* upper, float* of_x, std::int64_t size, float a,
+                                        float b) {
+  for (std::int64_t i = 0; i < size; ++i) of_x[i] = upper[i] * swish_slope(x[i], swish_share(x[i], a, b), a, b);
+}
+
+LOCKSTEP_VECTORISED void swish_gate_gradient(const float* x, const float* up, const float* upper, float* of_x,
+                                             float* of_up, std::int64_t size, float a, float b) {
+  for (std::int64_t i = 0; i < size; ++i) {
+    const float share = swish_share(x[i], a, b);
+    of_x[i] = upper[i] * up[i] * swish_slope(x[i], share, a, b);
+    of_up[i] = upper[i] * (x[i] * share);
+  }
 }
 
 LOCKSTEP_VECTORISED void widen(const c10::BFloat16* from, float* to, std::int64_t size) {

@@ -27,6 +27,15 @@ void shift_and_multiply(float* values, const float* factors, std::int64_t size, 
 /// Adds `others`.
 void add_to(float* values, const float* others, std::int64_t size);
 
+/// y = x sigmoid(a x + b x^3), within some units in the last place.
+void swish(const float* x, float* y, std::int64_t size, float a, float b);
+/// y = x sigmoid(a x + b x^3) up.
+void swish_gate(const float* x, const float* up, float* y, std::int64_t size, float a, float b);
+/// Their gradients, of x and of `up`, where `upper` is that of y.
+void swish_gradient(const float* x, const float* upper, float* of_x, std::int64_t size, float a, float b);
+void swish_gate_gradient(const float* x, const float* up, const float* upper, float* of_x, float* of_up,
+                         std::int64_t size, float a, float b);
+
 /// Rounded to the nearest, ties to even.
 void widen(const c10::BFloat16* from, float* to, std::int64_t size);
 void narrow(const float* from, c10::BFloat16* to, std::int64_t size);

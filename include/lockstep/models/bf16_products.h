@@ -4,6 +4,8 @@
 
 #include <unordered_map>
 
+#include "lockstep/models/operand.h"
+
 namespace lockstep {
 
 /// Whether this machine's CPU has instructions for products in bf16. Without them they are slow.
@@ -45,6 +47,6 @@ class Bf16Products {
 
 /// x W^T + bias by current(), which is not null; `weight` is [out, in], or [in, out] with `is_transposed`, `bias` may
 /// be undefined. fp32.
-at::Tensor linear_in_bf16(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, bool is_transposed);
+at::Tensor linear_in_bf16(const Operand& operand, const at::Tensor& weight, const at::Tensor& bias, bool is_transposed);
 
 }  // namespace lockstep

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <span>
 
+#include "lockstep/models/operand.h"
+
 namespace lockstep {
 
 struct DropoutMask;
@@ -28,6 +30,7 @@ class Dropout {
   /// 1 / (1 - probability). An element's mask depends on its row's example, its position, head and column, never on
   /// the padded sizes. Returns `x` itself when inactive or `probability` is 0.
   at::Tensor operator()(const at::Tensor& x, double probability);
+  Operand operator()(const Operand& x, double probability);
 
   /// The mask that such a call would apply, for whoever does it while computing something else; null where it would
   /// return `x` itself.

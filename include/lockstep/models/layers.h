@@ -7,6 +7,8 @@
 #include <string>
 
 #include "lockstep/models/dropout.h"
+#include "lockstep/models/operand.h"
+#include "lockstep/models/swish.h"
 
 namespace lockstep {
 
@@ -19,7 +21,7 @@ struct LowRankTerm {
 
 /// A linear layer, in the layout in which transformers stores its weight, with the term of an adapter if it has one.
 struct Projection : torch::nn::Module {
-  at::Tensor forward(const at::Tensor& x, Dropout& dropout) const;
+  at::Tensor forward(const Operand& operand, Dropout& dropout) const;
   /// Without the adapter's term.
   virtual at::Tensor project(const at::Tensor& x) const = 0;
   /// Whether the weight is [in, out] rather than [out, in].
@@ -33,7 +35,7 @@ struct Projection : torch::nn::Module {
  private:
   // project(), in bf16 or adding to gradients in place where this thread is to (models/bf16_products.h,
   // models/gradients_in_place.h).
-  at::Tensor project_as_asked(const at::Tensor& x) const;
+  at::Tensor project_as_asked(const Operand& operand) const;
 };
 
 /// y = x W^T (+ b), weight [out, in].
@@ -61,6 +63,8 @@ struct Embedding : torch::nn::Module {
 
 struct Norm : torch::nn::Module {
   virtual at::Tensor forward(const at::Tensor& x) const = 0;
+  /// For linear layers alone.
+  Operand operand(const at::Tensor& x) const;
   at::Tensor weight;
 };
 
@@ -94,8 +98,25 @@ std::shared_ptr<Module> register_at(torch::nn::Module& parent, const std::string
   return register_at(*next, path.substr(dot + 1), std::move(child));
 }
 
-/// An activation by the name that config.json gives it. Throws InputError, listing those known, for another.
-using Activation = at::Tensor (*)(const at::Tensor&);
+/// What a feed-forward layer does to each number between its linear layers, for the second of these alone.
+class Activation {
+ public:
+  using Function = at::Tensor (*)(const at::Tensor&);
+  enum class Holds { kInput, kResult };  // what the graph of the function holds for its gradient
+  Activation() = default;
+  Activation(Function function, Holds holds, std::optional<Swish> swish = std::nullopt)
+      : function_(function), holds_(holds), swish_(swish) {}
+  at::Tensor compute(const at::Tensor& x) const;
+  Operand operand(const at::Tensor& x) const;
+  /// activation(gate) x up.
+  Operand gated(const at::Tensor& gate, const at::Tensor& up) const;
+
+ private:
+  Function function_ = nullptr;
+  Holds holds_ = Holds::kInput;
+  std::optional<Swish> swish_;  // the same, for the host
+};
+/// By the name that config.json gives it. Throws InputError, listing those known, for another.
 Activation activation_by_name(const std::string& name);
 
 /// Fills a parameter with normal numbers of mean 0.

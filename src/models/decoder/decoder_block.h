@@ -11,7 +11,7 @@ namespace lockstep {
 class FeedForward {
  public:
   FeedForward(torch::nn::Module& layer_module, const DecoderConfig& config);
-  at::Tensor forward(const at::Tensor& x, Dropout& dropout) const;
+  at::Tensor forward(const Operand& x, Dropout& dropout) const;
 
  private:
   Activation activation_;

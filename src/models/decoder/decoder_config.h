@@ -71,7 +71,7 @@ struct DecoderConfig {
   bool scale_by_inverse_layer = false;
   double attention_soft_cap = 0, logit_soft_cap = 0;      // 0: none
   std::vector<std::optional<std::int64_t>> windows = {};  // of each layer: keys that a query sees, itself among them
-  Activation activation = nullptr;
+  Activation activation = {};
 
   bool untied_head = false, head_bias = false;
 

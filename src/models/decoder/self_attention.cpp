@@ -30,7 +30,7 @@ SelfAttention::SelfAttention(torch::nn::Module& layer_module, const DecoderConfi
   }
 }
 
-at::Tensor SelfAttention::forward(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const {
+at::Tensor SelfAttention::forward(const Operand& x, const DecoderPass& pass, KvCache* cache) const {
   auto [query, key, value] = project(x, pass.dropout);
   query = rotate(query, pass.angles);
   key = rotate(key, pass.angles);
@@ -60,7 +60,7 @@ bool SelfAttention::is_narrowed(const DecoderPass& pass) const {
   return pass.labelled.defined() && static_cast<std::int64_t>(layer_) + 1 == config_.layers;
 }
 
-SelfAttention::Projected SelfAttention::project(const at::Tensor& x, Dropout& dropout) const {
+SelfAttention::Projected SelfAttention::project(const Operand& x, Dropout& dropout) const {
   if (query_key_value_) return split_fused(query_key_value_->forward(x, dropout));
   at::Tensor query = split_heads(query_->forward(x, dropout), config_.heads);
   at::Tensor key = split_heads(key_->forward(x, dropout), config_.key_value_heads);

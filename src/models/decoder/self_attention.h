@@ -37,7 +37,7 @@ class SelfAttention {
 
   /// `x` [tokens, features] or [batch, length, features] to the same, or, in the last layer, of labelled tokens alone.
   /// `cache`: keeps keys and values of padded sequences if given, and has those before a new token.
-  at::Tensor forward(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const;
+  at::Tensor forward(const Operand& x, const DecoderPass& pass, KvCache* cache) const;
 
   /// Whether forward() returns labelled tokens alone.
   bool is_narrowed(const DecoderPass& pass) const;
@@ -47,7 +47,7 @@ class SelfAttention {
     // [tokens, heads or key heads, features] or [batch, heads or key heads, length, features]
     at::Tensor query, key, value;
   };
-  Projected project(const at::Tensor& x, Dropout& dropout) const;
+  Projected project(const Operand& x, Dropout& dropout) const;
   Projected split_fused(const at::Tensor& fused) const;
   at::Tensor rotate(const at::Tensor& x, const RotaryAngles& angles) const;
 
