@@ -21,6 +21,9 @@ struct Gpu {
   double peak_flops;
   double memory_bytes;
 };
+// Of the program itself, and what its allocator keeps between blocks: as measured on a CPU; on a GPU a guess, for
+// CUDA's context and libraries.
+constexpr double kProgramOnHost = 250e6, kProgramOnGpu = 600e6;
 const std::map<std::string, Gpu> kGpus = {
     {"a100", {156e12, 80e9}}, {"h100", {494.7e12, 80e9}}, {"h200", {494.7e12, 141e9}}};
 
@@ -54,7 +57,9 @@ Machine machine_of(const Arguments& arguments) {
   if (flops <= 0) {
     throw InputError("plan: expected --gpu or --measured-flops, found neither; say what a rank computes with");
   }
-  return {.flops = flops, .link_bytes_per_second = parse_link(arguments.link)};
+  return {.flops = flops,
+          .link_bytes_per_second = parse_link(arguments.link),
+          .program_bytes = arguments.gpu.empty() ? kProgramOnHost : kProgramOnGpu};
 }
 
 void print_estimates(const Arguments& arguments) {

@@ -215,11 +215,13 @@ std::vector<std::vector<MicroBatch>> deal_by_length(const SizedRows& rows, std::
 }  // namespace
 
 double BatchCost::of(const BatchShape& shape) const {
-  const double tokens = input_token * static_cast<double>(shape.input_tokens) +
-                        target_token * static_cast<double>(shape.target_tokens) +
+  const double tokens = (input_token + input_token_beside) * static_cast<double>(shape.input_tokens) +
+                        (target_token + target_token_beside) * static_cast<double>(shape.target_tokens) +
                         label * static_cast<double>(shape.labels);
   if (!pads_attention) {
-    return tokens + input_pair * shape.input_pairs + target_pair * shape.target_pairs + cross_pair * shape.cross_pairs;
+    const double pairs =
+        input_pair * shape.input_pairs + target_pair * shape.target_pairs + cross_pair * shape.cross_pairs;
+    return tokens + (1 + pair_beside) * pairs;
   }
   const auto input = static_cast<double>(shape.input_length), target = static_cast<double>(shape.target_length);
   const double pairs = input_pair * input * input + target_pair * target * target + cross_pair * input * target;
@@ -228,6 +230,7 @@ double BatchCost::of(const BatchShape& shape) const {
 
 double BatchCost::asked_for(const BatchShape& shape, bool has_encoder) const {
   BatchCost causal = *this;
+  causal.input_token_beside = causal.target_token_beside = causal.pair_beside = 0;
   causal.pads_attention = false;
   (has_encoder ? causal.target_pair : causal.input_pair) /= 2;
   return causal.of(shape);

@@ -197,6 +197,12 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
 
 }  // namespace
 
+double logits_bytes(double positions, double vocabulary) {
+  const auto rows = static_cast<std::int64_t>(positions), columns = static_cast<std::int64_t>(vocabulary);
+  if (columns == 0) return 0;
+  return static_cast<double>(chunk_size(rows, columns)) * vocabulary * sizeof(float);
+}
+
 LabelledPositions::LabelledPositions(const Batch& batch)
     : indices(batch.labelled),
       labels(batch.labels.flatten().index_select(0, indices)),

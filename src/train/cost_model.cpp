@@ -10,6 +10,8 @@
 #include "lockstep/core/error.h"
 #include "lockstep/models/families.h"
 #include "lockstep/models/layers.h"
+#include "lockstep/models/loss.h"
+#include "lockstep/train/batch_cost.h"
 #include "train/layer_gathering.h"
 
 namespace lockstep {
@@ -17,8 +19,10 @@ namespace {
 
 constexpr double kBytes = 4;  // of an fp32 number
 constexpr double kFlops = 2;  // of a multiply-add
-// Of what goes in and out of projections, with what norms, activations, residual sums and dropout keep besides.
-constexpr double kKeptActivations = 1.5;
+// Of what goes in and out of projections: norms' and activations' results are computed again, and attention keeps its
+// inputs alone. A layer of GPT-2 keeps 10 of 16 such features, Llama's fewer; the rest is what a pass has beside them,
+// and what the allocator keeps between blocks of many sizes (measured: docs/cost_model.md).
+constexpr double kKeptActivations = 1;
 
 // Which parts of a rank's memory ranks share, and what is sent.
 struct Sharding {
@@ -87,14 +91,17 @@ ModelSize size_of(const LanguageModel& model, const std::string& optim) {
     for (const at::Tensor& parameter : layers[layer]) layer_of[parameter.unsafeGetTensorImpl()] = layer;
   }
   std::vector<double> of_layers(layers.size());
+  double of_input = 0, of_target = 0;
   for (const auto& module : model.named_modules({}, /*include_self=*/false)) {
     const auto* projection = dynamic_cast<const Projection*>(module.value().get());
     if (projection == nullptr || module.key() == kHeadModule) continue;
     const auto features = static_cast<double>(projection->in_features() + projection->out_features());
-    size.projected_features += features;
+    (passes_input(model.info(), module.key()) ? of_input : of_target) += features;
     const auto layer = layer_of.find(projection->weight.unsafeGetTensorImpl());
     if (layer != layer_of.end()) of_layers[layer->second] += features;
   }
+  size.projected_features = std::max(of_input, of_target);
+  size.vocabulary = static_cast<double>(model.info().vocabulary_size);
   size.layers = static_cast<double>(layers.size());
   size.hidden_features = static_cast<double>(model.info().hidden_size);
   for (const double features : of_layers) {
@@ -128,8 +135,9 @@ StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const M
   const double first_layer = gathering > 0 ? (1 - in_layers + model.largest_layer / model.parameters) * ring : 0;
 
   StepEstimate estimate;
-  estimate.memory_bytes = held_bytes(model, ranks, sharding_name, bucket_bytes) +
-                          activation_bytes(model, work.recomputes_layers) * work.largest_micro_batch;
+  estimate.memory_bytes = machine.program_bytes + held_bytes(model, ranks, sharding_name, bucket_bytes) +
+                          activation_bytes(model, work.recomputes_layers) * work.largest_micro_batch +
+                          logits_bytes(work.largest_micro_batch, model.vocabulary);
   estimate.compute_s = forward + backward;
   estimate.communication_s = reducing + gathering;
   const double exposed =

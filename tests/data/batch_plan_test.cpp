@@ -198,6 +198,20 @@ TEST(BatchCost, IsThatOfTheRowsAndOfPaddedAttention) {
   EXPECT_EQ(BatchCost{}.of(shape), 11);
 }
 
+TEST(BatchCost, WorkOutsideOfProductsCostsButIsNotAskedFor) {
+  const BatchShape shape{
+      .input_tokens = 8, .target_tokens = 3, .input_pairs = 34, .target_pairs = 5, .cross_pairs = 11};
+  const BatchCost products{.input_token = 2, .target_token = 3, .input_pair = 4, .target_pair = 5, .cross_pair = 6};
+  BatchCost cost = products;
+  cost.input_token_beside = 10;
+  cost.target_token_beside = 20;
+  cost.pair_beside = 0.5;
+  EXPECT_EQ(cost.of(shape), 12 * 8 + 23 * 3 + 1.5 * (4 * 34 + 5 * 5 + 6 * 11));
+  EXPECT_EQ(cost.asked_for(shape, true), products.asked_for(shape, true));
+  cost.pads_attention = true;
+  EXPECT_EQ(cost.asked_for(shape, true), products.asked_for(shape, true));
+}
+
 // By tokens alone, a hundred short rows would equal the long one, and its rank would get as many of them beside it.
 TEST(BatchPlan, AttentionsSquareCounts) {
   std::vector<Example> examples(301);

@@ -36,36 +36,46 @@ def lengths_of(folder, has_encoder):
 
 
 TOKENS_OF_A_PASS = 64
+MULTIPLY_ADDS_OF_A_FEATURE = 128
+PRODUCTS_OF_A_PAIR = 2  # with as much again outside of them
 
 
 def cost_function(config, has_encoder):
-    """Multiply-adds of a row of `source` and `target` tokens (decoder-only: all in `source`), `labels` of them learned; and
-    those that a pass counts for."""
+    """Multiply-adds of a row of `source` and `target` tokens (decoder-only: all in `source`), `labels` of them learned, with
+    what counts as such for the features in and out of projections; and those that a pass counts for."""
     hidden, head = config.hidden_size, config.vocab_size * config.hidden_size
     if has_encoder:
         width, gated = config.num_heads * config.d_kv, config.feed_forward_proj.startswith("gated")
-        mlp = (3 if gated else 2) * hidden * config.d_ff
+        projections = 3 if gated else 2
+        mlp, mlp_features = projections * hidden * config.d_ff, projections * (hidden + config.d_ff)
         encoders, decoders = config.num_layers, config.num_decoder_layers
         on_source = encoders * (4 * hidden * width + mlp) + decoders * 2 * hidden * width
         on_target = decoders * (6 * hidden * width + mlp)
+        source_features = encoders * (4 * (hidden + width) + mlp_features) + decoders * 2 * (hidden + width)
+        target_features = decoders * (6 * (hidden + width) + mlp_features)
 
         def cost(source, target, labels):
             pairs = encoders * source * source + decoders * (target * target + source * target)
-            return on_source * source + on_target * target + 2 * width * pairs + head * labels
+            beside = MULTIPLY_ADDS_OF_A_FEATURE * (source_features * source + target_features * target)
+            return on_source * source + on_target * target + beside + PRODUCTS_OF_A_PAIR * 2 * width * pairs + head * labels
         return cost, TOKENS_OF_A_PASS * (on_source + on_target + head)
 
     layers = config.num_hidden_layers
     if config.model_type == "gpt2":
-        width, mlp = hidden, 2 * hidden * (config.n_inner or 4 * hidden)
-        query_key_value = 3 * hidden * hidden
+        inner = config.n_inner or 4 * hidden
+        width, mlp, mlp_features = hidden, 2 * hidden * inner, 2 * (hidden + inner)
+        query_key_value, features = 3 * hidden * hidden, 4 * hidden
     else:
-        width, mlp = config.num_attention_heads * config.head_dim, 3 * hidden * config.intermediate_size
-        query_key_value = hidden * (width + 2 * config.num_key_value_heads * config.head_dim)
+        width, inner = config.num_attention_heads * config.head_dim, config.intermediate_size
+        mlp, mlp_features = 3 * hidden * inner, 3 * (hidden + inner)
+        heads = width + 2 * config.num_key_value_heads * config.head_dim
+        query_key_value, features = hidden * heads, 3 * hidden + heads
     behind = width * hidden + mlp  # attention; of the last layer, at labels alone
     on_token, on_label = layers * query_key_value + (layers - 1) * behind, behind + head
+    beside = MULTIPLY_ADDS_OF_A_FEATURE * (layers * features + (layers - 1) * (width + hidden + mlp_features))
 
     def cost(source, _, labels):
-        return on_token * source + 2 * layers * width * source * source + on_label * labels
+        return (on_token + beside) * source + PRODUCTS_OF_A_PAIR * 2 * layers * width * source * source + on_label * labels
     return cost, TOKENS_OF_A_PASS * (on_token + on_label)
 
 

@@ -27,12 +27,15 @@ struct BatchCost {
   double input_token = 1, target_token = 1;
   double input_pair = 0, target_pair = 0, cross_pair = 0;
   double label = 0;
+  double input_token_beside = 0, target_token_beside = 0;  // of each token outside of products of matrices
+  double pair_beside = 0;       // of each pair, as a share of its products; not where attention pads
   double pass = 0;              // of each micro-batch, whatever it holds
   bool pads_attention = false;  // attention computes all rows as long as the longest; nothing else does
 
   /// Without `pass`.
   double of(const BatchShape& shape) const;
-  /// What the rows ask for: without padding, and the half of pairs that a decoder's causal attention sees.
+  /// What the rows ask for: products alone, without padding, with the half of pairs that a decoder's causal attention
+  /// sees.
   double asked_for(const BatchShape& shape, bool has_encoder) const;
 };
 

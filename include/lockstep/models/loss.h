@@ -36,6 +36,8 @@ struct OutputHead {
 
 /// At most so many positions' logits are in memory at a time; fewer where the vocabulary is large.
 inline constexpr std::int64_t kHeadChunk = 512;
+/// What these take, in bytes, of a loss over so many positions.
+double logits_bytes(double positions, double vocabulary);
 
 /// Negative log-likelihood of `labels` [positions] behind `hidden` [positions, features]: a scalar, the sum. Gradients
 /// are computed together with it, chunk by chunk, so that no tensor is as large as positions x vocabulary. Its gradient

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "lockstep/data/batch_plan.h"
 #include "lockstep/models/model.h"
 
@@ -10,6 +12,11 @@ namespace lockstep {
 /// its score and its value (Kaplan et al. 2020, section 2.1, with attention over whole rows). A decoder-only model's
 /// last layer computes labelled positions alone behind its attention. Backward takes twice as many of each, so that
 /// shares of the work are the same. Of a model without such projections: by tokens.
+/// Work outside of products counts as so many multiply-adds for each feature that goes in and out of a projection.
 BatchCost batch_cost(const LanguageModel& model);
+
+/// Whether tokens of the input pass the projection at `path`, rather than those of the target. Of a decoder-only model,
+/// all do; an encoder-decoder's cross-attention reads its keys and values from the input.
+bool passes_input(const ModelInfo& info, const std::string& path);
 
 }  // namespace lockstep

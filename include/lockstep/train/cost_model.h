@@ -15,12 +15,13 @@ struct ModelSize {
   double trained = 0;             // of them, those with gradients
   double in_layers = 0;           // of them, those that optimizer_sharding: full gathers layer by layer
   double largest_layer = 0;       // of the layer with most
-  double projected_features = 0;  // that go in and out of all projections but the head's, for each token
+  double projected_features = 0;  // that go in and out of the projections that a token passes, but the head
   double layers = 0;
   double layer_projected_features = 0;  // of them, the most in a layer
   double hidden_features = 0;           // that go from layer to layer
-  double shared_state = 0;              // numbers that the optimizer remembers, of which ranks may share
-  double whole_state = 0;               // and those that each of them holds
+  double vocabulary = 0;
+  double shared_state = 0;  // numbers that the optimizer remembers, of which ranks may share
+  double whole_state = 0;   // and those that each of them holds
 };
 /// `optim` is a value of the job key.
 ModelSize size_of(const LanguageModel& model, const std::string& optim);
@@ -29,6 +30,7 @@ ModelSize size_of(const LanguageModel& model, const std::string& optim);
 struct Machine {
   double flops = 0;                  // a second, as reached, not at its peak
   double link_bytes_per_second = 0;  // that a rank sends while it receives as many
+  double program_bytes = 0;          // of memory, for the program itself
 };
 
 /// An average step of a job.
