@@ -6,8 +6,8 @@
 #include "commands.h"
 #include "epoch_plan.h"
 #include "lockstep/core/error.h"
+#include "lockstep/train/activation_plan.h"
 #include "lockstep/train/batch_cost.h"
-#include "lockstep/train/token_limit.h"
 
 namespace lockstep {
 namespace {

@@ -9,9 +9,9 @@
 #include "commands.h"
 #include "epoch_plan.h"
 #include "lockstep/core/error.h"
+#include "lockstep/train/activation_plan.h"
 #include "lockstep/train/batch_cost.h"
 #include "lockstep/train/cost_model.h"
-#include "lockstep/train/token_limit.h"
 
 namespace lockstep {
 namespace {
@@ -73,10 +73,10 @@ void print_estimates(const Arguments& arguments) {
   const ModelSize size = size_of(*model, job.hyperparameters.optim);
   BatchCost cost = batch_cost(*model);
   cost.pads_attention = !arguments.gpu.empty();
-  const double of_a_token = activation_bytes(size, job.hyperparameters.gradient_checkpointing);
   const auto bucket_bytes = static_cast<double>(job.hyperparameters.ddp_bucket_cap_mb << 20);
   const double memory = arguments.gpu.empty() ? 0 : kGpus.at(arguments.gpu).memory_bytes;
   const std::uint64_t enough = arguments.gpu.empty() ? kEnoughTokensOnHost : kEnoughTokensOnGpu;
+  const std::uint64_t longest = longest_row(*training);
   bool is_too_large = false;
   fmt::print("{:.1f} million parameters; {:.4g} Gflop/s a rank, links of {:.4g} Gbit/s\n", size.parameters / 1e6,
              machine.flops / 1e9, machine.link_bytes_per_second * 8 / 1e9);
@@ -86,7 +86,8 @@ void print_estimates(const Arguments& arguments) {
     std::map<std::uint64_t, EpochPlan> plans;  // by their limits of tokens
     for (const std::string& sharding : kShardings) {
       const double held = held_bytes(size, ranks, sharding, bucket_bytes);
-      const std::uint64_t limit = token_limit(of_a_token, held, memory, enough);
+      const ActivationPlan activations = plan_activations(size, job.hyperparameters, {memory, held}, enough, longest);
+      const std::uint64_t limit = activations.max_tokens;
       if (!plans.contains(limit)) {
         plans[limit] = plan_epoch(*training, job.hyperparameters, cost, ranks, 0, limit);
       }
@@ -96,7 +97,7 @@ void print_estimates(const Arguments& arguments) {
                           .tokens = static_cast<double>(plan.tokens) / static_cast<double>(plan.steps),
                           .passes = plan.most_micro_batches,
                           .largest_micro_batch = static_cast<double>(plan.largest_micro_batch),
-                          .recomputes_layers = job.hyperparameters.gradient_checkpointing};
+                          .recomputes_layers = activations.recomputes_layers};
       const StepEstimate found = estimate_step(size, work, machine, ranks, sharding, bucket_bytes);
       const bool fits = memory == 0 || found.memory_bytes <= memory;
       is_too_large = is_too_large || !fits;

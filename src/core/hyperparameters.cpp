@@ -79,7 +79,9 @@ void Hyperparameters::bind(KeyTable& table) {
       "none: no noise",
       not_negative);
   table.add("gradient_checkpointing", &gradient_checkpointing,
-            "the backward pass computes each layer's forward pass again, instead of keeping what it computed");
+            "the backward pass computes each layer's forward pass again, instead of keeping what it computed; auto: if "
+            "memory would else not be enough",
+            Choices{"false", "true", "auto"});
   table.add("label_smoothing_factor", &label_smoothing_factor,
             "share of the loss that is the mean over the vocabulary instead of the label's; evaluations too",
             Range{0, 0.999});

@@ -130,8 +130,10 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   spdlog::info("{} rows in global batches of {}: {} steps an epoch, {} in all, on {} ranks of {} threads",
                data.training->size(), loop.global_batch_size(), loop.steps_per_epoch(), loop.total_steps(),
                communicator_->world_size(), at::get_num_threads());
-  spdlog::info("micro-batches of at most {} tokens; matrix products reach {:.0f} Gflop/s on all ranks",
-               loop.max_tokens_per_micro_batch(), peak_flops / 1e9);
+  spdlog::info("micro-batches of at most {} tokens{}; matrix products reach {:.0f} Gflop/s on all ranks",
+               loop.max_tokens_per_micro_batch(),
+               loop.recomputes_layers() ? ", whose layers are computed again in the backward pass" : "",
+               peak_flops / 1e9);
   if (resumed) {
     warn_of_other_settings(*resumed, hyperparameters);
     spdlog::info("resuming from {}, after step {}", resumed->checkpoint.string(), loop.state().position.step);

@@ -18,7 +18,6 @@
 #include "lockstep/train/checkpoint.h"
 #include "lockstep/train/optimizer_state.h"
 #include "lockstep/train/same_inputs.h"
-#include "lockstep/train/token_limit.h"
 #include "train/layer_gathering.h"
 
 namespace lockstep {
@@ -106,8 +105,9 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       hyperparameters_(hyperparameters),
       communicator_(std::move(communicator)),
       global_batch_size_(global_batch_rows(hyperparameters, communicator_->world_size())),
+      activations_(agree_on_activations(model, *training_, hyperparameters, *communicator_)),
       limits_(micro_batch_limits(hyperparameters, global_batch_size_, communicator_->world_size(),
-                                 agree_on_token_limit(model, hyperparameters, *communicator_))),
+                                 activations_.max_tokens)),
       batch_cost_(batch_cost(model)),
       batches_(training_->size(), global_batch_size_, static_cast<std::uint64_t>(hyperparameters.seed)),
       total_steps_(count_steps(hyperparameters, batches_.steps_per_epoch())),
@@ -141,7 +141,7 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   saved_at_ = step_begun_ = Clock::now();
   model_.train();
   const LabelSmoothing smoothing(model_, hyperparameters_.label_smoothing_factor);
-  layers_ = std::make_unique<LayerGathering>(model_, parameters_, hyperparameters_.gradient_checkpointing);
+  layers_ = std::make_unique<LayerGathering>(model_, parameters_, activations_.recomputes_layers);
   inputs_ = std::make_unique<StepInputs>(input_source(), state_.position.step, total_steps_);
   while (!is_over()) {
     if (stop_ != nullptr && stop_->agreed()) stop_early();

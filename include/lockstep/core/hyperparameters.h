@@ -40,7 +40,7 @@ struct Hyperparameters {
   double warmup_ratio = 0;
   double max_grad_norm = 1.0;
   std::optional<double> neftune_noise_alpha;
-  bool gradient_checkpointing = false;
+  std::string gradient_checkpointing = "false";
   double label_smoothing_factor = 0;
   bool bf16 = false;
   bool fp16 = false;

@@ -17,6 +17,7 @@
 #include "lockstep/data/tokenized_dataset.h"
 #include "lockstep/models/bf16_products.h"
 #include "lockstep/models/model.h"
+#include "lockstep/train/activation_plan.h"
 #include "lockstep/train/checkpoint_writer.h"
 #include "lockstep/train/finite_guard.h"
 #include "lockstep/train/global_batches.h"
@@ -48,6 +49,8 @@ class TrainingLoop {
   std::uint64_t global_batch_size() const { return global_batch_size_; }
   /// Of the largest micro-batch, but for one of a single longer row.
   std::uint64_t max_tokens_per_micro_batch() const { return limits_.tokens; }
+  /// In the backward pass: gradient_checkpointing.
+  bool recomputes_layers() const { return activations_.recomputes_layers; }
   std::uint64_t skipped_steps() const { return guard_.skipped_steps(); }
 
   /// What all ranks together could compute in a second, for the metrics (train/machine_peak.h). [0: unknown]
@@ -106,6 +109,7 @@ class TrainingLoop {
   std::shared_ptr<Communicator> communicator_;
 
   std::uint64_t global_batch_size_;
+  ActivationPlan activations_;
   MicroBatchLimits limits_;
   BatchCost batch_cost_;
   GlobalBatches batches_;
