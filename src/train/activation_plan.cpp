@@ -67,11 +67,12 @@ ActivationPlan agree_on_activations(const LanguageModel& model, const TokenizedD
                                     const Hyperparameters& hyperparameters, Communicator& communicator) {
   const at::Device device = model.device();
   const ModelSize size = size_of(model, hyperparameters.optim);
+  const bool may_choose = hyperparameters.gradient_checkpointing == "auto";
   const RankMemory memory{.usable = usable_memory(device, communicator),
                           .held = held_bytes(size, communicator.world_size(), hyperparameters.optimizer_sharding,
                                              static_cast<double>(hyperparameters.ddp_bucket_cap_mb << 20))};
   return plan_activations(size, hyperparameters, memory, device.is_cuda() ? kEnoughTokensOnGpu : kEnoughTokensOnHost,
-                          longest_row(training));
+                          may_choose ? longest_row(training) : 0);
 }
 
 }  // namespace lockstep
