@@ -26,10 +26,17 @@ function(lockstep_library name)
   set_property(GLOBAL APPEND PROPERTY LOCKSTEP_LIBRARIES ${target})
 endfunction()
 
+# Compiles files in groups: a file that includes torch takes 10 s, eight of them together 30. Names in their unnamed
+# namespaces must differ, then.
+function(lockstep_compile_in_groups)
+  set_target_properties(${ARGN} PROPERTIES UNITY_BUILD ${LOCKSTEP_UNITY_BUILD} UNITY_BUILD_BATCH_SIZE 8)
+endfunction()
+
 # The precompiled header of torch/torch.h costs about 46 s once and saves about 16 s a file. GCC takes it only for
 # code generated in the same way, so programs are compiled with -fPIC too; ccache needs -fpch-preprocess.
 function(lockstep_use_torch_header target)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
   target_compile_options(${target} PRIVATE -fPIC -fpch-preprocess)
   target_precompile_headers(${target} REUSE_FROM lockstep_torch_header)
+  lockstep_compile_in_groups(${target})
 endfunction()

@@ -43,13 +43,13 @@ while [[ $# -gt 0 ]]; do
   shift
 done
 
-# A file that includes torch takes 2 GB to compile.
+# Files that include torch take 3 GB to compile, in groups.
 default_jobs() {
   local cores memory_kib
   cores=$(nproc)
   memory_kib=$(awk '$1 == "MemAvailable:" {print $2}' /proc/meminfo)
   awk -v cores="$cores" -v memory="$memory_kib" \
-    'BEGIN {fit = int(memory / (2 * 1024 * 1024)); print fit < 1 ? 1 : (fit < cores ? fit : cores)}'
+    'BEGIN {fit = int(memory / (3 * 1024 * 1024)); print fit < 1 ? 1 : (fit < cores ? fit : cores)}'
 }
 
 cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt" 2>/dev/null; }

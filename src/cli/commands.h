@@ -4,6 +4,9 @@
 
 namespace lockstep {
 
+// What commands say that are stopped before they write.
+inline constexpr const char* kNothingWritten = "nothing was written; run the same command again";
+
 // Each adds its subcommand, whose callback does the work and throws what stops it.
 void add_train_command(CLI::App& app);
 void add_generate_command(CLI::App& app);

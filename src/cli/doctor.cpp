@@ -19,12 +19,12 @@ namespace {
 
 constexpr std::chrono::seconds kTimeout{120};
 
-struct Arguments {
+struct DoctorArguments {
   std::vector<std::string> sizes = {"4KB", "16KB", "64KB", "256KB", "1MB", "4MB", "16MB", "64MB"};
   double seconds = 0.2;
 };
 
-std::vector<std::uint64_t> parse_sizes(const Arguments& arguments) {
+std::vector<std::uint64_t> parse_sizes(const DoctorArguments& arguments) {
   std::vector<std::uint64_t> sizes;
   for (const std::string& size : arguments.sizes) {
     try {
@@ -37,7 +37,7 @@ std::vector<std::uint64_t> parse_sizes(const Arguments& arguments) {
 }
 
 // True if nothing is wrong, on every rank.
-bool examine(const Arguments& arguments, Communicator& communicator) {
+bool examine(const DoctorArguments& arguments, Communicator& communicator) {
   std::vector<std::uint64_t> sizes;
   run_on_all(communicator, [&] { sizes = parse_sizes(arguments); });
   communicator.set_timeout(kTimeout);
@@ -59,7 +59,7 @@ bool examine(const Arguments& arguments, Communicator& communicator) {
 }  // namespace
 
 void add_doctor_command(CLI::App& app) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<DoctorArguments>();
   CLI::App* command = app.add_subcommand(
       "doctor",
       "Shows where the ranks of a job run, times their sums, and says what is wrong. Start it as the job itself, by "

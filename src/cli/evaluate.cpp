@@ -24,7 +24,7 @@
 namespace lockstep {
 namespace {
 
-struct Arguments {
+struct EvaluateArguments {
   std::string model;
   std::string dataset;
   DatasetOptions dataset_options{.default_split = "validation"};
@@ -34,10 +34,8 @@ struct Arguments {
   std::string device = "auto";
 };
 
-constexpr const char* kNothingWritten = "nothing was written; run the same command again";
-
 // Every row becomes an example, so that the output has a line a row.
-std::unique_ptr<TokenizedDataset> tokenize_every_row(const Arguments& arguments, const TrainedModel& model) {
+std::unique_ptr<TokenizedDataset> tokenize_every_row(const EvaluateArguments& arguments, const TrainedModel& model) {
   const ModelInfo& info = model.model->info();
   const auto max_length = longest_example(arguments.model_max_length, *model.tokenizer, info.max_positions).tokens;
   const ExampleBuilder builder(model.tokenizer, info.has_encoder, max_length);
@@ -71,7 +69,7 @@ void write_results(AtomicFile& file, const std::vector<RowLoss>& rows) {
                          .dump());
 }
 
-void evaluate(const Arguments& arguments, const std::shared_ptr<Communicator>& communicator) {
+void evaluate(const EvaluateArguments& arguments, const std::shared_ptr<Communicator>& communicator) {
   std::optional<AtomicFile> output;  // opened first: a place that cannot be written is found before the work
   run_on_all(*communicator, [&] {
     if (communicator->is_root()) output.emplace(arguments.output);
@@ -102,7 +100,7 @@ void evaluate(const Arguments& arguments, const std::shared_ptr<Communicator>& c
 }  // namespace
 
 void add_evaluate_command(CLI::App& app) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<EvaluateArguments>();
   CLI::App* command = app.add_subcommand(
       "evaluate", "Computes the negative log-likelihood of a dataset's answers: a line a row, totals on stdout.");
   command->add_option("--model", arguments->model, "model folder, or a name of the hub")

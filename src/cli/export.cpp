@@ -19,18 +19,18 @@ namespace fs = std::filesystem;
 const std::map<std::string, at::ScalarType> kTypes = {
     {"fp32", at::kFloat}, {"fp16", at::kHalf}, {"bf16", at::kBFloat16}};
 
-struct Arguments {
+struct ExportArguments {
   std::string model;
   std::string output;
   std::string type = "fp32";
   std::string max_shard_size = "5GB";
 };
 
-TrainedModel load(const Arguments& arguments) {
+TrainedModel load(const ExportArguments& arguments) {
   return TrainedModel::load(resolve_model(arguments.model, {}, hub_settings_of_environment));
 }
 
-TrainedModel load_and_merge(const Arguments& arguments) {
+TrainedModel load_and_merge(const ExportArguments& arguments) {
   TrainedModel trained = load(arguments);
   if (!has_adapter(*trained.model)) {
     throw InputError(
@@ -43,7 +43,7 @@ TrainedModel load_and_merge(const Arguments& arguments) {
 }
 
 // Checks the arguments, then writes what `load` gives.
-void write_model(const Arguments& arguments, TrainedModel (*load)(const Arguments&)) {
+void write_model(const ExportArguments& arguments, TrainedModel (*load)(const ExportArguments&)) {
   const SaveOptions options{.type = kTypes.at(arguments.type),
                             .max_shard_bytes = parse_byte_size(arguments.max_shard_size)};
   if (fs::exists(arguments.output) && !(fs::is_directory(arguments.output) && fs::is_empty(arguments.output))) {
@@ -66,8 +66,8 @@ std::string problem_of_size(const std::string& text) {
 }
 
 void add_command(CLI::App& app, const char* name, const char* help, const char* help_of_model,
-                 TrainedModel (*load)(const Arguments&)) {
-  auto arguments = std::make_shared<Arguments>();
+                 TrainedModel (*load)(const ExportArguments&)) {
+  auto arguments = std::make_shared<ExportArguments>();
   CLI::App* command = app.add_subcommand(name, help);
   command->add_option("--model", arguments->model, help_of_model)->required()->type_name("DIR");
   command->add_option("--output", arguments->output, "a new folder: model, config and tokenizer")

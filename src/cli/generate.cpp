@@ -19,7 +19,7 @@
 namespace lockstep {
 namespace {
 
-struct Arguments {
+struct GenerateArguments {
   std::string model;
   std::string input;
   DatasetOptions input_options{.default_split = "validation", .output_is_optional = true};
@@ -29,9 +29,7 @@ struct Arguments {
   std::string device = "auto";
 };
 
-constexpr const char* kNothingWritten = "nothing was written; run the same command again";
-
-std::vector<Row> read_rows(const Arguments& arguments, const TrainedModel& model) {
+std::vector<Row> read_rows(const GenerateArguments& arguments, const TrainedModel& model) {
   std::vector<Row> rows;
   const auto reader = open_for_model(Dataset::from_file(arguments.input, arguments.input_options), *model.tokenizer,
                                      model.model->info().has_encoder);
@@ -52,7 +50,7 @@ void write_predictions(AtomicFile& file, const std::vector<Row>& rows, const std
   file.commit();
 }
 
-std::vector<Generated> continue_prompts(const Arguments& arguments, const TrainedModel& model,
+std::vector<Generated> continue_prompts(const GenerateArguments& arguments, const TrainedModel& model,
                                         const std::vector<std::vector<TokenId>>& prompts) {
   Progress progress("generate", "row", prompts.size());
   return generate_ids(*model.model, *model.tokenizer, prompts, arguments.options, [&](std::size_t done) {
@@ -65,12 +63,12 @@ std::vector<TokenId> prompt_of(const TrainedModel& model, const std::string& tex
   return encode_prompt(*model.tokenizer, model.model->info().has_encoder, text);
 }
 
-void generate_for_prompt(const Arguments& arguments, const TrainedModel& model) {
+void generate_for_prompt(const GenerateArguments& arguments, const TrainedModel& model) {
   const auto generated = continue_prompts(arguments, model, {prompt_of(model, arguments.prompt)});
   fmt::print("{}\n", model.tokenizer->decode(generated.front().ids));
 }
 
-void generate_for_file(const Arguments& arguments, const TrainedModel& model, AtomicFile& output) {
+void generate_for_file(const GenerateArguments& arguments, const TrainedModel& model, AtomicFile& output) {
   const std::vector<Row> rows = read_rows(arguments, model);
   std::vector<std::vector<TokenId>> prompts;
   for (const Row& row : rows) prompts.push_back(prompt_of(model, row.model_input));
@@ -85,13 +83,13 @@ void generate_for_file(const Arguments& arguments, const TrainedModel& model, At
   fmt::print("{} predictions, {} of them ended by themselves (EOS), in {}\n", rows.size(), stopped, arguments.output);
 }
 
-TrainedModel load_named_model(const Arguments& arguments, at::Device device) {
+TrainedModel load_named_model(const GenerateArguments& arguments, at::Device device) {
   TrainedModel trained = TrainedModel::load(resolve_model(arguments.model, {}, hub_settings_of_environment));
   trained.model->to(device);
   return trained;
 }
 
-void generate_command(const Arguments& arguments, Communicator& communicator) {
+void generate_command(const GenerateArguments& arguments, Communicator& communicator) {
   run_on_all(communicator, [&] {
     if (communicator.world_size() > 1)
       throw InputError("generate runs as one process; start it without mpirun or srun -n");
@@ -109,7 +107,7 @@ void generate_command(const Arguments& arguments, Communicator& communicator) {
 }  // namespace
 
 void add_generate_command(CLI::App& app) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<GenerateArguments>();
   CLI::App* command =
       app.add_subcommand("generate", "Answers the rows of a file, or one prompt, greedily: batched, with a KV cache.");
   command->add_option("--model", arguments->model, "model folder, or a name of the hub")

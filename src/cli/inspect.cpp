@@ -12,7 +12,7 @@
 namespace lockstep {
 namespace {
 
-struct Arguments {
+struct InspectArguments {
   std::string job;
   std::vector<std::string> overrides;
   bool plan = false;
@@ -20,7 +20,7 @@ struct Arguments {
   std::uint64_t epochs = 1;
 };
 
-void print_plan(const Arguments& arguments) {
+void print_plan(const InspectArguments& arguments) {
   const JobFile job = load_job_file(arguments.job, arguments.overrides);
   const auto training = open_training_rows(job);
   const BatchCost cost = batch_cost(*build_model_of(job));
@@ -38,7 +38,7 @@ void print_plan(const Arguments& arguments) {
 }  // namespace
 
 void add_inspect_command(CLI::App& app) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<InspectArguments>();
   CLI::App* command = app.add_subcommand(
       "inspect", "Shows how the ranks would share the rows that lockstep-prep prepared for a job (--plan).");
   command->add_option("JOB.yaml", arguments->job, "job file")->required();

@@ -27,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Arguments {
+struct SubmitArguments {
   std::string job;
   std::vector<std::string> overrides;  // one may be @FILE, of a sweep
   int nodes = 1;
@@ -119,7 +119,8 @@ std::vector<std::string> words_of(const std::string& line, const std::string& wh
 }
 
 // The lines of a sweep.
-std::size_t check_sweep(const Arguments& arguments, const std::vector<std::string>& overrides, const fs::path& sweep) {
+std::size_t check_sweep(const SubmitArguments& arguments, const std::vector<std::string>& overrides,
+                        const fs::path& sweep) {
   std::vector<std::string> folders;
   std::istringstream lines(read_file(sweep));
   std::string line;
@@ -146,7 +147,7 @@ std::size_t check_sweep(const Arguments& arguments, const std::vector<std::strin
 }
 
 // Before a script is written. Gives the array: the given, else of a sweep all its lines.
-std::string check_job(const Arguments& arguments) {
+std::string check_job(const SubmitArguments& arguments) {
   std::vector<std::string> overrides;
   std::optional<fs::path> sweep;
   for (const std::string& word : arguments.overrides) {
@@ -167,7 +168,7 @@ std::string check_job(const Arguments& arguments) {
 
 using Options = std::vector<std::pair<std::string, std::string>>;
 
-Options options_of(const Arguments& arguments) {
+Options options_of(const SubmitArguments& arguments) {
   std::int64_t seconds_to_save = kMostSecondsToSave;
   if (arguments.time != "UNLIMITED") {
     const auto seconds = seconds_of(arguments.time);
@@ -197,7 +198,7 @@ Options options_of(const Arguments& arguments) {
 }
 
 // slurm/train.sbatch with other options, and the job in it.
-std::string compose(const Arguments& arguments, Options options) {
+std::string compose(const SubmitArguments& arguments, Options options) {
   for (const auto& [name, value] : options) {
     if (value.find_first_of(" \t\n") != std::string::npos) {
       throw InputError(fmt::format("--{}: expected no blanks, found '{}'", name, value));
@@ -259,7 +260,7 @@ std::string call_sbatch(const fs::path& script) {
   return split(split(said, '\n').back(), ';').front();
 }
 
-void submit(const Arguments& arguments) {
+void submit(const SubmitArguments& arguments) {
   const std::string script = compose(arguments, options_of(arguments));
   const fs::path path =
       arguments.output.empty() ? fs::path(arguments.job).stem().string() + ".sbatch" : arguments.output;
@@ -276,7 +277,7 @@ void submit(const Arguments& arguments) {
 }  // namespace
 
 void add_submit_command(CLI::App& app) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<SubmitArguments>();
   CLI::App* command = app.add_subcommand(
       "submit", "Writes the batch script that trains a job under Slurm, shows it, and submits it if asked to.");
   command->add_option("JOB.yaml", arguments->job, "job file, loaded to check it")->required();

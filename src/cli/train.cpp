@@ -22,7 +22,7 @@
 namespace lockstep {
 namespace {
 
-struct Arguments {
+struct TrainArguments {
   std::string job;
   std::vector<std::string> overrides;
   std::uint64_t profiled_steps = 0;
@@ -123,7 +123,7 @@ SharedFacts settings_of(const JobFile& job) {
   return settings;
 }
 
-void train(const Arguments& arguments, const std::shared_ptr<Communicator>& communicator) {
+void train(const TrainArguments& arguments, const std::shared_ptr<Communicator>& communicator) {
   JobFile job;
   run_on_all(*communicator, [&] { job = load_job_file(arguments.job, arguments.overrides); });
   check_same_settings(*communicator, settings_of(job));
@@ -149,7 +149,7 @@ void train(const Arguments& arguments, const std::shared_ptr<Communicator>& comm
 }  // namespace
 
 void add_train_command(CLI::App& app) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<TrainArguments>();
   CLI::App* command = app.add_subcommand(
       "train",
       "Fine-tunes a model on what lockstep-prep made of the same job file. Start it by mpirun or srun, or alone.");

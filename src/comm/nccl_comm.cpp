@@ -13,15 +13,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // A call is on its stream within microseconds, but for the first, which makes the connections.
-constexpr std::chrono::milliseconds kSpin{1};
-constexpr std::chrono::microseconds kRest{200};
+constexpr std::chrono::milliseconds kPollsWithoutRest{1};
+constexpr std::chrono::microseconds kRestOfPolls{200};
 constexpr std::chrono::seconds kGoodbye{5};
 
 void rest_since(Clock::time_point start) {
-  if (Clock::now() - start < kSpin) {
+  if (Clock::now() - start < kPollsWithoutRest) {
     std::this_thread::yield();
   } else {
-    std::this_thread::sleep_for(kRest);
+    std::this_thread::sleep_for(kRestOfPolls);
   }
 }
 

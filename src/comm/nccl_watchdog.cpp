@@ -10,7 +10,7 @@ namespace lockstep {
 namespace {
 
 // Between two looks: what is late or broken is told within seconds, and memory is not held for long.
-constexpr std::chrono::milliseconds kRest{20};
+constexpr std::chrono::milliseconds kLookInterval{20};
 
 }  // namespace
 
@@ -81,7 +81,7 @@ void NcclWatchdog::work() {
     }
     ended.clear();
     lock.lock();
-    changed_.wait_for(lock, kRest, [this] { return stopping_; });
+    changed_.wait_for(lock, kLookInterval, [this] { return stopping_; });
   }
 }
 

@@ -16,7 +16,7 @@ using Archive = caffe2::serialize::PyTorchStreamReader;
 
 constexpr std::uint64_t kMethodPlace = 8;  // of the two bytes for the compression in a zip record's header
 
-[[noreturn]] void refuse(const std::string& why) { throw InputError(why); }
+[[noreturn]] void refuse_archive(const std::string& why) { throw InputError(why); }
 
 class MappedBytes final : public caffe2::serialize::ReadAdapterInterface {
  public:
@@ -39,13 +39,14 @@ std::string read_record(Archive& archive, const std::string& name) {
 
 // A record that lies in the file as it is, as torch.save() writes all of them.
 std::string_view stored_record(Archive& archive, std::string_view file, const std::string& name) {
-  if (!archive.hasRecord(name)) refuse(fmt::format("its record {} is missing", name));
+  if (!archive.hasRecord(name)) refuse_archive(fmt::format("its record {} is missing", name));
   const std::uint64_t header = archive.getRecordHeaderOffset(name);
   const std::uint64_t begin = archive.getRecordOffset(name), size = archive.getRecordSize(name);
-  if (begin > file.size() || size > file.size() - begin) refuse(fmt::format("its record {} exceeds the file", name));
+  if (begin > file.size() || size > file.size() - begin)
+    refuse_archive(fmt::format("its record {} exceeds the file", name));
   std::uint16_t method = 0;
   std::memcpy(&method, file.data() + header + kMethodPlace, sizeof method);
-  if (method != 0) refuse(fmt::format("its record {} is compressed, expected as torch.save() writes it", name));
+  if (method != 0) refuse_archive(fmt::format("its record {} is compressed, expected as torch.save() writes it", name));
   return file.substr(begin, size);
 }
 
@@ -70,16 +71,16 @@ PickledWeights::PickledWeights(std::filesystem::path path) : file_(std::move(pat
 
 void PickledWeights::read_archive() {
   Archive archive(std::make_shared<MappedBytes>(file_.bytes()));
-  if (!archive.hasRecord("data.pkl")) refuse("its record data.pkl is missing");
+  if (!archive.hasRecord("data.pkl")) refuse_archive("its record data.pkl is missing");
   if (archive.hasRecord("byteorder") && read_record(archive, "byteorder") != "little") {
-    refuse("its numbers are big-endian, expected little-endian ones; save it as safetensors");
+    refuse_archive("its numbers are big-endian, expected little-endian ones; save it as safetensors");
   }
   for (const auto& [name, pickled] : read_pickled_state(read_record(archive, "data.pkl"))) {
     const std::string_view bytes = stored_record(archive, file_.bytes(), "data/" + pickled.storage);
     const auto item_bytes = static_cast<std::int64_t>(c10::elementSize(pickled.type));
     if (pickled.storage_numbers > static_cast<std::int64_t>(bytes.size()) / item_bytes) {
-      refuse(fmt::format("tensor '{}' lies in a storage of {} numbers, its record holds {} bytes", name,
-                         pickled.storage_numbers, bytes.size()));
+      refuse_archive(fmt::format("tensor '{}' lies in a storage of {} numbers, its record holds {} bytes", name,
+                                 pickled.storage_numbers, bytes.size()));
     }
     const char* begin = bytes.data() + pickled.offset * item_bytes;
     tensors_.emplace(

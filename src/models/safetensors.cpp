@@ -12,7 +12,6 @@
 namespace lockstep {
 namespace {
 
-constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kAlignment = 64;  // of the first tensor, so that mapped ones are aligned
 
 constexpr std::array kTypes = {at::kFloat, at::kHalf,  at::kBFloat16, at::kDouble, at::kLong,
@@ -65,10 +64,10 @@ void write_safetensors(const std::filesystem::path& path,
     offset += bytes;
   }
   std::string text = header.dump();
-  text.append((kAlignment - (kLengthBytes + text.size()) % kAlignment) % kAlignment, ' ');
+  text.append((kAlignment - (kSafetensorsLengthBytes + text.size()) % kAlignment) % kAlignment, ' ');
   const std::uint64_t length = text.size();
   AtomicFile file(path);
-  file.write({reinterpret_cast<const char*>(&length), kLengthBytes});
+  file.write({reinterpret_cast<const char*>(&length), kSafetensorsLengthBytes});
   file.write(text);
   for (const auto& [name, tensor] : tensors) {
     const at::Tensor contiguous = convert(path, name, tensor.detach(), type_of(tensor)).cpu().contiguous();

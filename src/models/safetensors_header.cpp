@@ -13,11 +13,10 @@ namespace {
 
 using UnorderedJson = nlohmann::json;  // Json would compare each name with all before it
 
-constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kLargestHeader = 100'000'000;  // the reference implementation's limit
 constexpr const char* kMetadata = "__metadata__";
 
-[[noreturn]] void refuse(const std::string& why) { throw InputError(why); }
+[[noreturn]] void refuse_header(const std::string& why) { throw InputError(why); }
 
 // nlohmann keeps the last of two equal keys in silence; the names are checked while it parses.
 UnorderedJson parse_json(std::string_view text) {
@@ -27,20 +26,20 @@ UnorderedJson parse_json(std::string_view text) {
     if (event == UnorderedJson::parse_event_t::object_start) open.emplace_back();
     if (event == UnorderedJson::parse_event_t::object_end) open.pop_back();
     if (event == UnorderedJson::parse_event_t::key && !open.back().insert(value.get<std::string>()).second) {
-      refuse(fmt::format("its header names '{}' twice", value.get<std::string>()));
+      refuse_header(fmt::format("its header names '{}' twice", value.get<std::string>()));
     }
     return true;
   };
   try {
     return UnorderedJson::parse(text, callback);
   } catch (const UnorderedJson::exception& error) {
-    refuse(fmt::format("its header is not valid JSON ({})", error.what()));
+    refuse_header(fmt::format("its header is not valid JSON ({})", error.what()));
   }
 }
 
 const UnorderedJson& member(const std::string& name, const UnorderedJson& tensor, const char* key) {
   const auto found = tensor.find(key);
-  if (found == tensor.end()) refuse(fmt::format("tensor '{}' has no {}", name, key));
+  if (found == tensor.end()) refuse_header(fmt::format("tensor '{}' has no {}", name, key));
   return *found;
 }
 
@@ -55,29 +54,31 @@ std::size_t read_type(const std::string& name, const UnorderedJson& tensor) {
   if (found != kSafetensorsTypes.end()) return static_cast<std::size_t>(found - kSafetensorsTypes.begin());
   std::vector<std::string_view> names;
   for (const SafetensorsType& known : kSafetensorsTypes) names.push_back(known.name);
-  refuse(fmt::format("tensor '{}' has the unknown dtype {} (known are {})", name, type.dump(), fmt::join(names, ", ")));
+  refuse_header(
+      fmt::format("tensor '{}' has the unknown dtype {} (known are {})", name, type.dump(), fmt::join(names, ", ")));
 }
 
 std::vector<std::int64_t> read_shape(const std::string& name, const UnorderedJson& tensor) {
   const UnorderedJson& shape = member(name, tensor, "shape");
   const auto fits = [](const UnorderedJson& size) { return size.get<std::uint64_t>() <= INT64_MAX; };
   if (!is_list_of_counts(shape) || !std::ranges::all_of(shape, fits)) {
-    refuse(fmt::format("tensor '{}' has an impossible shape, {}", name, shape.dump()));
+    refuse_header(fmt::format("tensor '{}' has an impossible shape, {}", name, shape.dump()));
   }
   return shape.get<std::vector<std::int64_t>>();
 }
 
 SafetensorsEntry read_entry(const std::string& name, const UnorderedJson& tensor, std::uint64_t available) {
-  if (!tensor.is_object()) refuse(fmt::format("tensor '{}' is no object with dtype, shape and data_offsets", name));
+  if (!tensor.is_object())
+    refuse_header(fmt::format("tensor '{}' is no object with dtype, shape and data_offsets", name));
   SafetensorsEntry entry{read_type(name, tensor), read_shape(name, tensor), 0, 0};
   const UnorderedJson& offsets = member(name, tensor, "data_offsets");
   if (!is_list_of_counts(offsets) || offsets.size() != 2) {
-    refuse(fmt::format("tensor '{}' has the data_offsets {}, not two bytes of the file", name, offsets.dump()));
+    refuse_header(fmt::format("tensor '{}' has the data_offsets {}, not two bytes of the file", name, offsets.dump()));
   }
   entry.begin = offsets[0];
   entry.end = offsets[1];
   if (entry.begin > entry.end || entry.end > available) {
-    refuse(
+    refuse_header(
         fmt::format("tensor '{}' has the bytes {} to {}, the file holds {}", name, entry.begin, entry.end, available));
   }
   std::uint64_t bytes = kSafetensorsTypes[entry.type].bytes;
@@ -85,12 +86,12 @@ SafetensorsEntry read_entry(const std::string& name, const UnorderedJson& tensor
   for (const std::int64_t size : entry.shape) {
     bytes *= static_cast<std::uint64_t>(size);
     if (__builtin_mul_overflow(strided, static_cast<std::uint64_t>(std::max<std::int64_t>(size, 1)), &strided)) {
-      refuse(fmt::format("tensor '{}' has an impossible shape, [{}]", name, fmt::join(entry.shape, ", ")));
+      refuse_header(fmt::format("tensor '{}' has an impossible shape, [{}]", name, fmt::join(entry.shape, ", ")));
     }
   }
   if (bytes != entry.end - entry.begin) {
-    refuse(fmt::format("tensor '{}' of shape [{}] needs {} bytes, found {}", name, fmt::join(entry.shape, ", "), bytes,
-                       entry.end - entry.begin));
+    refuse_header(fmt::format("tensor '{}' of shape [{}] needs {} bytes, found {}", name, fmt::join(entry.shape, ", "),
+                              bytes, entry.end - entry.begin));
   }
   return entry;
 }
@@ -105,26 +106,27 @@ void check_places(const std::map<std::string, SafetensorsEntry>& tensors, std::u
   for (const auto* tensor : in_order) {
     const std::uint64_t begin = tensor->second.begin;
     if (begin != end) {
-      refuse(fmt::format("tensor '{}' begins at byte {}, {} the end of the one before it, {}", tensor->first, begin,
-                         begin < end ? "which overlaps, before" : "which leaves a hole, behind", end));
+      refuse_header(fmt::format("tensor '{}' begins at byte {}, {} the end of the one before it, {}", tensor->first,
+                                begin, begin < end ? "which overlaps, before" : "which leaves a hole, behind", end));
     }
     end = tensor->second.end;
   }
-  if (end != available) refuse(fmt::format("its tensors take {} bytes, the file holds {}", end, available));
+  if (end != available) refuse_header(fmt::format("its tensors take {} bytes, the file holds {}", end, available));
 }
 
 SafetensorsHeader parse(std::string_view file) {
-  if (file.size() < kLengthBytes) refuse(fmt::format("it has {} bytes, too few for a header", file.size()));
+  if (file.size() < kSafetensorsLengthBytes)
+    refuse_header(fmt::format("it has {} bytes, too few for a header", file.size()));
   std::uint64_t header_size = 0;
-  std::memcpy(&header_size, file.data(), kLengthBytes);
-  if (header_size > kLargestHeader || header_size > file.size() - kLengthBytes) {
-    refuse(fmt::format("its header claims {} bytes, the file has {}", header_size, file.size()));
+  std::memcpy(&header_size, file.data(), kSafetensorsLengthBytes);
+  if (header_size > kLargestHeader || header_size > file.size() - kSafetensorsLengthBytes) {
+    refuse_header(fmt::format("its header claims {} bytes, the file has {}", header_size, file.size()));
   }
-  const std::string_view text = file.substr(kLengthBytes, header_size);
-  if (text.find('\0') != std::string_view::npos) refuse("its header is not valid JSON (it has a NUL)");
+  const std::string_view text = file.substr(kSafetensorsLengthBytes, header_size);
+  if (text.find('\0') != std::string_view::npos) refuse_header("its header is not valid JSON (it has a NUL)");
   const UnorderedJson json = parse_json(text);
-  if (!json.is_object()) refuse("its header is not a JSON object");
-  SafetensorsHeader header{kLengthBytes + header_size, {}};
+  if (!json.is_object()) refuse_header("its header is not a JSON object");
+  SafetensorsHeader header{kSafetensorsLengthBytes + header_size, {}};
   const std::uint64_t available = file.size() - header.tensors_begin;
   for (const auto& [name, value] : json.items()) {
     if (name != kMetadata) header.tensors.emplace(name, read_entry(name, value, available));

@@ -22,16 +22,16 @@ struct Case {
   double dropout = 0;
 };
 
-constexpr std::int64_t kFeatures = 6;
+constexpr std::int64_t kHeadFeatures = 6;
 
 class PackedAttention : public testing::TestWithParam<Case> {
  protected:
   PackedAttention() {
     torch::manual_seed(1);
     const Case& given = GetParam();
-    query = torch::randn({queries.tokens(), given.heads, kFeatures}, torch::requires_grad());
-    key = torch::randn({keys.tokens(), given.key_heads, kFeatures}, torch::requires_grad());
-    value = torch::randn({keys.tokens(), given.key_heads, kFeatures}, torch::requires_grad());
+    query = torch::randn({queries.tokens(), given.heads, kHeadFeatures}, torch::requires_grad());
+    key = torch::randn({keys.tokens(), given.key_heads, kHeadFeatures}, torch::requires_grad());
+    value = torch::randn({keys.tokens(), given.key_heads, kHeadFeatures}, torch::requires_grad());
     options = {.scale = 0.7,
                .soft_cap = given.soft_cap,
                .causal = given.causal,
@@ -77,7 +77,7 @@ TEST_P(PackedAttention, EqualsThatOfPaddedRows) {
 TEST_P(PackedAttention, HasTheGradientsOfPaddedRows) {
   std::vector<at::Tensor> inputs = {query, key, value};
   if (options.distance_bias.defined()) inputs.push_back(options.distance_bias);
-  const at::Tensor upper = torch::randn({queries.tokens(), GetParam().heads * kFeatures});
+  const at::Tensor upper = torch::randn({queries.tokens(), GetParam().heads * kHeadFeatures});
   const auto expected = torch::autograd::grad({reference()}, inputs, {upper});
   const auto found = torch::autograd::grad({packed()}, inputs, {upper});
   for (std::size_t i = 0; i < inputs.size(); ++i) {

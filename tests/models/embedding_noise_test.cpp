@@ -8,12 +8,13 @@
 namespace lockstep {
 namespace {
 
-constexpr std::int64_t kFeatures = 64;
+constexpr std::int64_t kEmbeddedFeatures = 64;
 
 at::Tensor noise(const std::vector<std::uint64_t>& examples, const std::vector<std::int64_t>& lengths, double alpha = 5,
                  std::uint64_t seed = 1, std::uint64_t step = 2, Embedded embedded = Embedded::kInput) {
   const PackedRows rows(lengths);
-  return EmbeddingNoise(alpha, seed, step, examples).add_to(torch::zeros({rows.tokens(), kFeatures}), rows, embedded);
+  return EmbeddingNoise(alpha, seed, step, examples)
+      .add_to(torch::zeros({rows.tokens(), kEmbeddedFeatures}), rows, embedded);
 }
 
 TEST(EmbeddingNoise, BelongsToExamplesAndNotToTheirBatch) {
@@ -24,7 +25,7 @@ TEST(EmbeddingNoise, BelongsToExamplesAndNotToTheirBatch) {
 
 TEST(EmbeddingNoise, IsUniformWithinTheBoundsOfTheRowsOwnLength) {
   for (const std::int64_t length : {400, 900}) {
-    const double largest = 5 / std::sqrt(static_cast<double>(length * kFeatures));
+    const double largest = 5 / std::sqrt(static_cast<double>(length * kEmbeddedFeatures));
     const at::Tensor found = noise({3}, {length}) / largest;
     EXPECT_LE(found.abs().max().item<double>(), 1.0);
     const at::Tensor sorted = std::get<0>(found.flatten().sort());
@@ -47,7 +48,7 @@ TEST(EmbeddingNoise, DiffersBySeedStepExampleAndStack) {
 }
 
 TEST(EmbeddingNoise, GradientsPassAndWithoutAlphaNothingIsAdded) {
-  const at::Tensor x = torch::randn({4, kFeatures}).requires_grad_();
+  const at::Tensor x = torch::randn({4, kEmbeddedFeatures}).requires_grad_();
   const std::vector<std::uint64_t> examples = {1};
   const PackedRows rows(std::vector<std::int64_t>{4});
   EXPECT_TRUE(EmbeddingNoise().add_to(x, rows, Embedded::kInput).is_same(x));

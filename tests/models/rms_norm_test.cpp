@@ -6,26 +6,16 @@
 
 #include <vector>
 
-namespace lockstep {
+#include "models/gradients_of.h"
+
+namespace lockstep::test {
 namespace {
-
-struct Results {
-  at::Tensor y, of_x, of_weight;
-};
-
-template <class Normalise>
-Results run(const Normalise& normalise, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& upper) {
-  const at::Tensor input = x.detach().requires_grad_(), factors = weight.detach().requires_grad_();
-  const at::Tensor y = normalise(input, factors);
-  y.backward(upper);
-  return {y.detach(), input.grad(), factors.grad()};
-}
 
 constexpr double kEpsilon = 1e-5;
 
-Results on_host(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& upper) {
-  return run([](const at::Tensor& a, const at::Tensor& b) { return rms_norm_on_host(a, b, kEpsilon); }, x, weight,
-             upper);
+ValueAndGradients on_host(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& upper) {
+  return gradients_of([](const at::Tensor& a, const at::Tensor& b) { return rms_norm_on_host(a, b, kEpsilon); }, x,
+                      weight, upper);
 }
 
 TEST(RmsNorm, IsThatOfLibTorch) {
@@ -33,14 +23,15 @@ TEST(RmsNorm, IsThatOfLibTorch) {
   const std::vector<std::vector<std::int64_t>> shapes = {{1, 1}, {7, 5}, {65, 33}, {200, 512}, {3, 4, 16}, {0, 8}};
   for (const auto& shape : shapes) {
     const at::Tensor x = 3 * torch::randn(shape), weight = torch::randn({shape.back()}), upper = torch::randn(shape);
-    const Results found = on_host(x, weight, upper);
+    const ValueAndGradients found = on_host(x, weight, upper);
     const auto in_double = [&](const at::Tensor& a, const at::Tensor& b) {
       return at::rms_norm(a, {a.size(-1)}, b, kEpsilon);
     };
-    const Results expected = run(in_double, x.to(at::kDouble), weight.to(at::kDouble), upper.to(at::kDouble));
-    EXPECT_TRUE(found.y.to(at::kDouble).allclose(expected.y, 1e-5, 1e-5)) << x.sizes();
-    EXPECT_TRUE(found.of_x.to(at::kDouble).allclose(expected.of_x, 1e-4, 1e-5)) << x.sizes();
-    EXPECT_TRUE(found.of_weight.to(at::kDouble).allclose(expected.of_weight, 1e-4, 1e-4)) << x.sizes();
+    const ValueAndGradients expected =
+        gradients_of(in_double, x.to(at::kDouble), weight.to(at::kDouble), upper.to(at::kDouble));
+    EXPECT_TRUE(found.value.to(at::kDouble).allclose(expected.value, 1e-5, 1e-5)) << x.sizes();
+    EXPECT_TRUE(found.of_first.to(at::kDouble).allclose(expected.of_first, 1e-4, 1e-5)) << x.sizes();
+    EXPECT_TRUE(found.of_second.to(at::kDouble).allclose(expected.of_second, 1e-4, 1e-4)) << x.sizes();
   }
 }
 
@@ -48,9 +39,9 @@ TEST(RmsNorm, TakesTensorsThatLieApart) {
   torch::manual_seed(4);
   const at::Tensor x = torch::randn({6, 40}).narrow(1, 8, 16), weight = torch::randn({16});
   const at::Tensor upper = torch::randn({16, 6}).t();
-  const Results found = on_host(x, weight, upper), expected = on_host(x.clone(), weight, upper.contiguous());
-  EXPECT_TRUE(found.y.equal(expected.y));
-  EXPECT_TRUE(found.of_x.equal(expected.of_x));
+  const ValueAndGradients found = on_host(x, weight, upper), expected = on_host(x.clone(), weight, upper.contiguous());
+  EXPECT_TRUE(found.value.equal(expected.value));
+  EXPECT_TRUE(found.of_first.equal(expected.of_first));
 }
 
 TEST(RmsNorm, HasTheSameBitsForAnyNumberOfThreads) {
@@ -58,14 +49,14 @@ TEST(RmsNorm, HasTheSameBitsForAnyNumberOfThreads) {
   const at::Tensor x = torch::randn({500, 24}), weight = torch::randn({24}), upper = torch::randn({500, 24});
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
-  const Results alone = on_host(x, weight, upper);
+  const ValueAndGradients alone = on_host(x, weight, upper);
   at::set_num_threads(3);
-  const Results shared = on_host(x, weight, upper);
+  const ValueAndGradients shared = on_host(x, weight, upper);
   at::set_num_threads(threads);
-  EXPECT_TRUE(alone.y.equal(shared.y));
-  EXPECT_TRUE(alone.of_x.equal(shared.of_x));
-  EXPECT_TRUE(alone.of_weight.equal(shared.of_weight));
+  EXPECT_TRUE(alone.value.equal(shared.value));
+  EXPECT_TRUE(alone.of_first.equal(shared.of_first));
+  EXPECT_TRUE(alone.of_second.equal(shared.of_second));
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::test

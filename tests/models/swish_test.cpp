@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-namespace lockstep {
+#include "models/gradients_of.h"
+
+namespace lockstep::test {
 namespace {
 
 constexpr Swish kGelu{1.59576912F, 0.0713548163F};
@@ -14,18 +16,6 @@ at::Tensor example(std::int64_t rows, std::int64_t columns) {
   at::Tensor x = 4 * torch::randn({rows, columns});
   x.view(-1).narrow(0, 0, 8).copy_(torch::tensor({-1e4, -300.0, -88.5, -40.0, 0.0, 40.0, 300.0, 1e4}));
   return x;
-}
-
-struct Gradients {
-  at::Tensor y, of_x, of_up;
-};
-
-template <class Compute>
-Gradients run(const Compute& compute, const at::Tensor& x, const at::Tensor& up, const at::Tensor& upper) {
-  const at::Tensor input = x.detach().requires_grad_(), factor = up.detach().requires_grad_();
-  const at::Tensor y = compute(input, factor);
-  y.backward(upper);
-  return {y.detach(), input.grad(), factor.grad()};
 }
 
 void expect_near(const at::Tensor& found, const at::Tensor& expected) {
@@ -45,15 +35,15 @@ TEST_P(SwishForms, HasTheValuesAndGradientsOfLibTorch) {
   const auto [swish, expected] = GetParam();
   const at::Tensor x = example(37, 21), up = torch::randn({37, 21}), upper = torch::randn({37, 21});
   for (const bool is_gated : {false, true}) {
-    const auto found = run(
+    const auto found = gradients_of(
         [&](const at::Tensor& a, const at::Tensor& b) { return swish_on_host(a, is_gated ? b : at::Tensor(), swish); },
         x, up, upper);
     const auto wanted =
-        run([&](const at::Tensor& a, const at::Tensor& b) { return is_gated ? expected(a) * b : expected(a); },
-            x.to(at::kDouble), up.to(at::kDouble), upper.to(at::kDouble));
-    expect_near(found.y, wanted.y);
-    expect_near(found.of_x, wanted.of_x);
-    expect_near(found.of_up, wanted.of_up);
+        gradients_of([&](const at::Tensor& a, const at::Tensor& b) { return is_gated ? expected(a) * b : expected(a); },
+                     x.to(at::kDouble), up.to(at::kDouble), upper.to(at::kDouble));
+    expect_near(found.value, wanted.value);
+    expect_near(found.of_first, wanted.of_first);
+    expect_near(found.of_second, wanted.of_second);
   }
 }
 
@@ -65,14 +55,15 @@ INSTANTIATE_TEST_SUITE_P(All, SwishForms,
 TEST(Swish, TakesHalvesOfRowsAndTensorsThatLieApart) {
   const at::Tensor both = example(30, 16), upper = torch::randn({8, 30}).t();
   const auto gated = [](const at::Tensor& x, const at::Tensor& up) { return swish_on_host(x, up, kGelu); };
-  const Gradients found = run(gated, both.narrow(1, 0, 8), both.narrow(1, 8, 8), upper);
-  const Gradients expected = run(gated, both.narrow(1, 0, 8).clone(), both.narrow(1, 8, 8).clone(), upper.contiguous());
-  EXPECT_TRUE(found.y.equal(expected.y));
-  EXPECT_TRUE(found.of_x.equal(expected.of_x));
-  EXPECT_TRUE(found.of_up.equal(expected.of_up));
+  const ValueAndGradients found = gradients_of(gated, both.narrow(1, 0, 8), both.narrow(1, 8, 8), upper);
+  const ValueAndGradients expected =
+      gradients_of(gated, both.narrow(1, 0, 8).clone(), both.narrow(1, 8, 8).clone(), upper.contiguous());
+  EXPECT_TRUE(found.value.equal(expected.value));
+  EXPECT_TRUE(found.of_first.equal(expected.of_first));
+  EXPECT_TRUE(found.of_second.equal(expected.of_second));
   EXPECT_TRUE(swish_on_host(both.view({5, 6, 16}), {}, kGelu).view({30, 16}).equal(swish_on_host(both, {}, kGelu)));
   EXPECT_EQ(swish_on_host(at::empty({0, 4}), {}, kGelu).numel(), 0);
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::test

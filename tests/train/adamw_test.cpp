@@ -14,11 +14,11 @@ TEST(AdamW, FollowsThePublishedUpdate) {
   const at::Tensor bias = torch::randn({7}).requires_grad_();
   Hyperparameters hyperparameters;
   hyperparameters.weight_decay = 0.1;
-  struct Reference {
+  struct Published {
     at::Tensor value, mean, square;
     double weight_decay;
   };
-  std::vector<Reference> references;
+  std::vector<Published> references;
   for (const auto& [tensor, decay] : {std::pair{bias, 0.0}, std::pair{weight, 0.1}}) {
     const at::Tensor value = tensor.detach().to(torch::kDouble).clone();
     references.push_back({value, torch::zeros_like(value), torch::zeros_like(value), decay});

@@ -26,8 +26,10 @@ struct SafetensorsEntry {
   std::uint64_t begin, end;  // bytes from the start of the tensors
 };
 
-/// What stands before the tensors' bytes in a safetensors file: 8 bytes of header length, little endian, and a header
-/// in JSON.
+/// The bytes of the header's length, little endian, with which a safetensors file begins.
+inline constexpr std::uint64_t kSafetensorsLengthBytes = 8;
+
+/// What stands behind it and before the tensors' bytes: a header in JSON.
 struct SafetensorsHeader {
   std::uint64_t tensors_begin;  // byte of the file
   std::map<std::string, SafetensorsEntry> tensors;
