@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lockstep/comm/zero_buffer.h"
+
 namespace lockstep {
 namespace {
 
@@ -30,7 +32,8 @@ FlatParameters::FlatParameters(const ParameterLayout& layout, Ownership ownershi
   auto entry = layout_.entries().begin();
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
     Bucket& bucket = buckets_[i];
-    bucket.buffer = at::zeros({layout_.buckets()[i].size}, layout_.options());
+    const std::int64_t size = layout_.buckets()[i].size;
+    bucket.buffer = is_freed(i) ? at::zeros({size}, layout_.options()) : zero_buffer(size, layout_.options());
     for (; entry != layout_.entries().end() && entry->bucket == i; ++entry) {
       const at::Tensor view = ParameterLayout::view(bucket.buffer, *entry);
       view.copy_(entry->parameter);
@@ -39,7 +42,7 @@ FlatParameters::FlatParameters(const ParameterLayout& layout, Ownership ownershi
     }
     own_.push_back(ownership_.own(bucket.buffer, i));
     if (!is_freed(i)) continue;
-    own_.back() = own_.back().clone();
+    own_.back() = zero_buffer(own_.back().numel(), layout_.options()).copy_(own_.back());
     set_memory(bucket.buffer, at::DataPtr(nullptr, bucket.buffer.device()), 0);
     bucket.is_complete = false;
   }

@@ -10,6 +10,8 @@
 #include <numeric>
 #include <utility>
 
+#include "lockstep/comm/zero_buffer.h"
+
 namespace lockstep {
 
 // The nodes of autograd that add to the gradients, which parameters hold only weakly, with the hooks on them.
@@ -33,7 +35,7 @@ GradientReducer::GradientReducer(const ParameterLayout& layout, Ownership owners
   std::iota(order_.rbegin(), order_.rend(), std::size_t{0});
   for (const auto& entry : layout_.entries()) ++buckets_[entry.bucket].parameters;
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
-    gradients_.push_back(options_.frees_buckets ? at::zeros({ownership_.parts[i].size()}, layout_.options())
+    gradients_.push_back(options_.frees_buckets ? zero_buffer(ownership_.parts[i].size(), layout_.options())
                                                 : ownership_.own(buffer_of(i), i));
   }
   for (std::size_t i = 0; i < layout_.entries().size(); ++i) {
@@ -59,7 +61,7 @@ at::Tensor& GradientReducer::buffer_of(std::size_t bucket) {
   if (auto spare = spare_buffers_.extract(size)) {
     buffer = std::move(spare.mapped()).zero_();
   } else {
-    buffer = at::zeros({size}, layout_.options());
+    buffer = options_.frees_buckets ? at::zeros({size}, layout_.options()) : zero_buffer(size, layout_.options());
   }
   return buffer;
 }

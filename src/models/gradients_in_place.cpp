@@ -7,15 +7,20 @@
 namespace lockstep {
 namespace {
 
-thread_local bool is_active = false;
+thread_local const GradientsInPlace* innermost = nullptr;
 
 }  // namespace
 
-GradientsInPlace::GradientsInPlace() : before_(std::exchange(is_active, true)) {}
+GradientsInPlace::GradientsInPlace(std::optional<double> loss_scale)
+    : before_(std::exchange(innermost, this)), loss_scale_(loss_scale) {}
 
-GradientsInPlace::~GradientsInPlace() { is_active = before_; }
+GradientsInPlace::~GradientsInPlace() { innermost = before_; }
 
-bool GradientsInPlace::active() { return is_active; }
+bool GradientsInPlace::active() { return innermost != nullptr; }
+
+std::optional<double> GradientsInPlace::loss_scale() {
+  return innermost == nullptr ? std::nullopt : innermost->loss_scale_;
+}
 
 at::Tensor gradient_to_add_to(const at::Tensor& parameter) {
   return parameter.is_leaf() ? parameter.grad() : at::Tensor();

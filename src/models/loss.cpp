@@ -1,6 +1,7 @@
 #include "lockstep/models/loss.h"
 
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 #include <torch/torch.h>
 #include <algorithm>
 #include <optional>
@@ -99,20 +100,21 @@ at::Tensor logits_of_chunk(const at::Tensor& hidden, const at::Tensor& weight, c
   return logits;
 }
 
-// Adds a b to `sum`, in fp32; an undefined one is 0.
-void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+// Adds factor x a b to `sum`, in fp32; an undefined one becomes a b.
+void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b, double factor = 1) {
   if (!sum.defined()) {
     sum = at::mm(a, b).to(at::kFloat);
   } else if (a.scalar_type() == sum.scalar_type()) {
-    sum.addmm_(a, b);
+    sum.addmm_(a, b, /*beta=*/1, factor);
   } else {
-    sum += at::mm(a, b).to(at::kFloat);
+    sum.add_(at::mm(a, b), factor);
   }
 }
 
 class HeadLoss : public torch::autograd::Function<HeadLoss> {
  public:
-  // Everything but the last chunk's part of the weight's gradient, which backward() then scales for nothing.
+  // Everything, where the scale of the loss is known and there is a gradient to add to. Else everything but the last
+  // chunk's part of the weight's gradient, which backward() then scales for nothing.
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& all_hidden,
                             const at::Tensor& trained_weight, const std::optional<at::Tensor>& trained_bias,
                             double soft_cap, const at::Tensor& labels, double smoothing) {
@@ -124,6 +126,9 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
     const std::optional<at::Tensor> bias =
         trained_bias ? std::optional(trained_bias->to(hidden.scalar_type())) : std::nullopt;
     const at::Tensor hidden_gradient = at::empty_like(hidden, at::MemoryFormat::Contiguous);
+    const std::optional<double> scale = GradientsInPlace::loss_scale();
+    at::Tensor sum = scale && trains_weight ? gradient_to_add_to(trained_weight) : at::Tensor();
+    if (sum.defined()) context->saved_data["scale"] = *scale;
     at::Tensor weight_gradient;
     at::Tensor bias_gradient = trains_bias ? at::zeros_like(*trained_bias) : at::Tensor();
     const std::int64_t positions = hidden.size(0);
@@ -142,7 +147,9 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
       at::mm_out(of_rows, gradient, weight);
       if (trains_bias) bias_gradient += gradient.sum(0, /*keepdim=*/false, at::kFloat);
       if (!trains_weight) continue;
-      if (begin + size == positions) {
+      if (sum.defined()) {
+        add_product(sum, gradient.t(), rows, *scale);
+      } else if (begin + size == positions) {
         context->saved_data["last_gradient"] = gradient;
         context->saved_data["last_rows"] = rows;
       } else {
@@ -161,6 +168,14 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
     const at::Tensor& scale = gradients[0];
     at::Tensor hidden = take(context, "hidden"), weight = take(context, "weight"), bias = take(context, "bias");
     if (!hidden.defined()) throw Error("the loss's gradient was already computed, and its parts are gone");
+    if (const auto known = context->saved_data.find("scale"); known != context->saved_data.end() && scale.is_cpu()) {
+      const double expected = known->second.toDouble();
+      if (scale.item<float>() != static_cast<float>(expected)) {
+        throw Error(
+            fmt::format("backward(): expected the loss times {}, as GradientsInPlace was told, found it times {}",
+                        expected, scale.item<float>()));
+      }
+    }
     const auto in_place = context->get_saved_variables();
     const auto sum_of = [&](std::size_t i) {
       return in_place.empty() ? at::Tensor() : gradient_to_add_to(in_place[i]);

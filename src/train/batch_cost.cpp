@@ -55,6 +55,8 @@ double multiply_adds(const Projection& projection) {
 
 }  // namespace
 
+bool is_attention_output(const std::string& path) { return place_of(path) == Place::behind_attention; }
+
 bool passes_input(const ModelInfo& info, const std::string& path) {
   const bool is_cross = path.find(kCross) != std::string::npos;
   return !info.has_encoder || path.starts_with("encoder.") ||

@@ -19,11 +19,6 @@ namespace {
 
 constexpr double kBytes = 4;  // of an fp32 number
 constexpr double kFlops = 2;  // of a multiply-add
-// Of what goes in and out of projections: norms' and activations' results are computed again, and attention keeps its
-// inputs alone. A layer of GPT-2 keeps 10 of 16 such features, Llama's fewer; the rest is what a pass has beside them,
-// and what the allocator keeps between blocks of many sizes (measured: docs/cost_model.md).
-constexpr double kKeptActivations = 1;
-
 // Which parts of a rank's memory ranks share, and what is sent.
 struct Sharding {
   bool state = false, gradients = false, parameters = false;
@@ -40,10 +35,10 @@ Sharding parse_sharding(const std::string& name) {
       "optimizer_sharding: expected none, state, state_and_gradients or full, found '{}'; give one of these", name));
 }
 
-// Of a token, until backward has used them.
-double kept_features(const ModelSize& model, bool recomputes_layers) {
-  if (!recomputes_layers) return kKeptActivations * model.projected_features;
-  return model.layers * model.hidden_features + kKeptActivations * model.layer_projected_features;
+// Of a token, until backward has used them: what a projection gives, or the sum with the residual that it is added to,
+// and what attention gives. What norms and activations give is computed again.
+std::int64_t kept_features(const Projection& projection, const std::string& path) {
+  return projection.out_features() + (is_attention_output(path) ? projection.in_features() : 0);
 }
 
 }  // namespace
@@ -62,7 +57,8 @@ double held_bytes(const ModelSize& model, int ranks, const std::string& sharding
 }
 
 double activation_bytes(const ModelSize& model, bool recomputes_layers) {
-  return kBytes * kept_features(model, recomputes_layers);
+  return kBytes *
+         (recomputes_layers ? model.layers * model.hidden_features + model.layer_kept_features : model.kept_features);
 }
 
 ModelSize size_of(const LanguageModel& model, const std::string& optim) {
@@ -95,17 +91,17 @@ ModelSize size_of(const LanguageModel& model, const std::string& optim) {
   for (const auto& module : model.named_modules({}, /*include_self=*/false)) {
     const auto* projection = dynamic_cast<const Projection*>(module.value().get());
     if (projection == nullptr || module.key() == kHeadModule) continue;
-    const auto features = static_cast<double>(projection->in_features() + projection->out_features());
+    const auto features = static_cast<double>(kept_features(*projection, module.key()));
     (passes_input(model.info(), module.key()) ? of_input : of_target) += features;
     const auto layer = layer_of.find(projection->weight.unsafeGetTensorImpl());
     if (layer != layer_of.end()) of_layers[layer->second] += features;
   }
-  size.projected_features = std::max(of_input, of_target);
+  size.kept_features = std::max(of_input, of_target);
   size.vocabulary = static_cast<double>(model.info().vocabulary_size);
   size.layers = static_cast<double>(layers.size());
   size.hidden_features = static_cast<double>(model.info().hidden_size);
   for (const double features : of_layers) {
-    size.layer_projected_features = std::max(size.layer_projected_features, features);
+    size.layer_kept_features = std::max(size.layer_kept_features, features);
   }
   return size;
 }

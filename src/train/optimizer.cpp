@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "lockstep/comm/zero_buffer.h"
 #include "lockstep/train/adafactor.h"
 #include "lockstep/train/adamw.h"
 #include "lockstep/train/lion.h"
@@ -20,7 +21,7 @@ void Optimizer::step(const std::vector<at::Tensor>& gradients, double learning_r
 std::vector<at::Tensor> Optimizer::remember_each(const std::string& kind, const ParameterLayout& layout,
                                                  const Ownership& ownership, const std::vector<at::Tensor>& own) {
   std::vector<at::Tensor> remembered;
-  for (const at::Tensor& part : own) remembered.push_back(at::zeros({part.numel()}, part.options()));
+  for (const at::Tensor& part : own) remembered.push_back(zero_buffer(part.numel(), part.options()));
   for (const ParameterLayout::Entry& entry : layout.entries()) {
     const std::string name = entry.name + "/" + kind;
     state_sizes_.emplace(name, entry.parameter.numel());

@@ -254,7 +254,7 @@ InputSource TrainingLoop::input_source() const {
 
 double TrainingLoop::run_pass(std::uint64_t step, Batch batch, double scale) {
   parameters_.gather(0);
-  const GradientsInPlace in_place;
+  const GradientsInPlace in_place(scale);
   const Bf16Products products(hyperparameters_.bf16 ? &rounded_weights_ : nullptr);
   const auto seed = static_cast<std::uint64_t>(hyperparameters_.seed);
   batch.noise = EmbeddingNoise(hyperparameters_.neftune_noise_alpha.value_or(0), seed, step, batch.example_ids);

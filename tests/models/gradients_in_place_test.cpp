@@ -5,28 +5,12 @@
 
 #include <array>
 
-#include "data/fixtures.h"
-#include "lockstep/core/json.h"
 #include "lockstep/models/bf16_products.h"
 #include "lockstep/models/lora.h"
-#include "lockstep/models/pretrained.h"
+#include "models/small_models.h"
 
 namespace lockstep {
 namespace {
-
-constexpr const char* kConfigs[] = {
-    R"({"model_type": "t5", "d_model": 8, "d_kv": 4, "d_ff": 16, "num_layers": 2, "num_heads": 2, "vocab_size": 20,
-        "dropout_rate": 0.2, "decoder_start_token_id": 0})",
-    R"({"model_type": "gpt2", "n_embd": 8, "n_layer": 2, "n_head": 2, "n_positions": 40, "vocab_size": 20})",
-    R"({"model_type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 20, "pad_token_id": 3})",
-};
-
-std::shared_ptr<LanguageModel> make_model(const std::string& config) {
-  const test::TemporaryFolder folder;
-  write_json_file(folder.path() / "config.json", Json::parse(config));
-  return create_model(folder.path(), 1);
-}
 
 constexpr std::array<std::uint64_t, 3> kIds = {4, 7, 2};
 
@@ -55,7 +39,7 @@ void expect_same_gradients(LanguageModel& found, LanguageModel& expected) {
 class InPlace : public testing::TestWithParam<const char*> {};
 
 TEST_P(InPlace, GradientsAreAddedToThoseThatAreThere) {
-  const auto expected = make_model(GetParam()), model = make_model(GetParam());
+  const auto expected = test::model_of(GetParam()), model = test::model_of(GetParam());
   fill_gradients(*expected, 2);
   fill_gradients(*model, 2);
   for (int pass = 0; pass < 2; ++pass) {
@@ -67,7 +51,7 @@ TEST_P(InPlace, GradientsAreAddedToThoseThatAreThere) {
 }
 
 TEST_P(InPlace, GradientsAreMadeWhereThereAreNone) {
-  const auto expected = make_model(GetParam()), model = make_model(GetParam());
+  const auto expected = test::model_of(GetParam()), model = test::model_of(GetParam());
   run_backward(*expected);
   const GradientsInPlace in_place;
   run_backward(*model);
@@ -75,7 +59,7 @@ TEST_P(InPlace, GradientsAreMadeWhereThereAreNone) {
 }
 
 TEST_P(InPlace, FrozenParametersHaveNone) {
-  const auto expected = make_model(GetParam()), model = make_model(GetParam());
+  const auto expected = test::model_of(GetParam()), model = test::model_of(GetParam());
   for (const auto& with_adapter : {expected, model}) add_lora(*with_adapter, {.rank = 2}, 1);
   run_backward(*expected);
   const GradientsInPlace in_place;
@@ -84,7 +68,7 @@ TEST_P(InPlace, FrozenParametersHaveNone) {
 }
 
 TEST_P(InPlace, GradientsOfBf16ProductsAreAddedToo) {
-  const auto expected = make_model(GetParam()), model = make_model(GetParam());
+  const auto expected = test::model_of(GetParam()), model = test::model_of(GetParam());
   fill_gradients(*expected, 0.5);
   fill_gradients(*model, 0.5);
   RoundedWeights of_expected, of_model;
@@ -98,7 +82,7 @@ TEST_P(InPlace, GradientsOfBf16ProductsAreAddedToo) {
   expect_same_gradients(*model, *expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(, InPlace, testing::ValuesIn(kConfigs));
+INSTANTIATE_TEST_SUITE_P(, InPlace, testing::ValuesIn(test::kSmallConfigs));
 
 TEST(GradientsInPlace, EndWithTheirScope) {
   {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lockstep/core/error.h"
+#include "lockstep/models/gradients_in_place.h"
 
 namespace lockstep::test {
 namespace {
@@ -66,6 +67,20 @@ TEST_P(HeadLoss, HasTheGradientsOfAllLogitsAtOnce) {
   }
 }
 
+TEST_P(HeadLoss, AddsToTheGradientsThatAreThere) {
+  const std::vector<at::Tensor> inputs = trained();
+  for (const at::Tensor& input : inputs) input.mutable_grad() = at::full_like(input, 2);
+  const double smoothing = GetParam().smoothing;
+  const auto expected =
+      torch::autograd::grad({negative_log_likelihood(head.logits(hidden), labels, smoothing) * 0.3}, inputs);
+  const GradientsInPlace in_place(0.3);
+  (negative_log_likelihood(hidden, head, labels, smoothing) * 0.3).backward();
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const at::Tensor found = inputs[i].grad() - 2;
+    EXPECT_TRUE(at::allclose(found, expected[i], 1e-4, 1e-5)) << (found - expected[i]).abs().max();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Cases, HeadLoss,
     testing::Values(Case{.name = "OneChunk", .positions = 7}, Case{.name = "AFullChunk", .positions = kHeadChunk},
@@ -117,6 +132,15 @@ TEST(HeadLoss, HasItsGradientOnce) {
   const at::Tensor loss = negative_log_likelihood(hidden, head, torch::zeros({3}, torch::kLong));
   loss.backward({}, /*retain_graph=*/true);
   EXPECT_THROW(loss.backward(), Error);
+}
+
+TEST(HeadLoss, IsScaledAsItWasTold) {
+  const at::Tensor hidden = torch::randn({3, kFeatures}, torch::requires_grad());
+  const OutputHead head{.weight = torch::randn({kVocabulary, kFeatures}, torch::requires_grad()), .bias = {}};
+  head.weight.mutable_grad() = torch::zeros_like(head.weight);
+  const GradientsInPlace in_place(0.3);
+  const at::Tensor loss = negative_log_likelihood(hidden, head, torch::zeros({3}, torch::kLong));
+  EXPECT_THROW((loss * 0.4).backward(), Error);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ namespace lockstep {
 namespace {
 
 // A token takes 4000 bytes, or, with layers computed again, 400: 50 numbers from layer to layer and 50 of one.
-const ModelSize kModel{.projected_features = 1000, .layers = 5, .layer_projected_features = 50, .hidden_features = 10};
+const ModelSize kModel{.kept_features = 1000, .layers = 5, .layer_kept_features = 50, .hidden_features = 10};
 constexpr double kOfAToken = 4000, kHeld = 16e6;
 constexpr std::uint64_t kEnough = 4096;
 

@@ -4,6 +4,7 @@
 
 #include "lockstep/core/error.h"
 #include "lockstep/models/model.h"
+#include "models/small_models.h"
 
 namespace lockstep {
 namespace {
@@ -14,19 +15,19 @@ constexpr double kBucket = 25e6;
 
 // A billion parameters; 1e12 multiply-adds of a forward pass on a machine of 1e13 flop/s: 0.2 s, and 0.4 s backward.
 // The gradients are 4e9 bytes, which a link of 1e10 bytes/s sends in 0.4 s.
-const ModelSize kModel{.parameters = 1e9,
-                       .trained = 1e9,
-                       .in_layers = 9e8,
-                       .largest_layer = 5e7,
-                       .projected_features = 1e6,
-                       .shared_state = 2e9};
+const ModelSize kBillion{.parameters = 1e9,
+                         .trained = 1e9,
+                         .in_layers = 9e8,
+                         .largest_layer = 5e7,
+                         .kept_features = 1e6,
+                         .shared_state = 2e9};
 const StepWork kWork{
     .multiply_adds = 1e12, .mean_multiply_adds = 1e12, .tokens = 1000, .passes = 1, .largest_micro_batch = 500};
 const Machine kMachine{.flops = 1e13, .link_bytes_per_second = 1e10};
 
 StepEstimate estimate(int ranks, const std::string& sharding, const StepWork& work = kWork,
                       const Machine& machine = kMachine) {
-  return estimate_step(kModel, work, machine, ranks, sharding, kBucket);
+  return estimate_step(kBillion, work, machine, ranks, sharding, kBucket);
 }
 
 TEST(CostModel, ARankAloneComputes) {
@@ -48,6 +49,17 @@ TEST(CostModel, MemoryIsWhatRanksDoNotShare) {
   EXPECT_THAT(estimate(8, "state_and_gradients").memory_bytes, DoubleNear(4e9 + 1.5e9 + 5 * kBucket + kActivations, 1));
   EXPECT_THAT(estimate(8, "full").memory_bytes,
               DoubleNear(2e9 + 4 * 1e8 * 7 / 8 + 3 * 4 * 5e7 + 5 * kBucket + kActivations, 1));
+}
+
+// A token of T5's decoder: queries, keys, values, what attention gives and its sum with the residual, of width 8 all of
+// them; of cross-attention all but keys and values; 16 and 8 of the feed-forward layer. GPT-2's 10 a feature and layer.
+// Llama's 2 of 4 heads have keys; its feed-forward layer has two projections of 24.
+TEST(CostModel, ActivationsAreWhatProjectionsAndAttentionGive) {
+  const std::vector<double> of_a_layer = {5 * 8 + 3 * 8 + 16 + 8, 10 * 8, 16 + 8 + 8 + 16 + 16 + 24 + 24 + 16};
+  for (std::size_t i = 0; i < of_a_layer.size(); ++i) {
+    const ModelSize size = size_of(*test::model_of(test::kSmallConfigs[i]), "adamw");
+    EXPECT_EQ(size.kept_features, 2 * of_a_layer[i]) << test::kSmallConfigs[i];
+  }
 }
 
 TEST(CostModel, MemoryCountsWhatTheOptimizerRemembers) {
@@ -82,10 +94,10 @@ TEST(CostModel, MemoryCountsWhatTheOptimizerRemembers) {
 
 // Of 10 layers, that keep 1,000 features each and one of them all it computes; forward is computed twice.
 TEST(CostModel, RecomputedLayersTakeTimeInsteadOfMemory) {
-  ModelSize model = kModel;
+  ModelSize model = kBillion;
   model.layers = 10;
   model.hidden_features = 1000;
-  model.layer_projected_features = 1e5;
+  model.layer_kept_features = 1e5;
   StepWork work = kWork;
   work.recomputes_layers = true;
   const StepEstimate found = estimate_step(model, work, kMachine, 1, "none", kBucket);

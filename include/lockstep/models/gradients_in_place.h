@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <optional>
 
 namespace lockstep {
 
@@ -10,16 +11,20 @@ namespace lockstep {
 /// gradients.
 class GradientsInPlace {
  public:
-  GradientsInPlace();
+  /// `loss_scale`: that backward() will be of the loss times it, and follow at once. The output head, whose gradients
+  /// are computed with the loss, then adds them with it, and holds no second tensor of the size of its weight.
+  explicit GradientsInPlace(std::optional<double> loss_scale = {});
   ~GradientsInPlace();
   GradientsInPlace(const GradientsInPlace&) = delete;
   GradientsInPlace& operator=(const GradientsInPlace&) = delete;
 
   /// Whether the backward pass of what is computed now is to do so.
   static bool active();
+  static std::optional<double> loss_scale();
 
  private:
-  const bool before_;
+  const GradientsInPlace* const before_;
+  const std::optional<double> loss_scale_;
 };
 
 /// Where such a backward pass adds the gradient of `parameter`; undefined: nowhere, it returns it.

@@ -18,5 +18,7 @@ BatchCost batch_cost(const LanguageModel& model);
 /// Whether tokens of the input pass the projection at `path`, rather than those of the target. Of a decoder-only model,
 /// all do; an encoder-decoder's cross-attention reads its keys and values from the input.
 bool passes_input(const ModelInfo& info, const std::string& path);
+/// Whether the projection at `path` takes what attention gives.
+bool is_attention_output(const std::string& path);
 
 }  // namespace lockstep

@@ -12,13 +12,13 @@ namespace lockstep {
 /// What of a model's shape its memory and messages follow from.
 struct ModelSize {
   double parameters = 0;
-  double trained = 0;             // of them, those with gradients
-  double in_layers = 0;           // of them, those that optimizer_sharding: full gathers layer by layer
-  double largest_layer = 0;       // of the layer with most
-  double projected_features = 0;  // that go in and out of the projections that a token passes, but the head
+  double trained = 0;        // of them, those with gradients
+  double in_layers = 0;      // of them, those that optimizer_sharding: full gathers layer by layer
+  double largest_layer = 0;  // of the layer with most
+  double kept_features = 0;  // of a token, from its forward pass to its backward pass
   double layers = 0;
-  double layer_projected_features = 0;  // of them, the most in a layer
-  double hidden_features = 0;           // that go from layer to layer
+  double layer_kept_features = 0;  // of them, the most in a layer
+  double hidden_features = 0;      // that go from layer to layer
   double vocabulary = 0;
   double shared_state = 0;  // numbers that the optimizer remembers, of which ranks may share
   double whole_state = 0;   // and those that each of them holds
