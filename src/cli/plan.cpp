@@ -16,20 +16,21 @@
 namespace lockstep {
 namespace {
 
-// Dense TF32, in which GPUs multiply fp32 matrices, and memory: NVIDIA's data sheets of the SXM modules.
+// Peaks of dense products, and memory: NVIDIA's data sheets of the SXM modules.
 struct Gpu {
-  double peak_flops;
+  double fp32_flops, tf32_flops, bf16_flops;
   double memory_bytes;
 };
+const std::map<std::string, Gpu> kGpus = {{"a100", {19.5e12, 156e12, 312e12, 80e9}},
+                                          {"h100", {67e12, 494.7e12, 989.4e12, 80e9}},
+                                          {"h200", {67e12, 494.7e12, 989.4e12, 141e9}}};
 // Of the program itself, and what its allocator keeps between blocks: as measured on a CPU; on a GPU a guess, for
 // CUDA's context and libraries.
-constexpr double kProgramOnHost = 250e6, kProgramOnGpu = 600e6;
-const std::map<std::string, Gpu> kGpus = {
-    {"a100", {156e12, 80e9}}, {"h100", {494.7e12, 80e9}}, {"h200", {494.7e12, 141e9}}};
+constexpr double kProgramOnHost = 300e6, kProgramOnGpu = 600e6;
 
 const std::vector<std::string> kShardings = {"none", "state", "state_and_gradients", "full"};
 
-struct Arguments {
+struct PlanArguments {
   std::string job;
   std::vector<std::string> overrides;
   std::vector<int> ranks;
@@ -51,9 +52,14 @@ double parse_link(const std::string& text) {
   return number * unit->second / 8;
 }
 
-Machine machine_of(const Arguments& arguments) {
+// In which the job's products are computed.
+double peak_flops(const Gpu& gpu, const Hyperparameters& job) {
+  return job.bf16 ? gpu.bf16_flops : job.tf32 ? gpu.tf32_flops : gpu.fp32_flops;
+}
+
+Machine machine_of(const PlanArguments& arguments, const Hyperparameters& job) {
   const double flops = arguments.measured_flops.value_or(
-      arguments.gpu.empty() ? 0 : kGpus.at(arguments.gpu).peak_flops * arguments.share);
+      arguments.gpu.empty() ? 0 : peak_flops(kGpus.at(arguments.gpu), job) * arguments.share);
   if (flops <= 0) {
     throw InputError("plan: expected --gpu or --measured-flops, found neither; say what a rank computes with");
   }
@@ -62,9 +68,9 @@ Machine machine_of(const Arguments& arguments) {
           .program_bytes = arguments.gpu.empty() ? kProgramOnHost : kProgramOnGpu};
 }
 
-void print_estimates(const Arguments& arguments) {
-  const Machine machine = machine_of(arguments);
+void print_estimates(const PlanArguments& arguments) {
   const JobFile job = load_job_file(arguments.job, arguments.overrides);
+  const Machine machine = machine_of(arguments, job.hyperparameters);
   if (job.hyperparameters.peft_type != "none") {
     throw InputError("peft_type: expected none, found lora; plan knows full fine-tuning alone");
   }
@@ -112,7 +118,7 @@ void print_estimates(const Arguments& arguments) {
 }  // namespace
 
 void add_plan_command(CLI::App& app) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<PlanArguments>();
   CLI::App* command = app.add_subcommand(
       "plan", "Estimates memory, time and efficiency of a prepared job's steps on machines that need not be there.");
   command->add_option("JOB.yaml", arguments->job, "job file")->required();
@@ -126,7 +132,9 @@ void add_plan_command(CLI::App& app) {
   CLI::Option* gpu = command->add_option("--gpu", arguments->gpu, "a100, h100 or h200")
                          ->type_name("GPU")
                          ->check(CLI::IsMember({"a100", "h100", "h200"}));
-  command->add_option("--share", arguments->share, "of the GPU's peak that is reached")
+  command
+      ->add_option("--share", arguments->share,
+                   "of the GPU's peak that is reached, in bf16, tf32 or fp32, as the job says")
       ->capture_default_str()
       ->check(CLI::Range(0.01, 1.0));
   command

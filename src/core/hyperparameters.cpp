@@ -88,6 +88,10 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("bf16", &bf16,
             "linear layers and the head multiply in bf16 while training; sums, weights and all else stay fp32");
   table.add("fp16", &fp16, "refused: use bf16");
+  table.add(
+      "tf32", &tf32,
+      "on GPUs since Ampere, products of fp32 matrices round their factors to 10 bits, and take a fraction of the "
+      "time; evaluations too");
   table.add("max_skipped_steps", &max_skipped_steps,
             "steps in a row that are skipped because their loss or gradients are not finite; one more ends the run",
             Range{0, kLargestInteger});

@@ -1,5 +1,6 @@
 #include "lockstep/train/generation_model_trainer.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -116,10 +117,11 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   }
   const at::Device device = compute_device_of_rank(hyperparameters.device, *communicator_);
   trained_.model->to(device);
+  at::globalContext().setAllowTF32CuBLAS(hyperparameters.tf32);
   TrainingLoop loop(*trained_.model, data.training, data.validation, trained_.tokenizer->pad_id().value(), settings,
                     make_communicator_for(device, communicator_, timeout));
   const double peak_flops =
-      measure_peak_flops_of_ranks(device, trained_.model->parameters().front().scalar_type(), *communicator_);
+      measure_peak_flops_of_ranks(device, hyperparameters.bf16 ? at::kBFloat16 : at::kFloat, *communicator_);
   loop.set_peak_flops(peak_flops);
   if (resumed) run_on_all(*communicator_, [&] { loop.restore(resumed->checkpoint, resumed->state.loop); });
   TrainerState run{.global_batch_size = loop.global_batch_size(),

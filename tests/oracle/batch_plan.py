@@ -155,6 +155,17 @@ def test_the_plan_is_that_of_the_shards(kind, seed, tmp_path):
         assert (line["micro-batches"], line["largest"]) == (expected["micro-batches"], expected["largest"])
 
 
+def test_gpus_compute_in_what_the_job_multiplies_in(tmp_path):
+    random_model("gpt2", tmp_path / "model", 1)
+    job = write_job(tmp_path, tmp_path / "model", example_rows("gpt2", 4, 1), False)
+    run("lockstep-prep", job)
+    rates = []
+    for keys in [[], ["tf32=true"], ["bf16=true"]]:
+        output = run("lockstep", "plan", job, *keys, "--gpus", 1, "--gpu", "h100", "--share", 0.5, "--link", "1Gb").stdout
+        rates.append(float(re.search(r"([\d.e+]+) Gflop/s a rank", output)[1]) / 1e3)
+    assert rates == pytest.approx([67 / 2, 494.7 / 2, 989.4 / 2], rel=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["t5-v1.1", "gpt2"])
 def test_training_follows_the_plan(kind, seed, tmp_path):
     """Every step of two epochs, with the rows in the order of each, and of a T5 without those set apart for validation."""

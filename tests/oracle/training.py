@@ -9,7 +9,7 @@ import shutil
 import pytest
 import torch
 from conftest import BIN, EXAMPLE_DATA, EXAMPLE_MODELS, ROOT, example_rows, load_saved, random_model, read_lines, run, write_rows
-from training_workplace import encode, order_of, rows_apart, step_losses, torch_loss_sum, torch_losses, without_dropout, write_job
+from training_workplace import encode, order_of, rows_apart, step_losses, steps_of, torch_loss_sum, torch_losses, torch_steps, without_dropout, write_job
 
 KINDS = ["t5-v1.0", "t5-v1.1", "gpt2", "llama"]
 EOS = {"t5": 1, "gpt2": 0}
@@ -38,6 +38,26 @@ def test_ten_steps_follow_pytorch_and_the_folder_opens(kind, seed, tmp_path):
         with torch.no_grad():
             ours, theirs = (torch_loss_sum(m, source, target, has_encoder).item() for m in (saved, model))
         assert ours == pytest.approx(theirs, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fifty_steps_are_those_of_pytorch_whatever_makes_them_fast(kind, seed, tmp_path):
+    """A plain loop in PyTorch, a row at a time, has none of it; then what a job can turn on or off, one by one."""
+    has_encoder = kind.startswith("t5")
+    model = random_model(kind, tmp_path / "model", seed, **without_dropout(kind))
+    rows = example_rows("t5" if has_encoder else "gpt2", 12, seed)
+    job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, max_steps=50, global_batch_size=12, learning_rate=1e-3,
+                    weight_decay=0.1, warmup_steps=5)
+    run("lockstep-prep", job)
+    tokenizer = load_saved(kind, tmp_path / "model")[1]
+    examples = [encode(tokenizer, row, has_encoder) for row in rows]
+    losses, norms = torch_steps(model, [examples] * 50, has_encoder, 1e-3, 0.1, 5)
+    for keys in [[], ["per_device_train_batch_size=1"], ["max_tokens_per_micro_batch=60"], ["gradient_checkpointing=true"],
+                 ["threads_per_rank=1", "optimizer_sharding=none"]]:
+        run("lockstep", "train", job, "overwrite_output_dir=true", *keys)
+        steps = steps_of(tmp_path / "result")
+        assert [step["loss"] for step in steps] == pytest.approx(losses, rel=1e-5), keys
+        assert [step["grad_norm"] for step in steps] == pytest.approx(norms, rel=1e-4), keys
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -46,10 +46,10 @@ def torch_optimizer(model, steps, learning_rate, weight_decay, warmup):
     return optimizer, schedule
 
 
-def torch_losses(model, batches, has_encoder, learning_rate, weight_decay, warmup, smoothing=0.0):
-    """A step a batch, clipping at 1."""
+def torch_steps(model, batches, has_encoder, learning_rate, weight_decay, warmup, smoothing=0.0):
+    """The losses and the norms of gradients of a step a batch, clipping at 1."""
     optimizer, schedule = torch_optimizer(model, len(batches), learning_rate, weight_decay, warmup)
-    losses = []
+    losses, norms = [], []
     model.train()
     for examples in batches:
         tokens = sum(len(target) for _, target in examples)
@@ -60,10 +60,14 @@ def torch_losses(model, batches, has_encoder, learning_rate, weight_decay, warmu
             loss.backward()
             total += loss.item()
         losses.append(total)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item())
         optimizer.step()
         schedule.step()
-    return losses
+    return losses, norms
+
+
+def torch_losses(*arguments, **options):
+    return torch_steps(*arguments, **options)[0]
 
 
 def steps_of(folder):

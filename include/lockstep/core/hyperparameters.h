@@ -44,6 +44,7 @@ struct Hyperparameters {
   double label_smoothing_factor = 0;
   bool bf16 = false;
   bool fp16 = false;
+  bool tf32 = false;
   std::int64_t max_skipped_steps = 3;
   std::int64_t logging_steps = 1;
   std::string evaluation_strategy = "epoch";
