@@ -18,7 +18,7 @@ namespace {
 
 // Peaks of dense products, and memory: NVIDIA's data sheets of the SXM modules.
 struct Gpu {
-  double fp32_flops, tf32_flops, bf16_flops;
+  double fp32_flops, tf32_flops, half_flops;
   double memory_bytes;
 };
 const std::map<std::string, Gpu> kGpus = {{"a100", {19.5e12, 156e12, 312e12, 80e9}},
@@ -54,7 +54,7 @@ double parse_link(const std::string& text) {
 
 // In which the job's products are computed.
 double peak_flops(const Gpu& gpu, const Hyperparameters& job) {
-  return job.bf16 ? gpu.bf16_flops : job.tf32 ? gpu.tf32_flops : gpu.fp32_flops;
+  return job.bf16 || job.fp16 ? gpu.half_flops : job.tf32 ? gpu.tf32_flops : gpu.fp32_flops;
 }
 
 Machine machine_of(const PlanArguments& arguments, const Hyperparameters& job) {
@@ -134,7 +134,7 @@ void add_plan_command(CLI::App& app) {
                          ->check(CLI::IsMember({"a100", "h100", "h200"}));
   command
       ->add_option("--share", arguments->share,
-                   "of the GPU's peak that is reached, in bf16, tf32 or fp32, as the job says")
+                   "of the GPU's peak that is reached, in bf16 or fp16, tf32 or fp32, as the job says")
       ->capture_default_str()
       ->check(CLI::Range(0.01, 1.0));
   command

@@ -87,7 +87,9 @@ void Hyperparameters::bind(KeyTable& table) {
             Range{0, 0.999});
   table.add("bf16", &bf16,
             "linear layers and the head multiply in bf16 while training; sums, weights and all else stay fp32");
-  table.add("fp16", &fp16, "refused: use bf16");
+  table.add(
+      "fp16", &fp16,
+      "the same in fp16, of decoder-only models, with a loss scale that follows overflows; for GPUs without bf16");
   table.add(
       "tf32", &tf32,
       "on GPUs since Ampere, products of fp32 matrices round their factors to 10 bits, and take a fraction of the "
@@ -191,7 +193,7 @@ void Hyperparameters::validate() {
         "lora_r, lora_alpha, lora_dropout, lora_use_rslora, lora_target_modules: expected with peft_type: "
         "lora, found peft_type: none; add peft_type: lora, or leave them out");
   }
-  if (fp16) throw InputError("fp16: expected false, since there is no training in fp16, found true; use bf16: true");
+  if (fp16 && bf16) throw InputError("bf16, fp16: expected one of them, found both; leave out fp16");
   if (num_train_epochs == 0 && max_steps <= 0) {
     throw InputError("num_train_epochs: expected a number above 0, found 0; nothing would be trained");
   }

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "lockstep/core/error.h"
-#include "lockstep/models/bf16_products.h"
 #include "lockstep/models/gradients_in_place.h"
+#include "lockstep/models/mixed_precision.h"
 #include "models/rms_norm.h"
 
 namespace lockstep {
@@ -181,7 +181,7 @@ at::Tensor Projection::forward(const Operand& operand, Dropout& dropout) const {
 
 at::Tensor Projection::project_as_asked(const Operand& operand) const {
   const at::Tensor& x = operand.x;
-  if (Bf16Products::current() != nullptr) return linear_in_bf16(operand, weight, bias, is_transposed());
+  if (MixedPrecision::current() != nullptr) return linear_in_mixed_precision(operand, weight, bias, is_transposed());
   if (!GradientsInPlace::active() || !weight.requires_grad() || x.dim() != 2) return project(x);
   return Product::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, is_transposed(), operand);
 }

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "lockstep/core/error.h"
-#include "lockstep/models/bf16_products.h"
 #include "lockstep/models/gradients_in_place.h"
+#include "lockstep/models/mixed_precision.h"
 #include "models/softmax_rows.h"
 #include "models/vector_math.h"
 
@@ -76,14 +76,19 @@ at::Tensor losses_on_device(at::Tensor logits, const at::Tensor& labels, double 
 }
 
 // The losses [positions] under `logits` [positions, vocabulary], which are overwritten: by their gradient, if it is
-// wanted.
-at::Tensor losses_of_chunk(const at::Tensor& logits, const at::Tensor& labels, double smoothing, Wanted wanted) {
-  const bool is_known = logits.scalar_type() == at::kFloat || logits.scalar_type() == at::kBFloat16;
-  if (logits.is_cpu() && is_known) return losses_on_host(logits, labels, smoothing, wanted);
-  if (logits.scalar_type() != at::kBFloat16) return losses_on_device(logits, labels, smoothing, wanted);
+// wanted. That of fp16 logits is `fp16_scale` times as large, before it is rounded.
+at::Tensor losses_of_chunk(const at::Tensor& logits, const at::Tensor& labels, double smoothing, Wanted wanted,
+                           double fp16_scale = 1) {
+  const bool is_rounded = logits.scalar_type() == at::kBFloat16 || logits.scalar_type() == at::kHalf;
+  const bool is_half = logits.scalar_type() == at::kHalf;
+  if (logits.is_cpu() && !is_half && (is_rounded || logits.scalar_type() == at::kFloat)) {
+    return losses_on_host(logits, labels, smoothing, wanted);
+  }
+  if (!is_rounded) return losses_on_device(logits, labels, smoothing, wanted);
   const at::Tensor wide = logits.to(at::kFloat);
-  const at::Tensor losses = losses_on_device(wide, labels, smoothing, wanted);
-  if (wanted == Wanted::gradients_too) logits.copy_(wide);
+  const at::Tensor losses = wide.is_cpu() ? losses_on_host(wide, labels, smoothing, wanted)
+                                          : losses_on_device(wide, labels, smoothing, wanted);
+  if (wanted == Wanted::gradients_too) logits.copy_(is_half ? wide.mul_(fp16_scale) : wide);
   return losses;
 }
 
@@ -120,15 +125,19 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
                             double soft_cap, const at::Tensor& labels, double smoothing) {
     const bool trains_weight = trained_weight.requires_grad();
     const bool trains_bias = trained_bias && trained_bias->requires_grad();
-    RoundedWeights* rounded = Bf16Products::current();
-    const at::Tensor hidden = rounded == nullptr ? all_hidden : all_hidden.to(at::kBFloat16);
+    RoundedWeights* rounded = MixedPrecision::current();
+    const at::Tensor hidden = rounded == nullptr ? all_hidden : all_hidden.to(rounded->type());
     const at::Tensor weight = rounded == nullptr ? trained_weight : rounded->of(trained_weight);
     const std::optional<at::Tensor> bias =
         trained_bias ? std::optional(trained_bias->to(hidden.scalar_type())) : std::nullopt;
     const at::Tensor hidden_gradient = at::empty_like(hidden, at::MemoryFormat::Contiguous);
     const std::optional<double> scale = GradientsInPlace::loss_scale();
     at::Tensor sum = scale && trains_weight ? gradient_to_add_to(trained_weight) : at::Tensor();
-    if (sum.defined()) context->saved_data["scale"] = *scale;
+    // Gradients of fp16 are scaled from the beginning: those of improbable tokens would else be 0.
+    const bool is_scaled_early = hidden.scalar_type() == at::kHalf && scale.value_or(0) != 0;
+    const double scaled_by = is_scaled_early ? *scale : 1;
+    if (sum.defined() || is_scaled_early) context->saved_data["scale"] = *scale;
+    context->saved_data["scaled_by"] = scaled_by;
     at::Tensor weight_gradient;
     at::Tensor bias_gradient = trains_bias ? at::zeros_like(*trained_bias) : at::Tensor();
     const std::int64_t positions = hidden.size(0);
@@ -141,14 +150,14 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
       const at::Tensor gradient = logits_of_chunk(rows, weight, bias, soft_cap, buffer);
       const at::Tensor slope = soft_cap != 0 ? 1 - at::square(gradient / soft_cap) : at::Tensor();
       losses.narrow(0, begin, size)
-          .copy_(losses_of_chunk(gradient, labels.narrow(0, begin, size), smoothing, Wanted::gradients_too));
+          .copy_(losses_of_chunk(gradient, labels.narrow(0, begin, size), smoothing, Wanted::gradients_too, scaled_by));
       if (slope.defined()) gradient.mul_(slope);
       at::Tensor of_rows = hidden_gradient.narrow(0, begin, size);
       at::mm_out(of_rows, gradient, weight);
       if (trains_bias) bias_gradient += gradient.sum(0, /*keepdim=*/false, at::kFloat);
       if (!trains_weight) continue;
       if (sum.defined()) {
-        add_product(sum, gradient.t(), rows, *scale);
+        add_product(sum, gradient.t(), rows, *scale / scaled_by);
       } else if (begin + size == positions) {
         context->saved_data["last_gradient"] = gradient;
         context->saved_data["last_rows"] = rows;
@@ -165,21 +174,23 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
-    const at::Tensor& scale = gradients[0];
+    const at::Tensor& upper = gradients[0];
     at::Tensor hidden = take(context, "hidden"), weight = take(context, "weight"), bias = take(context, "bias");
     if (!hidden.defined()) throw Error("the loss's gradient was already computed, and its parts are gone");
-    if (const auto known = context->saved_data.find("scale"); known != context->saved_data.end() && scale.is_cpu()) {
+    if (const auto known = context->saved_data.find("scale"); known != context->saved_data.end() && upper.is_cpu()) {
       const double expected = known->second.toDouble();
-      if (scale.item<float>() != static_cast<float>(expected)) {
+      if (upper.item<float>() != static_cast<float>(expected)) {
         throw Error(
             fmt::format("backward(): expected the loss times {}, as GradientsInPlace was told, found it times {}",
-                        expected, scale.item<float>()));
+                        expected, upper.item<float>()));
       }
     }
     const auto in_place = context->get_saved_variables();
     const auto sum_of = [&](std::size_t i) {
       return in_place.empty() ? at::Tensor() : gradient_to_add_to(in_place[i]);
     };
+    const double scaled_by = context->saved_data["scaled_by"].toDouble();
+    const at::Tensor scale = scaled_by == 1 ? upper : upper / scaled_by;
     hidden.mul_(scale);
     if (bias.defined()) bias = scaled_into(sum_of(1), bias, scale);
     if (at::Tensor last_rows = take(context, "last_rows"); last_rows.defined()) {

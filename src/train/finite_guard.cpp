@@ -47,6 +47,20 @@ bool FiniteGuard::skips(std::uint64_t step, double loss, double grad_norm) {
   return true;
 }
 
+void FiniteGuard::skip_for_loss_scale(std::uint64_t step, double scale) {
+  if (skipped_ + 1 == step && step == total_steps_) {
+    run_on_all(*communicator_, [&] {
+      throw Error(
+          fmt::format("step {}: gradients overflowed fp16 in every step, at last with a loss scale of {}; train "
+                      "for more steps, or use bf16: true",
+                      step, 2 * scale));
+    });
+  }
+  ++skipped_;
+  spdlog::info("step {}: gradients overflowed fp16; the step is skipped, and the loss scaled by {} from now on", step,
+               scale);
+}
+
 std::string FiniteGuard::conclude(bool was_never_finite) const {
   return fmt::format("{} (max_skipped_steps: {}): {}try a lower learning_rate, or more warmup_steps",
                      was_never_finite ? "no step so far was finite" : "training has diverged", max_skipped_steps_,

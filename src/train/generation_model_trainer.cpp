@@ -120,8 +120,7 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   at::globalContext().setAllowTF32CuBLAS(hyperparameters.tf32);
   TrainingLoop loop(*trained_.model, data.training, data.validation, trained_.tokenizer->pad_id().value(), settings,
                     make_communicator_for(device, communicator_, timeout));
-  const double peak_flops =
-      measure_peak_flops_of_ranks(device, hyperparameters.bf16 ? at::kBFloat16 : at::kFloat, *communicator_);
+  const double peak_flops = measure_peak_flops_of_ranks(device, loop.product_type(), *communicator_);
   loop.set_peak_flops(peak_flops);
   if (resumed) run_on_all(*communicator_, [&] { loop.restore(resumed->checkpoint, resumed->state.loop); });
   TrainerState run{.global_batch_size = loop.global_batch_size(),

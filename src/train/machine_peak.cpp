@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "lockstep/models/mixed_precision.h"
+
 namespace lockstep {
 
 double measure_peak_flops(at::Device device, at::ScalarType type) {
@@ -12,7 +14,8 @@ double measure_peak_flops(at::Device device, at::ScalarType type) {
   constexpr std::chrono::milliseconds kFor{150};
   const std::int64_t size = device.is_cuda() ? 8192 : 1024;
   const at::NoGradGuard no_grad;
-  const at::Tensor a = at::full({size, size}, 0.5, at::TensorOptions(type).device(device));
+  const at::ScalarType fastest = device.is_cpu() && !cpu_has(type) ? at::kFloat : type;
+  const at::Tensor a = at::full({size, size}, 0.5, at::TensorOptions(fastest).device(device));
   at::Tensor product = at::empty_like(a);
   const auto multiply = [&] {
     at::mm_out(product, a, a);

@@ -80,6 +80,7 @@ void JsonLinesSink::on_step(const StepMetrics& metrics) {
                {"input_wait", metrics.input_wait},
                {"seconds", metrics.seconds}};
   if (const auto share = mfu(metrics)) line["mfu"] = *share;
+  if (metrics.loss_scale) line["loss_scale"] = *metrics.loss_scale;
   if (metrics.skipped) line["skipped"] = true;
   write_line(line.dump());
 }

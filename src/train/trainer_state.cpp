@@ -43,6 +43,8 @@ std::string TrainerState::to_text() const {
       {"optimizer_updates", loop.optimizer_updates},
       {"skipped_steps", loop.skipped_steps},
       {"skipped_in_a_row", loop.skipped_in_a_row},
+      {"loss_scale", loop.loss_scaler.scale},
+      {"steps_at_loss_scale", loop.loss_scaler.steps},
       {"best_metric", loop.best.metric ? Json(*loop.best.metric) : Json()},
       {"best_step", loop.best.step},
       {"evaluations_since_best", loop.best.others_since},
@@ -68,6 +70,13 @@ TrainerState TrainerState::from_text(const std::string& text, const std::string&
     state.loop.optimizer_updates = json_count(json.at("optimizer_updates"));
     state.loop.skipped_steps = json_count(json.at("skipped_steps"));
     state.loop.skipped_in_a_row = json_count(json.at("skipped_in_a_row"));
+    // Checkpoints from before fp16 have none.
+    if (json.contains("loss_scale")) {
+      state.loop.loss_scaler = {json["loss_scale"].get<double>(), json_count(json.at("steps_at_loss_scale"))};
+      if (!(state.loop.loss_scaler.scale >= 1)) {
+        throw InputError(fmt::format("loss_scale: expected 1 or more, found {}", json["loss_scale"].dump()));
+      }
+    }
     if (!json.at("best_metric").is_null()) state.loop.best.metric = json["best_metric"].get<double>();
     state.loop.best.step = json_count(json.at("best_step"));
     state.loop.best.others_since = json_count(json.at("evaluations_since_best"));

@@ -57,6 +57,10 @@ Ownership make_ownership(const ParameterLayout& layout, const Hyperparameters& h
                                                       : Ownership::shared(layout, communicator);
 }
 
+at::ScalarType type_of_products(const Hyperparameters& hyperparameters) {
+  return hyperparameters.bf16 ? at::kBFloat16 : hyperparameters.fp16 ? at::kHalf : at::kFloat;
+}
+
 ReducerOptions reducer_options(const Hyperparameters& hyperparameters) {
   return {.frees_buckets = shares_gradients(hyperparameters),
           .message_type = hyperparameters.gradient_reduce_dtype == "bf16" ? at::kBFloat16 : at::kFloat};
@@ -68,6 +72,11 @@ LanguageModel& checked(LanguageModel& model, const TokenizedDataset& training, c
   check_same_settings(communicator, hyperparameters.values());
   check_same_data(communicator, training, validation);
   check_same_model(communicator, model);
+  if (hyperparameters.fp16 && model.info().has_encoder) {
+    throw InputError(
+        "fp16: expected a decoder-only model, found an encoder-decoder, whose activations exceed what fp16 holds; use "
+        "bf16: true");
+  }
   if (training.size() == 0) throw InputError("the training set has no rows; give one that has");
   for (const TokenizedDataset* dataset : {&training, validation}) {
     if (dataset != nullptr && dataset->has_encoder() != model.info().has_encoder) {
@@ -116,12 +125,15 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       parameters_(layout_, ownership_, communicator_, shares_parameters(hyperparameters)),
       reducer_(layout_, ownership_, communicator_, reducer_options(hyperparameters)),
       optimizer_(make_optimizer(layout_, ownership_, parameters_.own(), hyperparameters, communicator_)),
-      rounded_weights_(/*keeps=*/!shares_parameters(hyperparameters)),
+      rounded_weights_(type_of_products(hyperparameters), /*keeps=*/!shares_parameters(hyperparameters)),
+      loss_scaler_(hyperparameters.fp16),
       schedule_(hyperparameters.lr_scheduler_type, hyperparameters.learning_rate,
                 count_warmup_steps(hyperparameters, total_steps_), total_steps_),
       guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {
-  if (hyperparameters.bf16 && model.device().is_cpu() && communicator_->is_root() && !cpu_has_bf16()) {
-    spdlog::warn("bf16: this CPU has no instructions for it (avx512_bf16), so that steps take longer than with fp32");
+  const at::ScalarType type = rounded_weights_.type();
+  if (model.device().is_cpu() && communicator_->is_root() && !cpu_has(type)) {
+    spdlog::warn("{}: this CPU has no instructions for it ({}), so that steps take longer than with fp32",
+                 type == at::kHalf ? "fp16" : "bf16", type == at::kHalf ? "avx512_fp16" : "avx512_bf16");
   }
 }
 
@@ -131,6 +143,7 @@ void TrainingLoop::restore(const std::filesystem::path& checkpoint, const LoopSt
   load_optimizer_state(checkpoint, *optimizer_);
   optimizer_->set_updates(state.optimizer_updates);
   guard_.restore(state.skipped_steps, state.skipped_in_a_row);
+  loss_scaler_.restore(state.loss_scaler);
   state_ = saved_ = state;
 }
 
@@ -167,9 +180,10 @@ bool TrainingLoop::train_step() {
   if (std::exchange(is_first_step_, false)) warn_of_unused_parameters();
 
   StepMetrics metrics;
-  metrics.grad_norm = reducer_.norm();
+  metrics.grad_norm = reducer_.norm() / loss_scaler_.scale();
   metrics.learning_rate = schedule_.at(step);
-  metrics.skipped = guard_.skips(step + 1, sums.loss, metrics.grad_norm);
+  if (hyperparameters_.fp16) metrics.loss_scale = loss_scaler_.scale();
+  metrics.skipped = skips(step + 1, sums.loss, metrics.grad_norm);
   if (!metrics.skipped) update(metrics);
 
   metrics.step = step + 1;
@@ -187,12 +201,21 @@ bool TrainingLoop::train_step() {
   state_.optimizer_updates = optimizer_->updates();
   state_.skipped_steps = guard_.skipped_steps();
   state_.skipped_in_a_row = guard_.skipped_in_a_row();
+  state_.loss_scaler = loss_scaler_.state();
   for (MetricSink* sink : sinks_) sink->on_step(metrics);
   return true;
 }
 
+bool TrainingLoop::skips(std::uint64_t step, double loss, double grad_norm) {
+  if (!std::isfinite(grad_norm) && std::isfinite(loss) && loss_scaler_.shrink()) {
+    guard_.skip_for_loss_scale(step, loss_scaler_.scale());
+    return true;
+  }
+  return guard_.skips(step, loss, grad_norm);
+}
+
 std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const StepPlan& plan) {
-  const double scale = 1.0 / static_cast<double>(std::max<std::uint64_t>(1, plan.label_tokens));
+  const double scale = loss_scaler_.scale() / static_cast<double>(std::max<std::uint64_t>(1, plan.label_tokens));
   const std::vector<MicroBatch>& own = plan.ranks[static_cast<std::size_t>(communicator_->rank())];
   std::size_t passes = 1;
   for (const auto& micro_batches : plan.ranks) passes = std::max(passes, micro_batches.size());
@@ -255,7 +278,7 @@ InputSource TrainingLoop::input_source() const {
 double TrainingLoop::run_pass(std::uint64_t step, Batch batch, double scale) {
   parameters_.gather(0);
   const GradientsInPlace in_place(scale);
-  const Bf16Products products(hyperparameters_.bf16 ? &rounded_weights_ : nullptr);
+  const MixedPrecision products(rounded_weights_.type() == at::kFloat ? nullptr : &rounded_weights_);
   const auto seed = static_cast<std::uint64_t>(hyperparameters_.seed);
   batch.noise = EmbeddingNoise(hyperparameters_.neftune_noise_alpha.value_or(0), seed, step, batch.example_ids);
   Dropout dropout(seed, step, batch.example_ids);
@@ -265,9 +288,9 @@ double TrainingLoop::run_pass(std::uint64_t step, Batch batch, double scale) {
 }
 
 void TrainingLoop::update(const StepMetrics& metrics) {
-  if (const double factor = clip_factor(metrics.grad_norm, hyperparameters_.max_grad_norm); factor < 1) {
-    reducer_.scale(factor);
-  }
+  const double factor = clip_factor(metrics.grad_norm, hyperparameters_.max_grad_norm) / loss_scaler_.scale();
+  if (factor != 1) reducer_.scale(factor);
+  loss_scaler_.grow();
   parameters_.begin_update();
   optimizer_->step(reducer_.gradients(), metrics.learning_rate);
   parameters_.end_update();

@@ -5,8 +5,8 @@
 
 #include <array>
 
-#include "lockstep/models/bf16_products.h"
 #include "lockstep/models/lora.h"
+#include "lockstep/models/mixed_precision.h"
 #include "models/small_models.h"
 
 namespace lockstep {
@@ -67,16 +67,16 @@ TEST_P(InPlace, FrozenParametersHaveNone) {
   expect_same_gradients(*model, *expected);
 }
 
-TEST_P(InPlace, GradientsOfBf16ProductsAreAddedToo) {
+TEST_P(InPlace, GradientsOfMixedPrecisionAreAddedToo) {
   const auto expected = test::model_of(GetParam()), model = test::model_of(GetParam());
   fill_gradients(*expected, 0.5);
   fill_gradients(*model, 0.5);
   RoundedWeights of_expected, of_model;
   {
-    const Bf16Products products(&of_expected);
+    const MixedPrecision products(&of_expected);
     run_backward(*expected);
   }
-  const Bf16Products products(&of_model);
+  const MixedPrecision products(&of_model);
   const GradientsInPlace in_place;
   run_backward(*model);
   expect_same_gradients(*model, *expected);

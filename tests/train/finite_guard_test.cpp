@@ -32,5 +32,18 @@ TEST(FiniteGuard, OnlySkippedStepsInARowCount) {
   EXPECT_THROW(guard.skips(10, std::nan(""), 1), Error);
 }
 
+TEST(FiniteGuard, StepsForASmallerLossScaleCountButNotInARow) {
+  FiniteGuard guard(1, 9, one_row(), make_communicator());
+  for (std::uint64_t step = 1; step < 6; ++step) guard.skip_for_loss_scale(step, 2);
+  EXPECT_EQ(guard.skipped_steps(), 5U);
+  EXPECT_EQ(guard.skipped_in_a_row(), 0U);
+  EXPECT_FALSE(guard.skips(6, 1, 1));
+  guard.skip_for_loss_scale(9, 2);
+  FiniteGuard in_vain(1, 2, one_row(), make_communicator());
+  in_vain.skip_for_loss_scale(1, 2);
+  EXPECT_THAT([&] { in_vain.skip_for_loss_scale(2, 1); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("gradients overflowed fp16 in every step")));
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -17,6 +17,7 @@ TrainerState example() {
                    .optimizer_updates = 5,
                    .skipped_steps = 2,
                    .skipped_in_a_row = 1,
+                   .loss_scaler = {.scale = 4096, .steps = 6},
                    .best = {.metric = 0.1 + 0.2, .step = 4, .others_since = 3}},
           .global_batch_size = 32,
           .ranks = 4,
@@ -31,6 +32,13 @@ TEST(TrainerState, IsReadAsItWasWritten) {
   EXPECT_EQ(read.to_text(), text);
   EXPECT_EQ(read.loop.best.metric, 0.1 + 0.2);  // every bit
   EXPECT_EQ(read.identity, example().identity);
+  EXPECT_EQ(read.loop.loss_scaler.scale, 4096);
+}
+
+TEST(TrainerState, WithoutALossScaleHasTheFirst) {
+  Json json = Json::parse(example().to_text());
+  json.erase("loss_scale");
+  EXPECT_EQ(TrainerState::from_text(json.dump(), "here").loop.loss_scaler.scale, LossScaler::State{}.scale);
 }
 
 TEST(TrainerState, WhatIsMalformedIsRefusedByName) {
@@ -41,8 +49,8 @@ TEST(TrainerState, WhatIsMalformedIsRefusedByName) {
   };
   for (const std::string& text :
        {std::string("{"), std::string("[]"), std::string("{}"), changed("/step", -1), changed("/step", "7"),
-        changed("/version", 2), changed("/best_metric", "x"), changed("/ranks", 1e12), changed("/identity/seed", 1),
-        changed("/is_evaluated", nullptr)}) {
+        changed("/version", 2), changed("/loss_scale", 0), changed("/loss_scale", "x"), changed("/best_metric", "x"),
+        changed("/ranks", 1e12), changed("/identity/seed", 1), changed("/is_evaluated", nullptr)}) {
     EXPECT_THAT([&] { TrainerState::from_text(text, "here.json"); }, ThrowsMessage<InputError>(HasSubstr("here.json")))
         << text;
   }

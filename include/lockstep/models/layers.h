@@ -33,7 +33,7 @@ struct Projection : torch::nn::Module {
   std::optional<LowRankTerm> low_rank;
 
  private:
-  // project(), in bf16 or adding to gradients in place where this thread is to (models/bf16_products.h,
+  // project(), in bf16 or adding to gradients in place where this thread is to (models/mixed_precision.h,
   // models/gradients_in_place.h).
   at::Tensor project_as_asked(const Operand& operand) const;
 };

@@ -22,6 +22,9 @@ class FiniteGuard {
 
   /// Sees the loss of each of this rank's micro-batches; `examples` are indices of the training set.
   void watch(double loss, std::span<const std::uint64_t> examples);
+  /// For a step that overflowed fp16, `scale` being the smaller loss scale that is tried next: counts it as skipped,
+  /// but not among those in a row. Throws as skips() does, if it was the last and none was finite.
+  void skip_for_loss_scale(std::uint64_t step, double scale);
   /// After the last micro-batch: whether the step, counted from 1, must leave the weights as they are; a warning then
   /// names the ranks and rows whose loss was not finite. `loss` and `grad_norm` are those over all ranks, so that all
   /// decide alike. Throws Error where the run ends, PeerFailed on the ranks other than 0.

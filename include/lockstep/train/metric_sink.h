@@ -18,14 +18,15 @@ struct StepMetrics {
   double loss = 0;         // mean over the global batch's target tokens
   double grad_norm = 0;    // before clipping
   double learning_rate = 0;
-  std::uint64_t tokens = 0;         // real ones
-  std::uint64_t target_tokens = 0;  // those that the loss covers
-  double padding = 0;               // share of the multiply-adds that is computed in vain
-  double flops = 0;                 // floating-point operations that the model asks for, forward and backward
-  double peak_flops = 0;            // a second, of all ranks together; 0: unknown
-  double input_wait = 0;            // share of the step for which a rank waits for its rows, on average
-  double seconds = 0;               // since the step before, or the evaluation after it
-  bool skipped = false;             // loss or grad_norm is not finite: the weights stayed as they were
+  std::uint64_t tokens = 0;               // real ones
+  std::uint64_t target_tokens = 0;        // those that the loss covers
+  double padding = 0;                     // share of the multiply-adds that is computed in vain
+  double flops = 0;                       // floating-point operations that the model asks for, forward and backward
+  double peak_flops = 0;                  // a second, of all ranks together; 0: unknown
+  double input_wait = 0;                  // share of the step for which a rank waits for its rows, on average
+  double seconds = 0;                     // since the step before, or the evaluation after it
+  std::optional<double> loss_scale = {};  // with fp16
+  bool skipped = false;                   // loss or grad_norm is not finite: the weights stayed as they were
 };
 
 /// Model FLOPs utilisation (Chowdhery et al. 2022, appendix B): what the model asks for as a share of the peak.

@@ -7,6 +7,7 @@
 
 #include "lockstep/comm/agreement.h"
 #include "lockstep/core/json.h"
+#include "lockstep/train/loss_scaler.h"
 #include "lockstep/train/metric_sink.h"
 
 namespace lockstep {
@@ -28,6 +29,7 @@ struct LoopState {
   std::uint64_t optimizer_updates = 0;
   std::uint64_t skipped_steps = 0;
   std::uint64_t skipped_in_a_row = 0;
+  LossScaler::State loss_scaler = {};  // of fp16
   BestEvaluation best = {};
 };
 

@@ -15,12 +15,13 @@
 #include "lockstep/core/hyperparameters.h"
 #include "lockstep/data/batch_plan.h"
 #include "lockstep/data/tokenized_dataset.h"
-#include "lockstep/models/bf16_products.h"
+#include "lockstep/models/mixed_precision.h"
 #include "lockstep/models/model.h"
 #include "lockstep/train/activation_plan.h"
 #include "lockstep/train/checkpoint_writer.h"
 #include "lockstep/train/finite_guard.h"
 #include "lockstep/train/global_batches.h"
+#include "lockstep/train/loss_scaler.h"
 #include "lockstep/train/metric_sink.h"
 #include "lockstep/train/optimizer.h"
 #include "lockstep/train/schedule.h"
@@ -51,6 +52,8 @@ class TrainingLoop {
   std::uint64_t max_tokens_per_micro_batch() const { return limits_.tokens; }
   /// In the backward pass: gradient_checkpointing.
   bool recomputes_layers() const { return activations_.recomputes_layers; }
+  /// In what linear layers and the head multiply.
+  at::ScalarType product_type() const { return rounded_weights_.type(); }
   std::uint64_t skipped_steps() const { return guard_.skipped_steps(); }
 
   /// What all ranks together could compute in a second, for the metrics (train/machine_peak.h). [0: unknown]
@@ -84,6 +87,8 @@ class TrainingLoop {
   /// What else ranks tell each other after each step goes with it: requests to stop, whether it is time to save, which
   /// parts of a checkpoint are written.
   StepSums exchange(double own_loss);
+  /// Whether the weights stay as they are; with fp16 the loss scale may become smaller. `step` counts from 1.
+  bool skips(std::uint64_t step, double loss, double grad_norm);
   /// Of one; the gradient is that of the loss times `scale`.
   double run_pass(std::uint64_t step, Batch batch, double scale);
   InputSource input_source() const;
@@ -121,8 +126,9 @@ class TrainingLoop {
   std::unique_ptr<Optimizer> optimizer_;
   // While run() runs:
   std::unique_ptr<LayerGathering> layers_;
-  RoundedWeights rounded_weights_;  // for bf16
+  RoundedWeights rounded_weights_;  // for bf16 and fp16
   std::unique_ptr<StepInputs> inputs_;
+  LossScaler loss_scaler_;
   LearningRateSchedule schedule_;
   FiniteGuard guard_;
 

@@ -1,51 +1,56 @@
-#include "lockstep/models/bf16_products.h"
+#include "lockstep/models/mixed_precision.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "lockstep/models/gradients_in_place.h"
 #include "lockstep/models/layers.h"
 #include "lockstep/models/loss.h"
 
 namespace lockstep::test {
 namespace {
 
-// bf16 has 8 bits.
+constexpr at::ScalarType kTypes[] = {at::kBFloat16, at::kHalf};
+
+// bf16 has 8 bits, fp16 11.
 void expect_near(const at::Tensor& found, const at::Tensor& expected) {
   ASSERT_EQ(found.scalar_type(), at::kFloat);
   const double largest = expected.abs().max().item<double>();
   EXPECT_LT((found - expected).abs().max().item<double>(), largest / 128);
 }
 
-class Bf16Layer : public testing::TestWithParam<bool> {
+class RoundedLayer : public testing::TestWithParam<std::tuple<bool, at::ScalarType>> {
  protected:
-  Bf16Layer() {
+  RoundedLayer() {
     torch::manual_seed(1);
-    layer = GetParam() ? std::shared_ptr<Projection>(std::make_shared<Conv1D>(48, 32))
-                       : std::make_shared<Linear>(48, 32, true);
+    layer = std::get<bool>(GetParam()) ? std::shared_ptr<Projection>(std::make_shared<Conv1D>(48, 32))
+                                       : std::make_shared<Linear>(48, 32, true);
     const at::NoGradGuard no_grad;
     layer->weight.normal_();
     layer->bias.normal_();
   }
 
   at::Tensor run(const at::Tensor& input, RoundedWeights* given) {
-    const Bf16Products products(given);
+    const MixedPrecision products(given);
     return layer->forward(input, none);
   }
 
   Dropout none;
+  at::ScalarType type = std::get<at::ScalarType>(GetParam());
   std::shared_ptr<Projection> layer;
   at::Tensor x = torch::randn({3, 5, 48}, torch::requires_grad());
 };
 
-TEST_P(Bf16Layer, GivesTheProductsOfRoundedNumbersAndTheirGradients) {
+TEST_P(RoundedLayer, GivesTheProductsOfRoundedNumbersAndTheirGradients) {
   const at::Tensor upper = torch::randn({3, 5, 32});
   for (const bool keeps : {true, false}) {
-    RoundedWeights weights(keeps);
+    RoundedWeights weights(type, keeps);
     const auto found = torch::autograd::grad({run(x, &weights)}, {x, layer->weight, layer->bias}, {upper});
     const at::Tensor output = run(x, &weights);
     const at::Tensor exact = run(x, nullptr);
@@ -56,8 +61,8 @@ TEST_P(Bf16Layer, GivesTheProductsOfRoundedNumbersAndTheirGradients) {
   }
 }
 
-TEST_P(Bf16Layer, FollowsItsWeightOnceToldThatItChanged) {
-  RoundedWeights weights;
+TEST_P(RoundedLayer, FollowsItsWeightOnceToldThatItChanged) {
+  RoundedWeights weights(type);
   const at::Tensor before = run(x, &weights).detach();
   {
     const at::NoGradGuard no_grad;
@@ -69,25 +74,28 @@ TEST_P(Bf16Layer, FollowsItsWeightOnceToldThatItChanged) {
   EXPECT_TRUE(at::equal(run(x, &weights), at::zeros_like(before)));
 }
 
-TEST_P(Bf16Layer, LeavesAFrozenWeightWithoutGradient) {
+TEST_P(RoundedLayer, LeavesAFrozenWeightWithoutGradient) {
   layer->weight.requires_grad_(false);
   layer->bias.requires_grad_(false);
-  RoundedWeights weights;
+  RoundedWeights weights(type);
   run(x, &weights).sum().backward();
   EXPECT_TRUE(x.grad().defined());
   EXPECT_FALSE(layer->weight.grad().defined());
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, Bf16Layer, testing::Values(false, true),
-                         [](const auto& instance) { return instance.param ? "Conv1D" : "Linear"; });
+INSTANTIATE_TEST_SUITE_P(Layouts, RoundedLayer, testing::Combine(testing::Bool(), testing::ValuesIn(kTypes)),
+                         [](const auto& instance) {
+                           return std::string(std::get<0>(instance.param) ? "Conv1D" : "Linear") +
+                                  toString(std::get<1>(instance.param));
+                         });
 
-TEST(Bf16Products, EndWithTheirScope) {
+TEST(MixedPrecision, EndWithTheirScope) {
   RoundedWeights weights;
   {
-    const Bf16Products products(&weights);
-    EXPECT_EQ(Bf16Products::current(), &weights);
+    const MixedPrecision products(&weights);
+    EXPECT_EQ(MixedPrecision::current(), &weights);
   }
-  EXPECT_EQ(Bf16Products::current(), nullptr);
+  EXPECT_EQ(MixedPrecision::current(), nullptr);
 }
 
 struct HeadCase {
@@ -97,10 +105,10 @@ struct HeadCase {
   double soft_cap = 0, smoothing = 0;
 };
 
-class Bf16Head : public testing::TestWithParam<HeadCase> {};
+class RoundedHead : public testing::TestWithParam<HeadCase> {};
 
 // Beside the exact loss of the same rounded numbers.
-TEST_P(Bf16Head, IsNearTheLossOfRoundedNumbers) {
+TEST_P(RoundedHead, IsNearTheLossOfRoundedNumbers) {
   torch::manual_seed(3);
   const HeadCase& given = GetParam();
   const at::Tensor hidden = torch::randn({given.positions, 24}, torch::requires_grad());
@@ -114,22 +122,43 @@ TEST_P(Bf16Head, IsNearTheLossOfRoundedNumbers) {
     return std::pair{loss.item<double>(), torch::autograd::grad({loss * 0.01}, inputs)};
   };
   const auto [exact, expected] = differentiate();
-  RoundedWeights weights;
-  const Bf16Products products(&weights);
-  const auto [loss, found] = differentiate();
-  EXPECT_NE(loss, exact);
-  EXPECT_NEAR(loss, exact, 0.01 * exact);
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    ASSERT_EQ(found[i].scalar_type(), at::kFloat);
-    EXPECT_LT((found[i] - expected[i]).norm().item<double>(), 0.03 * expected[i].norm().item<double>()) << i;
+  for (const at::ScalarType type : kTypes) {
+    RoundedWeights weights(type);
+    const MixedPrecision products(&weights);
+    const auto [loss, found] = differentiate();
+    EXPECT_NE(loss, exact);
+    EXPECT_NEAR(loss, exact, 0.01 * exact);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      ASSERT_EQ(found[i].scalar_type(), at::kFloat);
+      EXPECT_LT((found[i] - expected[i]).norm().item<double>(), 0.03 * expected[i].norm().item<double>()) << i;
+    }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Bf16Head,
+INSTANTIATE_TEST_SUITE_P(Cases, RoundedHead,
                          testing::Values(HeadCase{"OneChunk", 40}, HeadCase{"TwoChunks", kHeadChunk + 40},
                                          HeadCase{"Bias", 40, true}, HeadCase{"SoftCap", 40, true, 2.5},
                                          HeadCase{"Smoothed", 40, false, 0, 0.1}),
                          [](const auto& instance) { return std::string(instance.param.name); });
+
+// Of 20,000 tokens that are all as improbable, a ten-millionth of a loss over as many labels each: below what fp16
+// holds.
+TEST(Fp16Head, KeepsSmallGradientsByTheLossScale) {
+  const OutputHead head{.weight = torch::zeros({60000, 8}, torch::requires_grad()), .bias = {}};
+  head.weight.mutable_grad() = torch::zeros_like(head.weight);
+  const at::Tensor hidden = torch::ones({1, 8}, torch::requires_grad());
+  constexpr double kShare = 1e-3;
+  for (const double scale : {1.0, 65536.0}) {
+    head.weight.mutable_grad().zero_();
+    RoundedWeights weights(at::kHalf);
+    const MixedPrecision products(&weights);
+    const GradientsInPlace in_place(scale * kShare);
+    const at::Tensor loss = negative_log_likelihood(hidden, head, torch::zeros({1}, torch::kLong));
+    (loss * (scale * kShare)).backward();
+    const double of_others = head.weight.grad()[1][0].item<double>() / scale;
+    EXPECT_NEAR(of_others, scale == 1 ? 0 : kShare / 60000, 0.01 * kShare / 60000);
+  }
+}
 
 }  // namespace
 }  // namespace lockstep::test

@@ -1,0 +1,16 @@
+#include "lockstep/train/loss_scaler.h"
+
+namespace lockstep {
+
+void LossScaler::grow() {
+  if (!is_on_ || ++state_.steps < kStepsOfAScale) return;
+  state_ = {.scale = 2 * state_.scale};
+}
+
+bool LossScaler::shrink() {
+  if (!is_on_ || state_.scale <= 1) return false;
+  state_ = {.scale = state_.scale / 2};
+  return true;
+}
+
+}  // namespace lockstep
