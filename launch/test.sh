@@ -31,4 +31,5 @@ done
 
 "$root/launch/setup.sh"
 "$root/launch/build.sh"
-exec ctest --test-dir "$root/build" --output-on-failure -j2 "${ctest_arguments[@]}"
+# Two cores, and a place for what waits more than it computes.
+exec ctest --test-dir "$root/build" --output-on-failure -j3 "${ctest_arguments[@]}"

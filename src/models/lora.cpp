@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using NamedProjection = std::pair<std::string, std::shared_ptr<Projection>>;
 
-constexpr const char* kConfigFile = "adapter_config.json";
+constexpr const char* kAdapterConfigFile = "adapter_config.json";
 constexpr const char* kWeightsFile = "adapter_model.safetensors";
 constexpr const char* kPickleFile = "adapter_model.bin";
 constexpr std::string_view kPrefix = "base_model.model.";
@@ -135,7 +135,7 @@ class AdapterTensors {
     const at::Tensor stored = file_.tensor(name);
     if (stored.sizes() != shape) {
       throw InputError(fmt::format("{}: tensor '{}': expected the shape [{}] by {} and the base model, found [{}]",
-                                   file_.path().string(), name, fmt::join(shape, ", "), kConfigFile,
+                                   file_.path().string(), name, fmt::join(shape, ", "), kAdapterConfigFile,
                                    fmt::join(stored.sizes(), ", ")));
     }
     return stored.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
@@ -198,8 +198,8 @@ bool has_adapter(const LanguageModel& model) { return !model.info().adapter_conf
 
 void load_adapter(LanguageModel& model, const fs::path& folder) {
   if (has_adapter(model)) throw Error("load_adapter: the model has an adapter; merge it first");
-  Json json = read_json_file(folder / kConfigFile);
-  const AdapterConfig config = parse_config(json, folder / kConfigFile);
+  Json json = read_json_file(folder / kAdapterConfigFile);
+  const AdapterConfig config = parse_config(json, folder / kAdapterConfigFile);
   const auto file = open_weights(folder);
   const auto projections = projections_of(model);
   const AdapterTensors tensors(*file, model, projections);
@@ -259,7 +259,7 @@ void save_adapter(const LanguageModel& model, const fs::path& folder, at::Scalar
   write_safetensors(folder / kWeightsFile, tensors, type);
   Json config = model.info().adapter_config;
   config["inference_mode"] = true;
-  write_json_file(folder / kConfigFile, config);
+  write_json_file(folder / kAdapterConfigFile, config);
 }
 
 void merge_adapter(LanguageModel& model) {
@@ -278,7 +278,7 @@ void merge_adapter(LanguageModel& model) {
 }
 
 void remove_adapter_files(const fs::path& folder) {
-  for (const char* name : {kConfigFile, kWeightsFile, kPickleFile}) {
+  for (const char* name : {kAdapterConfigFile, kWeightsFile, kPickleFile}) {
     std::error_code error;
     fs::remove(folder / name, error);
     if (error) throw_system_error("remove", folder / name, error.value());

@@ -13,7 +13,7 @@ namespace lockstep {
 namespace {
 
 // Rows whose gradients of the weight are summed one after another.
-constexpr std::int64_t kBlock = 64;
+constexpr std::int64_t kRowsOfBlock = 64;
 
 std::int64_t rows_of(const at::Tensor& x) { return x.numel() / std::max<std::int64_t>(1, x.size(-1)); }
 
@@ -47,7 +47,7 @@ class RmsNormOnHost : public torch::autograd::Function<RmsNormOnHost> {
     const auto* factors = weight.const_data_ptr<float>();
     auto* to = y.mutable_data_ptr<float>();
     auto* scale = scales.mutable_data_ptr<float>();
-    at::parallel_for(0, rows, kBlock, [&](std::int64_t begin, std::int64_t end) {
+    at::parallel_for(0, rows, kRowsOfBlock, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
         const float* values = from + row * size;
         const float mean = sum_of_products(values, values, size) / static_cast<float>(size);
@@ -64,7 +64,7 @@ class RmsNormOnHost : public torch::autograd::Function<RmsNormOnHost> {
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], &scales = saved[2];
     const at::Tensor upper = gradients[0].contiguous();
-    const std::int64_t rows = rows_of(x), size = x.size(-1), blocks = (rows + kBlock - 1) / kBlock;
+    const std::int64_t rows = rows_of(x), size = x.size(-1), blocks = (rows + kRowsOfBlock - 1) / kRowsOfBlock;
     at::Tensor of_x = at::empty_like(x), of_weight = at::zeros({blocks, size}, x.options());
     const auto* values = x.const_data_ptr<float>();
     const auto* factors = weight.const_data_ptr<float>();
@@ -73,10 +73,11 @@ class RmsNormOnHost : public torch::autograd::Function<RmsNormOnHost> {
     auto* to = of_x.mutable_data_ptr<float>();
     auto* sums = of_weight.mutable_data_ptr<float>();
     at::parallel_for(0, blocks, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin * kBlock; row < std::min(rows, end * kBlock); ++row) {
+      for (std::int64_t row = begin * kRowsOfBlock; row < std::min(rows, end * kRowsOfBlock); ++row) {
         const float* of_row = values + row * size;
         float* products = to + row * size;
-        weigh_gradient_row(from + row * size, of_row, factors, scale[row], products, sums + row / kBlock * size, size);
+        weigh_gradient_row(from + row * size, of_row, factors, scale[row], products, sums + row / kRowsOfBlock * size,
+                           size);
         const float mean = sum_of_products(products, of_row, size) / static_cast<float>(size);
         project_gradient_row(products, of_row, scale[row], mean * scale[row] * scale[row] * scale[row], size);
       }

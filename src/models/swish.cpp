@@ -1,4 +1,4 @@
-#include "lockstep/models/swish.h"
+#include "models/swish.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

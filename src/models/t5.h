@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "lockstep/models/activation.h"
 #include "lockstep/models/layers.h"
 #include "lockstep/models/model.h"
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <c10/util/BFloat16.h>
 
 #include <cstdint>
@@ -10,6 +11,9 @@
 
 // Loops over consecutive numbers on the host, which stay in the nearest cache between one and the next.
 namespace lockstep {
+
+/// Whether loops over fp32 numbers may read `x`, once it lies together.
+inline bool is_on_host_in_fp32(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
 
 /// -infinity of none.
 float largest_of(const float* values, std::int64_t size);

@@ -12,12 +12,12 @@
 namespace lockstep {
 namespace {
 
-constexpr std::array<std::uint64_t, 3> kIds = {4, 7, 2};
+constexpr std::array<std::uint64_t, 3> kExampleIds = {4, 7, 2};
 
 void run_backward(LanguageModel& model) {
   const std::vector<Example> examples = {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}};
-  const Batch batch = collate(examples, kIds, model.info().has_encoder, model.info().decoder_start_id, 0);
-  Dropout dropout(5, 6, kIds);
+  const Batch batch = collate(examples, kExampleIds, model.info().has_encoder, model.info().decoder_start_id, 0);
+  Dropout dropout(5, 6, kExampleIds);
   (model.loss_sum(batch, dropout) * 0.3).backward();
 }
 

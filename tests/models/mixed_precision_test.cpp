@@ -19,7 +19,7 @@ namespace {
 constexpr at::ScalarType kTypes[] = {at::kBFloat16, at::kHalf};
 
 // bf16 has 8 bits, fp16 11.
-void expect_near(const at::Tensor& found, const at::Tensor& expected) {
+void expect_near_rounded(const at::Tensor& found, const at::Tensor& expected) {
   ASSERT_EQ(found.scalar_type(), at::kFloat);
   const double largest = expected.abs().max().item<double>();
   EXPECT_LT((found - expected).abs().max().item<double>(), largest / 128);
@@ -55,9 +55,9 @@ TEST_P(RoundedLayer, GivesTheProductsOfRoundedNumbersAndTheirGradients) {
     const at::Tensor output = run(x, &weights);
     const at::Tensor exact = run(x, nullptr);
     EXPECT_FALSE(at::allclose(output, exact, 1e-5, 1e-5)) << "nothing was rounded";
-    expect_near(output, exact);
+    expect_near_rounded(output, exact);
     const auto expected = torch::autograd::grad({exact}, {x, layer->weight, layer->bias}, {upper});
-    for (std::size_t i = 0; i < expected.size(); ++i) expect_near(found[i], expected[i]);
+    for (std::size_t i = 0; i < expected.size(); ++i) expect_near_rounded(found[i], expected[i]);
   }
 }
 

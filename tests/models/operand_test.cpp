@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "lockstep/models/activation.h"
 #include "lockstep/models/gradients_in_place.h"
 #include "lockstep/models/layers.h"
 

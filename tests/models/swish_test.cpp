@@ -1,4 +1,4 @@
-#include "lockstep/models/swish.h"
+#include "models/swish.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>

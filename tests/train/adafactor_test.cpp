@@ -84,14 +84,14 @@ class ThreadCommunicator final : public Communicator {
   int rank_;
 };
 
-Hyperparameters settings() {
+Hyperparameters adafactor_settings() {
   Hyperparameters hyperparameters;
   hyperparameters.optim = "adafactor";
   hyperparameters.weight_decay = 0.1;
   return hyperparameters;
 }
 
-std::vector<NamedParameter> random_parameters(std::mt19937& random) {
+std::vector<NamedParameter> random_matrices(std::mt19937& random) {
   std::vector<NamedParameter> parameters;
   for (std::size_t i = 0; i < 2 + random() % 5; ++i) {
     std::vector<std::int64_t> shape;
@@ -115,7 +115,7 @@ at::Tensor random_gradient(const ParameterLayout::Entry& entry, std::mt19937& ra
 void expect_reference(std::uint32_t seed, int ranks) {
   std::mt19937 random(seed);
   torch::manual_seed(seed);
-  const ParameterLayout layout(random_parameters(random), {.bytes = 64 << random() % 16});
+  const ParameterLayout layout(random_matrices(random), {.bytes = 64 << random() % 16});
   std::vector<Reference> references;
   std::vector<at::Tensor> buckets;
   for (const auto& bucket : layout.buckets()) buckets.push_back(torch::zeros({bucket.size}));
@@ -134,7 +134,7 @@ void expect_reference(std::uint32_t seed, int ranks) {
     const auto communicator = std::make_shared<ThreadCommunicator>(world, rank);
     Rank one{ranks == 1 ? Ownership::whole(layout) : Ownership::shared(layout, *communicator)};
     for (std::size_t i = 0; i < buckets.size(); ++i) one.own.push_back(one.ownership.own(buckets[i], i));
-    one.optimizer = std::make_unique<Adafactor>(layout, one.ownership, one.own, settings(), communicator);
+    one.optimizer = std::make_unique<Adafactor>(layout, one.ownership, one.own, adafactor_settings(), communicator);
     all.push_back(std::move(one));
   }
   for (int step = 1; step <= 5; ++step) {
@@ -183,7 +183,7 @@ TEST(Adafactor, RemembersRowsAndColumnsAlone) {
       {{"weight", torch::zeros({1000, 2000}).requires_grad_()}, {"bias", torch::zeros({2000}).requires_grad_()}});
   std::vector<at::Tensor> own;
   for (const auto& bucket : layout.buckets()) own.push_back(torch::zeros({bucket.size}));
-  const Adafactor optimizer(layout, Ownership::whole(layout), own, settings(), make_communicator());
+  const Adafactor optimizer(layout, Ownership::whole(layout), own, adafactor_settings(), make_communicator());
   std::int64_t numbers = 0;
   for (const auto& [name, size] : optimizer.state_sizes()) numbers += size;
   EXPECT_EQ(numbers, 1000 + 2000 + 2000);

@@ -6,7 +6,7 @@
 namespace lockstep {
 namespace {
 
-Hyperparameters settings() {
+Hyperparameters lion_settings() {
   Hyperparameters hyperparameters;
   hyperparameters.optim = "lion";
   hyperparameters.weight_decay = 0.1;
@@ -24,7 +24,7 @@ TEST(Lion, FollowsThePublishedUpdate) {
   at::Tensor expected = own.clone(), momentum = torch::zeros({size});
   at::Tensor decay = torch::full({size}, 0.1);
   decay.slice(0, 0, layout.entries()[1].offset).zero_();
-  Lion optimizer(layout, Ownership::whole(layout), {own}, settings());
+  Lion optimizer(layout, Ownership::whole(layout), {own}, lion_settings());
   for (int step = 1; step <= 5; ++step) {
     const double rate = 0.01 * step;
     at::Tensor gradients = torch::randn({size});
@@ -47,9 +47,9 @@ TEST(Lion, PartsOfTwoRanksAreTheWhole) {
   for (const std::int64_t border : {std::int64_t{48}, std::int64_t{64}, std::int64_t{80}, size}) {
     const at::Tensor whole = start.clone(), first = start.narrow(0, 0, border).clone(),
                      second = start.narrow(0, border, size - border).clone();
-    Lion optimizer(layout, {false, {{0, size}}}, {whole}, settings());
-    Lion of_first(layout, {true, {{0, border}}}, {first}, settings()),
-        of_second(layout, {true, {{border, size}}}, {second}, settings());
+    Lion optimizer(layout, {false, {{0, size}}}, {whole}, lion_settings());
+    Lion of_first(layout, {true, {{0, border}}}, {first}, lion_settings()),
+        of_second(layout, {true, {{border, size}}}, {second}, lion_settings());
     for (int step = 0; step < 3; ++step) {
       const at::Tensor gradients = torch::randn({size});
       of_first.step({gradients.narrow(0, 0, border).clone()}, 0.1);

@@ -8,7 +8,6 @@
 
 #include "lockstep/models/dropout.h"
 #include "lockstep/models/operand.h"
-#include "lockstep/models/swish.h"
 
 namespace lockstep {
 
@@ -97,27 +96,6 @@ std::shared_ptr<Module> register_at(torch::nn::Module& parent, const std::string
       children.contains(first) ? children[first] : parent.register_module(first, std::make_shared<torch::nn::Module>());
   return register_at(*next, path.substr(dot + 1), std::move(child));
 }
-
-/// What a feed-forward layer does to each number between its linear layers, for the second of these alone.
-class Activation {
- public:
-  using Function = at::Tensor (*)(const at::Tensor&);
-  enum class Holds { kInput, kResult };  // what the graph of the function holds for its gradient
-  Activation() = default;
-  Activation(Function function, Holds holds, std::optional<Swish> swish = std::nullopt)
-      : function_(function), holds_(holds), swish_(swish) {}
-  at::Tensor compute(const at::Tensor& x) const;
-  Operand operand(const at::Tensor& x) const;
-  /// activation(gate) x up.
-  Operand gated(const at::Tensor& gate, const at::Tensor& up) const;
-
- private:
-  Function function_ = nullptr;
-  Holds holds_ = Holds::kInput;
-  std::optional<Swish> swish_;  // the same, for the host
-};
-/// By the name that config.json gives it. Throws InputError, listing those known, for another.
-Activation activation_by_name(const std::string& name);
 
 /// Fills a parameter with normal numbers of mean 0.
 void fill_normal(const at::Tensor& parameter, double standard_deviation, const at::Generator& generator);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "lockstep/models/activation.h"
 #include "lockstep/models/layers.h"
 #include "models/rope.h"
 
