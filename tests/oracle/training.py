@@ -88,8 +88,9 @@ def test_label_smoothing_is_that_of_transformers(kind, seed, tmp_path):
     assert abs(plain - smoothed) > 0.001 * plain
 
 
-@pytest.mark.parametrize("kind, dtype", [*((kind, "bf16") for kind in KINDS), ("gpt2", "fp16"), ("llama", "fp16")])
-@pytest.mark.parametrize("sharding", ["state", "full"])
+@pytest.mark.parametrize("kind, dtype, sharding", [
+    ("t5-v1.0", "bf16", "state"), ("t5-v1.1", "bf16", "full"), ("gpt2", "bf16", "state"), ("llama", "bf16", "full"),
+    ("gpt2", "fp16", "full"), ("llama", "fp16", "state")])
 def test_mixed_precision_learns_as_fp32_does_and_as_autocast(kind, dtype, sharding, seed, tmp_path):
     has_encoder = kind.startswith("t5")
     model = random_model(kind, tmp_path / "model", seed, **without_dropout(kind))
