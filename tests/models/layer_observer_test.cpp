@@ -5,11 +5,9 @@
 #include <map>
 #include <mutex>
 
-#include "data/fixtures.h"
-#include "lockstep/core/json.h"
 #include "lockstep/models/lora.h"
-#include "lockstep/models/pretrained.h"
 #include "models/family_configs.h"
+#include "models/small_models.h"
 
 namespace lockstep {
 namespace {
@@ -22,12 +20,6 @@ struct Recomputing final : LayerObserver {
   bool recomputes;
   int layers = 0;
 };
-
-std::shared_ptr<LanguageModel> make_model(const std::string& config) {
-  const test::TemporaryFolder folder;
-  write_json_file(folder.path() / "config.json", Json::parse(config));
-  return create_model(folder.path(), 1);
-}
 
 constexpr std::array<std::uint64_t, 3> kIds = {4, 7, 2};
 
@@ -68,11 +60,11 @@ void expect_the_same_bits(LanguageModel& model) {
 class RecomputedLayers : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(, RecomputedLayers, testing::ValuesIn(test::kFamilyConfigs));
 
-TEST_P(RecomputedLayers, GiveTheSameBits) { expect_the_same_bits(*make_model(GetParam())); }
+TEST_P(RecomputedLayers, GiveTheSameBits) { expect_the_same_bits(*test::model_of(GetParam())); }
 
 // No gradient comes in from below: embeddings are frozen.
 TEST_P(RecomputedLayers, GiveTheSameBitsOfAnAdapter) {
-  const auto model = make_model(GetParam());
+  const auto model = test::model_of(GetParam());
   add_lora(*model, {.rank = 2, .dropout = 0.3}, 1);
   for (const auto& parameter : model->named_parameters()) {
     if (!parameter.key().ends_with("lora_B.weight")) continue;
@@ -155,7 +147,7 @@ TEST(RecomputedLayer, MemoryIsThatOfOneLayer) {
                                  "vocab_size": 20})",
                              R"({"model_type": "t5", "d_model": 64, "d_kv": 16, "d_ff": 256, "num_layers": 12,
                                  "num_heads": 4, "vocab_size": 20, "decoder_start_token_id": 0})"}) {
-    const auto model = make_model(config);
+    const auto model = test::model_of(config);
     const std::vector<std::uint64_t> ids = {1, 2};
     const std::vector<TokenId> tokens(100, 3);
     const Batch batch = collate(std::vector<Example>{{tokens, tokens}, {tokens, tokens}}, ids,
