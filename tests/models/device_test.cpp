@@ -4,12 +4,11 @@
 #include <array>
 
 #include "data/fixtures.h"
-#include "lockstep/core/json.h"
 #include "lockstep/evaluation/evaluator.h"
 #include "lockstep/generation/decoding.h"
 #include "lockstep/models/lora.h"
-#include "lockstep/models/pretrained.h"
 #include "models/family_configs.h"
+#include "models/small_models.h"
 #include "stand_in_device.h"
 
 // Models on another device than the host. The stand-in computes with the host's kernels, so that results are the same
@@ -28,9 +27,7 @@ class NoTokenizer final : public Tokenizer {
 };
 
 std::shared_ptr<LanguageModel> make_model(const std::string& config, at::Device device) {
-  const TemporaryFolder folder;
-  write_json_file(folder.path() / "config.json", Json::parse(config));
-  auto model = create_model(folder.path(), 1);
+  auto model = test::model_of(config);
   model->to(device);
   return model;
 }
