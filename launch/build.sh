@@ -43,13 +43,13 @@ while [[ $# -gt 0 ]]; do
   shift
 done
 
-# Files that include torch take 3 GB to compile, in groups.
+# A group of files that include torch takes 1.8 GB to compile.
 default_jobs() {
   local cores memory_kib
   cores=$(nproc)
   memory_kib=$(awk '$1 == "MemAvailable:" {print $2}' /proc/meminfo)
   awk -v cores="$cores" -v memory="$memory_kib" \
-    'BEGIN {fit = int(memory / (3 * 1024 * 1024)); print fit < 1 ? 1 : (fit < cores ? fit : cores)}'
+    'BEGIN {fit = int(memory / (2 * 1024 * 1024)); print fit < 1 ? 1 : (fit < cores ? fit : cores)}'
 }
 
 cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt" 2>/dev/null; }
