@@ -27,13 +27,21 @@ std::int64_t chunk_size(std::int64_t positions, std::int64_t vocabulary) {
   return std::min(positions, std::clamp(fitting, kLeast, kHeadChunk));
 }
 
+// For so many positions' logits in one of the two ways that logits_of_chunk() fills.
+at::Tensor make_logits_buffer(const at::Tensor& hidden, std::int64_t positions, std::int64_t vocabulary) {
+  constexpr std::int64_t kCacheLine = 64 / sizeof(float);
+  const std::int64_t stride =
+      is_on_host_in_fp32(hidden) ? (vocabulary + kCacheLine - 1) / kCacheLine * kCacheLine : vocabulary;
+  return at::empty({positions, stride}, hidden.options()).narrow(1, 0, vocabulary);
+}
+
 enum class Wanted { losses, gradients_too };
 
-// On the host in one pass over each row, while it is in the cache. `logits` are fp32 or bf16.
+// On the host in one pass over each row, while it is in the cache. `logits` are fp32 or bf16, of any stride.
 at::Tensor losses_on_host(const at::Tensor& logits, const at::Tensor& labels, double smoothing, Wanted wanted) {
   at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
   const at::Tensor of_rows = labels.contiguous();
-  const std::int64_t vocabulary = logits.size(1);
+  const std::int64_t vocabulary = logits.size(1), stride = logits.stride(0);
   const bool wants_gradient = wanted == Wanted::gradients_too;
   auto* of_losses = losses.mutable_data_ptr<float>();
   const auto* of_labels = of_rows.const_data_ptr<std::int64_t>();
@@ -46,13 +54,13 @@ at::Tensor losses_on_host(const at::Tensor& logits, const at::Tensor& labels, do
   if (logits.scalar_type() == at::kFloat) {
     auto* rows = logits.mutable_data_ptr<float>();
     for_rows([&](std::int64_t row, std::vector<float>&) {
-      return cross_entropy_of_row(rows + row * vocabulary, vocabulary, of_labels[row], smoothing, wants_gradient);
+      return cross_entropy_of_row(rows + row * stride, vocabulary, of_labels[row], smoothing, wants_gradient);
     });
   } else {
     auto* rows = logits.mutable_data_ptr<at::BFloat16>();
     for_rows([&](std::int64_t row, std::vector<float>& scratch) {
       scratch.resize(static_cast<std::size_t>(vocabulary));
-      at::BFloat16* of_row = rows + row * vocabulary;
+      at::BFloat16* of_row = rows + row * stride;
       widen(of_row, scratch.data(), vocabulary);
       const double loss = cross_entropy_of_row(scratch.data(), vocabulary, of_labels[row], smoothing, wants_gradient);
       if (wants_gradient) narrow(scratch.data(), of_row, vocabulary);
@@ -92,14 +100,24 @@ at::Tensor losses_of_chunk(const at::Tensor& logits, const at::Tensor& labels, d
   return losses;
 }
 
-// As OutputHead::logits(), of a few positions, without a graph, into the first rows of `buffer`.
+// As OutputHead::logits(), of a few positions, without a graph, into the first rows of `buffer`. In fp32 on the host a
+// part of the vocabulary at a time, and rows begin at cache lines: in one product, with rows of GPT-2's 50,257 one
+// after the other, it took 1.45 times as long.
 at::Tensor logits_of_chunk(const at::Tensor& hidden, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
                            double soft_cap, const at::Tensor& buffer) {
+  constexpr std::int64_t kPart = 2048;
   at::Tensor logits = buffer.narrow(0, 0, hidden.size(0));
-  if (bias) {
-    at::addmm_out(logits, *bias, hidden, weight.t());
-  } else {
-    at::mm_out(logits, hidden, weight.t());
+  const std::int64_t vocabulary = weight.size(0);
+  const std::int64_t part = is_on_host_in_fp32(hidden) ? kPart : vocabulary;
+  for (std::int64_t begin = 0; begin < vocabulary; begin += part) {
+    const std::int64_t size = std::min(part, vocabulary - begin);
+    at::Tensor of_part = logits.narrow(1, begin, size);
+    const at::Tensor matrix = weight.narrow(0, begin, size).t();
+    if (bias) {
+      at::addmm_out(of_part, bias->narrow(0, begin, size), hidden, matrix);
+    } else {
+      at::mm_out(of_part, hidden, matrix);
+    }
   }
   if (soft_cap != 0) logits.div_(soft_cap).tanh_().mul_(soft_cap);
   return logits;
@@ -143,7 +161,7 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
     const std::int64_t positions = hidden.size(0);
     const std::int64_t chunk = chunk_size(positions, weight.size(0));
     const at::Tensor losses = at::empty({positions}, all_hidden.options());
-    const at::Tensor buffer = at::empty({chunk, weight.size(0)}, hidden.options());
+    const at::Tensor buffer = make_logits_buffer(hidden, chunk, weight.size(0));
     for (std::int64_t begin = 0; begin < positions; begin += chunk) {
       const std::int64_t size = std::min(chunk, positions - begin);
       const at::Tensor rows = hidden.narrow(0, begin, size);
@@ -273,7 +291,7 @@ at::Tensor negative_log_likelihoods(const at::Tensor& hidden, const OutputHead& 
   at::Tensor losses = at::empty({positions}, hidden.options());
   if (positions == 0) return losses;
   const std::int64_t chunk = chunk_size(positions, head.weight.size(0));
-  const at::Tensor buffer = at::empty({chunk, head.weight.size(0)}, hidden.options());
+  const at::Tensor buffer = make_logits_buffer(hidden, chunk, head.weight.size(0));
   for (std::int64_t begin = 0; begin < positions; begin += chunk) {
     const std::int64_t size = std::min(chunk, positions - begin);
     const at::Tensor logits = logits_of_chunk(hidden.narrow(0, begin, size), head.weight, bias, head.soft_cap, buffer);

@@ -22,6 +22,7 @@ struct Case {
   bool has_bias = false;
   double soft_cap = 0, smoothing = 0;
   bool trains_hidden = true, trains_head = true;
+  std::int64_t vocabulary = kVocabulary;
 };
 
 class HeadLoss : public testing::TestWithParam<Case> {
@@ -30,11 +31,11 @@ class HeadLoss : public testing::TestWithParam<Case> {
     torch::manual_seed(1);
     const Case& given = GetParam();
     hidden = torch::randn({given.positions, kFeatures}).set_requires_grad(given.trains_hidden);
-    head = {.weight = torch::randn({kVocabulary, kFeatures}).set_requires_grad(given.trains_head),
+    head = {.weight = torch::randn({given.vocabulary, kFeatures}).set_requires_grad(given.trains_head),
             .bias = {},
             .soft_cap = given.soft_cap};
-    if (given.has_bias) head.bias = torch::randn({kVocabulary}).set_requires_grad(given.trains_head);
-    labels = torch::randint(kVocabulary, {given.positions}, torch::kLong);
+    if (given.has_bias) head.bias = torch::randn({given.vocabulary}).set_requires_grad(given.trains_head);
+    labels = torch::randint(given.vocabulary, {given.positions}, torch::kLong);
   }
 
   std::vector<at::Tensor> trained() const {
@@ -91,6 +92,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{.name = "SmoothedSoftCap", .positions = 9, .soft_cap = 2.5, .smoothing = 0.1},
                     Case{.name = "FrozenHead", .positions = kHeadChunk + 1, .has_bias = true, .trains_head = false},
                     Case{.name = "FrozenBelow", .positions = kHeadChunk + 1, .has_bias = true, .trains_hidden = false},
+                    Case{.name = "PartsOfAVocabulary", .positions = kHeadChunk + 3, .vocabulary = 5003},
+                    Case{.name = "PartsOfABias", .positions = 9, .has_bias = true, .vocabulary = 4097},
                     Case{.name = "NoPositions", .positions = 0, .has_bias = true}),
     [](const auto& instance) { return instance.param.name; });
 
