@@ -52,7 +52,7 @@ void add_inspect_command(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 20));
   command->add_option("--epochs", arguments->epochs, "epochs, from the first")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1 << 30));
   command->footer(
       "padding: share of the multiply-adds, which only attention on GPUs has. balance: the mean rank's work over that "
       "of\n"

@@ -160,7 +160,7 @@ void add_train_command(CLI::App& app) {
                    "record so many steps, from the fourth on: a Chrome trace of each rank in output_dir/profile, and a "
                    "table in the log of where rank 0's time goes")
       ->type_name("STEPS")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1 << 30));
   command->footer("Keys of the job file [default]:\n" + describe_job_keys());
   command->callback([arguments] {
     install_stop_signals();
