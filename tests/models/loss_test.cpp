@@ -92,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{.name = "SmoothedSoftCap", .positions = 9, .soft_cap = 2.5, .smoothing = 0.1},
                     Case{.name = "FrozenHead", .positions = kHeadChunk + 1, .has_bias = true, .trains_head = false},
                     Case{.name = "FrozenBelow", .positions = kHeadChunk + 1, .has_bias = true, .trains_hidden = false},
-                    Case{.name = "PartsOfAVocabulary", .positions = kHeadChunk + 3, .vocabulary = 5003},
+                    Case{.name = "PartsOfAVocabulary", .positions = kHeadChunk + 3, .vocabulary = 9001},
                     Case{.name = "PartsOfABias", .positions = 9, .has_bias = true, .vocabulary = 4097},
                     Case{.name = "NoPositions", .positions = 0, .has_bias = true}),
     [](const auto& instance) { return instance.param.name; });
