@@ -13,8 +13,6 @@ namespace {
 constexpr double kDecayRate = -0.8;
 constexpr double kEpsilon = 1e-30;
 constexpr double kClipThreshold = 1;
-// Of a piece, unless a row has more: what the operations on it pass on stays in a thread's cache.
-constexpr std::int64_t kPieceElements = 1 << 15;
 
 bool is_matrix(const at::Tensor& parameter) { return parameter.dim() >= 2 && parameter.numel() > 0; }
 

@@ -7,9 +7,6 @@
 namespace lockstep {
 namespace {
 
-// Elements that a thread updates at a time: what the five operations pass on stays in its cache.
-constexpr std::int64_t kPieceOfLion = 1 << 15;
-
 struct Piece {
   at::Tensor parameter, gradient, mean;  // flat
 
@@ -43,10 +40,10 @@ void Lion::update(const std::vector<at::Tensor>& gradients, double learning_rate
       continue;
     }
     const std::int64_t size = part.size();
-    at::parallel_for(0, (size + kPieceOfLion - 1) / kPieceOfLion, 1, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t begin = first * kPieceOfLion; begin < std::min(size, last * kPieceOfLion);
-           begin += kPieceOfLion) {
-        all.narrow(begin, std::min(kPieceOfLion, size - begin)).update(learning_rate, weight_decay, beta1_, beta2_);
+    at::parallel_for(0, (size + kPieceElements - 1) / kPieceElements, 1, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t begin = first * kPieceElements; begin < std::min(size, last * kPieceElements);
+           begin += kPieceElements) {
+        all.narrow(begin, std::min(kPieceElements, size - begin)).update(learning_rate, weight_decay, beta1_, beta2_);
       }
     });
   }

@@ -55,6 +55,9 @@ class Optimizer {
   std::uint64_t updates_ = 0;
 };
 
+/// Elements that a thread of the host updates at a time: what operations on them pass on stays in its cache.
+inline constexpr std::int64_t kPieceElements = 1 << 15;
+
 /// What is owned of a stretch of a bucket to which the same weight decay applies.
 struct DecayedPart {
   std::size_t bucket;
