@@ -1,6 +1,7 @@
 #include "models/vector_math.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -8,9 +9,35 @@
 namespace lockstep {
 namespace {
 
-// Sums and maxima of as many numbers are taken side by side, which no compiler may do by itself.
-constexpr std::int64_t kLanes = 16;
+// Sums and maxima of as many numbers are taken side by side, which no compiler may do by itself: AVX's registers, as of
+// longer vectors than a CPU has GCC makes a number at a time. Several lots of them in turns, as none may wait for the
+// one before.
+constexpr std::int64_t kLanes = 8, kLots = 4;
 using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
+using Lots = std::array<Lanes, kLots>;
+
+[[gnu::always_inline]] inline void load(const float* values, Lanes& lanes) {
+  std::memcpy(&lanes, values, sizeof(lanes));
+}
+
+// Calls take(lanes, i) for all whole Lanes of `size` numbers, i being the first; returns how many these are.
+template <class Take>
+[[gnu::always_inline]] inline std::int64_t for_each_lanes(std::int64_t size, Lots& lots, const Take& take) {
+  std::int64_t i = 0;
+  for (; i + kLots * kLanes <= size; i += kLots * kLanes) {
+    for (std::int64_t lot = 0; lot < kLots; ++lot) take(lots[static_cast<std::size_t>(lot)], i + lot * kLanes);
+  }
+  for (; i + kLanes <= size; i += kLanes) take(lots[0], i);
+  return i;
+}
+
+[[gnu::always_inline]] inline float sum_of_all(const Lots& lots) {
+  Lanes lanes{};
+  for (const Lanes& lot : lots) lanes += lot;
+  float sum = 0;
+  for (std::int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+  return sum;
+}
 
 // x < limit ? limit : x, by its bits: of a choice compilers make a branch here, with what follows from `limit` computed
 // beforehand, and then cannot compute several numbers at a time.
@@ -56,45 +83,43 @@ using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
 
 LOCKSTEP_VECTORISED float largest_of(const float* values, std::int64_t size) {
   float largest = -std::numeric_limits<float>::infinity();
-  Lanes lanes = largest - Lanes{};
-  std::int64_t i = 0;
-  for (; i + kLanes <= size; i += kLanes) {
+  const auto join = [](Lanes& lanes, const Lanes& others) { lanes = others > lanes ? others : lanes; };
+  Lots lots;
+  lots.fill(largest - Lanes{});
+  std::int64_t i = for_each_lanes(size, lots, [&](Lanes& lanes, std::int64_t first) {
     Lanes next;
-    std::memcpy(&next, values + i, sizeof(next));
-    lanes = next > lanes ? next : lanes;
-  }
+    load(values + first, next);
+    join(lanes, next);
+  });
   for (; i < size; ++i) largest = std::max(largest, values[i]);
-  for (std::int64_t lane = 0; lane < kLanes; ++lane) largest = std::max(largest, lanes[lane]);
+  for (const Lanes& lanes : lots) join(lots[0], lanes);
+  for (std::int64_t lane = 0; lane < kLanes; ++lane) largest = std::max(largest, lots[0][lane]);
   return largest;
 }
 
 LOCKSTEP_VECTORISED float sum_of(const float* values, std::int64_t size) {
-  Lanes lanes{};
-  std::int64_t i = 0;
-  for (; i + kLanes <= size; i += kLanes) {
+  Lots lots{};
+  std::int64_t i = for_each_lanes(size, lots, [&](Lanes& lanes, std::int64_t first) {
     Lanes next;
-    std::memcpy(&next, values + i, sizeof(next));
+    load(values + first, next);
     lanes += next;
-  }
-  float sum = 0;
-  for (; i < size; ++i) sum += values[i];
-  for (std::int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
-  return sum;
+  });
+  float rest = 0;
+  for (; i < size; ++i) rest += values[i];
+  return rest + sum_of_all(lots);
 }
 
 LOCKSTEP_VECTORISED float sum_of_products(const float* values, const float* others, std::int64_t size) {
-  Lanes lanes{};
-  std::int64_t i = 0;
-  for (; i + kLanes <= size; i += kLanes) {
+  Lots lots{};
+  std::int64_t i = for_each_lanes(size, lots, [&](Lanes& lanes, std::int64_t first) {
     Lanes next, other;
-    std::memcpy(&next, values + i, sizeof(next));
-    std::memcpy(&other, others + i, sizeof(other));
+    load(values + first, next);
+    load(others + first, other);
     lanes += next * other;
-  }
-  float sum = 0;
-  for (; i < size; ++i) sum += values[i] * others[i];
-  for (std::int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
-  return sum;
+  });
+  float rest = 0;
+  for (; i < size; ++i) rest += values[i] * others[i];
+  return rest + sum_of_all(lots);
 }
 
 LOCKSTEP_VECTORISED void exponentiate(float* values, std::int64_t size, float less) {

@@ -7,7 +7,7 @@
 
 /// Makes a function for the instructions of several CPUs, and takes the best of them at the start: simple loops in it
 /// compute eight or sixteen numbers at a time.
-#define LOCKSTEP_VECTORISED __attribute__((target_clones("avx512f", "avx2", "default")))
+#define LOCKSTEP_VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 
 // Loops over consecutive numbers on the host, which stay in the nearest cache between one and the next.
 namespace lockstep {
