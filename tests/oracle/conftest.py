@@ -62,7 +62,7 @@ def random_model(kind, folder, seed, **fixed):
             vocab_size=vocabulary, n_positions=256, n_embd=heads * generator.choice([8, 12]), n_head=heads,
             n_layer=generator.choice([1, 2, 3]), n_inner=generator.choice([None, 40]),
             layer_norm_epsilon=generator.choice([1e-5, 1e-3]),
-            activation_function=generator.choice(["gelu_new", "relu", "gelu"]),
+            activation_function=fixed.pop("activation_function", generator.choice(["gelu_new", "relu", "gelu"])),
             scale_attn_by_inverse_layer_idx=generator.choice([True, False]),
             bos_token_id=0, eos_token_id=0, **fixed)
         model_class = transformers.GPT2LMHeadModel
@@ -80,8 +80,8 @@ def random_model(kind, folder, seed, **fixed):
             d_ff=generator.choice([20, 48]), num_layers=generator.choice([1, 2]), num_decoder_layers=generator.choice([1, 3]),
             num_heads=generator.choice([1, 2, 4]), relative_attention_num_buckets=generator.choice([8, 32]),
             relative_attention_max_distance=generator.choice([20, 128]), initializer_factor=generator.choice([0.5, 1.0]),
-            feed_forward_proj="relu" if kind == "t5-v1.0" else "gated-gelu", tie_word_embeddings=kind == "t5-v1.0",
-            decoder_start_token_id=0, **fixed)
+            feed_forward_proj=fixed.pop("feed_forward_proj", "relu" if kind == "t5-v1.0" else "gated-gelu"),
+            tie_word_embeddings=kind == "t5-v1.0", decoder_start_token_id=0, **fixed)
         model_class = transformers.T5ForConditionalGeneration
     torch.manual_seed(seed)
     model = model_class(config)

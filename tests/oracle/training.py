@@ -42,9 +42,11 @@ def test_ten_steps_follow_pytorch_and_the_folder_opens(kind, seed, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_fifty_steps_are_those_of_pytorch_whatever_makes_them_fast(kind, seed, tmp_path):
-    """A plain loop in PyTorch, a row at a time, has none of it; then what a job can turn on or off, one by one."""
+    """A plain loop in PyTorch, a row at a time, has none of it; then what a job can turn on or off, one by one. Without
+    ReLU, whose gradient jumps: PyTorch's own norms, from weights 1e-7 apart, were 1e-3 apart behind twenty steps."""
     has_encoder = kind.startswith("t5")
-    model = random_model(kind, tmp_path / "model", seed, **without_dropout(kind))
+    smooth = {"t5-v1.0": {"feed_forward_proj": "gelu"}, "gpt2": {"activation_function": "gelu_new"}}.get(kind, {})
+    model = random_model(kind, tmp_path / "model", seed, **without_dropout(kind), **smooth)
     rows = example_rows("t5" if has_encoder else "gpt2", 12, seed)
     job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, max_steps=50, global_batch_size=12, learning_rate=1e-3,
                     weight_decay=0.1, warmup_steps=5)
