@@ -58,11 +58,11 @@ class TestADiskThatFillsUp:
             assert (running.output / "model.safetensors").exists() and not list(running.output.glob("*checkpoint-*"))
 
     def test_before_the_model_is_saved(self, disk, tmp_path):
-        job = write_long_job(tmp_path, output_dir=disk / "result", max_steps=300, logging_steps=10_000)
+        job = write_long_job(tmp_path, output_dir=disk / "result", max_steps=2000, logging_steps=10_000)
         with LongJob(job, [*MPIRUN, "-n", 2]) as running:
             wait_until((running.output / "metrics.jsonl").exists, 60, running.stderr)
             fill(disk)
-            # Three hundred steps take longer than the limit of a single collective.
+            # So many steps take longer than the limit of a single collective, and than it takes to fill the disk.
             running.assert_ends_with_one_error(f"rank 0 on {HOST}: saving the model: {disk / 'result'}", *DISK_FULL, within=60)
             assert not list(running.output.glob("*.partial"))
 
