@@ -3,6 +3,7 @@
 LOCKSTEP_CASES sets the number of random cases; LOCKSTEP_SEED repeats one that failed.
 """
 
+import copy
 import json
 import os
 import pathlib
@@ -90,6 +91,17 @@ def random_model(kind, folder, seed, **fixed):
         if file.name != "config.json":
             shutil.copy(file, folder / file.name)
     return model.eval()
+
+
+def moved_by_an_ulp(model):
+    """A copy each of whose weights is the next number up or down, at random: shows what rounding does to a computation."""
+    import torch
+
+    moved = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in moved.parameters():
+            parameter.copy_(torch.nextafter(parameter, torch.where(torch.rand_like(parameter) < 0.5, -torch.inf, torch.inf)))
+    return moved
 
 
 def load_saved(kind, folder):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import EXAMPLE_MODELS, example_rows, read_lines, run, write_rows
 from model_families import FAMILIES, has_encoder, make_model
-from models import assert_close, assert_values_equal, forget_lengths, open_model, reference_generation, stable_case
+from models import assert_close, assert_values_equal, draw_stable, forget_lengths, open_model, reference_generation, stable_case
 from safetensors.torch import load_file, save_file
 from training_workplace import encode, step_losses, torch_losses, write_job
 from transformers import AutoTokenizer
@@ -22,6 +22,7 @@ PEFT_DEFAULTS = peft.utils.constants.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_
 DEFAULT_TARGETS = {"umt5": ["q", "v"], "phi3": ["qkv_proj"]}  # peft has none for them
 # Families whose layers differ; with more cases, all.
 TRAINED = FAMILIES if int(os.environ.get("LOCKSTEP_CASES", "2")) > 2 else ["t5-v1.1", "umt5", "gpt2", "llama", "phi3", "opt"]
+SHARE = 0.1  # of models.assert_values_close(): lora_alpha multiplies the rounding of what is zero, too
 DROPOUTS = ["dropout_rate", "resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout", "attention_dropout"]
 
 
@@ -97,8 +98,7 @@ def adapter_name(name):
 def assert_probe_equals(folder, adapted, family, case):
     model = adapted.get_base_model()
     forget_lengths(model)
-    # lora_alpha multiplies the rounding of what is zero, too.
-    assert_values_equal(folder, model, family, case, share=0.1, name_of=adapter_name)
+    assert_values_equal(folder, model, family, case, SHARE, name_of=adapter_name)
 
 
 def assert_same_adapter(folder, expected):
@@ -127,9 +127,14 @@ def test_an_adapter_of_peft_computes_the_same_and_merges(family, seed, tmp_path)
     rng = random.Random(seed)
     torch.manual_seed(seed)
     base, adapter = tmp_path / "base", tmp_path / "adapter"
-    vocabulary = base_model(rng, family, base)
-    adapted = make_adapter(rng, family, base, adapter)
-    case = stable_case(rng, family, vocabulary, adapted)
+
+    def draw():
+        shutil.rmtree(base, ignore_errors=True)
+        shutil.rmtree(adapter, ignore_errors=True)
+        vocabulary = base_model(rng, family, base)
+        return make_adapter(rng, family, base, adapter), vocabulary
+
+    adapted, case = draw_stable(rng, family, draw, SHARE)
     (tmp_path / "case.json").write_text(json.dumps(case))
     run("model_probe", base, tmp_path / "case.json", tmp_path, adapter, OMP_NUM_THREADS="1")
     assert_probe_equals(tmp_path, adapted, family, case)
@@ -158,7 +163,13 @@ def test_training_follows_peft_and_peft_loads_the_result(family, tmp_path):
     rng = random.Random(seed)
     torch.manual_seed(seed)
     base = tmp_path / "base"
-    vocabulary = base_model(rng, family, base)
+
+    def draw():
+        shutil.rmtree(base, ignore_errors=True)
+        vocabulary = base_model(rng, family, base)
+        return open_model(family, base)[0], vocabulary
+
+    model, _ = draw_stable(rng, family, draw)
     rows = short_rows(family, 5, seed)
     job = write_job(tmp_path, base, rows, has_encoder(family), max_steps=3, global_batch_size=5, per_device_train_batch_size=3,
                     learning_rate=2e-2, weight_decay=0.1, warmup_steps=1, peft_type="lora")
@@ -174,7 +185,6 @@ def test_training_follows_peft_and_peft_loads_the_result(family, tmp_path):
         assert tensor.shape["lora_B" in name] == 4 and tensor.abs().max() <= bound, name
         assert "lora_B" in name or tensor.std() == pytest.approx(bound / 3 ** 0.5, rel=4 / tensor.numel() ** 0.5), name
     config = peft.PeftConfig.from_pretrained(fresh)
-    model, _ = open_model(family, base)
     model_type = model.config.model_type
     expected = DEFAULT_TARGETS.get(model_type) or PEFT_DEFAULTS[model_type]
     inner = [name for name in linear_modules(model) if name != "lm_head"]
@@ -192,7 +202,7 @@ def test_training_follows_peft_and_peft_loads_the_result(family, tmp_path):
     result = tmp_path / "result"
     assert not (result / "config.json").exists() and not (result / "model.safetensors").exists()
     trained = open_adapter(family, base, result)
-    case = stable_case(rng, family, vocabulary, trained)
+    case = stable_case(rng, family, model.config.vocab_size, trained, SHARE)
     (tmp_path / "case.json").write_text(json.dumps(case))
     run("model_probe", base, tmp_path / "case.json", tmp_path, result, OMP_NUM_THREADS="1")
     assert any(parameter.abs().max() > 0 for name, parameter in trained.named_parameters() if "lora_B" in name)

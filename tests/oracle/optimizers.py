@@ -5,10 +5,12 @@ import random
 import pytest
 import torch
 import transformers
-from conftest import example_rows, load_saved, random_model, run
+from conftest import example_rows, load_saved, moved_by_an_ulp, random_model, run
 from distributed import distance
 from safetensors.torch import load_file
 from training_workplace import encode, step_losses, torch_loss_sum, without_dropout, write_job
+
+torch.set_num_threads(1)  # small models: more threads only wait for each other
 
 OPTIMIZERS = ["adamw", "adafactor", "lion"]
 KINDS = ["t5-v1.1", "gpt2", "llama"]
@@ -69,6 +71,10 @@ def without_key_biases(weights):
     return {name: tensor for name, tensor in weights.items() if not name.endswith(("attn.bias", "k_proj.bias"))}
 
 
+def weights_of(model):
+    return without_key_biases({name: parameter.detach().clone() for name, parameter in model.named_parameters()})
+
+
 def weights_distance(folder, expected):
     return distance(without_key_biases(load_file(folder / "model.safetensors")), without_key_biases(expected))
 
@@ -83,26 +89,43 @@ def small_job(kind, folder, seed, rows=12, **keys):
     return job, model, rows
 
 
+# Lion steps by the sign of gradients, also of those that are nearly 0.
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("optim", OPTIMIZERS)
-def test_ten_steps_follow_the_reference(optim, kind, seed, tmp_path):
-    # What Lion makes of a gradient that is nearly 0 is a matter of rounding.
-    rate, tolerance = (2e-4, 1e-2) if optim == "lion" else (5e-3, 2e-3)
-    job, model, rows = small_job(kind, tmp_path, seed, learning_rate=rate, optim=optim, warmup_steps=2, lr_scheduler_type="cosine")
-    run("lockstep", "train", job)
+@pytest.mark.parametrize("optim, rate, tolerance", [("adamw", 5e-3, 2e-3), ("adafactor", 1e-3, 2e-3), ("lion", 2e-4, 1e-2)])
+def test_ten_steps_follow_the_reference(optim, rate, tolerance, kind, seed, tmp_path):
     has_encoder = kind.startswith("t5")
-    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    saved, tokenizer, _ = load_saved(kind, tmp_path / "result")
-    optimizer = reference(optim, model, rate, 0.1)
-    schedule = transformers.get_cosine_schedule_with_warmup(optimizer, 2, 10)
-    examples = [encode(tokenizer, row, has_encoder) for row in rows]
-    expected = reference_losses(optimizer, schedule, model, examples, has_encoder, 10)
-    assert step_losses(tmp_path / "result") == pytest.approx(expected, rel=1e-4)
-    assert expected[-1] < expected[0]
-    wanted, found = without_key_biases(dict(model.named_parameters())), saved.state_dict()
-    moved = sum((parameter - before[name]).square().sum() for name, parameter in wanted.items()).sqrt()
-    missed = sum((parameter - found[name]).square().sum() for name, parameter in wanted.items()).sqrt()
-    assert missed <= tolerance * moved
+
+    def follow_reference(model, folder, rows):
+        """The losses of ten steps, and the weights after them."""
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "model")
+        examples = [encode(tokenizer, row, has_encoder) for row in rows]
+        optimizer = reference(optim, model, rate, 0.1)
+        schedule = transformers.get_cosine_schedule_with_warmup(optimizer, 2, 10)
+        return reference_losses(optimizer, schedule, model, examples, has_encoder, 10), weights_of(model)
+
+    def assert_close(found, expected, before, part=1):
+        (losses, weights), (expected_losses, expected_weights) = found, expected
+        assert losses == pytest.approx(expected_losses, rel=part * 1e-4)
+        moved = {name: weight - before[name] for name, weight in expected_weights.items()}
+        found_moved = {name: weights[name] - before[name] for name in moved}
+        assert distance(found_moved, moved) <= part * tolerance
+
+    for attempt in range(20):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        job, model, rows = small_job(kind, folder, seed + attempt, learning_rate=rate, optim=optim, warmup_steps=2,
+                                     lr_scheduler_type="cosine")
+        before, moved = weights_of(model), moved_by_an_ulp(model)
+        expected = follow_reference(model, folder, rows)
+        try:
+            assert_close(follow_reference(moved, folder, rows), expected, before, part=0.25)
+        except AssertionError:
+            continue  # rounding decides: another model
+        run("lockstep", "train", job)
+        assert expected[0][-1] < expected[0][0]
+        assert_close((step_losses(folder / "result"), weights_of(load_saved(kind, folder / "result")[0])), expected, before)
+        return
+    raise AssertionError("rounding decides in 20 models")
 
 
 @pytest.mark.parametrize("optim", OPTIMIZERS)
