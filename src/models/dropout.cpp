@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
-#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -17,14 +16,13 @@ namespace lockstep {
 namespace {
 
 // Consecutive elements of a row, from column `first_column` on: each is kept where a hash of its column exceeds the
-// threshold. The hash is murmur3's 32-bit finaliser, twice keyed; 32-bit arithmetic, and a choice by bits (of a
-// conditional expression GCC makes a branch), so that the compiler makes eight or sixteen at a time.
+// threshold. The hash is murmur3's 32-bit finaliser, twice keyed: 32-bit arithmetic, so that the compiler makes eight
+// or sixteen at a time.
 LOCKSTEP_VECTORISED void mask_row(const float* input, float* output, std::int64_t first_column, std::int64_t columns,
                                   std::uint64_t key, std::uint32_t threshold, float scale) {
   for (std::int64_t i = 0; i < columns; ++i) {
     const std::uint32_t hash = hash_of_column(key, static_cast<std::uint32_t>(first_column + i));
-    const std::uint32_t kept_bits = -static_cast<std::uint32_t>(hash >= threshold);  // all or none
-    output[i] = std::bit_cast<float>(std::bit_cast<std::uint32_t>(input[i] * scale) & kept_bits);
+    output[i] = choose(hash >= threshold, input[i] * scale, 0.0F);
   }
 }
 

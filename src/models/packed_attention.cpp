@@ -8,7 +8,9 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "models/dropout_mask.h"
 #include "models/vector_math.h"
@@ -150,15 +152,17 @@ class Attention {
         for_each_score_row(scores, task, block, keys, lane, [&](const Row& row) {
           float* gradients = first_gradient + (row.scores - first_score);
           if (call_.mask) call_.mask->apply(gradients, gradients, row.first_key, row.seen.end, row.key);
-          const auto capped = bend(row);
+          buffers.slopes.resize(static_cast<std::size_t>(call_.soft_cap == 0 ? 0 : row.seen.size()));
+          bend(row, buffers.slopes);
           softmax_gradient_row(row.scores, gradients, keys.size(), row.seen, sums[row.token * heads + row.head]);
           if (needs_bias) {
             const std::int64_t first = keys.begin - row.query + call_.queries.length - 1;
             add_to(to.distance_bias.mutable_data_ptr<float>() + (task.row * heads + row.head) * distances_ + first,
                    gradients, keys.size());
           }
-          for (std::size_t i = 0; i < capped.size(); ++i)
-            gradients[row.seen.begin + static_cast<std::int64_t>(i)] *= capped[i];
+          if (call_.soft_cap != 0) {
+            shift_and_multiply(gradients + row.seen.begin, buffers.slopes.data(), row.seen.size(), 0);
+          }
           if (call_.mask) call_.mask->apply(row.scores, row.scores, row.first_key, row.seen.end, row.key);
         });
         const at::Tensor query_rows = head_rows(query_, call_.queries, task, block, lane);
@@ -185,6 +189,7 @@ class Attention {
   using Buffer = at::Tensor;
   struct Buffers {
     Buffer scores, gradients, result;
+    std::vector<float> slopes;  // of a row's cap, where there is one
   };
 
   // a b x scale, [heads, rows of a, columns of b], in `buffer`.
@@ -266,22 +271,19 @@ class Attention {
                     head_rows(key_, call_.keys, task, keys).transpose(1, 2), call_.scale);
   }
 
-  // Caps the scores, and adds the biases. Returns the cap's slope where there is one.
-  std::vector<float> bend(const Row& row) const {
-    std::vector<float> slope;  // none: 1
-    if (call_.soft_cap != 0) {
-      for (std::int64_t i = row.seen.begin; i < row.seen.end; ++i) {
-        const float share = std::tanh(row.scores[i] / call_.soft_cap);
-        row.scores[i] = call_.soft_cap * share;
-        slope.push_back(1 - share * share);
-      }
+  // Caps the scores, and adds the biases; gives the cap's slopes to `slopes`, unless it is empty.
+  void bend(const Row& row, std::span<float> slopes = {}) const {
+    float* seen = row.scores + row.seen.begin;
+    if (!slopes.empty()) {
+      soften(seen, slopes.data(), row.seen.size(), call_.soft_cap);
+    } else if (call_.soft_cap != 0) {
+      soften(seen, row.seen.size(), call_.soft_cap);
     }
     for (const Bias& bias : biases_) {
       if (const float* values = bias.row(row.head, row.query)) {
-        add_to(row.scores + row.seen.begin, values + row.first_key + row.seen.begin, row.seen.size());
+        add_to(seen, values + row.first_key + row.seen.begin, row.seen.size());
       }
     }
-    return slope;
   }
 
   // Of a task's heads, [heads, positions, features]; of those that share a key, the one of number `lane`.

@@ -39,13 +39,7 @@ template <class Take>
   return sum;
 }
 
-// x < limit ? limit : x, by its bits: of a choice compilers make a branch here, with what follows from `limit` computed
-// beforehand, and then cannot compute several numbers at a time.
-[[gnu::always_inline]] inline float at_least(float limit, float x) {
-  const std::int32_t is_less = -static_cast<std::int32_t>(x < limit);
-  return std::bit_cast<float>((std::bit_cast<std::int32_t>(limit) & is_less) |
-                              (std::bit_cast<std::int32_t>(x) & ~is_less));
-}
+[[gnu::always_inline]] inline float at_least(float limit, float x) { return choose(x < limit, limit, x); }
 
 // Cephes' expf: 2^n times a polynomial of the rest. At -88 n is -127, and what stands for its power is 0.
 [[gnu::always_inline]] inline float fast_exp(float x) {
@@ -70,6 +64,20 @@ template <class Take>
 [[gnu::always_inline]] inline float fast_sigmoid(float x) {
   constexpr float kLowest = -80.0F;  // whose exponential is finite
   return 1.0F / (1.0F + fast_exp(-at_least(kLowest, x)));
+}
+
+// Cephes' tanhf: a polynomial for small x, whose tanh would be the difference of numbers near 1.
+[[gnu::always_inline]] inline float fast_tanh(float x) {
+  constexpr float kSmall = 0.625F, kLargest = 20.0F;  // from where on it is 1
+  const float size = std::bit_cast<float>(std::bit_cast<std::int32_t>(x) & 0x7FFFFFFF);
+  const float square = x * x;
+  float series = -5.70498872745e-3F;
+  series = series * square + 2.06390887954e-2F;
+  series = series * square - 5.37397155531e-2F;
+  series = series * square + 1.33314422036e-1F;
+  series = series * square - 3.33332819422e-1F;
+  const float of_large = 1.0F - 2.0F / (1.0F + fast_exp(2.0F * choose(size > kLargest, kLargest, size)));
+  return choose(size < kSmall, x + x * square * series, choose(x < 0.0F, -of_large, of_large));
 }
 
 [[gnu::always_inline]] inline float swish_share(float x, float a, float b) { return fast_sigmoid(x * (a + b * x * x)); }
@@ -136,6 +144,18 @@ LOCKSTEP_VECTORISED void shift_and_multiply(float* values, const float* factors,
 
 LOCKSTEP_VECTORISED void add_to(float* values, const float* others, std::int64_t size) {
   for (std::int64_t i = 0; i < size; ++i) values[i] += others[i];
+}
+
+LOCKSTEP_VECTORISED void soften(float* values, std::int64_t size, float cap) {
+  for (std::int64_t i = 0; i < size; ++i) values[i] = cap * fast_tanh(values[i] / cap);
+}
+
+LOCKSTEP_VECTORISED void soften(float* values, float* slopes, std::int64_t size, float cap) {
+  for (std::int64_t i = 0; i < size; ++i) {
+    const float share = fast_tanh(values[i] / cap);
+    values[i] = cap * share;
+    slopes[i] = 1.0F - share * share;
+  }
 }
 
 LOCKSTEP_VECTORISED void swish(const float* x, float* y, std::int64_t size, float a, float b) {

@@ -3,11 +3,19 @@
 #include <ATen/core/Tensor.h>
 #include <c10/util/BFloat16.h>
 
+#include <bit>
 #include <cstdint>
 
 /// Makes a function for the instructions of several CPUs, and takes the best of them at the start: simple loops in it
 /// compute eight or sixteen numbers at a time.
 #define LOCKSTEP_VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+
+/// `x` where `is_met`, else `other`, by their bits: of a conditional expression GCC makes a branch, with what follows
+/// from a constant computed beforehand, and then cannot compute several numbers at a time.
+[[gnu::always_inline]] inline float choose(bool is_met, float x, float other) {
+  const std::int32_t mask = -static_cast<std::int32_t>(is_met);  // all bits or none
+  return std::bit_cast<float>((std::bit_cast<std::int32_t>(x) & mask) | (std::bit_cast<std::int32_t>(other) & ~mask));
+}
 
 // Loops over consecutive numbers on the host, which stay in the nearest cache between one and the next.
 namespace lockstep {
@@ -30,6 +38,10 @@ void scale(float* values, std::int64_t size, float factor, float less = 0);
 void shift_and_multiply(float* values, const float* factors, std::int64_t size, float less);
 /// Adds `others`.
 void add_to(float* values, const float* others, std::int64_t size);
+/// Each value becomes cap x tanh(value / cap), within some units in the last place.
+void soften(float* values, std::int64_t size, float cap);
+/// And `slopes` that function's slope there.
+void soften(float* values, float* slopes, std::int64_t size, float cap);
 
 /// y = x sigmoid(a x + b x^3), within some units in the last place.
 void swish(const float* x, float* y, std::int64_t size, float a, float b);

@@ -48,6 +48,20 @@ TEST_P(VectorMath, ExponentialsAreThoseOfFloat64) {
             2 * static_cast<double>(std::numeric_limits<float>::epsilon()));
 }
 
+TEST_P(VectorMath, SoftCapsAreThoseOfFloat64) {
+  for (const double size : {0.01, 0.5, 3.0, 40.0}) {
+    const at::Tensor x = (torch::rand({GetParam()}) * 2 - 1) * size, found = x.clone(), slopes = at::empty_like(x);
+    soften(data(found), data(slopes), GetParam(), 1.5F);
+    const at::Tensor share = (x.to(at::kDouble) / 1.5).tanh(), exact = 1.5 * share;
+    const double ulp = static_cast<double>(std::numeric_limits<float>::epsilon());
+    EXPECT_LE(((found - exact).abs() / exact.abs()).max().item<double>(), 4 * ulp) << size;
+    EXPECT_LE((slopes - (1 - share.square())).abs().max().item<double>(), 4 * ulp) << size;
+    const at::Tensor again = x.clone();
+    soften(data(again), GetParam(), 1.5F);
+    EXPECT_TRUE(again.equal(found)) << size;
+  }
+}
+
 TEST_P(VectorMath, Bf16IsTorchs) {
   const at::Tensor x = drawn();
   const at::Tensor rounded = at::empty({GetParam()}, at::kBFloat16), back = at::empty_like(x);
@@ -66,6 +80,12 @@ TEST(VectorMath, WhatIsNotFiniteStaysSo) {
   EXPECT_EQ(values[0], 0);
   EXPECT_TRUE(std::isnan(values[1]));
   EXPECT_EQ(values[2], 0);
+  float capped[] = {-std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN(), 1e30F, -0.0F};
+  soften(capped, 4, 2);
+  EXPECT_EQ(capped[0], -2);
+  EXPECT_TRUE(std::isnan(capped[1]));
+  EXPECT_EQ(capped[2], 2);
+  EXPECT_EQ(capped[3], 0);
 }
 
 }  // namespace
