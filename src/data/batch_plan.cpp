@@ -19,14 +19,15 @@ struct SizedRow {
 using SizedRows = std::vector<SizedRow>;
 using Pieces = std::vector<std::vector<SizedRow>>;
 
-BatchShape shape_of(std::uint64_t input, std::uint64_t target, std::uint64_t labels) {
-  const auto in = static_cast<double>(input), out = static_cast<double>(target);
+BatchShape shape_of(std::uint64_t input, std::uint64_t target, std::uint64_t labels, std::uint64_t predictors) {
+  const auto in = static_cast<double>(predictors), out = static_cast<double>(target);
   return {.rows = 1,
           .input_tokens = input,
           .target_tokens = target,
           .input_length = input,
           .target_length = target,
           .labels = labels,
+          .predictors = predictors,
           .input_pairs = in * in,
           .target_pairs = out * out,
           .cross_pairs = in * out};
@@ -39,6 +40,7 @@ BatchShape together(const BatchShape& a, const BatchShape& b) {
           .input_length = std::max(a.input_length, b.input_length),
           .target_length = std::max(a.target_length, b.target_length),
           .labels = a.labels + b.labels,
+          .predictors = a.predictors + b.predictors,
           .input_pairs = a.input_pairs + b.input_pairs,
           .target_pairs = a.target_pairs + b.target_pairs,
           .cross_pairs = a.cross_pairs + b.cross_pairs};
@@ -52,8 +54,10 @@ SizedRows sort_by_length(const TokenizedDataset& dataset, std::span<const std::u
     const std::uint64_t input = dataset.input_length(example);
     const std::uint64_t target = dataset.target_length(example);
     const std::uint64_t labels = label_tokens(dataset, example);
-    rows.push_back(
-        {example, dataset.has_encoder() ? shape_of(input, target, labels) : shape_of(input + target, 0, labels)});
+    const std::uint64_t sequence = input + target;
+    rows.push_back({example, dataset.has_encoder()
+                                 ? shape_of(input, target, labels, input)
+                                 : shape_of(sequence, 0, labels, sequence - std::min<std::uint64_t>(1, labels))});
   }
   std::sort(rows.begin(), rows.end(), [](const SizedRow& a, const SizedRow& b) {
     return std::pair(b.shape.tokens(), a.example) < std::pair(a.shape.tokens(), b.example);
@@ -215,7 +219,8 @@ std::vector<std::vector<MicroBatch>> deal_by_length(const SizedRows& rows, std::
 }  // namespace
 
 double BatchCost::of(const BatchShape& shape) const {
-  const double tokens = (input_token + input_token_beside) * static_cast<double>(shape.input_tokens) +
+  const std::uint64_t input_tokens = pads_attention ? shape.input_tokens : shape.predictors;
+  const double tokens = (input_token + input_token_beside) * static_cast<double>(input_tokens) +
                         (target_token + target_token_beside) * static_cast<double>(shape.target_tokens) +
                         label * static_cast<double>(shape.labels);
   if (!pads_attention) {

@@ -33,6 +33,12 @@ void add_decoder_only_row(const Example& example, std::int64_t* input, std::int6
                  signed_id);
 }
 
+// Where nothing is learned, one, or there might be no token at all.
+std::int64_t count_predictors(const Example& example) {
+  const auto tokens = static_cast<std::int64_t>(example.input.size() + example.target.size());
+  return std::min(tokens, example.target.empty() ? 1 : std::max<std::int64_t>(1, tokens - 1));
+}
+
 }  // namespace
 
 Batch collate(std::span<const Example> examples, std::span<const std::uint64_t> example_ids, bool has_encoder,
@@ -67,7 +73,13 @@ Batch collate(std::span<const Example> examples, std::span<const std::uint64_t> 
     }
   }
   batch.inputs = PackedRows(input_lengths);
-  if (has_encoder) batch.targets = PackedRows(target_lengths);
+  if (has_encoder) {
+    batch.targets = PackedRows(target_lengths);
+  } else {
+    std::vector<std::int64_t> predictors;
+    for (const Example& example : examples) predictors.push_back(count_predictors(example));
+    batch.predictors = batch.inputs.first(predictors);
+  }
   batch.labelled = batch.labels.flatten().ne(kIgnoredLabel).nonzero().squeeze(1);
   return batch;
 }
@@ -78,6 +90,7 @@ Batch Batch::to(at::Device device) const {
     *tensor = moved(*tensor, device);
   }
   same.inputs = inputs.to(device);
+  same.predictors = predictors.to(device);
   same.targets = targets.to(device);
   return same;
 }

@@ -8,15 +8,20 @@
 
 namespace lockstep {
 
-PackedRows::PackedRows(std::span<const std::int64_t> lengths) : begins(lengths.size() + 1) {
+PackedRows::PackedRows(std::span<const std::int64_t> lengths)
+    : PackedRows(lengths, lengths.empty() ? 0 : *std::ranges::max_element(lengths)) {}
+
+PackedRows::PackedRows(std::span<const std::int64_t> lengths, std::int64_t longest)
+    : begins(lengths.size() + 1), length(longest) {
   std::partial_sum(lengths.begin(), lengths.end(), begins.begin() + 1);
-  if (!lengths.empty()) length = *std::ranges::max_element(lengths);
   places = at::empty({tokens()}, at::kLong);
   auto* place = places.mutable_data_ptr<std::int64_t>();
   for (std::size_t row = 0; row < lengths.size(); ++row) {
     std::iota(place + begins[row], place + begins[row + 1], static_cast<std::int64_t>(row) * length);
   }
 }
+
+PackedRows PackedRows::first(std::span<const std::int64_t> lengths) const { return {lengths, length}; }
 
 at::Tensor PackedRows::pad(const at::Tensor& packed) const {
   std::vector<std::int64_t> shape = packed.sizes().vec();

@@ -398,7 +398,7 @@ class T5 final : public LanguageModel {
   at::Tensor decode(const Batch& batch, Dropout& dropout) const {
     const PackedRows& rows = batch.targets;
     const auto embed = [&](const at::Tensor& ids, const PackedRows& packed, Embedded embedded) {
-      return batch.noise.add_to(shared_->forward(packed.pack(ids)), packed, embedded);
+      return batch.noise.add_to(shared_->forward(packed.pack(ids)), packed, packed, embedded);
     };
     const at::Tensor encoded = encode(embed(batch.input_ids, batch.inputs, Embedded::kInput), batch.inputs, dropout);
     const T5Pass pass{rows, decoder_->biases(rows), &batch.inputs, encoded, dropout, layer_observer()};

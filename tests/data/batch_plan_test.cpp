@@ -177,30 +177,31 @@ TEST(BatchPlan, RanksGetAboutEqualWork) {
 }
 
 TEST(BatchCost, IsThatOfTheRowsAndOfPaddedAttention) {
-  // Rows of 5 and 1, and of 3 and 2 tokens, with 7 labels.
+  // Rows of 5 and 1, and of 3 and 2 tokens, with 7 labels, which depend on 6 tokens of the inputs.
   const BatchShape shape{.rows = 2,
                          .input_tokens = 8,
                          .target_tokens = 3,
                          .input_length = 5,
                          .target_length = 2,
                          .labels = 7,
+                         .predictors = 6,
                          .input_pairs = 25 + 9,
                          .target_pairs = 1 + 4,
                          .cross_pairs = 5 + 6};
   BatchCost cost{.input_token = 2, .target_token = 3, .input_pair = 4, .target_pair = 5, .cross_pair = 6, .label = 8};
-  const double tokens = 2 * 8 + 3 * 3 + 8 * 7;
+  const double tokens = 2 * 6 + 3 * 3 + 8 * 7;
   EXPECT_EQ(cost.of(shape), tokens + 4 * 34 + 5 * 5 + 6 * 11);
   EXPECT_EQ(cost.asked_for(shape, true), tokens + 4 * 34 + 2.5 * 5 + 6 * 11);
   EXPECT_EQ(cost.asked_for(shape, false), tokens + 2 * 34 + 5 * 5 + 6 * 11);
   cost.pads_attention = true;
-  EXPECT_EQ(cost.of(shape), tokens + 2 * (4 * 25 + 5 * 4 + 6 * 10));
+  EXPECT_EQ(cost.of(shape), 2 * 2 + tokens + 2 * (4 * 25 + 5 * 4 + 6 * 10));
   EXPECT_EQ(cost.asked_for(shape, true), tokens + 4 * 34 + 2.5 * 5 + 6 * 11);
-  EXPECT_EQ(BatchCost{}.of(shape), 11);
+  EXPECT_EQ(BatchCost{}.of(shape), 9);
 }
 
 TEST(BatchCost, WorkOutsideOfProductsCostsButIsNotAskedFor) {
   const BatchShape shape{
-      .input_tokens = 8, .target_tokens = 3, .input_pairs = 34, .target_pairs = 5, .cross_pairs = 11};
+      .input_tokens = 8, .target_tokens = 3, .predictors = 8, .input_pairs = 34, .target_pairs = 5, .cross_pairs = 11};
   const BatchCost products{.input_token = 2, .target_token = 3, .input_pair = 4, .target_pair = 5, .cross_pair = 6};
   BatchCost cost = products;
   cost.input_token_beside = 10;

@@ -32,6 +32,8 @@ TEST(Batch, DecoderOnlyLabelsAreTheTargetAlone) {
   const Batch batch = collate(examples, std::vector<std::uint64_t>{0, 1}, false, 0, kPad);
   EXPECT_TRUE(batch.input_ids.equal(matrix({{1, 2, 3, 4, 5}, {6, 8, 0, 0, 0}})));
   EXPECT_EQ(batch.inputs.begins, (std::vector<std::int64_t>{0, 5, 7}));
+  EXPECT_EQ(batch.predictors.begins, (std::vector<std::int64_t>{0, 4, 5}));
+  EXPECT_TRUE(batch.predictors.places.equal(at::tensor({0, 1, 2, 3, 5}, at::kLong)));
   EXPECT_TRUE(batch.labels.equal(matrix({{kNone, kNone, 4, 5, kNone}, {8, kNone, kNone, kNone, kNone}})));
   EXPECT_TRUE(batch.labelled.equal(at::tensor({2, 3, 5}, at::kLong)));
 }
@@ -39,6 +41,13 @@ TEST(Batch, DecoderOnlyLabelsAreTheTargetAlone) {
 TEST(Batch, NothingPredictsTheFirstTokenOfASequence) {
   const Batch batch = collate(std::vector<Example>{{{}, {4, 5}}}, std::vector<std::uint64_t>{0}, false, 0, kPad);
   EXPECT_TRUE(batch.labels.equal(matrix({{5, kNone}})));
+}
+
+TEST(Batch, WhatNoLabelDependsOnIsNoPredictor) {
+  const std::vector<Example> examples = {{{}, {4, 5, 6}}, {{1, 2}, {}}, {{}, {8}}, {{}, {}}};
+  const Batch batch = collate(examples, std::vector<std::uint64_t>{0, 1, 2, 3}, false, 0, kPad);
+  EXPECT_EQ(batch.inputs.begins, (std::vector<std::int64_t>{0, 3, 5, 6, 6}));
+  EXPECT_EQ(batch.predictors.begins, (std::vector<std::int64_t>{0, 2, 3, 4, 4}));
 }
 
 TEST(Batch, ATokenThatEqualsThePaddingIsStillALabel) {

@@ -14,13 +14,22 @@ at::Tensor noise(const std::vector<std::uint64_t>& examples, const std::vector<s
                  std::uint64_t seed = 1, std::uint64_t step = 2, Embedded embedded = Embedded::kInput) {
   const PackedRows rows(lengths);
   return EmbeddingNoise(alpha, seed, step, examples)
-      .add_to(torch::zeros({rows.tokens(), kEmbeddedFeatures}), rows, embedded);
+      .add_to(torch::zeros({rows.tokens(), kEmbeddedFeatures}), rows, rows, embedded);
 }
 
 TEST(EmbeddingNoise, BelongsToExamplesAndNotToTheirBatch) {
   const at::Tensor together = noise({7, 9, 8}, {30, 50, 40});
   EXPECT_TRUE(together.narrow(0, 30, 50).equal(noise({9}, {50})));
   EXPECT_TRUE(together.narrow(0, 80, 40).equal(noise({8}, {40})));
+}
+
+TEST(EmbeddingNoise, OfARowsFirstTokensIsThatOfTheWholeRow) {
+  const PackedRows whole(std::vector<std::int64_t>{5, 3}), first = whole.first(std::vector<std::int64_t>{4, 2});
+  const std::vector<std::uint64_t> examples = {7, 9};
+  const at::Tensor found =
+      EmbeddingNoise(5, 1, 2, examples).add_to(torch::zeros({6, kEmbeddedFeatures}), first, whole, Embedded::kInput);
+  const at::Tensor all = noise({7, 9}, {5, 3});
+  EXPECT_TRUE(found.equal(at::cat({all.narrow(0, 0, 4), all.narrow(0, 5, 2)})));
 }
 
 TEST(EmbeddingNoise, IsUniformWithinTheBoundsOfTheRowsOwnLength) {
@@ -51,8 +60,8 @@ TEST(EmbeddingNoise, GradientsPassAndWithoutAlphaNothingIsAdded) {
   const at::Tensor x = torch::randn({4, kEmbeddedFeatures}).requires_grad_();
   const std::vector<std::uint64_t> examples = {1};
   const PackedRows rows(std::vector<std::int64_t>{4});
-  EXPECT_TRUE(EmbeddingNoise().add_to(x, rows, Embedded::kInput).is_same(x));
-  const at::Tensor y = EmbeddingNoise(5, 1, 1, examples).add_to(x, rows, Embedded::kInput);
+  EXPECT_TRUE(EmbeddingNoise().add_to(x, rows, rows, Embedded::kInput).is_same(x));
+  const at::Tensor y = EmbeddingNoise(5, 1, 1, examples).add_to(x, rows, rows, Embedded::kInput);
   EXPECT_FALSE(y.equal(x));
   y.sum().backward();
   EXPECT_TRUE(x.grad().equal(torch::ones_like(x)));

@@ -19,6 +19,14 @@ TEST(PackedRows, SayWhereTokensAre) {
   EXPECT_TRUE(kRows.positions().equal(torch::tensor({0, 1, 0, 1, 2, 0}, torch::kLong)));
 }
 
+TEST(PackedRows, FirstTokensStayWhereTheyAre) {
+  const PackedRows first = kRows.first(std::vector<std::int64_t>{2, 1, 0, 1});
+  EXPECT_EQ(first.length, 3);
+  EXPECT_TRUE(first.has_padding());
+  EXPECT_TRUE(first.places.equal(torch::tensor({0, 1, 3, 9}, torch::kLong)));
+  EXPECT_TRUE(first.positions().equal(torch::tensor({0, 1, 0, 0}, torch::kLong)));
+}
+
 TEST(PackedRows, ArePaddedWithZerosAndPackedAgain) {
   const at::Tensor packed = torch::randn({6, 2}, torch::requires_grad());
   const at::Tensor padded = kRows.pad(packed);

@@ -41,7 +41,8 @@ PRODUCTS_OF_A_PAIR = 2  # with as much again outside of them
 
 
 def cost_function(config, has_encoder):
-    """Multiply-adds of a row of `source` and `target` tokens (decoder-only: all in `source`), `labels` of them learned, with
+    """Multiply-adds of a row of `source` and `target` tokens (decoder-only: all in `source`), `labels` of them learned, on
+    which a decoder-only row's last token has no influence, with
     what counts as such for the features in and out of projections; and those that a pass counts for."""
     hidden, head = config.hidden_size, config.vocab_size * config.hidden_size
     if has_encoder:
@@ -75,6 +76,7 @@ def cost_function(config, has_encoder):
     beside = MULTIPLY_ADDS_OF_A_FEATURE * (layers * features + (layers - 1) * (width + hidden + mlp_features))
 
     def cost(source, _, labels):
+        source -= 1
         return (on_token + beside) * source + PRODUCTS_OF_A_PAIR * 2 * layers * width * source * source + on_label * labels
     return cost, TOKENS_OF_A_PASS * (on_token + on_label)
 

@@ -14,6 +14,7 @@ struct BatchShape {
   std::uint64_t input_tokens = 0, target_tokens = 0;  // real ones
   std::uint64_t input_length = 0, target_length = 0;  // of the longest
   std::uint64_t labels = 0;                           // tokens that the loss covers
+  std::uint64_t predictors = 0;                       // tokens of the input on which one of them depends
   // Of each row by itself, summed; cross: input length x target length.
   double input_pairs = 0, target_pairs = 0, cross_pairs = 0;
 
@@ -30,7 +31,8 @@ struct BatchCost {
   double input_token_beside = 0, target_token_beside = 0;  // of each token outside of products of matrices
   double pair_beside = 0;       // of each pair, as a share of its products; not where attention pads
   double pass = 0;              // of each micro-batch, whatever it holds
-  bool pads_attention = false;  // attention computes all rows as long as the longest; nothing else does
+  bool pads_attention = false;  // attention computes all rows as long as the longest, and all else each token; without,
+                                // what predicts no label is left out
 
   /// Without `pass`.
   double of(const BatchShape& shape) const;

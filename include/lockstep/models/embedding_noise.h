@@ -24,8 +24,8 @@ class EmbeddingNoise {
   /// For one pass over the examples that `example_ids` [rows] names. An `alpha` of 0 adds nothing.
   EmbeddingNoise(double alpha, std::uint64_t seed, std::uint64_t step, std::span<const std::uint64_t> example_ids);
 
-  /// `x` [tokens of `rows`, features], with its noise.
-  at::Tensor add_to(const at::Tensor& x, const PackedRows& rows, Embedded embedded) const;
+  /// `x` [tokens of `rows`, features], with its noise; `whole` has all tokens of these rows.
+  at::Tensor add_to(const at::Tensor& x, const PackedRows& rows, const PackedRows& whole, Embedded embedded) const;
 
  private:
   double alpha_ = 0;

@@ -18,6 +18,9 @@ struct PackedRows {
   std::int64_t tokens() const { return begins.back(); }
   bool has_padding() const { return tokens() != rows() * length; }
 
+  /// Of each row the first `lengths`, where they are.
+  PackedRows first(std::span<const std::int64_t> lengths) const;
+
   /// [tokens, ...] to [rows, length, ...], with zeros behind each row.
   at::Tensor pad(const at::Tensor& packed) const;
   /// [rows, length, ...] to [tokens, ...].
@@ -33,6 +36,9 @@ struct PackedRows {
   std::vector<std::int64_t> begins = {0};  // [rows + 1]: each row's first token, and the number of tokens
   std::int64_t length = 0;                 // of the longest row
   at::Tensor places;                       // [tokens] int64: row x length + position
+
+ private:
+  PackedRows(std::span<const std::int64_t> lengths, std::int64_t longest);
 };
 
 /// `tensor` on `device`. From page-locked memory to a GPU, without a wait.

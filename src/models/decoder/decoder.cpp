@@ -40,6 +40,11 @@ RotaryAngles packed(const RotaryAngles& angles) {
   return {angles.cosine.squeeze(0).transpose(0, 1), angles.sine.squeeze(0).transpose(0, 1)};
 }
 
+// The tokens on which a loss depends. On a GPU attention pads rows, for which whole ones of one length need no copies.
+const PackedRows& learned_rows(const Batch& batch) {
+  return batch.input_ids.is_cpu() ? batch.predictors : batch.inputs;
+}
+
 at::Tensor positions_until(std::int64_t length, at::Device device) {
   return at::arange(length, at::TensorOptions(at::kLong).device(device)).unsqueeze(0);  // [1, length]
 }
@@ -97,12 +102,13 @@ void Decoder::initialise_weights(const at::Generator& generator) {
 }
 
 at::Tensor Decoder::logits(const Batch& batch, Dropout& dropout) {
-  return head(batch.inputs.pad(hidden(batch, {}, dropout)), dropout);
+  return head(batch.inputs.pad(hidden(batch, batch.inputs, {}, dropout)), dropout);
 }
 
 at::Tensor Decoder::loss_sum(const Batch& batch, Dropout& dropout) {
   const LabelledPositions labelled(batch);
-  const at::Tensor selected = hidden(batch, labelled.among(batch.inputs), dropout);
+  const PackedRows& rows = learned_rows(batch);
+  const at::Tensor selected = hidden(batch, rows, labelled.among(rows), dropout);
   if (has_adapted_head()) return negative_log_likelihood(head(selected, dropout), labelled.labels, label_smoothing());
   return negative_log_likelihood(selected, output_head(), labelled.labels, label_smoothing());
 }
@@ -110,7 +116,8 @@ at::Tensor Decoder::loss_sum(const Batch& batch, Dropout& dropout) {
 at::Tensor Decoder::row_loss_sums(const Batch& batch) {
   Dropout none;
   const LabelledPositions labelled(batch);
-  const at::Tensor selected = hidden(batch, labelled.among(batch.inputs), none);
+  const PackedRows& rows = learned_rows(batch);
+  const at::Tensor selected = hidden(batch, rows, labelled.among(rows), none);
   return labelled.sum_by_row(
       has_adapted_head() ? negative_log_likelihoods(head(selected, none), labelled.labels, label_smoothing())
                          : negative_log_likelihoods(selected, output_head(), labelled.labels, label_smoothing()));
@@ -170,17 +177,18 @@ at::Tensor Decoder::embed(at::Tensor x, const at::Tensor& positions, Dropout& dr
   return x + positions_->weight.narrow(0, config_.position_offset, x.size(1));
 }
 
-// The last hidden states of packed tokens, or of the `labelled` of them. Frequencies that depend on the length follow
-// the padded one, as in transformers.
-at::Tensor Decoder::hidden(const Batch& batch, const at::Tensor& labelled, Dropout& dropout) const {
-  const PackedRows& rows = batch.inputs;
+// The last hidden states of the tokens of `rows`, which have those of the batch, or of the `labelled` of them.
+// Frequencies that depend on the length follow the padded one, as in transformers.
+at::Tensor Decoder::hidden(const Batch& batch, const PackedRows& rows, const at::Tensor& labelled,
+                           Dropout& dropout) const {
   DecoderPass pass{.dropout = dropout, .biases = sequence_biases(config_, rows.length, batch.input_ids.device())};
   pass.rows = &rows;
   pass.labelled = labelled;
   const at::Tensor positions = rows.positions();
   pass.angles = packed(rotary_.angles(positions.unsqueeze(0), {rows.length}));
   dropout.over(rows.places, rows.length);
-  const at::Tensor tokens = batch.noise.add_to(tokens_->forward(rows.pack(batch.input_ids)), rows, Embedded::kInput);
+  const at::Tensor tokens =
+      batch.noise.add_to(tokens_->forward(rows.pack(batch.input_ids)), rows, batch.inputs, Embedded::kInput);
   const at::Tensor x = embed(tokens, positions, dropout);
   return run_blocks(dropout(x, config_.embedding_dropout), pass, nullptr);
 }

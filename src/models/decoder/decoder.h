@@ -25,7 +25,7 @@ class Decoder final : public LanguageModel {
  private:
   at::Tensor read_sequences(DecodingState& state) const;
   at::Tensor embed(at::Tensor x, const at::Tensor& positions, Dropout& dropout) const;
-  at::Tensor hidden(const Batch& batch, const at::Tensor& labelled, Dropout& dropout) const;
+  at::Tensor hidden(const Batch& batch, const PackedRows& rows, const at::Tensor& labelled, Dropout& dropout) const;
   at::Tensor run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const;
   at::Tensor head(const at::Tensor& hidden, Dropout& dropout) const;
   bool has_adapted_head() const;
