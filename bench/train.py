@@ -117,7 +117,7 @@ def flops_of(shape, vocabulary, source, target):
     width, inner, layers = shape["width"], shape["inner"], shape["layers"]
     attention = 4 * width * width  # parameters
     if shape["kind"] == "gpt2":
-        length = source + target
+        length = source + target - 1  # the last token predicts nothing
         forward = layers * (length * 2 * (attention + 2 * width * inner) + 4 * width * length * (length + 1) / 2)
     else:
         feed_forward = 2 * width * inner

@@ -55,9 +55,9 @@ SizedRows sort_by_length(const TokenizedDataset& dataset, std::span<const std::u
     const std::uint64_t target = dataset.target_length(example);
     const std::uint64_t labels = label_tokens(dataset, example);
     const std::uint64_t sequence = input + target;
-    rows.push_back({example, dataset.has_encoder()
-                                 ? shape_of(input, target, labels, input)
-                                 : shape_of(sequence, 0, labels, sequence - std::min<std::uint64_t>(1, labels))});
+    const std::uint64_t predictors = labels > 0 ? sequence - 1 : std::min<std::uint64_t>(1, sequence);
+    rows.push_back({example, dataset.has_encoder() ? shape_of(input, target, labels, input)
+                                                   : shape_of(sequence, 0, labels, predictors)});
   }
   std::sort(rows.begin(), rows.end(), [](const SizedRow& a, const SizedRow& b) {
     return std::pair(b.shape.tokens(), a.example) < std::pair(a.shape.tokens(), b.example);

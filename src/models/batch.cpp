@@ -90,7 +90,6 @@ Batch Batch::to(at::Device device) const {
     *tensor = moved(*tensor, device);
   }
   same.inputs = inputs.to(device);
-  same.predictors = predictors.to(device);
   same.targets = targets.to(device);
   return same;
 }

@@ -10,15 +10,15 @@
 /// compute eight or sixteen numbers at a time.
 #define LOCKSTEP_VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 
+// Loops over consecutive numbers on the host, which stay in the nearest cache between one and the next.
+namespace lockstep {
+
 /// `x` where `is_met`, else `other`, by their bits: of a conditional expression GCC makes a branch, with what follows
 /// from a constant computed beforehand, and then cannot compute several numbers at a time.
 [[gnu::always_inline]] inline float choose(bool is_met, float x, float other) {
   const std::int32_t mask = -static_cast<std::int32_t>(is_met);  // all bits or none
   return std::bit_cast<float>((std::bit_cast<std::int32_t>(x) & mask) | (std::bit_cast<std::int32_t>(other) & ~mask));
 }
-
-// Loops over consecutive numbers on the host, which stay in the nearest cache between one and the next.
-namespace lockstep {
 
 /// Whether loops over fp32 numbers may read `x`, once it lies together.
 inline bool is_on_host_in_fp32(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }

@@ -71,6 +71,26 @@ TEST(BatchPlan, EveryExampleRunsOnceForAnyRanksAndLimits) {
   }
 }
 
+TEST(BatchPlan, OfADecoderOnlyRowTheLastTokenIsNotAskedFor) {
+  const auto dataset = random_dataset(100, false, 2);
+  const auto order = shuffled_indices(100, 1, 0);
+  double asked_for = 0, cost = 0, padded = 0;
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    const double tokens = dataset->input_length(i) + dataset->target_length(i), labels = dataset->target_length(i);
+    asked_for += 2 * (tokens - 1) + 3 * (tokens - 1) * (tokens - 1) / 2 + 4 * labels;
+    cost += 2 * (tokens - 1) + 3 * (tokens - 1) * (tokens - 1) + 4 * labels;
+    padded += 2 * tokens + 3 * tokens * tokens + 4 * labels;
+  }
+  for (const bool pads : {false, true}) {
+    const BatchCost costs{.input_token = 2, .input_pair = 3, .label = 4, .pads_attention = pads};
+    const StepPlan plan = plan_step(*dataset, order, of_tokens(1), 1, costs);  // of one row each: no padding
+    double found = 0;
+    for (const MicroBatch& micro_batch : micro_batches_of(plan)) found += micro_batch.cost;
+    EXPECT_DOUBLE_EQ(found, pads ? padded : cost);
+    EXPECT_DOUBLE_EQ(plan.asked_for, asked_for);
+  }
+}
+
 TEST(BatchPlan, CountsTokensWhateverTheCut) {
   const auto dataset = random_dataset(100, true, 2);
   const auto order = shuffled_indices(100, 1, 0);
@@ -216,7 +236,7 @@ TEST(BatchCost, WorkOutsideOfProductsCostsButIsNotAskedFor) {
 // By tokens alone, a hundred short rows would equal the long one, and its rank would get as many of them beside it.
 TEST(BatchPlan, AttentionsSquareCounts) {
   std::vector<Example> examples(301);
-  for (Example& example : examples) example.input.resize(10);
+  for (Example& example : examples) example = {std::vector<TokenId>(10), {0}};
   examples[50].input.resize(1000);
   const InMemoryTokenizedDataset dataset(std::move(examples), false, "digest");
   const auto order = shuffled_indices(301, 1, 0);

@@ -36,15 +36,19 @@ constexpr std::array<std::uint64_t, 3> kIds = {4, 7, 2};
 
 std::vector<Example> make_examples() { return {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}}; }
 
-Batch make_batch(const LanguageModel& model) {
-  return collate(make_examples(), kIds, model.info().has_encoder, model.info().decoder_start_id, 0);
+// Each token but a row's last has a label.
+std::vector<Example> make_learned_examples() { return {{{8}, {9, 10, 1}}, {{3}, {4}}, {{5}, {6, 7}}}; }
+
+Batch make_batch(const LanguageModel& model, const std::vector<Example>& examples) {
+  return collate(examples, kIds, model.info().has_encoder, model.info().decoder_start_id, 0);
 }
 
 using Named = std::vector<std::pair<std::string, at::Tensor>>;
 
 // Loss, rows' losses, logits and gradients, on the host.
-Named values_of(LanguageModel& model) {
-  Batch batch = make_batch(model).to(model.device());
+Named values_of(LanguageModel& model, const std::vector<Example>& examples = make_examples()) {
+  model.zero_grad();
+  Batch batch = make_batch(model, examples).to(model.device());
   batch.noise = EmbeddingNoise(5, 5, 6, kIds);
   Dropout dropout(5, 6, kIds);
   const at::Tensor loss = model.loss_sum(batch, dropout);
@@ -77,7 +81,9 @@ class ModelsOn : public testing::TestWithParam<const char*> {};
 TEST_P(ModelsOn, AnotherDeviceComputeWhatTheHostDoes) {
   const auto host = make_model(GetParam(), at::kCPU), device = make_model(GetParam(), kStandInDevice);
   ASSERT_EQ(device->device(), kStandInDevice);
-  expect_equal(values_of(*device), values_of(*host));
+  for (const auto& examples : {make_examples(), make_learned_examples()}) {
+    expect_equal(values_of(*device, examples), values_of(*host, examples));
+  }
 }
 
 TEST_P(ModelsOn, AnotherDeviceGenerateWhatTheHostDoes) {

@@ -113,7 +113,7 @@ def test_ten_steps_follow_the_reference(optim, rate, tolerance, kind, seed, tmp_
     for attempt in range(20):
         folder = tmp_path / str(attempt)
         folder.mkdir()
-        job, model, rows = small_job(kind, folder, seed + attempt, learning_rate=rate, optim=optim, warmup_steps=2,
+        job, model, rows = small_job(kind, folder, seed + 1000 * attempt, learning_rate=rate, optim=optim, warmup_steps=2,
                                      lr_scheduler_type="cosine")
         before, moved = weights_of(model), moved_by_an_ulp(model)
         expected = follow_reference(model, folder, rows)

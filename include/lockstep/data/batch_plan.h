@@ -15,7 +15,7 @@ struct BatchShape {
   std::uint64_t input_length = 0, target_length = 0;  // of the longest
   std::uint64_t labels = 0;                           // tokens that the loss covers
   std::uint64_t predictors = 0;                       // tokens of the input on which one of them depends
-  // Of each row by itself, summed; cross: input length x target length.
+  // Of each row by itself, summed: squares of its predictors and its targets; cross: input length x target length.
   double input_pairs = 0, target_pairs = 0, cross_pairs = 0;
 
   std::uint64_t tokens() const { return input_tokens + target_tokens; }
@@ -23,7 +23,7 @@ struct BatchShape {
 
 /// What it costs to compute rows together: a part for each token, which is the work of the parameters, and one for each
 /// pair of tokens, which is attention's; and one for each token that the loss covers, which is the output head's. In
-/// any unit; by default, in tokens.
+/// any unit; by default, in tokens on which a label depends.
 struct BatchCost {
   double input_token = 1, target_token = 1;
   double input_pair = 0, target_pair = 0, cross_pair = 0;
@@ -31,13 +31,13 @@ struct BatchCost {
   double input_token_beside = 0, target_token_beside = 0;  // of each token outside of products of matrices
   double pair_beside = 0;       // of each pair, as a share of its products; not where attention pads
   double pass = 0;              // of each micro-batch, whatever it holds
-  bool pads_attention = false;  // attention computes all rows as long as the longest, and all else each token; without,
-                                // what predicts no label is left out
+  bool pads_attention = false;  // attention computes all rows as long as the longest, and nothing leaves out tokens on
+                                // which no label depends
 
   /// Without `pass`.
   double of(const BatchShape& shape) const;
-  /// What the rows ask for: products alone, without padding, with the half of pairs that a decoder's causal attention
-  /// sees.
+  /// What the rows ask for: products alone, without padding, of tokens on which a label depends, with the half of pairs
+  /// that a decoder's causal attention sees.
   double asked_for(const BatchShape& shape, bool has_encoder) const;
 };
 

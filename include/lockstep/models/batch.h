@@ -25,7 +25,7 @@ struct Batch {
   at::Tensor labelled;  // [labelled positions] int64: where `labels`, flattened, has ids. Found on the host: no GPU has
                         // to be waited for to know how many they are
   PackedRows inputs;    // the real tokens of input_ids
-  PackedRows predictors;  // decoder-only: of them, those on which a label depends. A row's last token predicts nothing
+  PackedRows predictors;  // decoder-only: of them, those on which a label depends: not a row's last. Stays on the host
   PackedRows targets;     // of decoder_input_ids
   std::vector<std::uint64_t> example_ids;  // [batch] names the rows for the dropout masks
   EmbeddingNoise noise = {};               // on the embeddings; none but in training

@@ -34,7 +34,7 @@ struct PackedRows {
   PackedRows to(at::Device device) const;
 
   std::vector<std::int64_t> begins = {0};  // [rows + 1]: each row's first token, and the number of tokens
-  std::int64_t length = 0;                 // of the longest row
+  std::int64_t length = 0;                 // of the longest row, whole
   at::Tensor places;                       // [tokens] int64: row x length + position
 
  private:

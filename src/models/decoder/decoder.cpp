@@ -40,7 +40,7 @@ RotaryAngles packed(const RotaryAngles& angles) {
   return {angles.cosine.squeeze(0).transpose(0, 1), angles.sine.squeeze(0).transpose(0, 1)};
 }
 
-// The tokens on which a loss depends. On a GPU attention pads rows, for which whole ones of one length need no copies.
+// The tokens that a loss asks for. On a GPU, where attention pads rows, whole ones of one length need no copies.
 const PackedRows& learned_rows(const Batch& batch) {
   return batch.input_ids.is_cpu() ? batch.predictors : batch.inputs;
 }
