@@ -20,11 +20,13 @@ namespace {
 // and adds to the whole of its gradient.
 constexpr std::int64_t kChunkBytes = 128 << 20;
 
-// Positions of a chunk.
+// Positions of a chunk: as few chunks as can be, of about one size.
 std::int64_t chunk_size(std::int64_t positions, std::int64_t vocabulary) {
   constexpr std::int64_t kLeast = 64;  // for fewer, products would be slow
   const std::int64_t fitting = kChunkBytes / (vocabulary * static_cast<std::int64_t>(sizeof(float)));
-  return std::min(positions, std::clamp(fitting, kLeast, kHeadChunk));
+  const std::int64_t most = std::clamp(fitting, kLeast, kHeadChunk);
+  const std::int64_t chunks = std::max<std::int64_t>(1, (positions + most - 1) / most);
+  return (positions + chunks - 1) / chunks;
 }
 
 // For so many positions' logits in one of the two ways that logits_of_chunk() fills.

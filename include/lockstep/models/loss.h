@@ -35,7 +35,7 @@ struct OutputHead {
 };
 
 /// At most so many positions' logits are in memory at a time; fewer where the vocabulary is large.
-inline constexpr std::int64_t kHeadChunk = 512;
+inline constexpr std::int64_t kHeadChunk = 384;
 /// What these take, in bytes, of a loss over so many positions.
 double logits_bytes(double positions, double vocabulary);
 
