@@ -156,12 +156,8 @@ def test_the_layers_adapted_by_default_are_those_of_peft():
         assert targets.split(", ") == (DEFAULT_TARGETS.get(model_type) or PEFT_DEFAULTS[model_type]), model_type
 
 
-@pytest.mark.parametrize("family", TRAINED)
-def test_training_follows_peft_and_peft_loads_the_result(family, tmp_path):
-    seed = random.SystemRandom().randrange(1, 1 << 30)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
-    torch.manual_seed(seed)
+def train_as_peft_does(rng, family, seed, tmp_path):
+    """Checks what training begins with and its losses; the folder of the base, and the trained adapter as peft opens it."""
     base = tmp_path / "base"
 
     def draw():
@@ -202,12 +198,27 @@ def test_training_follows_peft_and_peft_loads_the_result(family, tmp_path):
     result = tmp_path / "result"
     assert not (result / "config.json").exists() and not (result / "model.safetensors").exists()
     trained = open_adapter(family, base, result)
-    case = stable_case(rng, family, model.config.vocab_size, trained, SHARE)
-    assert case is not None, "rounding decides on the values of what was trained"
-    (tmp_path / "case.json").write_text(json.dumps(case))
-    run("model_probe", base, tmp_path / "case.json", tmp_path, result, OMP_NUM_THREADS="1")
+    return base, trained
+
+
+@pytest.mark.parametrize("family", TRAINED)
+def test_training_follows_peft_and_peft_loads_the_result(family, tmp_path):
+    seed = random.SystemRandom().randrange(1, 1 << 30)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    torch.manual_seed(seed)
+    for attempt in range(5):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        base, trained = train_as_peft_does(rng, family, seed, folder)
+        case = stable_case(rng, family, trained.config.vocab_size, trained, SHARE)
+        if case is not None:
+            break
+    assert case is not None, "rounding decides on the values of five trained models"
+    (folder / "case.json").write_text(json.dumps(case))
+    run("model_probe", base, folder / "case.json", folder, folder / "result", OMP_NUM_THREADS="1")
     assert any(parameter.abs().max() > 0 for name, parameter in trained.named_parameters() if "lora_B" in name)
-    assert_probe_equals(tmp_path, trained, family, case)
+    assert_probe_equals(folder, trained, family, case)
 
 
 @pytest.mark.parametrize("kind", ["t5-v1.1", "gpt2"])
