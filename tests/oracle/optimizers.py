@@ -91,9 +91,11 @@ def small_job(kind, folder, seed, rows=12, **keys):
 
 # Lion steps by the sign of gradients, also of those that are nearly 0.
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("optim, rate, tolerance", [("adamw", 5e-3, 2e-3), ("adafactor", 1e-3, 2e-3), ("lion", 2e-4, 1e-2)])
+@pytest.mark.parametrize("optim, rate, tolerance", [("adamw", 5e-3, 2e-3), ("adafactor", 5e-3, 2e-3), ("lion", 2e-4, 1e-2)])
 def test_ten_steps_follow_the_reference(optim, rate, tolerance, kind, seed, tmp_path):
     has_encoder = kind.startswith("t5")
+    if kind not in kinds_whose_weights_follow(optim):
+        rate = 1e-3  # or rounding would decide in most models
 
     def follow_reference(model, folder, rows):
         """The losses of ten steps, and the weights after them."""
