@@ -34,8 +34,8 @@ struct OutputHead {
   at::Tensor logits(const at::Tensor& hidden) const;
 };
 
-/// At most so many positions' logits are in memory at a time; fewer where the vocabulary is large. Of 512, a GPT-2 of 124
-/// million parameters was as fast on two cores, within 0.5 %, and had a peak of 100 MB more.
+/// At most so many positions' logits are in memory at a time; fewer where the vocabulary is large. Of 512, a GPT-2 of
+/// 124 million parameters was as fast on two cores, within 0.5 %, and had a peak of 100 MB more.
 inline constexpr std::int64_t kHeadChunk = 384;
 /// What these take, in bytes, of a loss over so many positions.
 double logits_bytes(double positions, double vocabulary);
