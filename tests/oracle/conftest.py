@@ -104,6 +104,32 @@ def moved_by_an_ulp(model):
     return moved
 
 
+def draw_stable(draw, attempts=20):
+    """What `draw(attempt)` gives first: None is a case in which rounding decides."""
+    for attempt in range(attempts):
+        drawn = draw(attempt)
+        if drawn is not None:
+            return drawn
+    raise AssertionError(f"rounding decides in {attempts} random cases")
+
+
+def greedy_answer(model, prompt, max_new_tokens):
+    """What transformers generates greedily behind the ids of `prompt`, and whether every choice is clear: of two logits that
+    are nearer to each other than their errors may be (1e-5 of the largest, each), rounding chooses one.
+
+    Without the cache, which transformers sizes by a model's number of encoder layers: fewer than its decoder may have.
+    """
+    import torch
+
+    output = model.generate(input_ids=torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+                            do_sample=False, use_cache=False, max_new_tokens=max_new_tokens, return_dict_in_generate=True,
+                            output_logits=True)
+    logits = torch.cat(output.logits)
+    first, second = logits.topk(2).values.T
+    clear = bool((first - second > 2e-5 * logits.abs().amax(1)).all())
+    return output.sequences[0, 1 if model.config.is_encoder_decoder else len(prompt):].tolist(), clear
+
+
 def load_saved(kind, folder):
     """The model and tokenizer of a folder as transformers opens it, and what it missed or did not expect."""
     import transformers
