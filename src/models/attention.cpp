@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "lockstep/models/mixed_precision.h"
 #include "models/packed_attention.h"
 
 namespace lockstep {
@@ -32,18 +33,27 @@ at::Tensor all_biases(const AttentionOptions& options, std::int64_t queries, std
   return sum;
 }
 
+// What is multiplied is rounded as linear layers round it: a GPU's fastest kernels take nothing else. The host's read
+// fp32.
+at::ScalarType type_of_products(const at::Tensor& query) {
+  const RoundedWeights* rounded = query.is_cpu() ? nullptr : MixedPrecision::current();
+  return rounded == nullptr ? query.scalar_type() : rounded->type();
+}
+
 // Step by step, where the fused kernel has no gradient for the bias or no soft cap, or would draw its own dropout
 // masks. Heads that share a key are rows of one product.
 at::Tensor attend_unfused(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                           const at::Tensor& bias, const AttentionOptions& options, Dropout& dropout) {
   const std::int64_t queries = query.size(2);
-  const auto grouped = [&](const at::Tensor& x) { return x.reshape({x.size(0), key.size(1), -1, x.size(3)}); };
+  const at::ScalarType type = type_of_products(query);
+  const auto grouped = [&](const at::Tensor& x) { return x.reshape({x.size(0), key.size(1), -1, x.size(3)}).to(type); };
   const auto by_head = [&](const at::Tensor& x) { return x.view({x.size(0), query.size(1), queries, x.size(-1)}); };
   const at::Tensor scaled = options.scale == 1 ? query : query * options.scale;
-  at::Tensor scores = by_head(at::matmul(grouped(scaled), key.transpose(-1, -2)));
+  at::Tensor scores = by_head(at::matmul(grouped(scaled), key.transpose(-1, -2).to(type))).to(query.scalar_type());
   if (options.soft_cap != 0) scores = at::tanh(scores / options.soft_cap) * options.soft_cap;
   if (bias.defined()) scores = scores + bias;
-  return by_head(at::matmul(grouped(dropout(at::softmax(scores, -1), options.dropout)), value));
+  const at::Tensor shares = dropout(at::softmax(scores, -1), options.dropout);
+  return by_head(at::matmul(grouped(shares), value.to(type))).to(query.scalar_type());
 }
 
 }  // namespace
@@ -59,9 +69,11 @@ at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tens
     return merge_heads(attend_unfused(query, key, value, bias, options, dropout));
   }
   const bool shared_keys = key.size(1) != query.size(1);
-  return merge_heads(at::scaled_dot_product_attention(
-      query, key, value, bias.defined() ? std::optional(bias) : std::nullopt, /*dropout_p=*/0,
-      /*is_causal=*/options.causal && !bias.defined(), options.scale, /*enable_gqa=*/shared_keys));
+  const at::ScalarType type = type_of_products(query);
+  const at::Tensor y = at::scaled_dot_product_attention(
+      query.to(type), key.to(type), value.to(type), bias.defined() ? std::optional(bias.to(type)) : std::nullopt,
+      /*dropout_p=*/0, /*is_causal=*/options.causal && !bias.defined(), options.scale, /*enable_gqa=*/shared_keys);
+  return merge_heads(y.to(query.scalar_type()));
 }
 
 at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const PackedRows& queries,

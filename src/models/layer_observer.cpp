@@ -1,17 +1,24 @@
 #include "lockstep/models/layer_observer.h"
 
 #include <torch/torch.h>
+#include <optional>
 #include <utility>
+
+#include "lockstep/models/gradients_in_place.h"
+#include "lockstep/models/mixed_precision.h"
 
 namespace lockstep {
 namespace {
 
-// What a layer needs to be computed again.
+// What a layer needs to be computed again, the forward thread's guards among it: on a GPU, autograd has threads of its
+// own.
 struct Recomputation : torch::CustomClassHolder {
   Recomputation(LayerFunction function, const Dropout& before) : compute(std::move(function)), dropout(before) {}
 
   LayerFunction compute;
-  Dropout dropout;    // as it was before the layer
+  Dropout dropout;  // as it was before the layer
+  RoundedWeights* const rounded_weights = MixedPrecision::current();
+  const bool adds_gradients_in_place = GradientsInPlace::active();
   at::Tensor result;  // until autograd has it
 };
 
@@ -42,6 +49,9 @@ class RecomputedLayer : public torch::autograd::Function<RecomputedLayer> {
     at::Tensor result;
     {
       const at::AutoGradMode with_gradients(true);
+      const MixedPrecision products(recomputation.rounded_weights);
+      std::optional<GradientsInPlace> in_place;
+      if (recomputation.adds_gradients_in_place) in_place.emplace();
       result = recomputation.compute(inputs, dropout);
     }
     torch::autograd::backward({result}, {gradients[0]});

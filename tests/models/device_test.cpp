@@ -1,13 +1,20 @@
+#include <ATen/CPUGeneratorImpl.h>
 #include <gmock/gmock.h>
 #include <torch/torch.h>
 
 #include <array>
+#include <optional>
+#include <span>
 
 #include "data/fixtures.h"
 #include "lockstep/evaluation/evaluator.h"
 #include "lockstep/generation/decoding.h"
+#include "lockstep/models/attention.h"
+#include "lockstep/models/gradients_in_place.h"
 #include "lockstep/models/lora.h"
+#include "lockstep/models/mixed_precision.h"
 #include "models/family_configs.h"
+#include "models/recomputing_observer.h"
 #include "models/small_models.h"
 #include "stand_in_device.h"
 
@@ -104,7 +111,77 @@ TEST_P(ModelsOn, AnotherDeviceEvaluateToWhatTheHostDoes) {
   for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_NEAR(found[i].loss_sum, expected[i].loss_sum, 1e-4);
 }
 
+// Autograd runs what a device computes in a thread of its own, which knows nothing of the training loop's guards.
+TEST_P(ModelsOn, AnotherDeviceRecomputeLayersAsTheyWereComputed) {
+  const auto device = make_model(GetParam(), kStandInDevice);
+  const auto values = [&](bool recomputes) {
+    test::RecomputingObserver observer(recomputes);
+    device->set_layer_observer(&observer);
+    RoundedWeights rounded;
+    const MixedPrecision products(&rounded);
+    Named found = values_of(*device);
+    device->set_layer_observer(nullptr);
+    return found;
+  };
+  expect_equal(values(true), values(false));
+}
+
 INSTANTIATE_TEST_SUITE_P(, ModelsOn, testing::ValuesIn(test::kFamilyConfigs));
+
+TEST(LayerOnADevice, IsRecomputedUnderTheGuardsOfItsForwardPass) {
+  using Guards = std::pair<RoundedWeights*, bool>;
+  std::vector<Guards> seen;
+  const auto layer = [&](const std::vector<at::Tensor>& inputs, Dropout&) {
+    seen.emplace_back(MixedPrecision::current(), GradientsInPlace::active());
+    return inputs[0] * 2;
+  };
+  test::RecomputingObserver observer(true);
+  Dropout none;
+  RoundedWeights rounded;
+  const MixedPrecision products(&rounded);
+  for (const bool in_place : {false, true}) {
+    std::optional<GradientsInPlace> guard;
+    if (in_place) guard.emplace();
+    const at::Tensor x = at::ones({3}, at::TensorOptions(kStandInDevice)).requires_grad_();
+    run_layer(&observer, 0, {x}, none, layer).sum().backward();
+  }
+  using testing::ElementsAre;
+  EXPECT_THAT(seen, ElementsAre(Guards(&rounded, false), Guards(&rounded, false), Guards(&rounded, true),
+                                Guards(&rounded, true)));
+}
+
+TEST(AttentionOnADevice, MultipliesRoundedNumbersWhereLinearLayersDo) {
+  const at::Generator generator = at::detail::createCPUGenerator(1);
+  const auto make = [&](at::IntArrayRef shape) {
+    return at::randn(shape, generator).to(kStandInDevice).requires_grad_();
+  };
+  const at::Tensor query = make({2, 4, 5, 8}), key = make({2, 2, 5, 8}), value = make({2, 2, 5, 8});
+  const at::Tensor learned = make({4, 9}), upper = at::randn({2, 5, 32}, generator).to(kStandInDevice);
+  const auto values = [&](const AttentionOptions& options, RoundedWeights* rounded) {
+    const MixedPrecision products(rounded);
+    Dropout dropout(5, 6, std::span(kIds).first(2));
+    const at::Tensor y = attend(query, key, value, options, dropout);
+    std::vector<at::Tensor> found = {y};
+    for (const at::Tensor& gradient : torch::autograd::grad({y}, {query, key, value}, {upper}))
+      found.push_back(gradient);
+    return found;
+  };
+  RoundedWeights bf16;
+  for (const AttentionOptions& options :
+       {AttentionOptions{.scale = 0.3, .causal = true}, AttentionOptions{.scale = 0.3, .causal = true, .window = 2},
+        AttentionOptions{.scale = 0.3, .distance_bias = learned},
+        AttentionOptions{.scale = 0.3, .soft_cap = 2, .causal = true},
+        AttentionOptions{.scale = 0.3, .dropout = 0.5}}) {
+    const auto found = values(options, &bf16), expected = values(options, nullptr);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_EQ(found[i].scalar_type(), at::kFloat);
+      const double largest = expected[i].abs().max().item<double>();
+      const double error = (found[i] - expected[i]).abs().max().item<double>();
+      EXPECT_LT(error, largest / 64) << i;  // bf16 has 8 bits
+      EXPECT_GT(error, largest / 1e5) << i;
+    }
+  }
+}
 
 TEST(ModelOnADevice, TrainsAnAdapterAndSavesWhatTheHostDoes) {
   const std::string config = test::kFamilyConfigs[3];

@@ -7,25 +7,17 @@
 
 #include "lockstep/models/lora.h"
 #include "models/family_configs.h"
+#include "models/recomputing_observer.h"
 #include "models/small_models.h"
 
 namespace lockstep {
 namespace {
 
-struct Recomputing final : LayerObserver {
-  explicit Recomputing(bool recomputes_) : recomputes(recomputes_) {}
-  void before_layer(std::size_t, const at::Tensor&) override { ++layers; }
-  void after_layer(std::size_t, const at::Tensor&) override {}
-  bool recomputes_layers() const override { return recomputes; }
-  bool recomputes;
-  int layers = 0;
-};
-
 constexpr std::array<std::uint64_t, 3> kIds = {4, 7, 2};
 
 // Of two micro-batches, whose gradients add up.
 std::map<std::string, at::Tensor> values_of(LanguageModel& model, bool recomputes) {
-  Recomputing observer(recomputes);
+  test::RecomputingObserver observer(recomputes);
   model.set_layer_observer(&observer);
   model.zero_grad();
   std::map<std::string, at::Tensor> values;
@@ -75,7 +67,7 @@ TEST_P(RecomputedLayers, GiveTheSameBitsOfAnAdapter) {
 }
 
 TEST(RecomputedLayer, IsComputedAgainOnlyIfItTrainsAnything) {
-  Recomputing observer(true);
+  test::RecomputingObserver observer(true);
   int calls = 0;
   const auto layer = [&](const at::Tensor& weight) {
     return [&calls, weight](const std::vector<at::Tensor>& inputs, Dropout&) {
@@ -153,7 +145,7 @@ TEST(RecomputedLayer, MemoryIsThatOfOneLayer) {
     const Batch batch = collate(std::vector<Example>{{tokens, tokens}, {tokens, tokens}}, ids,
                                 model->info().has_encoder, model->info().decoder_start_id, 0);
     const auto peak = [&](bool recomputes) {
-      Recomputing observer(recomputes);
+      test::RecomputingObserver observer(recomputes);
       model->set_layer_observer(&observer);
       Dropout dropout(1, 1, ids);
       model->zero_grad();

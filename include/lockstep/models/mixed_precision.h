@@ -30,9 +30,10 @@ class RoundedWeights {
   std::unordered_map<const at::TensorImpl*, at::Tensor> kept_;
 };
 
-/// While it lives, the linear layers and heads that this thread runs multiply in bf16 or fp16 and sum in fp32: mixed
-/// precision (Micikevicius et al. 2018). What they give, gradients among it, is fp32, and so is all between them:
-/// norms, attention, activations, the loss, the weights themselves. As at::NoGradGuard, it is nested and of its thread.
+/// While it lives, the linear layers and heads that this thread runs, and on a GPU attention, multiply in bf16 or fp16
+/// and sum in fp32: mixed precision (Micikevicius et al. 2018). What they give, gradients among it, is fp32, and so is
+/// all between them: norms, softmax, activations, the loss, the weights themselves, on the host attention. As
+/// at::NoGradGuard, it is nested and of its thread; a layer that is computed again has the one that it had before.
 class MixedPrecision {
  public:
   /// `weights` outlives it. Null: products are as they were.
