@@ -13,7 +13,7 @@ from conftest import example_rows, load_saved, random_model, read_lines, run, wr
 from ddp_loop import train_rank
 from long_job import MPIRUN, TIMEOUT, LongJob, wait_until, write_long_job
 from safetensors.torch import load_file
-from training_workplace import order_of, rows_apart, step_losses, without_dropout, write_job
+from training_workplace import order_of, rows_apart, step_losses, without_dropout, without_kinks, write_job
 
 KINDS = ["t5-v1.1", "gpt2", "llama"]
 SHARDINGS = ["none", "state", "state_and_gradients", "full"]
@@ -37,7 +37,7 @@ def distance(found, expected):
 def test_ranks_and_sharding_change_nothing(kind, seed, tmp_path):
     rng = random.Random(seed)
     has_encoder = kind.startswith("t5")
-    random_model(kind, tmp_path / "model", seed)
+    random_model(kind, tmp_path / "model", seed, **without_kinks(kind))
     rows = example_rows("t5" if has_encoder else "gpt2", 42, seed)
     # Validation batches, 3 of them, are too few for 4 ranks and uneven for 2.
     validation = write_rows(tmp_path / "validation.jsonl", rows[37:])
@@ -70,7 +70,7 @@ def test_ranks_and_sharding_change_nothing(kind, seed, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_thirty_steps_follow_pytorch_ddp(kind, seed, tmp_path):
     has_encoder = kind.startswith("t5")
-    random_model(kind, tmp_path / "model", seed, **without_dropout(kind))
+    random_model(kind, tmp_path / "model", seed, **without_dropout(kind), **without_kinks(kind))
     rows, examples = rows_apart("t5" if has_encoder else "gpt2", load_saved(kind, tmp_path / "model")[1], has_encoder, 22, seed)
     job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, max_steps=30, global_batch_size=8,
                     per_device_train_batch_size=3, learning_rate=1e-3, weight_decay=0.1, warmup_steps=3)

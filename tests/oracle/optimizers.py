@@ -8,7 +8,7 @@ import transformers
 from conftest import draw_stable, example_rows, load_saved, moved_by_an_ulp, random_model, run
 from distributed import distance
 from safetensors.torch import load_file
-from training_workplace import encode, step_losses, torch_loss_sum, without_dropout, write_job
+from training_workplace import encode, step_losses, torch_loss_sum, without_dropout, without_kinks, write_job
 
 torch.set_num_threads(1)  # small models: more threads only wait for each other
 
@@ -81,7 +81,7 @@ def weights_distance(folder, expected):
 
 def small_job(kind, folder, seed, rows=12, **keys):
     has_encoder = kind.startswith("t5")
-    model = random_model(kind, folder / "model", seed, **without_dropout(kind))
+    model = random_model(kind, folder / "model", seed, **without_dropout(kind), **without_kinks(kind))
     rows = example_rows("t5" if has_encoder else "gpt2", rows, seed)
     job = write_job(folder, folder / "model", rows, has_encoder, weight_decay=0.1, adam_beta2=0.99,
                     **{"max_steps": 10, "global_batch_size": 12, "per_device_train_batch_size": 5, **keys})

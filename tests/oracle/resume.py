@@ -34,8 +34,9 @@ class TestResume:
         job = prepare(folder, "t5-v1.1", max_steps=16, save_strategy="steps", save_steps=4)
         train(job, f"output_dir={folder / 'undisturbed'}")
         with Training(job) as running:
+            pids = running.pids_of_all()
             assert running.wait_for(lambda: running.metrics_lines() >= 10), running.stderr()
-            running.signal(signal.SIGUSR1, running.pids())
+            running.signal(signal.SIGUSR1, pids)
             assert running.finish() == STOPPED, running.stderr()
         steps = steps_of_checkpoints(folder / "result")
         assert steps[:2] == [4, 8] and 8 < steps[-1] < 16 and all(map(is_whole, checkpoints_of(folder / "result")))
