@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
-#include <span>
 #include <utility>
 #include <vector>
 
@@ -114,7 +113,7 @@ class Attention {
         }
         const at::Tensor scores = multiply_scores(buffers.scores, task, block, keys, lane);
         for_each_score_row(scores, task, block, keys, lane, [&](const Row& row) {
-          bend(row);
+          bend(row, buffers.slopes);
           sums[row.token * query_.size(1) + row.head] = softmax_row(row.scores, keys.size(), row.seen);
           if (call_.mask) call_.mask->apply(row.scores, row.scores, row.first_key, row.seen.end, row.key);
         });
@@ -152,7 +151,6 @@ class Attention {
         for_each_score_row(scores, task, block, keys, lane, [&](const Row& row) {
           float* gradients = first_gradient + (row.scores - first_score);
           if (call_.mask) call_.mask->apply(gradients, gradients, row.first_key, row.seen.end, row.key);
-          buffers.slopes.resize(static_cast<std::size_t>(call_.soft_cap == 0 ? 0 : row.seen.size()));
           bend(row, buffers.slopes);
           softmax_gradient_row(row.scores, gradients, keys.size(), row.seen, sums[row.token * heads + row.head]);
           if (needs_bias) {
@@ -271,13 +269,12 @@ class Attention {
                     head_rows(key_, call_.keys, task, keys).transpose(1, 2), call_.scale);
   }
 
-  // Caps the scores, and adds the biases; gives the cap's slopes to `slopes`, unless it is empty.
-  void bend(const Row& row, std::span<float> slopes = {}) const {
+  // Caps the scores, and adds the biases; `slopes` become those of the cap, if there is one.
+  void bend(const Row& row, std::vector<float>& slopes) const {
     float* seen = row.scores + row.seen.begin;
-    if (!slopes.empty()) {
+    if (call_.soft_cap != 0) {
+      slopes.resize(static_cast<std::size_t>(row.seen.size()));
       soften(seen, slopes.data(), row.seen.size(), call_.soft_cap);
-    } else if (call_.soft_cap != 0) {
-      soften(seen, row.seen.size(), call_.soft_cap);
     }
     for (const Bias& bias : biases_) {
       if (const float* values = bias.row(row.head, row.query)) {

@@ -146,10 +146,6 @@ LOCKSTEP_VECTORISED void add_to(float* values, const float* others, std::int64_t
   for (std::int64_t i = 0; i < size; ++i) values[i] += others[i];
 }
 
-LOCKSTEP_VECTORISED void soften(float* values, std::int64_t size, float cap) {
-  for (std::int64_t i = 0; i < size; ++i) values[i] = cap * fast_tanh(values[i] / cap);
-}
-
 LOCKSTEP_VECTORISED void soften(float* values, float* slopes, std::int64_t size, float cap) {
   for (std::int64_t i = 0; i < size; ++i) {
     const float share = fast_tanh(values[i] / cap);

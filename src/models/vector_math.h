@@ -38,9 +38,8 @@ void scale(float* values, std::int64_t size, float factor, float less = 0);
 void shift_and_multiply(float* values, const float* factors, std::int64_t size, float less);
 /// Adds `others`.
 void add_to(float* values, const float* others, std::int64_t size);
-/// Each value becomes cap x tanh(value / cap), within some units in the last place.
-void soften(float* values, std::int64_t size, float cap);
-/// And `slopes` that function's slope there.
+/// Each value becomes cap x tanh(value / cap), within some units in the last place, and `slopes` that function's slope
+/// there.
 void soften(float* values, float* slopes, std::int64_t size, float cap);
 
 /// y = x sigmoid(a x + b x^3), within some units in the last place.
