@@ -71,19 +71,19 @@ def torch_losses(*arguments, **options):
     return torch_steps(*arguments, **options)[0]
 
 
-def stable_training(kind, folder, seed, count, steps, optimizer, tolerances, smoothing=0.0, **config):
+def stable_training(kind, folder, seed, count, steps, optimizer, tolerances, smoothing=0.0, rounded=moved_by_an_ulp, **config):
     """A random model saved in `folder`, `count` rows, and their steps in PyTorch, of which rounding moves the losses, and the
     norms of gradients if there are two `tolerances`, by less than a quarter of these: rows, examples, the trained model,
     losses and norms.
 
-    `optimizer`: learning rate, weight decay and warm-up.
+    `optimizer`: learning rate, weight decay and warm-up. `rounded(model)`: a copy that differs by rounding.
     """
     has_encoder = kind.startswith("t5")
     rows = example_rows("t5" if has_encoder else "gpt2", count, seed)
 
     def draw(attempt):
         model = random_model(kind, folder, seed + 1000 * attempt, **without_dropout(kind), **config)
-        moved = moved_by_an_ulp(model)
+        moved = rounded(model)
         tokenizer = load_saved(kind, folder)[1]
         examples = [encode(tokenizer, row, has_encoder) for row in rows]
         expected, found = (torch_steps(which, [examples] * steps, has_encoder, *optimizer, smoothing) for which in (model, moved))
