@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lockstep/core/error.h"
+#include "lockstep/models/packed_rows.h"
 #include "models/dropout_mask.h"
 #include "models/keyed_hash.h"
 #include "models/vector_math.h"
@@ -28,9 +29,9 @@ LOCKSTEP_VECTORISED void mask_row(const float* input, float* output, std::int64_
 
 at::Tensor apply_on_device(const DropoutMask& mask, const at::Tensor& x) {
   const at::Tensor of_rows =
-      at::from_blob(const_cast<std::uint64_t*>(mask.row_keys.data()), {static_cast<std::int64_t>(mask.row_keys.size())},
-                    at::TensorOptions(at::kLong))
-          .to(x.device());
+      moved(at::from_blob(const_cast<std::uint64_t*>(mask.row_keys.data()),
+                          {static_cast<std::int64_t>(mask.row_keys.size())}, at::TensorOptions(at::kLong)),
+            x.device());
   const at::TensorOptions whole = of_rows.options();
   at::Tensor keys;
   if (x.dim() == 2) {

@@ -221,17 +221,14 @@ std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const 
   for (const auto& micro_batches : plan.ranks) passes = std::max(passes, micro_batches.size());
   // A rank with fewer has none to begin with, so that its last sums, too, go out while backward runs.
   const std::size_t idle_passes = passes - own.size();
-  double sum = 0;
+  std::vector<at::Tensor> losses;  // read behind the last pass: until then the host runs ahead of a GPU
   for (std::size_t pass = 0; pass < passes; ++pass) {
     const bool is_last = pass + 1 == passes;
     const bool asks = stop_ != nullptr && !is_last;  // after the last, exchange() does
     if (asks) stop_->begin_agreeing();
     reducer_.begin_pass(is_last);
     if (pass >= idle_passes) {
-      const MicroBatch& micro_batch = own[pass - idle_passes];
-      const double loss = run_pass(step, inputs_->next_batch().to(model_.device()), scale);
-      guard_.watch(loss, micro_batch.examples);
-      sum += loss;
+      losses.push_back(run_pass(step, inputs_->next_batch().to(model_.device()), scale));
     } else if (parameters_.frees_layers()) {
       // Gathers what the other ranks gather, for nothing.
       const Batch filler = read_batch(*training_, std::array{filler_of(plan)}, model_.info().decoder_start_id, pad_id_);
@@ -240,6 +237,12 @@ std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const 
     reducer_.end_pass();
     layers_->end_pass();
     if (asks && stop_->finish_agreeing()) return std::nullopt;
+  }
+  double sum = 0;
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    const auto loss = losses[i].item<double>();
+    guard_.watch(loss, own[i].examples);
+    sum += loss;
   }
   return sum;
 }
@@ -275,7 +278,7 @@ InputSource TrainingLoop::input_source() const {
           .pad_id = pad_id_};
 }
 
-double TrainingLoop::run_pass(std::uint64_t step, Batch batch, double scale) {
+at::Tensor TrainingLoop::run_pass(std::uint64_t step, Batch batch, double scale) {
   parameters_.gather(0);
   const GradientsInPlace in_place(scale);
   const MixedPrecision products(rounded_weights_.type() == at::kFloat ? nullptr : &rounded_weights_);
@@ -284,7 +287,7 @@ double TrainingLoop::run_pass(std::uint64_t step, Batch batch, double scale) {
   Dropout dropout(seed, step, batch.example_ids);
   const at::Tensor loss = model_.loss_sum(batch, dropout);
   (loss * scale).backward();
-  return loss.item<double>();
+  return loss.detach();
 }
 
 void TrainingLoop::update(const StepMetrics& metrics) {

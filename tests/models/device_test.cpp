@@ -111,6 +111,20 @@ TEST_P(ModelsOn, AnotherDeviceEvaluateToWhatTheHostDoes) {
   for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_NEAR(found[i].loss_sum, expected[i].loss_sum, 1e-4);
 }
 
+TEST_P(ModelsOn, AnotherDeviceAreNotWaitedForInAPass) {
+  const auto device = make_model(GetParam(), kStandInDevice);
+  Batch batch = make_batch(*device, make_examples()).to(kStandInDevice);
+  batch.noise = EmbeddingNoise(5, 5, 6, kIds);
+  Dropout dropout(5, 6, kIds);
+  const std::size_t before = reads_of_stand_in_device();
+  const GradientsInPlace in_place(0.5);
+  const at::Tensor loss = device->loss_sum(batch, dropout);
+  (loss * 0.5).backward();
+  EXPECT_EQ(reads_of_stand_in_device(), before);
+  EXPECT_GT(loss.item<double>(), 0);
+  EXPECT_EQ(reads_of_stand_in_device(), before + 1);
+}
+
 // Autograd runs what a device computes in a thread of its own, which knows nothing of the training loop's guards.
 TEST_P(ModelsOn, AnotherDeviceRecomputeLayersAsTheyWereComputed) {
   const auto device = make_model(GetParam(), kStandInDevice);

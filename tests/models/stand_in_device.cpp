@@ -11,7 +11,9 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <c10/util/ScopeExit.h>
 #include <torch/library.h>
+#include <atomic>
 
 namespace lockstep {
 namespace {
@@ -32,6 +34,9 @@ StandInAllocator& allocator() {
   return instance;
 }
 
+std::atomic<std::size_t> reads{0};
+thread_local bool is_computing = false;  // of what the device itself reads, nothing counts
+
 constexpr c10::DispatchKeySet kKeys(c10::DispatchKey::HPU);
 
 at::Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> type, std::optional<at::Layout>,
@@ -51,6 +56,7 @@ at::Tensor on_host(const at::Tensor& tensor) {
 }
 
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool) {
+  if (!is_computing && to.is_cpu()) ++reads;
   on_host(to).copy_(on_host(from));
   return to;
 }
@@ -60,7 +66,10 @@ at::Tensor copy_from_and_resize(const at::Tensor& from, const at::Tensor& to) {
   return copy_from(from, to, false);
 }
 
-at::Scalar local_scalar(const at::Tensor& tensor) { return on_host(tensor).item(); }
+at::Scalar local_scalar(const at::Tensor& tensor) {
+  if (!is_computing) ++reads;
+  return on_host(tensor).item();
+}
 
 const at::Tensor& resize(const at::Tensor& tensor, at::IntArrayRef size, std::optional<at::MemoryFormat>) {
   at::native::resize_impl_cpu_(tensor.unsafeGetTensorImpl(), size, std::nullopt);
@@ -84,6 +93,8 @@ void compute_on_host(const c10::OperatorHandle& operation, torch::jit::Stack* st
       }
     }
   }
+  is_computing = true;
+  const auto end = c10::make_scope_exit([] { is_computing = false; });
   at::native::cpu_fallback(operation, stack);
 }
 
@@ -132,4 +143,7 @@ TORCH_LIBRARY_IMPL(aten, HPU, library) {
 }
 
 }  // namespace
+
+std::size_t reads_of_stand_in_device() { return reads; }
+
 }  // namespace lockstep

@@ -89,8 +89,8 @@ class TrainingLoop {
   StepSums exchange(double own_loss);
   /// Whether the weights stay as they are; with fp16 the loss scale may become smaller. `step` counts from 1.
   bool skips(std::uint64_t step, double loss, double grad_norm);
-  /// Of one; the gradient is that of the loss times `scale`.
-  double run_pass(std::uint64_t step, Batch batch, double scale);
+  /// Of one; the gradient is that of the loss, which it returns, times `scale`.
+  at::Tensor run_pass(std::uint64_t step, Batch batch, double scale);
   InputSource input_source() const;
   /// Updates the weights by the reduced gradients.
   void update(const StepMetrics& metrics);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "lockstep/models/attention.h"
+#include "lockstep/models/packed_rows.h"
 
 namespace lockstep {
 namespace {
@@ -23,7 +24,7 @@ at::Tensor alibi_slopes(std::int64_t heads) {
 
 // Of keys 0 ... `keys` - 1, [1, heads, 1, keys]. In bfloat16, as Falcon was trained.
 at::Tensor alibi(const DecoderConfig& config, std::int64_t keys, at::Device device) {
-  const at::Tensor slopes = alibi_slopes(config.heads).to(device).to(at::kBFloat16);
+  const at::Tensor slopes = moved(alibi_slopes(config.heads).to(at::kBFloat16), device);
   const at::Tensor distances = slopes.unsqueeze(1) * at::arange(keys, at::TensorOptions(at::kLong).device(device));
   return (distances.to(at::kFloat) * config.attention_scale).unsqueeze(1).unsqueeze(0);
 }
