@@ -49,7 +49,8 @@ class Running:
         self.output = job.parent / name
         self.log = job.parent / f"{name}.log"
         self.number = cluster.submit(f"--nodes={nodes}", "--cpus-per-task=1", f"--output={self.log}", *options, SLURM / "train.sbatch", job,
-                                     f"output_dir={self.output}", *overrides, LOCKSTEP_BIN=str(BIN), OMP_NUM_THREADS="1", **environment)
+                                     f"output_dir={self.output}", *overrides,
+                                     **{"LOCKSTEP_BIN": str(BIN), "OMP_NUM_THREADS": "1", **environment})
 
     def text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -290,6 +291,23 @@ def test_a_rank_that_is_killed_is_no_stop(cluster, workplace):
     os.kill(running.ranks()[0], signal.SIGSEGV)
     running.ends_as("FAILED")
     assert running.starts() == 1, running.text()
+
+
+@pytest.mark.parametrize("crashes", [1, 2])
+def test_a_crash_before_a_word_is_tried_again_once(crashes, cluster, workplace, tmp_path):
+    """As of Open MPI 4.1 in MPI_Init under Slurm's PMIx."""
+    program = tmp_path / "lockstep"
+    program.write_text(f"""#!/bin/sh
+        for crash in $(seq {crashes}); do
+          if [ "$SLURM_PROCID" = 0 ] && mkdir {tmp_path}/crash-$crash 2>/dev/null; then kill -SEGV $$; fi
+        done
+        exec {BIN}/lockstep "$@"
+        """)
+    program.chmod(0o755)
+    running = Running(cluster, workplace, f"crash-{crashes}", overrides=["max_steps=5"], LOCKSTEP_BIN=str(tmp_path))
+    last = running.ends_as("COMPLETED" if crashes == 1 else "FAILED")
+    assert running.text().count("could not be launched") == 1, running.text()
+    assert crashes == 1 or "Segmentation fault" in last, running.text()
 
 
 def test_no_more_requeues_than_allowed(cluster, workplace):
