@@ -2,7 +2,7 @@
 #include <memory>
 #include <string>
 
-#include "commands.h"
+#include "data_prep/commands.h"
 #include "lockstep/data/model_folder.h"
 #include "lockstep/hub/resolve.h"
 

@@ -1,4 +1,4 @@
-#include "examples.h"
+#include "data_prep/examples.h"
 
 #include <fmt/format.h>
 #include <algorithm>

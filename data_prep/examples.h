@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "lockstep/data/shard_reader.h"
+#include "lockstep/data/shards/shard_reader.h"
 #include "lockstep/text/tokenizer.h"
 
 namespace lockstep {

@@ -4,14 +4,14 @@
 #include <optional>
 #include <string>
 
-#include "commands.h"
-#include "examples.h"
+#include "data_prep/commands.h"
+#include "data_prep/examples.h"
+#include "data_prep/prepared_sets.h"
+#include "data_prep/summary.h"
 #include "lockstep/core/error.h"
-#include "lockstep/data/shard_reader.h"
+#include "lockstep/data/shards/shard_reader.h"
 #include "lockstep/hub/resolve.h"
 #include "lockstep/text/load_tokenizer.h"
-#include "prepared_sets.h"
-#include "summary.h"
 
 namespace lockstep {
 namespace {

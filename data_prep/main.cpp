@@ -8,13 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "commands.h"
-#include "examples.h"
-#include "lockstep/core/job_file.h"
+#include "data_prep/commands.h"
+#include "data_prep/examples.h"
+#include "data_prep/prepare.h"
+#include "data_prep/summary.h"
 #include "lockstep/core/log.h"
-#include "lockstep/data/shard_reader.h"
-#include "prepare.h"
-#include "summary.h"
+#include "lockstep/data/shards/shard_reader.h"
+#include "lockstep/job/job_file.h"
 
 namespace {
 

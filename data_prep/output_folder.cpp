@@ -1,4 +1,4 @@
-#include "output_folder.h"
+#include "data_prep/output_folder.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -12,7 +12,7 @@
 
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
-#include "lockstep/data/manifest.h"
+#include "lockstep/data/shards/manifest.h"
 
 namespace lockstep {
 namespace {

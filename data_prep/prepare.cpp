@@ -1,4 +1,4 @@
-#include "prepare.h"
+#include "data_prep/prepare.h"
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -6,19 +6,19 @@
 #include <optional>
 #include <utility>
 
+#include "data_prep/output_folder.h"
+#include "data_prep/source_digests.h"
 #include "lockstep/core/digest.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/worker_pool.h"
 #include "lockstep/data/dataset.h"
 #include "lockstep/data/job_sets.h"
 #include "lockstep/data/model_folder.h"
-#include "lockstep/data/shard_reader.h"
-#include "lockstep/data/shard_writer.h"
+#include "lockstep/data/shards/shard_reader.h"
+#include "lockstep/data/shards/shard_writer.h"
 #include "lockstep/data/tokenize_datasets.h"
 #include "lockstep/hub/resolve.h"
 #include "lockstep/text/load_tokenizer.h"
-#include "output_folder.h"
-#include "source_digests.h"
 
 namespace lockstep {
 namespace {

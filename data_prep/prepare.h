@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "lockstep/core/job_file.h"
-#include "lockstep/data/manifest.h"
+#include "lockstep/data/shards/manifest.h"
 #include "lockstep/data/work_share.h"
 #include "lockstep/hub/settings.h"
+#include "lockstep/job/job_file.h"
 #include "lockstep/text/tokenizer.h"
 
 namespace lockstep {

@@ -1,9 +1,9 @@
-#include "prepared_sets.h"
+#include "data_prep/prepared_sets.h"
 
 #include <fmt/format.h>
 
 #include "lockstep/core/error.h"
-#include "lockstep/data/manifest.h"
+#include "lockstep/data/shards/manifest.h"
 
 namespace lockstep {
 

@@ -1,4 +1,4 @@
-#include "source_digests.h"
+#include "data_prep/source_digests.h"
 
 #include <limits>
 #include <system_error>

@@ -1,4 +1,4 @@
-#include "summary.h"
+#include "data_prep/summary.h"
 
 #include <fmt/format.h>
 #include <algorithm>

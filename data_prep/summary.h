@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "lockstep/data/manifest.h"
+#include "lockstep/data/shards/manifest.h"
 
 namespace lockstep {
 

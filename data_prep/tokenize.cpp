@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "commands.h"
-#include "examples.h"
+#include "data_prep/commands.h"
+#include "data_prep/examples.h"
 #include "lockstep/core/error.h"
 #include "lockstep/hub/resolve.h"
 #include "lockstep/text/load_tokenizer.h"

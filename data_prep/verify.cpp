@@ -2,10 +2,10 @@
 #include <memory>
 #include <string>
 
-#include "commands.h"
+#include "data_prep/commands.h"
+#include "data_prep/prepared_sets.h"
 #include "lockstep/core/error.h"
-#include "lockstep/data/verify_shards.h"
-#include "prepared_sets.h"
+#include "lockstep/data/shards/verify_shards.h"
 
 namespace lockstep {
 namespace {

@@ -1,4 +1,4 @@
-#include "dataset_options.h"
+#include "cli/dataset_options.h"
 
 #include <map>
 #include <string>

@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "cli/commands.h"
 #include "cli/doctor/advice.h"
 #include "cli/doctor/all_reduce_timing.h"
 #include "cli/doctor/rank_facts.h"
 #include "cli/doctor/report.h"
-#include "commands.h"
+#include "cli/ranks.h"
 #include "lockstep/core/byte_size.h"
-#include "ranks.h"
 
 namespace lockstep {
 namespace {

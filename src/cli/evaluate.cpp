@@ -5,8 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "commands.h"
-#include "dataset_options.h"
+#include "cli/commands.h"
+#include "cli/dataset_options.h"
+#include "cli/ranks.h"
 #include "lockstep/comm/compute_device.h"
 #include "lockstep/comm/stop_requests.h"
 #include "lockstep/comm/threads.h"
@@ -17,9 +18,8 @@
 #include "lockstep/data/contained_output.h"
 #include "lockstep/data/model_folder.h"
 #include "lockstep/evaluation/evaluator.h"
-#include "lockstep/train/base_trainer.h"
-#include "lockstep/train/pretrained_model.h"
-#include "ranks.h"
+#include "lockstep/generation/pretrained_model.h"
+#include "lockstep/generation/trained_model.h"
 
 namespace lockstep {
 namespace {

@@ -4,12 +4,12 @@
 #include <memory>
 #include <string>
 
-#include "commands.h"
+#include "cli/commands.h"
 #include "lockstep/core/byte_size.h"
 #include "lockstep/core/error.h"
+#include "lockstep/generation/trained_model.h"
 #include "lockstep/hub/resolve.h"
-#include "lockstep/models/lora.h"
-#include "lockstep/train/base_trainer.h"
+#include "lockstep/models/adapters/lora.h"
 
 namespace lockstep {
 namespace {

@@ -3,8 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "commands.h"
-#include "dataset_options.h"
+#include "cli/commands.h"
+#include "cli/dataset_options.h"
+#include "cli/ranks.h"
 #include "lockstep/comm/compute_device.h"
 #include "lockstep/comm/threads.h"
 #include "lockstep/core/atomic_file.h"
@@ -12,9 +13,8 @@
 #include "lockstep/core/progress.h"
 #include "lockstep/core/stop_flag.h"
 #include "lockstep/data/contained_output.h"
+#include "lockstep/generation/trained_model.h"
 #include "lockstep/hub/resolve.h"
-#include "lockstep/train/base_trainer.h"
-#include "ranks.h"
 
 namespace lockstep {
 namespace {

@@ -3,11 +3,12 @@
 #include <string>
 #include <vector>
 
-#include "commands.h"
-#include "epoch_plan.h"
+#include "cli/commands.h"
+#include "cli/job_inputs.h"
+#include "lockstep/batching/batch_cost.h"
+#include "lockstep/batching/epoch_plan.h"
 #include "lockstep/core/error.h"
 #include "lockstep/train/activation_plan.h"
-#include "lockstep/train/batch_cost.h"
 
 namespace lockstep {
 namespace {

@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "commands.h"
+#include "cli/commands.h"
+#include "cli/ranks.h"
+#include "cli/versions.h"
 #include "lockstep/core/log.h"
-#include "ranks.h"
-#include "versions.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 
-#include "commands.h"
+#include "cli/commands.h"
 
 namespace lockstep {
 namespace {

@@ -1,4 +1,4 @@
-#include "ranks.h"
+#include "cli/ranks.h"
 
 #include <c10/util/Exception.h>
 #include <fmt/format.h>

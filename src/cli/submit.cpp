@@ -16,11 +16,11 @@
 #include <utility>
 #include <vector>
 
-#include "commands.h"
+#include ""
+#include "cli/commands.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
-#include "lockstep/core/job_file.h"
-#include "train_sbatch.h"
+#include "lockstep/job/job_file.h"
 
 namespace lockstep {
 namespace {

@@ -5,19 +5,19 @@
 #include <string>
 #include <vector>
 
-#include "commands.h"
+#include "cli/commands.h"
+#include "cli/ranks.h"
 #include "lockstep/comm/stop_requests.h"
-#include "lockstep/core/job_file.h"
 #include "lockstep/core/stop_flag.h"
 #include "lockstep/data/job_sets.h"
 #include "lockstep/data/model_folder.h"
-#include "lockstep/data/shard_reader.h"
+#include "lockstep/data/shards/shard_reader.h"
+#include "lockstep/generation/pretrained_model.h"
+#include "lockstep/job/job_file.h"
 #include "lockstep/models/pretrained.h"
 #include "lockstep/text/load_tokenizer.h"
 #include "lockstep/train/generation_model_trainer.h"
-#include "lockstep/train/pretrained_model.h"
 #include "lockstep/train/same_inputs.h"
-#include "ranks.h"
 
 namespace lockstep {
 namespace {

@@ -1,11 +1,11 @@
-#include "versions.h"
+#include "cli/versions.h"
 
 #include <fmt/format.h>
 #include <hdf5.h>
 #include <torch/version.h>
 
-#include "lockstep/comm/mpi_communicator.h"
-#include "lockstep/comm/nccl_version.h"
+#include "lockstep/comm/mpi/mpi_communicator.h"
+#include "lockstep/comm/nccl/nccl_version.h"
 
 namespace lockstep {
 

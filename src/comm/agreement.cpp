@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "lockstep/comm/mpi_communicator.h"
+#include "lockstep/comm/mpi/mpi_communicator.h"
 #include "lockstep/core/json.h"
 
 namespace lockstep {

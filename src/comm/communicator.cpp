@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "lockstep/comm/agreement.h"
-#include "lockstep/comm/mpi_communicator.h"
+#include "lockstep/comm/mpi/mpi_communicator.h"
 #include "lockstep/core/stop_flag.h"
 
 namespace lockstep {

@@ -9,9 +9,9 @@
 #include <fmt/format.h>
 #include <utility>
 
+#include "comm/nccl/nccl_communicator.h"
 #include "lockstep/comm/agreement.h"
-#include "lockstep/comm/mpi_communicator.h"
-#include "lockstep/comm/nccl_communicator.h"
+#include "lockstep/comm/mpi/mpi_communicator.h"
 #include "lockstep/core/memory_limit.h"
 
 namespace lockstep {

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "data/readers/row_blocks.h"
 #include "lockstep/core/error.h"
-#include "row_blocks.h"
 
 namespace lockstep {
 namespace {

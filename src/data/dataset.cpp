@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "file_reader.h"
+#include "data/readers/file_reader.h"
+#include "data/readers/row_blocks.h"
+#include "data/readers/saved_dataset.h"
+#include "data/row_templates.h"
 #include "lockstep/core/error.h"
-#include "row_blocks.h"
-#include "row_templates.h"
-#include "saved_dataset.h"
 
 namespace lockstep {
 

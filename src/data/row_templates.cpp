@@ -1,4 +1,4 @@
-#include "row_templates.h"
+#include "data/row_templates.h"
 
 #include <fmt/format.h>
 #include <algorithm>

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cell_reader.h"
+#include "data/readers/cell_reader.h"
 #include "lockstep/data/dataset.h"
 #include "lockstep/data/row_format.h"
 

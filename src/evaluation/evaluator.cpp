@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <algorithm>
 
-#include "lockstep/data/batch_plan.h"
+#include "lockstep/batching/batch_plan.h"
 
 namespace lockstep {
 namespace {

@@ -1,4 +1,4 @@
-#include "adapter_folder.h"
+#include "hub/adapter_folder.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "cache.h"
+#include "hub/cache.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -7,10 +7,10 @@
 #include <random>
 #include <utility>
 
+#include "hub/model_files.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
-#include "model_files.h"
 
 namespace lockstep {
 namespace {

@@ -5,8 +5,8 @@
 #include <set>
 #include <string>
 
+#include "hub/model_name.h"
 #include "lockstep/hub/resolve.h"
-#include "model_name.h"
 
 namespace lockstep {
 

@@ -1,4 +1,4 @@
-#include "download.h"
+#include "hub/download.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "hub/retries.h"
 #include "lockstep/core/digest.h"
-#include "retries.h"
 
 namespace lockstep {
 namespace {

@@ -4,8 +4,8 @@
 #include <functional>
 #include <string>
 
-#include "cache.h"
-#include "hub_client.h"
+#include "hub/cache.h"
+#include "hub/hub_client.h"
 
 namespace lockstep {
 

@@ -1,4 +1,4 @@
-#include "hub_client.h"
+#include "hub/hub_client.h"
 
 #include <fmt/format.h>
 #include <algorithm>
@@ -6,8 +6,8 @@
 #include <charconv>
 #include <utility>
 
+#include "hub/retries.h"
 #include "lockstep/core/json.h"
-#include "retries.h"
 
 namespace lockstep {
 namespace {

@@ -5,9 +5,9 @@
 #include <set>
 #include <string>
 
-#include "http.h"
+#include "hub/http.h"
+#include "hub/model_name.h"
 #include "lockstep/hub/settings.h"
-#include "model_name.h"
 
 namespace lockstep {
 

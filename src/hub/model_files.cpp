@@ -1,4 +1,4 @@
-#include "model_files.h"
+#include "hub/model_files.h"
 
 #include <fmt/format.h>
 #include <array>

@@ -1,4 +1,4 @@
-#include "model_name.h"
+#include "hub/model_name.h"
 
 #include <algorithm>
 

@@ -6,15 +6,15 @@
 #include <string_view>
 #include <vector>
 
-#include "adapter_folder.h"
-#include "cache.h"
-#include "download.h"
-#include "hub_client.h"
+#include "hub/adapter_folder.h"
+#include "hub/cache.h"
+#include "hub/download.h"
+#include "hub/hub_client.h"
+#include "hub/model_files.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/progress.h"
 #include "lockstep/core/stop_flag.h"
 #include "lockstep/text/load_tokenizer.h"
-#include "model_files.h"
 
 namespace lockstep {
 namespace {

@@ -1,4 +1,4 @@
-#include "retries.h"
+#include "hub/retries.h"
 
 #include <spdlog/spdlog.h>
 #include <algorithm>

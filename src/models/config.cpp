@@ -1,4 +1,4 @@
-#include "lockstep/models/config.h"
+#include "models/config.h"
 
 #include <fmt/format.h>
 

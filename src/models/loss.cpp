@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "lockstep/core/error.h"
-#include "lockstep/models/gradients_in_place.h"
-#include "lockstep/models/mixed_precision.h"
-#include "models/softmax_rows.h"
-#include "models/vector_math.h"
+#include "lockstep/models/layers/gradients_in_place.h"
+#include "lockstep/models/layers/mixed_precision.h"
+#include "models/kernels/softmax_rows.h"
+#include "models/kernels/vector_math.h"
 
 namespace lockstep {
 namespace {

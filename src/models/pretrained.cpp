@@ -8,11 +8,11 @@
 
 #include "lockstep/core/error.h"
 #include "lockstep/core/stop_flag.h"
-#include "lockstep/models/config.h"
+#include "lockstep/models/adapters/lora.h"
 #include "lockstep/models/families.h"
-#include "lockstep/models/lora.h"
-#include "models/save_weights.h"
-#include "models/weight_files.h"
+#include "models/config.h"
+#include "models/weights/save_weights.h"
+#include "models/weights/weight_files.h"
 
 namespace lockstep {
 namespace {

@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "byte_trie.h"
-#include "character_class.h"
 #include "lockstep/text/tokenizer.h"
-#include "normalizer.h"
+#include "text/components/normalizer.h"
+#include "text/models/byte_trie.h"
+#include "text/unicode/character_class.h"
 
 namespace lockstep {
 

@@ -4,15 +4,15 @@
 #include <algorithm>
 
 #include "lockstep/core/error.h"
-#include "pipeline_tokenizer.h"
-#include "post_processor.h"
-#include "sentencepiece_definition.h"
-#include "sentencepiece_normalizer.h"
-#include "special_tokens.h"
-#include "tokenizer_class.h"
-#include "tokenizer_files.h"
-#include "tokenizer_json.h"
-#include "tokenizer_settings.h"
+#include "text/components/post_processor.h"
+#include "text/components/sentencepiece_normalizer.h"
+#include "text/formats/sentencepiece_definition.h"
+#include "text/formats/special_tokens.h"
+#include "text/formats/tokenizer_class.h"
+#include "text/formats/tokenizer_files.h"
+#include "text/formats/tokenizer_json.h"
+#include "text/formats/tokenizer_settings.h"
+#include "text/pipeline_tokenizer.h"
 
 namespace lockstep {
 namespace {
@@ -70,7 +70,7 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder, const fs
     components.normalizer = definition.as_sentencepiece ? make_sentencepiece_normalizer(definition.normalizer)
                                                         : make_normalizer(definition.normalizer);
     components.pre_tokenizers = make_pre_tokenizers(definition.pre_tokenizer);
-    components.decoder = make_decoder(definition.decoder);
+    components.decoder = make_token_decoder(definition.decoder);
     components.model = make_model(definition);
     for (const auto* tokens : {&definition.added_tokens, &settings.added_tokens}) {
       for (const AddedToken& token : *tokens) components.added_tokens.add(token);

@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "character_class.h"
-#include "text_growth.h"
-#include "text_pattern.h"
+#include "lockstep/text/components/text_pattern.h"
+#include "text/text_growth.h"
+#include "text/unicode/character_class.h"
 
 namespace lockstep {
 

@@ -1,12 +1,12 @@
-#include "pipeline_tokenizer.h"
+#include "text/pipeline_tokenizer.h"
 
 #include <fmt/format.h>
 
-#include "byte_alphabet.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/utf8.h"
-#include "metaspace.h"
-#include "word_cache.h"
+#include "text/components/metaspace.h"
+#include "text/models/byte_alphabet.h"
+#include "text/models/word_cache.h"
 
 namespace lockstep {
 

@@ -6,12 +6,12 @@
 #include <optional>
 #include <string>
 
-#include "added_tokens.h"
-#include "decoder.h"
 #include "lockstep/text/tokenizer.h"
-#include "normalizer.h"
-#include "pre_tokenizer.h"
-#include "token_model.h"
+#include "text/added_tokens.h"
+#include "text/components/normalizer.h"
+#include "text/components/pre_tokenizer.h"
+#include "text/components/token_decoder.h"
+#include "text/models/token_model.h"
 
 namespace lockstep {
 
@@ -24,7 +24,7 @@ class PipelineTokenizer final : public Tokenizer {
     std::unique_ptr<const Normalizer> normalizer;  // may be null
     PreTokenizers pre_tokenizers;
     std::unique_ptr<const TokenModel> model;
-    std::unique_ptr<const Decoder> decoder;  // may be null: tokens are joined by blanks
+    std::unique_ptr<const TokenDecoder> decoder;  // may be null: tokens are joined by blanks
   };
   using Settings = Tokenizer::Settings;
   PipelineTokenizer(Settings settings, Components components);

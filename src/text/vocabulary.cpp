@@ -1,11 +1,11 @@
-#include "vocabulary.h"
+#include "text/vocabulary.h"
 
 #include <fmt/format.h>
 #include <algorithm>
 #include <bit>
 
 #include "lockstep/core/error.h"
-#include "word_hash.h"
+#include "text/models/word_hash.h"
 
 namespace lockstep {
 namespace {

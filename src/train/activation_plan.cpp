@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kShare = 0.5;
 // Passes of fewer tokens cost too much for an estimate to be a reason. Recomputing layers costs a third more; so does
-// what a pass takes by itself (train/batch_cost.cpp) in one of somewhat fewer.
+// what a pass takes by itself (batching/batch_cost.cpp) in one of somewhat fewer.
 constexpr std::uint64_t kFewestTokens = 256;
 
 // Tokens whose activations fit.

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "lockstep/core/error.h"
-#include "lockstep/models/lora.h"
+#include "lockstep/models/adapters/lora.h"
 
 namespace lockstep {
 namespace {

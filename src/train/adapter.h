@@ -1,6 +1,6 @@
 #pragma once
 
-#include "lockstep/core/hyperparameters.h"
+#include "lockstep/job/hyperparameters.h"
 #include "lockstep/models/model.h"
 
 namespace lockstep {

@@ -6,13 +6,13 @@
 #include <unordered_map>
 #include <vector>
 
-#include "lockstep/comm/gradient_reducer.h"
+#include "lockstep/batching/batch_cost.h"
 #include "lockstep/core/error.h"
 #include "lockstep/models/families.h"
-#include "lockstep/models/layers.h"
+#include "lockstep/models/layers/linear.h"
 #include "lockstep/models/loss.h"
-#include "lockstep/train/batch_cost.h"
-#include "train/layer_gathering.h"
+#include "lockstep/sharding/gradient_reducer.h"
+#include "lockstep/sharding/layer_gathering.h"
 
 namespace lockstep {
 namespace {

@@ -1,11 +1,11 @@
-#include "lockstep/train/machine_peak.h"
+#include "train/machine_peak.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <algorithm>
 #include <chrono>
 
-#include "lockstep/models/mixed_precision.h"
+#include "lockstep/models/layers/mixed_precision.h"
 
 namespace lockstep {
 

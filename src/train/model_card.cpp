@@ -7,7 +7,7 @@
 #include <functional>
 #include <utility>
 
-#include "lockstep/comm/mpi_communicator.h"
+#include "lockstep/comm/mpi/mpi_communicator.h"
 #include "lockstep/core/json.h"
 
 namespace lockstep {

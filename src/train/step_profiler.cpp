@@ -1,4 +1,4 @@
-#include "lockstep/train/step_profiler.h"
+#include "train/step_profiler.h"
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>

@@ -10,15 +10,15 @@
 #include <cmath>
 #include <utility>
 
+#include "lockstep/batching/batch_cost.h"
+#include "lockstep/batching/batch_sizes.h"
 #include "lockstep/core/error.h"
 #include "lockstep/evaluation/evaluator.h"
-#include "lockstep/models/gradients_in_place.h"
-#include "lockstep/train/batch_cost.h"
-#include "lockstep/train/batch_sizes.h"
-#include "lockstep/train/checkpoint.h"
-#include "lockstep/train/optimizer_state.h"
+#include "lockstep/models/layers/gradients_in_place.h"
+#include "lockstep/sharding/layer_gathering.h"
+#include "lockstep/train/checkpoints/checkpoint.h"
 #include "lockstep/train/same_inputs.h"
-#include "train/layer_gathering.h"
+#include "train/checkpoints/optimizer_state.h"
 
 namespace lockstep {
 namespace {

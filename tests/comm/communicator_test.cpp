@@ -5,8 +5,8 @@
 
 #include <cstdlib>
 
-#include "lockstep/comm/mpi_communicator.h"
-#include "lockstep/comm/nccl_version.h"
+#include "lockstep/comm/mpi/mpi_communicator.h"
+#include "lockstep/comm/nccl/nccl_version.h"
 
 namespace lockstep {
 namespace {

@@ -10,8 +10,8 @@
 #include <mutex>
 #include <set>
 
+#include "comm/thread_ranks.h"
 #include "lockstep/core/atomic_file.h"
-#include "thread_ranks.h"
 
 namespace lockstep {
 namespace {

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
-#include "fixtures.h"
+#include "data/fixtures.h"
 
 namespace lockstep::test {
 namespace {

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <random>
 
-#include "fixtures.h"
+#include "data/fixtures.h"
 
 namespace lockstep::test {
 namespace {

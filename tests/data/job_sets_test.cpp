@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "fixtures.h"
+#include "data/fixtures.h"
 
 namespace lockstep::test {
 namespace {

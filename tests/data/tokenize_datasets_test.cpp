@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "core/captured_log.h"
-#include "fixtures.h"
+#include "data/fixtures.h"
 
 namespace lockstep::test {
 namespace {

@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-#include "fixtures.h"
+#include "data/fixtures.h"
 
 namespace lockstep::test {
 namespace {

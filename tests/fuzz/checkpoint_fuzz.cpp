@@ -1,5 +1,5 @@
 // manifest.json of a checkpoint: whatever it says, it is judged, and only files of the folder are looked at.
-#include "lockstep/train/checkpoint.h"
+#include "lockstep/train/checkpoints/checkpoint.h"
 
 #include "fuzz_input.h"
 #include "lockstep/core/digest.h"

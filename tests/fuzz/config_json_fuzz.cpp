@@ -1,5 +1,5 @@
 // config.json: what lockstep-prep reads of it, and each of its keys as the models read them.
-#include "lockstep/models/config.h"
+#include "models/config.h"
 
 #include "fuzz_input.h"
 #include "lockstep/core/error.h"

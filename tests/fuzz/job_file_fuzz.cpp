@@ -1,5 +1,5 @@
 // A job file, and behind a NUL an override of the command line.
-#include "lockstep/core/job_file.h"
+#include "lockstep/job/job_file.h"
 
 #include "fuzz_input.h"
 #include "lockstep/core/error.h"

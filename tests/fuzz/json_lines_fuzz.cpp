@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "file_reader.h"
+#include "data/readers/file_reader.h"
 #include "fuzz_input.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"

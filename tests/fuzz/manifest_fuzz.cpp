@@ -1,10 +1,10 @@
 // manifest.json of a prepared set, and a shard's record in a set that is not finished.
-#include "lockstep/data/manifest.h"
+#include "lockstep/data/shards/manifest.h"
 
 #include "fuzz_input.h"
 #include "lockstep/core/digest.h"
 #include "lockstep/core/error.h"
-#include "lockstep/data/shard_part.h"
+#include "lockstep/data/shards/shard_part.h"
 
 namespace lockstep::fuzz {
 namespace {

@@ -1,5 +1,5 @@
 // The pickle of pytorch_model.bin.
-#include "models/pickled_state.h"
+#include "models/weights/pickled_state.h"
 
 #include "fuzz_input.h"
 #include "lockstep/core/error.h"

@@ -1,5 +1,5 @@
 // The header of a safetensors file.
-#include "lockstep/models/safetensors_header.h"
+#include "lockstep/models/weights/safetensors_header.h"
 
 #include "fuzz_input.h"
 #include "lockstep/core/error.h"

@@ -1,4 +1,4 @@
-#include "adapter_folder.h"
+#include "hub/adapter_folder.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,8 +1,8 @@
-#include "cache.h"
+#include "hub/cache.h"
 
 #include <gmock/gmock.h>
 
-#include "cached_files.h"
+#include "hub/cached_files.h"
 
 namespace lockstep {
 namespace {

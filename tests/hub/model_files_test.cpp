@@ -1,8 +1,8 @@
-#include "model_files.h"
+#include "hub/model_files.h"
 
 #include <gmock/gmock.h>
 
-#include "cached_files.h"
+#include "hub/cached_files.h"
 #include "lockstep/core/error.h"
 
 namespace lockstep {

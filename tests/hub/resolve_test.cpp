@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "cached_files.h"
+#include "hub/cached_files.h"
 #include "lockstep/core/error.h"
 
 namespace lockstep {

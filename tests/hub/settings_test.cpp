@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <map>
 
-#include "cached_files.h"
+#include "hub/cached_files.h"
 #include "lockstep/core/error.h"
 
 namespace lockstep {

@@ -9,14 +9,14 @@
 #include "data/fixtures.h"
 #include "lockstep/evaluation/evaluator.h"
 #include "lockstep/generation/decoding.h"
-#include "lockstep/models/attention.h"
-#include "lockstep/models/gradients_in_place.h"
-#include "lockstep/models/lora.h"
-#include "lockstep/models/mixed_precision.h"
+#include "lockstep/models/adapters/lora.h"
+#include "lockstep/models/layers/gradients_in_place.h"
+#include "lockstep/models/layers/mixed_precision.h"
 #include "models/family_configs.h"
+#include "models/layers/attention.h"
 #include "models/recomputing_observer.h"
 #include "models/small_models.h"
-#include "stand_in_device.h"
+#include "models/stand_in_device.h"
 
 // Models on another device than the host. The stand-in computes with the host's kernels, so that results are the same
 // bits; a tensor that the code under test makes on the host by mistake is refused.

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "lockstep/core/error.h"
-#include "lockstep/models/gradients_in_place.h"
+#include "lockstep/models/layers/gradients_in_place.h"
 
 namespace lockstep::test {
 namespace {

@@ -12,9 +12,9 @@
 #include "lockstep/comm/compute_device.h"
 #include "lockstep/core/error.h"
 #include "lockstep/generation/decoding.h"
-#include "lockstep/models/lora.h"
+#include "lockstep/models/adapters/lora.h"
 #include "lockstep/models/pretrained.h"
-#include "lockstep/models/safetensors.h"
+#include "lockstep/models/weights/safetensors.h"
 
 namespace lockstep {
 namespace {

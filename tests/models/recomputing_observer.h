@@ -1,6 +1,6 @@
 #pragma once
 
-#include "lockstep/models/layer_observer.h"
+#include "lockstep/models/layers/layer_observer.h"
 
 namespace lockstep::test {
 

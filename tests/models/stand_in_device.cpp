@@ -1,4 +1,4 @@
-#include "stand_in_device.h"
+#include "models/stand_in_device.h"
 
 #include <ATen/ATen.h>
 #include <ATen/EmptyTensor.h>

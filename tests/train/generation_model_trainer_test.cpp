@@ -7,10 +7,10 @@
 #include <sstream>
 
 #include "core/captured_log.h"
-#include "lockstep/comm/parameter_layout.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
+#include "lockstep/sharding/parameter_layout.h"
 
 namespace lockstep {
 namespace {

@@ -1,4 +1,4 @@
-#include "lockstep/train/machine_peak.h"
+#include "train/machine_peak.h"
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>

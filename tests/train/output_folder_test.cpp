@@ -1,4 +1,4 @@
-#include "lockstep/train/output_folder.h"
+#include "train/output_folder.h"
 
 #include <gmock/gmock.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "lockstep/train/step_profiler.h"
+#include "train/step_profiler.h"
 
 #include <gmock/gmock.h>
 #include <torch/torch.h>

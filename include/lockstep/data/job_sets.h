@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "lockstep/core/job_file.h"
 #include "lockstep/data/dataset.h"
-#include "lockstep/data/manifest.h"
 #include "lockstep/data/model_folder.h"
 #include "lockstep/data/row_format.h"
 #include "lockstep/data/row_plan.h"
+#include "lockstep/data/shards/manifest.h"
+#include "lockstep/job/job_file.h"
 #include "lockstep/text/tokenizer.h"
 
 namespace lockstep {

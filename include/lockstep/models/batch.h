@@ -8,8 +8,8 @@
 
 #include "lockstep/data/example.h"
 #include "lockstep/data/tokenized_dataset.h"
-#include "lockstep/models/embedding_noise.h"
-#include "lockstep/models/packed_rows.h"
+#include "lockstep/models/layers/embedding_noise.h"
+#include "lockstep/models/layers/packed_rows.h"
 
 namespace lockstep {
 

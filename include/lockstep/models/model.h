@@ -8,8 +8,8 @@
 
 #include "lockstep/core/json.h"
 #include "lockstep/models/batch.h"
-#include "lockstep/models/dropout.h"
-#include "lockstep/models/layer_observer.h"
+#include "lockstep/models/layers/dropout.h"
+#include "lockstep/models/layers/layer_observer.h"
 
 namespace lockstep {
 
@@ -24,8 +24,8 @@ struct ModelInfo {
   TokenId decoder_start_id = 0;               // encoder-decoder models only
   Json config;                                // config.json as it was read
   Json generation_config;                     // generation_config.json likewise; null if there is none
-  Json adapter_config = {};                   // adapter_config.json of its LoRA adapter (models/lora.h); null: none
-  std::string origin = {};  // what its weights were loaded from, a folder or a name of the hub; empty: nothing
+  Json adapter_config = {};  // adapter_config.json of its LoRA adapter (models/adapters/lora.h); null: none
+  std::string origin = {};   // what its weights were loaded from, a folder or a name of the hub; empty: nothing
 };
 
 /// What earlier positions leave for later ones while a batch of sequences is generated. Made by

@@ -3,15 +3,15 @@
 #include <cstdint>
 
 #include "lockstep/comm/communicator.h"
-#include "lockstep/core/hyperparameters.h"
 #include "lockstep/data/tokenized_dataset.h"
+#include "lockstep/job/hyperparameters.h"
 #include "lockstep/models/model.h"
 #include "lockstep/train/cost_model.h"
 
 namespace lockstep {
 
 /// Tokens of a micro-batch beyond which more would be hardly faster: of what a pass costs by itself
-/// (train/batch_cost.cpp) on CPUs, 2 % at that size; a guess for GPUs, whose many units want more at a time.
+/// (batching/batch_cost.cpp) on CPUs, 2 % at that size; a guess for GPUs, whose many units want more at a time.
 inline constexpr std::uint64_t kEnoughTokensOnHost = 4096, kEnoughTokensOnGpu = 16384;
 
 /// How micro-batches use the memory that a rank has for activations.

@@ -10,9 +10,9 @@
 #include "lockstep/comm/communicator.h"
 #include "lockstep/data/tokenized_dataset.h"
 #include "lockstep/train/base_trainer.h"
+#include "lockstep/train/checkpoints/resume.h"
+#include "lockstep/train/checkpoints/trainer_state.h"
 #include "lockstep/train/model_card.h"
-#include "lockstep/train/resume.h"
-#include "lockstep/train/trainer_state.h"
 
 namespace lockstep {
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "lockstep/core/hyperparameters.h"
 #include "lockstep/data/tokenized_dataset.h"
+#include "lockstep/job/hyperparameters.h"
 #include "lockstep/models/model.h"
 #include "lockstep/train/metric_sink.h"
 

@@ -8,25 +8,25 @@
 #include <span>
 #include <vector>
 
+#include "lockstep/batching/batch_plan.h"
+#include "lockstep/batching/global_batches.h"
+#include "lockstep/batching/step_inputs.h"
 #include "lockstep/comm/communicator.h"
-#include "lockstep/comm/flat_parameters.h"
-#include "lockstep/comm/gradient_reducer.h"
 #include "lockstep/comm/stop_requests.h"
-#include "lockstep/core/hyperparameters.h"
-#include "lockstep/data/batch_plan.h"
 #include "lockstep/data/tokenized_dataset.h"
-#include "lockstep/models/mixed_precision.h"
+#include "lockstep/job/hyperparameters.h"
+#include "lockstep/models/layers/mixed_precision.h"
 #include "lockstep/models/model.h"
+#include "lockstep/sharding/flat_parameters.h"
+#include "lockstep/sharding/gradient_reducer.h"
 #include "lockstep/train/activation_plan.h"
-#include "lockstep/train/checkpoint_writer.h"
+#include "lockstep/train/checkpoints/checkpoint_writer.h"
+#include "lockstep/train/checkpoints/trainer_state.h"
 #include "lockstep/train/finite_guard.h"
-#include "lockstep/train/global_batches.h"
 #include "lockstep/train/loss_scaler.h"
 #include "lockstep/train/metric_sink.h"
-#include "lockstep/train/optimizer.h"
+#include "lockstep/train/optimizers/optimizer.h"
 #include "lockstep/train/schedule.h"
-#include "lockstep/train/step_inputs.h"
-#include "lockstep/train/trainer_state.h"
 
 namespace lockstep {
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "lockstep/models/activation.h"
-#include "lockstep/models/layers.h"
-#include "models/rope.h"
+#include "lockstep/models/layers/linear.h"
+#include "models/layers/activation.h"
+#include "models/layers/rope.h"
 
 namespace lockstep {
 

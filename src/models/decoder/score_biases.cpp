@@ -4,8 +4,8 @@
 #include <cmath>
 #include <map>
 
-#include "lockstep/models/attention.h"
-#include "lockstep/models/packed_rows.h"
+#include "lockstep/models/layers/packed_rows.h"
+#include "models/layers/attention.h"
 
 namespace lockstep {
 namespace {

@@ -1,7 +1,7 @@
 #include "models/decoder/self_attention.h"
 
-#include "lockstep/models/attention.h"
 #include "models/decoder/decoder_parts.h"
+#include "models/layers/attention.h"
 
 namespace lockstep {
 

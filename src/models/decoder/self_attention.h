@@ -2,10 +2,10 @@
 
 #include <vector>
 
-#include "lockstep/models/dropout.h"
-#include "lockstep/models/kv_cache.h"
-#include "lockstep/models/packed_rows.h"
+#include "lockstep/models/layers/dropout.h"
+#include "lockstep/models/layers/packed_rows.h"
 #include "models/decoder/decoder_config.h"
+#include "models/layers/kv_cache.h"
 
 namespace lockstep {
 

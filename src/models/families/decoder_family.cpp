@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "lockstep/core/error.h"
-#include "lockstep/models/config.h"
+#include "models/config.h"
 #include "models/decoder/decoder.h"
 
 namespace lockstep {

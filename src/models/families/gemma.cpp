@@ -1,7 +1,7 @@
 // Gemma 1 and 2 (Gemma Team 2024) as transformers' GemmaForCausalLM and Gemma2ForCausalLM compute them.
 #include <cmath>
 
-#include "lockstep/models/config.h"
+#include "models/config.h"
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 

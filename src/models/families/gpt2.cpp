@@ -1,7 +1,7 @@
 // GPT-2 (Radford et al. 2019) as transformers' GPT2LMHeadModel computes it.
 #include <cmath>
 
-#include "lockstep/models/config.h"
+#include "models/config.h"
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 

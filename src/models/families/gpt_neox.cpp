@@ -1,7 +1,7 @@
 // GPT-NeoX (Black et al. 2022) as transformers' GPTNeoXForCausalLM computes it.
 #include <cmath>
 
-#include "lockstep/models/config.h"
+#include "models/config.h"
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 

@@ -1,5 +1,5 @@
 // Mistral (Jiang et al. 2023) as transformers' MistralForCausalLM computes it.
-#include "lockstep/models/config.h"
+#include "models/config.h"
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "lockstep/core/error.h"
-#include "lockstep/models/config.h"
+#include "models/config.h"
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 

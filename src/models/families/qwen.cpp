@@ -1,5 +1,5 @@
 // Qwen2 (Yang et al. 2024) and Qwen3 (2025) as transformers' Qwen2ForCausalLM and Qwen3ForCausalLM compute them.
-#include "lockstep/models/config.h"
+#include "models/config.h"
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 

@@ -1,8 +1,8 @@
 // T5 (Raffel et al. 2020), mT5 (Xue et al. 2021) and UMT5 (Chung et al. 2023) as transformers'
 // T5ForConditionalGeneration, MT5ForConditionalGeneration and UMT5ForConditionalGeneration compute them.
-#include "models/t5.h"
+#include "models/t5/t5.h"
 
-#include "lockstep/models/config.h"
+#include "models/config.h"
 #include "models/families/all_families.h"
 
 namespace lockstep {

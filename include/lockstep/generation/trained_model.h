@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lockstep/generation/decoding.h"
+#include "lockstep/hub/resolve.h"
+#include "lockstep/models/model.h"
+#include "lockstep/models/pretrained.h"
+#include "lockstep/text/tokenizer.h"
+
+namespace lockstep {
+
+/// A model and the tokenizer that belongs to it: `auto [model, tokenizer] = trainer.train_model(...)`.
+struct TrainedModel {
+  std::shared_ptr<LanguageModel> model;
+  std::shared_ptr<const Tokenizer> tokenizer;
+
+  /// Reads a Hugging Face model folder, or a LoRA adapter of peft's and its base (hub/resolve.h). Throws InputError
+  /// naming what is missing, malformed or not supported.
+  static TrainedModel load(const std::filesystem::path& folder);
+  static TrainedModel load(const ResolvedModel& resolved);
+  /// The same with random weights by the folder's config.json, drawn by `seed`.
+  static TrainedModel create(const std::filesystem::path& folder, std::uint64_t seed);
+
+  /// Continues each prompt greedily; see generate() in generation/decoding.h.
+  std::vector<std::string> generate(const std::vector<std::string>& prompts,
+                                    const GenerationOptions& options = {}) const;
+
+  /// Writes a folder that transformers opens: model, config and tokenizer; of a model with an adapter, one that peft
+  /// opens: the adapter and the tokenizer. Creates it where it is missing. The padding id is the tokenizer's.
+  void save(const std::filesystem::path& folder, SaveOptions options = {}) const;
+};
+
+}  // namespace lockstep

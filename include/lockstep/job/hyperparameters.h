@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "lockstep/job/key_table.h"
+
+namespace lockstep {
+
+/// A hyperparameter's value given by name.
+using HyperparameterValue = std::variant<bool, std::int64_t, double, std::string, std::vector<std::string>>;
+/// E.g. {{"num_train_epochs", 3}, {"learning_rate", 1e-3}, {"output_dir", "result"}}.
+using HyperparameterChoices = std::map<std::string, HyperparameterValue>;
+
+/// How a model is trained. The names and defaults are those of transformers' TrainingArguments and of prompt2model.
+struct Hyperparameters {
+  std::string output_dir = "result";
+  std::optional<std::string> logging_dir;
+  bool overwrite_output_dir = false;
+  double num_train_epochs = 10;
+  std::int64_t max_steps = -1;
+  std::optional<std::int64_t> per_device_train_batch_size;
+  std::optional<std::int64_t> max_tokens_per_micro_batch;
+  std::int64_t per_device_eval_batch_size = 100;
+  std::optional<std::int64_t> global_batch_size;
+  std::int64_t gradient_accumulation_steps = 1;
+  double learning_rate = 1e-4;
+  std::string optim = "adamw";
+  double weight_decay = 0.01;
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.999;
+  double adam_epsilon = 1e-8;
+  std::string lr_scheduler_type = "linear";
+  std::int64_t warmup_steps = 0;
+  double warmup_ratio = 0;
+  double max_grad_norm = 1.0;
+  std::optional<double> neftune_noise_alpha;
+  std::string gradient_checkpointing = "false";
+  double label_smoothing_factor = 0;
+  bool bf16 = false;
+  bool fp16 = false;
+  bool tf32 = false;
+  std::int64_t max_skipped_steps = 3;
+  std::int64_t logging_steps = 1;
+  std::string evaluation_strategy = "epoch";
+  std::string save_strategy = "no";
+  std::int64_t save_steps = 500;
+  double save_interval_minutes = 30;
+  std::optional<std::int64_t> save_total_limit;
+  bool load_best_model_at_end = false;
+  std::string metric_for_best_model = "eval_loss";
+  std::int64_t early_stopping_patience = 0;
+  std::string max_shard_size = "5GB";
+  double test_size = 0.15;
+  std::int64_t seed = 42;
+  std::string device = "auto";
+  std::int64_t threads_per_rank = 0;
+  std::string resume_from_checkpoint = "auto";
+  std::int64_t max_run_minutes = 0;
+  std::string optimizer_sharding = "state";
+  std::string gradient_reduce_dtype = "fp32";
+  std::int64_t ddp_bucket_cap_mb = 25;
+  std::int64_t collective_timeout_s = 600;
+
+  std::string peft_type = "none";
+  std::optional<std::int64_t> lora_r;
+  std::optional<std::int64_t> lora_alpha;
+  std::optional<double> lora_dropout;
+  std::optional<bool> lora_use_rslora;
+  std::vector<std::string> lora_target_modules;
+
+  /// Throws InputError for an unknown name (naming the nearest and all that are supported), a value of the wrong type
+  /// or out of range.
+  static Hyperparameters from_choices(const HyperparameterChoices& choices);
+
+  /// Binds every key to this object's members.
+  void bind(KeyTable& table);
+  /// Replaces what older names or unknown strategies stand for (evaluation_strategy: warning, then "epoch") and
+  /// checks what concerns several keys. Throws InputError.
+  void validate();
+
+  /// Every key with its value, as a job file has it.
+  std::vector<std::pair<std::string, std::string>> values() const;
+  /// Those with other values than by default, as lines of a job file.
+  std::string changes() const;
+
+  bool operator==(const Hyperparameters&) const = default;
+};
+
+}  // namespace lockstep

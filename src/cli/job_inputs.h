@@ -1,0 +1,17 @@
+#pragma once
+
+#include <memory>
+
+#include "lockstep/data/tokenized_dataset.h"
+#include "lockstep/job/job_file.h"
+#include "lockstep/models/model.h"
+
+namespace lockstep {
+
+/// The rows that lockstep train would train on, of what lockstep-prep made of the job.
+std::shared_ptr<const TokenizedDataset> open_training_rows(const JobFile& job);
+
+/// The job's model for its shape alone: its weights are unset.
+std::shared_ptr<LanguageModel> build_model_of(const JobFile& job);
+
+}  // namespace lockstep

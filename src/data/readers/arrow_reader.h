@@ -1,0 +1,17 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "data/readers/cell_reader.h"
+
+namespace lockstep {
+
+/// Reads an Arrow IPC file or stream, one record batch at a time.
+std::unique_ptr<CellBlocks> open_arrow(const std::filesystem::path& path, const std::vector<Column>& columns);
+
+/// Reads a Parquet file, some rows at a time, whatever the size of its row groups.
+std::unique_ptr<CellBlocks> open_parquet(const std::filesystem::path& path, const std::vector<Column>& columns);
+
+}  // namespace lockstep

@@ -1,0 +1,174 @@
+#include "data/readers/csv_reader.h"
+
+#include <arrow/array.h>
+#include <arrow/csv/api.h>
+#include <arrow/record_batch.h>
+#include <arrow/result.h>
+#include <arrow/type.h>
+#include <fmt/format.h>
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string_view>
+#include <vector>
+
+#include "data/readers/record_batches.h"
+#include "data/readers/text_source.h"
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+namespace {
+
+// A row must fit into a block; memory holds a few of them.
+constexpr std::int32_t kBlockBytes = 4 << 20;
+
+using StreamingReader = arrow::csv::StreamingReader;
+
+arrow::csv::ReadOptions read_options() {
+  auto options = arrow::csv::ReadOptions::Defaults();
+  options.use_threads = false;  // constant memory, and row numbers in Arrow's messages
+  options.block_size = kBlockBytes;
+  return options;
+}
+
+// Arrow's message in this project's words: it counts the header as row 1.
+std::string describe(const std::string& message) {
+  if (message.find("straddling") != std::string::npos) {
+    return fmt::format("found a row of more than {} MB, perhaps a quote that is never closed", kBlockBytes >> 20);
+  }
+  constexpr std::string_view kRow = "Row #";
+  const auto start = message.find(kRow);
+  if (start == std::string::npos) return message;
+  std::uint64_t row = 0;
+  const char* digits = message.data() + start + kRow.size();
+  const auto [end, error] = std::from_chars(digits, message.data() + message.size(), row);
+  if (error != std::errc() || row < 2) return message;
+  return fmt::format("row {} (the header not counted){}", row - 1, std::string_view(end));
+}
+
+// Rows of a file, the first of which is the `first_row`-th.
+class CsvBlock final : public CellReader {
+ public:
+  CsvBlock(std::string name, const std::vector<Column>& columns, std::shared_ptr<arrow::RecordBatch> batch,
+           std::uint64_t first_row)
+      : name_(std::move(name)), columns_(columns), batch_(std::move(batch)), first_row_(first_row) {}
+
+  bool next(Cells& cells) override {
+    if (rows_read_ == batch_->num_rows()) return false;
+    ++rows_read_;
+    cells.resize(columns_.size());
+    for (std::size_t i = 0; i < columns_.size(); ++i) cells[i] = cell(i);
+    return true;
+  }
+
+  std::string position() const override {
+    return fmt::format("{}: row {} (the header not counted)", name_,
+                       first_row_ + static_cast<std::uint64_t>(rows_read_) - 1);
+  }
+
+ private:
+  std::optional<std::string> cell(std::size_t index) const {
+    const auto& array = static_cast<const arrow::BinaryArray&>(*batch_->column(static_cast<int>(index)));
+    if (array.IsNull(rows_read_ - 1)) {
+      if (columns_[index].optional) return std::nullopt;
+      throw_problem(position(), not_text(columns_[index], "nothing"));
+    }
+    const auto text = array.GetView(rows_read_ - 1);
+    if (const auto problem = not_utf8(text, columns_[index])) throw_problem(position(), *problem);
+    return std::string(text);
+  }
+
+  std::string name_;
+  std::vector<Column> columns_;
+  std::shared_ptr<arrow::RecordBatch> batch_;
+  std::uint64_t first_row_;
+  std::int64_t rows_read_ = 0;
+};
+
+class CsvBlocks final : public CellBlocks {
+ public:
+  CsvBlocks(const std::filesystem::path& path, const std::vector<Column>& columns, char delimiter)
+      : path_(path), columns_(columns), delimiter_(delimiter) {
+    check_start();
+    auto convert = arrow::csv::ConvertOptions::Defaults();
+    convert.check_utf8 = false;
+    const auto header = open(convert)->schema()->field_names();
+    check_header(path_.string(), columns_, header);
+    for (const auto& column : columns_) {
+      convert.include_columns.push_back(column.name);
+      convert.column_types[column.name] = arrow::binary();
+    }
+    convert.include_missing_columns = true;  // the optional ones, all null
+    convert.null_values = {""};
+    convert.strings_can_be_null = true;
+    convert.quoted_strings_can_be_null = false;
+    reader_ = open(convert);
+  }
+
+  std::unique_ptr<CellReader> next() override {
+    while (batch_ == nullptr || batch_->num_rows() == 0) {
+      const auto status = reader_->ReadNext(&batch_);
+      if (!status.ok()) fail(status);
+      if (batch_ == nullptr) return nullptr;
+    }
+    const std::int64_t rows = std::min(rows_of_a_block(batch_->columns()), batch_->num_rows());
+    const std::uint64_t first_row = rows_read_ + 1;
+    rows_read_ += static_cast<std::uint64_t>(rows);
+    auto block = std::make_unique<CsvBlock>(path_.string(), columns_, batch_->Slice(0, rows), first_row);
+    batch_ = batch_->Slice(rows);
+    return block;
+  }
+
+  double progress() const override { return source_->progress(); }
+
+ private:
+  // From the start of the file.
+  std::shared_ptr<StreamingReader> open(const arrow::csv::ConvertOptions& convert) {
+    source_.emplace(path_);
+    auto parse = arrow::csv::ParseOptions::Defaults();
+    parse.delimiter = delimiter_;
+    parse.newlines_in_values = true;
+    auto reader =
+        StreamingReader::Make(arrow::io::default_io_context(), source_->stream(), read_options(), parse, convert);
+    if (!reader.ok()) fail(reader.status());
+    return *reader;
+  }
+
+  // Arrow would take UTF-16 for one broken line.
+  void check_start() const {
+    std::array<char, 2> mark{};
+    const std::size_t count = TextSource(path_).read(mark.data(), mark.size());
+    if (count == 0) {
+      throw_problem(path_.string(),
+                    {"a header row with the columns' names", "an empty file", "give a CSV file with rows"});
+    }
+    const std::string_view start(mark.data(), count);
+    if (start != "\xFF\xFE" && start != "\xFE\xFF") return;
+    throw_problem(path_.string(), {"UTF-8", "UTF-16", "convert the file (e.g. with iconv)"});
+  }
+
+  [[noreturn]] void fail(const arrow::Status& status) const {
+    if (!status.IsInvalid())
+      throw_read_error(path_.string(), status, "the file is damaged or cut short: make it again");
+    throw InputError(
+        fmt::format("{}: {}; quote cells with delimiters, quotes or newlines, and double the quotes in them",
+                    path_.string(), describe(status.message())));
+  }
+
+  std::filesystem::path path_;
+  std::vector<Column> columns_;
+  char delimiter_;
+  std::optional<TextSource> source_;
+  std::shared_ptr<StreamingReader> reader_;
+  std::shared_ptr<arrow::RecordBatch> batch_;  // what is left of it
+  std::uint64_t rows_read_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<CellBlocks> open_csv(const std::filesystem::path& path, const std::vector<Column>& columns,
+                                     char delimiter) {
+  return std::make_unique<CsvBlocks>(path, columns, delimiter);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,106 @@
+#include "data/readers/file_reader.h"
+
+#include <fmt/format.h>
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "data/readers/arrow_reader.h"
+#include "data/readers/csv_reader.h"
+#include "data/readers/json_array_reader.h"
+#include "data/readers/json_lines_reader.h"
+#include "data/readers/text_source.h"
+#include "lockstep/core/error.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+
+enum class FileKind { json_lines, json, csv, tsv, parquet, arrow };
+
+constexpr std::array<std::pair<std::string_view, FileKind>, 7> kKinds{{
+    {".jsonl", FileKind::json_lines},
+    {".ndjson", FileKind::json_lines},
+    {".json", FileKind::json},
+    {".csv", FileKind::csv},
+    {".tsv", FileKind::tsv},
+    {".parquet", FileKind::parquet},
+    {".arrow", FileKind::arrow},
+}};
+
+FileKind file_kind(const fs::path& path) {
+  const fs::path text_path = without_compression(path);
+  std::string extension = text_path.extension().string();
+  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  for (const auto& [known, kind] : kKinds) {
+    if (extension != known) continue;
+    const bool compressed = text_path != path;
+    if (!compressed || (kind != FileKind::parquet && kind != FileKind::arrow)) return kind;
+    throw InputError(fmt::format("{}: expected {} as it is, found it compressed; decompress it", path.string(), known));
+  }
+  throw InputError(
+      fmt::format("{}: expected a dataset file, found {}; supported are .jsonl, .ndjson, .json, .csv and .tsv (perhaps "
+                  "with .gz, .zst, .bz2 or .lz4 behind it), .parquet and .arrow",
+                  path.string(), extension.empty() ? "a name without extension" : "the extension " + extension));
+}
+
+class FilesBlocks final : public CellBlocks {
+ public:
+  FilesBlocks(std::vector<fs::path> files, std::vector<Column> columns)
+      : files_(std::move(files)), columns_(std::move(columns)) {
+    open_next();
+  }
+
+  std::unique_ptr<CellReader> next() override {
+    while (blocks_ != nullptr) {
+      if (auto block = blocks_->next()) return block;
+      open_next();
+    }
+    return nullptr;
+  }
+  double progress() const override {
+    if (!blocks_) return 1;
+    return (static_cast<double>(opened_ - 1) + blocks_->progress()) / static_cast<double>(files_.size());
+  }
+
+ private:
+  void open_next() { blocks_ = opened_ < files_.size() ? open_cells(files_[opened_++], columns_) : nullptr; }
+
+  std::vector<fs::path> files_;
+  std::vector<Column> columns_;
+  std::size_t opened_ = 0;
+  std::unique_ptr<CellBlocks> blocks_;  // none behind the last file
+};
+
+}  // namespace
+
+void check_file_kind(const fs::path& path) { file_kind(path); }
+
+std::unique_ptr<CellBlocks> open_cells(const fs::path& path, const std::vector<Column>& columns) {
+  switch (file_kind(path)) {
+    case FileKind::json_lines:
+      return open_json_lines(path, columns);
+    case FileKind::json:
+      return holds_json_array(path) ? open_json_array(path, columns) : open_json_lines(path, columns);
+    case FileKind::csv:
+      return open_csv(path, columns, ',');
+    case FileKind::tsv:
+      return open_csv(path, columns, '\t');
+    case FileKind::parquet:
+      return open_parquet(path, columns);
+    case FileKind::arrow:
+      return open_arrow(path, columns);
+  }
+  throw Error(fmt::format("{}: a kind without a reader", path.string()));
+}
+
+std::unique_ptr<CellBlocks> open_cells(const std::vector<fs::path>& files, const std::vector<Column>& columns) {
+  if (files.size() == 1) return open_cells(files.front(), columns);
+  return std::make_unique<FilesBlocks>(files, columns);
+}
+
+}  // namespace lockstep

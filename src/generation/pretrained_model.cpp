@@ -1,0 +1,103 @@
+#include "lockstep/generation/pretrained_model.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <chrono>
+
+#include "lockstep/data/model_folder.h"
+#include "lockstep/models/adapters/lora.h"
+#include "lockstep/models/pretrained.h"
+#include "lockstep/text/load_tokenizer.h"
+
+namespace lockstep {
+namespace {
+
+void complete(LanguageModel& model, const ResolvedModel& resolved) {
+  model.set_origin(resolved.name);
+  if (!resolved.adapter.empty()) load_adapter(model, resolved.adapter);
+}
+
+std::shared_ptr<LanguageModel> broadcast_model(const std::filesystem::path& folder, Communicator& communicator) {
+  std::unique_ptr<PretrainedWeights> weights;  // the root's
+  at::Tensor has_own_head = torch::zeros({1}, at::kLong);
+  run_on_all(communicator, [&] {
+    if (!communicator.is_root()) return;
+    weights = std::make_unique<PretrainedWeights>(folder);
+    has_own_head[0] = weights->has_own_head() ? 1 : 0;
+  });
+  communicator.broadcast_from_root(has_own_head);
+  std::shared_ptr<LanguageModel> model;
+  run_on_all(communicator, [&] {
+    model = build_model(folder, has_own_head.item<std::int64_t>() != 0);
+    if (weights) weights->check(*model);
+  });
+  const std::string config = text_of_root(communicator, model->info().config.dump());
+  run_on_all(communicator, [&] {
+    if (model->info().config.dump() == config) return;
+    throw InputError(
+        fmt::format("{}: expected the config.json of rank 0, whose weights are sent, found another; give "
+                    "all ranks the same",
+                    folder.string()));
+  });
+  for (const auto& parameter : model->named_parameters()) {
+    if (weights) weights->copy(parameter.key(), parameter.value());
+    communicator.broadcast_from_root(parameter.value());
+  }
+  return model;
+}
+
+}  // namespace
+
+ResolvedModel resolve_on_ranks(const std::string& name, const ResolveOptions& options,
+                               const HubSettingsSource& settings, Communicator& communicator) {
+  ResolvedModel resolved;
+  run_on_all(communicator, [&] {
+    if (communicator.is_root()) resolved = resolve_model(name, options, settings);
+  });
+  for (auto* text : {&resolved.commit, &resolved.name}) *text = text_of_root(communicator, *text);
+  for (auto* path : {&resolved.folder, &resolved.cache, &resolved.adapter, &resolved.tokenizer}) {
+    *path = text_of_root(communicator, path->string());
+  }
+  if (resolved.commit.empty()) return resolved;
+  run_on_all(communicator, [&] {
+    if (communicator.is_root()) return;
+    const bool is_whole = resolved.tokenizer == resolved.folder;
+    resolved.folder =
+        find_cached_model(resolved.name, resolved.commit, options.files, {resolved.cache, settings().cache});
+    if (is_whole) resolved.tokenizer = resolved.folder;
+  });
+  return resolved;
+}
+
+std::shared_ptr<LanguageModel> load_resolved(const ResolvedModel& resolved) {
+  auto model = load_model(resolved.folder);
+  complete(*model, resolved);
+  return model;
+}
+
+std::shared_ptr<const Tokenizer> load_tokenizer_of(const ResolvedModel& resolved) {
+  const ModelFolder description = describe_model_folder(resolved.folder);
+  auto tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
+  check_vocabulary(*tokenizer, description.vocabulary_size);
+  return tokenizer;
+}
+
+std::shared_ptr<LanguageModel> load_on_ranks(const ResolvedModel& resolved, WeightsIo io, Communicator& communicator) {
+  const auto start = std::chrono::steady_clock::now();
+  std::shared_ptr<LanguageModel> model;
+  if (io == WeightsIo::broadcast) model = broadcast_model(resolved.folder, communicator);
+  run_on_all(communicator, [&] {
+    if (io == WeightsIo::each) {
+      model = load_resolved(resolved);
+    } else {
+      complete(*model, resolved);
+    }
+  });
+  std::uint64_t bytes = 0;
+  for (const auto& parameter : model->parameters()) bytes += parameter.nbytes();
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  spdlog::info("weights of {:.1f} MB read in {:.3f} s", static_cast<double>(bytes) / 1e6, taken.count());
+  return model;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,180 @@
+#include "lockstep/job/key_table.h"
+
+#include <fmt/format.h>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <numeric>
+
+#include "lockstep/core/error.h"
+#include "lockstep/core/json.h"
+
+namespace lockstep {
+namespace {
+
+template <class... Handlers>
+struct Overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+template <class... Handlers>
+Overloaded(Handlers...) -> Overloaded<Handlers...>;  // clang 14 does not deduce it by itself
+
+// Levenshtein's distance.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0]++;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+bool is_none(const std::string& text) { return text == "none" || text == "null" || text == "~" || text.empty(); }
+
+template <class Number>
+std::optional<Number> parse_number(const std::string& text) {
+  Number number{};
+  const char* begin = text.data() + (text.starts_with('+') ? 1 : 0);
+  const auto [end, error] = std::from_chars(begin, text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// Reads the text of one value; knows where it stands and what is valid.
+struct ValueParser {
+  const std::string& text;
+  const std::string& where;  // "FILE: line N: KEY"
+  const KeyTable::Range& range;
+  const KeyTable::Choices& choices;
+
+  [[noreturn]] void refuse(const std::string& expected) const {
+    throw InputError(fmt::format("{}: expected {}, found '{}'", where, expected, text));
+  }
+
+  template <class Number>
+  Number number(const char* expected) const {
+    const auto number = parse_number<Number>(text);
+    if (!number) refuse(expected);
+    const auto real = static_cast<double>(*number);
+    if (std::isfinite(real) && real >= range.minimum && real <= range.maximum) return *number;
+    refuse(std::isinf(range.maximum) ? fmt::format("{} from {} up", expected, range.minimum)
+                                     : fmt::format("{} from {} to {}", expected, range.minimum, range.maximum));
+  }
+
+  void read(bool& value) const {
+    if (text != "true" && text != "false") refuse("true or false");
+    value = text == "true";
+  }
+  void read(std::int64_t& value) const { value = number<std::int64_t>("a whole number"); }
+  void read(double& value) const { value = number<double>("a number"); }
+  void read(std::string& value) const {
+    if (text.empty()) refuse("a text");
+    if (!choices.empty() && std::find(choices.begin(), choices.end(), text) == choices.end()) {
+      refuse(fmt::format("one of: {}", fmt::join(choices, ", ")));
+    }
+    value = text;
+  }
+  template <class Value>
+  void read(std::optional<Value>& value) const {
+    if (is_none(text)) {
+      value.reset();
+    } else {
+      read(value.emplace());
+    }
+  }
+};
+
+std::string show(const KeyTable::Target& target) {
+  return std::visit(
+      Overloaded{
+          [](const bool* value) { return std::string(*value ? "true" : "false"); },
+          [](const std::vector<std::string>* value) {
+            return value->empty() ? "none" : fmt::format("{}", fmt::join(*value, ", "));
+          },
+          []<class Value>(const std::optional<Value>* value) { return *value ? fmt::format("{}", **value) : "none"; },
+          [](const auto* value) { return fmt::format("{}", *value); },
+      },
+      target);
+}
+
+// As a job file has it: texts in quotes, as JSON's are.
+std::string show_in_job(const KeyTable::Target& target) {
+  const auto quote = [](const auto& value) { return Json(value).dump(-1, ' ', false, Json::error_handler_t::replace); };
+  return std::visit(Overloaded{
+                        [&](const std::string* value) { return quote(*value); },
+                        [&](const std::vector<std::string>* value) { return quote(*value); },
+                        [&](const std::optional<std::string>* value) { return *value ? quote(**value) : "none"; },
+                        [&](const auto*) { return show(target); },
+                    },
+                    target);
+}
+
+}  // namespace
+
+void KeyTable::add(std::string name, Target target, std::string help, Range range) {
+  keys_.push_back({std::move(name), target, std::move(help), range, {}});
+}
+
+void KeyTable::add(std::string name, Target target, std::string help, Choices choices) {
+  keys_.push_back({std::move(name), target, std::move(help), {}, std::move(choices)});
+}
+
+const KeyTable::Key& KeyTable::find(std::string_view name, const std::string& where) const {
+  const auto found = std::find_if(keys_.begin(), keys_.end(), [&](const Key& key) { return key.name == name; });
+  if (found != keys_.end()) return *found;
+  const auto nearest = std::min_element(keys_.begin(), keys_.end(), [&](const Key& a, const Key& b) {
+    return edit_distance(a.name, name) < edit_distance(b.name, name);
+  });
+  std::vector<std::string_view> names;
+  for (const Key& key : keys_) names.push_back(key.name);
+  const bool is_near = edit_distance(nearest->name, name) <= std::max<std::size_t>(2, nearest->name.size() / 2);
+  throw InputError(fmt::format("{}: unknown key '{}'{} (supported: {})", where, name,
+                               is_near ? fmt::format("; the nearest key is '{}'", nearest->name) : "",
+                               fmt::join(names, ", ")));
+}
+
+void KeyTable::set(std::string_view name, const Text& value, const std::string& where) {
+  const Key& key = find(name, where);
+  if (auto* const* list = std::get_if<std::vector<std::string>*>(&key.target)) {
+    **list = value.items;
+    return;
+  }
+  const std::string place = fmt::format("{}: {}", where, key.name);
+  if (value.is_list || value.items.size() != 1) {
+    throw InputError(
+        fmt::format("{}: expected a single value, found the list [{}]", place, fmt::join(value.items, ", ")));
+  }
+  const ValueParser parser{value.items.front(), place, key.range, key.choices};
+  std::visit(Overloaded{[](std::vector<std::string>*) {}, [&](auto* target) { parser.read(*target); }}, key.target);
+}
+
+std::string KeyTable::describe() const {
+  std::string text;
+  for (const Key& key : keys_) {
+    const std::string choices = key.choices.empty() ? "" : fmt::format(" ({})", fmt::join(key.choices, ", "));
+    text += fmt::format("  {:<28} {}{} [{}]\n", key.name, key.help, choices, show(key.target));
+  }
+  return text;
+}
+
+std::vector<std::pair<std::string, std::string>> KeyTable::values() const {
+  std::vector<std::pair<std::string, std::string>> result;
+  for (const Key& key : keys_) result.emplace_back(key.name, show_in_job(key.target));
+  return result;
+}
+
+std::string KeyTable::changes(const KeyTable& defaults) const {
+  std::string text;
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    const std::string value = show_in_job(keys_[i].target);
+    if (value != show_in_job(defaults.keys_[i].target)) text += fmt::format("{}: {}\n", keys_[i].name, value);
+  }
+  return text;
+}
+
+}  // namespace lockstep

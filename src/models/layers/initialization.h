@@ -1,0 +1,11 @@
+#pragma once
+
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+
+namespace lockstep {
+
+/// Fills a parameter with normal numbers of mean 0.
+void fill_normal(const at::Tensor& parameter, double standard_deviation, const at::Generator& generator);
+
+}  // namespace lockstep

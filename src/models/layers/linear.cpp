@@ -1,0 +1,84 @@
+#include "lockstep/models/layers/linear.h"
+
+#include <utility>
+#include <vector>
+
+#include "lockstep/models/layers/gradients_in_place.h"
+#include "lockstep/models/layers/mixed_precision.h"
+
+namespace lockstep {
+namespace {
+
+// x W^T + b or x W + b of [tokens, features], adding to the parameters' gradients in place.
+class Product : public torch::autograd::Function<Product> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias, bool is_transposed, const Operand& operand) {
+    torch::autograd::variable_list saved = {weight, bias.value_or(at::Tensor())};
+    hold(operand, *context, saved);
+    context->save_for_backward(std::move(saved));
+    context->saved_data["is_transposed"] = is_transposed;
+    const at::Tensor matrix = is_transposed ? weight : weight.t();
+    return bias ? at::addmm(*bias, x, matrix) : at::mm(x, matrix);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &weight = saved[0], &bias = saved[1];
+    const bool is_transposed = context->saved_data["is_transposed"].toBool();
+    const at::Tensor& upper = gradients[0];
+    at::Tensor of_x, of_weight, of_bias;
+    if (context->needs_input_grad(0)) of_x = at::mm(upper, is_transposed ? weight.t() : weight);
+    if (context->needs_input_grad(1)) {
+      const at::Tensor x = take_held(*context, saved, 2);
+      const at::Tensor &left = is_transposed ? x : upper, &right = is_transposed ? upper : x;
+      if (at::Tensor sum = gradient_to_add_to(weight); sum.defined()) {
+        sum.addmm_(left.t(), right);
+      } else {
+        of_weight = at::mm(left.t(), right);
+      }
+    }
+    if (bias.defined() && context->needs_input_grad(2)) {
+      of_bias = upper.sum(0);
+      if (at::Tensor sum = gradient_to_add_to(bias); sum.defined()) {
+        sum.add_(of_bias);
+        of_bias.reset();
+      }
+    }
+    return {of_x, of_weight, of_bias, at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor Projection::forward(const Operand& operand, Dropout& dropout) const {
+  const at::Tensor y = project_as_asked(operand);
+  if (!low_rank) return y;
+  return y + at::linear(at::linear(dropout(operand.x, low_rank->dropout), low_rank->a), low_rank->b) * low_rank->scale;
+}
+
+at::Tensor Projection::project_as_asked(const Operand& operand) const {
+  const at::Tensor& x = operand.x;
+  if (MixedPrecision::current() != nullptr) return linear_in_mixed_precision(operand, weight, bias, is_transposed());
+  if (!GradientsInPlace::active() || !weight.requires_grad() || x.dim() != 2) return project(x);
+  return Product::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, is_transposed(), operand);
+}
+
+Linear::Linear(std::int64_t in, std::int64_t out, bool has_bias) {
+  weight = register_parameter("weight", torch::empty({out, in}));
+  if (has_bias) bias = register_parameter("bias", torch::zeros({out}));
+}
+
+Conv1D::Conv1D(std::int64_t in, std::int64_t out) {
+  weight = register_parameter("weight", torch::empty({in, out}));
+  bias = register_parameter("bias", torch::zeros({out}));
+}
+
+at::Tensor Conv1D::project(const at::Tensor& x) const {
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = weight.size(1);
+  return at::addmm(bias, x.reshape({-1, x.size(-1)}), weight).view(shape);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,48 @@
+#include "lockstep/models/layers/operand.h"
+
+#include "lockstep/models/layers/gradients_in_place.h"
+
+namespace lockstep {
+
+at::Tensor Recipe::repeat(const std::vector<at::Tensor>& inputs) {
+  const at::NoGradGuard no_graph;
+  if (!value_.defined()) value_ = compute_(inputs);
+  return --expected_ > 0 ? value_ : std::exchange(value_, {});
+}
+
+Operand Operand::repeatable(std::vector<at::Tensor> inputs, Recipe::Compute compute) {
+  Operand operand(compute(inputs));
+  if (!GradientsInPlace::active() || !at::GradMode::is_enabled()) return operand;
+  operand.inputs = std::move(inputs);
+  operand.recipe = c10::make_intrusive<Recipe>(std::move(compute));
+  return operand;
+}
+
+Operand Operand::then(const std::function<at::Tensor(const at::Tensor&)>& f) const {
+  Operand operand(f(x));
+  if (!recipe) return operand;
+  operand.inputs = inputs;
+  operand.recipe = c10::make_intrusive<Recipe>(
+      [before = recipe, f](const std::vector<at::Tensor>& again) { return f(before->compute(again)); });
+  return operand;
+}
+
+void hold(const Operand& operand, torch::autograd::AutogradContext& context, torch::autograd::variable_list& saved) {
+  if (!operand.recipe) {
+    saved.push_back(operand.x);
+    return;
+  }
+  operand.recipe->expect();
+  context.saved_data["recipe"] = c10::IValue::make_capsule(operand.recipe);
+  saved.insert(saved.end(), operand.inputs.begin(), operand.inputs.end());
+}
+
+at::Tensor take_held(torch::autograd::AutogradContext& context, const torch::autograd::variable_list& saved,
+                     std::size_t first) {
+  const auto found = context.saved_data.find("recipe");
+  if (found == context.saved_data.end()) return saved[first];
+  const auto capsule = found->second.toCapsule();
+  return static_cast<Recipe&>(*capsule).repeat({saved.begin() + static_cast<std::ptrdiff_t>(first), saved.end()});
+}
+
+}  // namespace lockstep

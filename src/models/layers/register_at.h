@@ -1,0 +1,24 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace lockstep {
+
+/// Registers `child` in `parent` below a path with dots, "attn.attention.q_proj"; modules on the way are made where
+/// they are missing.
+template <class Module>
+std::shared_ptr<Module> register_at(torch::nn::Module& parent, const std::string& path, std::shared_ptr<Module> child) {
+  const auto dot = path.find('.');
+  if (dot == std::string::npos) return parent.register_module(path, std::move(child));
+  const std::string first = path.substr(0, dot);
+  const auto children = parent.named_children();
+  auto next =
+      children.contains(first) ? children[first] : parent.register_module(first, std::make_shared<torch::nn::Module>());
+  return register_at(*next, path.substr(dot + 1), std::move(child));
+}
+
+}  // namespace lockstep

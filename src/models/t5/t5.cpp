@@ -1,0 +1,433 @@
+#include "models/t5/t5.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "lockstep/models/layers/linear.h"
+#include "lockstep/models/loss.h"
+#include "models/layers/attention.h"
+#include "models/layers/kv_cache.h"
+
+namespace lockstep {
+namespace {
+
+struct T5Attention : torch::nn::Module {
+  T5Attention(const T5Config& config, bool has_relative_bias)
+      : heads(config.heads),
+        dropout(config.dropout),
+        q(add("q", config.features, config.heads * config.head_features)),
+        k(add("k", config.features, config.heads * config.head_features)),
+        v(add("v", config.features, config.heads * config.head_features)),
+        o(add("o", config.heads * config.head_features, config.features)) {
+    if (!has_relative_bias) return;
+    relative_attention_bias =
+        register_module("relative_attention_bias", std::make_shared<Embedding>(config.buckets, config.heads));
+  }
+
+  at::Tensor query(const Operand& x, Dropout& masks) const { return split_heads(q->forward(x, masks), heads); }
+  std::pair<at::Tensor, at::Tensor> keys_and_values(const Operand& x, Dropout& masks) const {
+    return {split_heads(k->forward(x, masks), heads), split_heads(v->forward(x, masks), heads)};
+  }
+
+  // T5 does not scale its scores: the scale is in the initial weights.
+  at::Tensor attend_to(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                       const at::Tensor& bias, Dropout& masks) const {
+    return o->forward(attend(queries, keys, values, {.bias = bias}, masks), masks);
+  }
+
+  std::int64_t heads;
+  double dropout;
+  std::shared_ptr<Linear> q, k, v, o;
+  std::shared_ptr<Embedding> relative_attention_bias;  // in a stack's first layer, or in each
+
+ private:
+  std::shared_ptr<Linear> add(const char* name, std::int64_t in, std::int64_t out) {
+    return register_module(name, std::make_shared<Linear>(in, out, false));
+  }
+};
+
+struct T5FeedForward : torch::nn::Module {
+  explicit T5FeedForward(const T5Config& config) : activation(config.activation), dropout(config.dropout) {
+    wi = add(config.gated ? "wi_0" : "wi", config.features, config.inner_features);
+    if (config.gated) wi_1 = add("wi_1", config.features, config.inner_features);
+    wo = add("wo", config.inner_features, config.features);
+  }
+
+  at::Tensor forward(const Operand& x, Dropout& dropout_masks) const {
+    const at::Tensor inner = wi->forward(x, dropout_masks);
+    const Operand hidden = wi_1 ? activation.gated(inner, wi_1->forward(x, dropout_masks)) : activation.operand(inner);
+    return wo->forward(dropout_masks(hidden, dropout), dropout_masks);
+  }
+
+  Activation activation;
+  double dropout;
+  std::shared_ptr<Linear> wi, wi_1, wo;
+
+ private:
+  std::shared_ptr<Linear> add(const char* name, std::int64_t in, std::int64_t out) {
+    return register_module(name, std::make_shared<Linear>(in, out, false));
+  }
+};
+
+// A sub-layer with its norm before it, under the names of transformers: layer.N.{SelfAttention,...},
+// layer.N.layer_norm.
+template <class Sublayer>
+struct Normed : torch::nn::Module {
+  Normed(const char* name, std::shared_ptr<Sublayer> module, const T5Config& config)
+      : sublayer(register_module(name, std::move(module))),
+        layer_norm(register_module("layer_norm", std::make_shared<RmsNorm>(config.features, config.norm_epsilon))) {}
+  std::shared_ptr<Sublayer> sublayer;
+  std::shared_ptr<RmsNorm> layer_norm;
+};
+
+// What a decoder layer keeps of earlier positions.
+struct T5LayerCache {
+  KvCache self;
+  at::Tensor cross_keys, cross_values;  // [batch, heads, source, features]
+};
+
+// What the layers of one forward pass over packed rows share.
+struct T5Pass {
+  const PackedRows& rows;
+  std::vector<at::Tensor> biases;  // of each layer, by distance, [heads, 2 x length - 1]
+  const PackedRows* sources;       // the decoder's keys in the encoder's output; null in the encoder
+  at::Tensor encoded;              // [source tokens, features]; undefined in the encoder
+  Dropout& dropout;
+  LayerObserver* observer;
+
+  // What layer `layer` takes of it has gradients: the rest of a layer's inputs.
+  std::vector<at::Tensor> inputs(const at::Tensor& x, std::size_t layer) const {
+    std::vector<at::Tensor> all = {x, biases[layer]};
+    if (encoded.defined()) all.push_back(encoded);
+    return all;
+  }
+  // The same of such inputs.
+  T5Pass with(const std::vector<at::Tensor>& inputs, std::size_t layer, Dropout& other) const {
+    T5Pass pass{rows, biases, sources, inputs.size() > 2 ? inputs[2] : at::Tensor(), other, observer};
+    pass.biases[layer] = inputs[1];
+    return pass;
+  }
+
+  // The tokens that dropout sees.
+  void begin(const PackedRows& tokens) const { dropout.over(tokens.places, tokens.length); }
+};
+
+// And over one new token a row.
+struct T5Step {
+  std::vector<at::Tensor> self_biases;  // of each layer, [1, heads, 1, keys so far]
+  at::Tensor cross_bias;                // [batch, 1, 1, source]
+  at::Tensor positions;                 // [batch] int64, of the new tokens
+};
+
+struct T5Block : torch::nn::Module {
+  T5Block(const T5Config& config, bool is_decoder, std::size_t layer_, bool has_relative_bias)
+      : layer(layer_), dropout(config.dropout) {
+    auto layers = register_module("layer", std::make_shared<torch::nn::Module>());
+    self = add_layer(*layers, "0", "SelfAttention", std::make_shared<T5Attention>(config, has_relative_bias), config);
+    if (is_decoder) {
+      cross = add_layer(*layers, "1", "EncDecAttention", std::make_shared<T5Attention>(config, false), config);
+    }
+    feed_forward =
+        add_layer(*layers, is_decoder ? "2" : "1", "DenseReluDense", std::make_shared<T5FeedForward>(config), config);
+  }
+
+  at::Tensor forward(at::Tensor x, const T5Pass& pass) const {
+    Dropout& masks = pass.dropout;
+    const T5Attention& attention = *self->sublayer;
+    const Operand normed = self->layer_norm->operand(x);
+    const at::Tensor queries = attention.query(normed, masks);
+    const auto [keys, values] = attention.keys_and_values(normed, masks);
+    const AttentionOptions options{.distance_bias = pass.biases[layer], .causal = cross != nullptr, .dropout = dropout};
+    const at::Tensor attended = attend(queries, keys, values, pass.rows, pass.rows, options, masks);
+    x = add(x, attention.o->forward(attended, masks), masks);
+    if (cross) x = add(x, attend_to_source(x, pass), masks);
+    return add_feed_forward(x, masks);
+  }
+
+  // One new token a row.
+  at::Tensor forward_step(at::Tensor x, T5LayerCache& cache, const T5Step& step) const {
+    Dropout none;
+    const at::Tensor normed = self->layer_norm->forward(x);
+    const T5Attention& attention = *self->sublayer;
+    const at::Tensor& bias = step.self_biases[layer];
+    const auto [key, value] = attention.keys_and_values(normed, none);
+    const auto [keys, values] = cache.self.append(key, value, step.positions, bias.size(-1));
+    x = x + attention.attend_to(attention.query(normed, none), keys, values, bias, none);
+    const at::Tensor queries = cross->sublayer->query(cross->layer_norm->forward(x), none);
+    x = x + cross->sublayer->attend_to(queries, cache.cross_keys, cache.cross_values, step.cross_bias, none);
+    return add_feed_forward(x, none);
+  }
+
+  std::size_t layer;
+  double dropout;
+  std::shared_ptr<Normed<T5Attention>> self, cross;
+  std::shared_ptr<Normed<T5FeedForward>> feed_forward;
+
+ private:
+  template <class Sublayer>
+  static std::shared_ptr<Normed<Sublayer>> add_layer(torch::nn::Module& layers, const char* number, const char* name,
+                                                     std::shared_ptr<Sublayer> sublayer, const T5Config& config) {
+    return layers.register_module(number, std::make_shared<Normed<Sublayer>>(name, std::move(sublayer), config));
+  }
+
+  at::Tensor add(const at::Tensor& x, const at::Tensor& y, Dropout& masks) const { return x + masks(y, dropout); }
+
+  at::Tensor attend_to_source(const at::Tensor& x, const T5Pass& pass) const {
+    const T5Attention& attention = *cross->sublayer;
+    pass.begin(*pass.sources);
+    const auto [keys, values] = attention.keys_and_values(pass.encoded, pass.dropout);
+    pass.begin(pass.rows);
+    const at::Tensor queries = attention.query(cross->layer_norm->operand(x), pass.dropout);
+    const at::Tensor attended =
+        attend(queries, keys, values, pass.rows, *pass.sources, {.dropout = dropout}, pass.dropout);
+    return attention.o->forward(attended, pass.dropout);
+  }
+
+  at::Tensor add_feed_forward(const at::Tensor& x, Dropout& masks) const {
+    return add(x, feed_forward->sublayer->forward(feed_forward->layer_norm->operand(x), masks), masks);
+  }
+};
+
+// Encoder or decoder. The embedding is shared between them and given with each call.
+struct T5Stack : torch::nn::Module {
+  T5Stack(const T5Config& config_, bool is_decoder_) : config(config_), is_decoder(is_decoder_) {
+    auto list = register_module("block", std::make_shared<torch::nn::Module>());
+    const std::int64_t layers = is_decoder ? config.decoder_layers : config.encoder_layers;
+    for (std::int64_t layer = 0; layer < layers; ++layer) {
+      const bool has_relative_bias = layer == 0 || config.bias_in_each_layer;
+      blocks.push_back(list->register_module(
+          std::to_string(layer),
+          std::make_shared<T5Block>(config, is_decoder, static_cast<std::size_t>(layer), has_relative_bias)));
+    }
+    final_layer_norm =
+        register_module("final_layer_norm", std::make_shared<RmsNorm>(config.features, config.norm_epsilon));
+  }
+
+  at::Tensor forward(const at::Tensor& embedded, const T5Pass& pass) const {
+    pass.begin(pass.rows);
+    at::Tensor x = pass.dropout(embedded, config.dropout);
+    const std::size_t first = is_decoder ? static_cast<std::size_t>(config.encoder_layers) : 0;
+    for (const auto& block : blocks) {
+      const std::size_t layer = block->layer;
+      x = run_layer(pass.observer, first + layer, pass.inputs(x, layer), pass.dropout,
+                    [block, layer, pass](const std::vector<at::Tensor>& inputs, Dropout& dropout) {
+                      T5Pass again = pass.with(inputs, layer, dropout);
+                      return block->forward(inputs[0], again);
+                    });
+    }
+    return pass.dropout(final_layer_norm->forward(x), config.dropout);
+  }
+
+  at::Tensor forward_step(at::Tensor x, std::vector<T5LayerCache>& caches, const T5Step& step) const {
+    for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
+      x = blocks[layer]->forward_step(x, caches[layer], step);
+    }
+    return final_layer_norm->forward(x);
+  }
+
+  // The learned bias of each layer for key position minus query position = `first` ... `last`: [heads, distances].
+  // Without a table of its own, a layer has that of the first.
+  std::vector<at::Tensor> biases(const PackedRows& rows) const {
+    const std::int64_t farthest = std::max<std::int64_t>(0, rows.length - 1);
+    return biases(-farthest, farthest, rows.places.device());
+  }
+  std::vector<at::Tensor> biases(std::int64_t first, std::int64_t last, at::Device device) const {
+    const at::Tensor buckets = bucket(at::arange(first, last + 1, at::TensorOptions(at::kLong).device(device)));
+    std::vector<at::Tensor> biases;
+    for (const auto& block : blocks) {
+      const auto& table = block->self->sublayer->relative_attention_bias;
+      biases.push_back(table ? table->forward(buckets).t() : biases.front());
+    }
+    return biases;
+  }
+
+  T5Config config;
+  bool is_decoder;
+  std::vector<std::shared_ptr<T5Block>> blocks;
+  std::shared_ptr<RmsNorm> final_layer_norm;
+
+ private:
+  // The bucket of key position minus query position: half of the buckets for exact small distances, the others
+  // logarithmic up to max_distance; the encoder has as many for each direction (mesh-tensorflow's
+  // transformer_layers.py).
+  at::Tensor bucket(const at::Tensor& distance) const {
+    const std::int64_t buckets = is_decoder ? config.buckets : config.buckets / 2;
+    at::Tensor offset = at::zeros_like(distance);
+    at::Tensor magnitude;
+    if (is_decoder) {
+      magnitude = -at::clamp_max(distance, 0);
+    } else {
+      offset = (distance > 0).to(at::kLong) * buckets;
+      magnitude = distance.abs();
+    }
+    const std::int64_t exact = buckets / 2;
+    const double log_range = std::log(static_cast<double>(config.max_distance) / static_cast<double>(exact));
+    const at::Tensor logarithmic = at::log(at::clamp_min(magnitude, 1).to(at::kFloat) / static_cast<double>(exact)) /
+                                   log_range * static_cast<double>(buckets - exact);
+    // A max_distance within the exact buckets leaves no range for the others: infinity or NaN.
+    const at::Tensor coarse = exact + at::clamp(at::nan_to_num(logarithmic), -exact, buckets - 1 - exact).to(at::kLong);
+    return offset + at::where(magnitude < exact, magnitude, coarse);
+  }
+};
+
+struct T5State final : DecodingState {
+  void keep_rows(const at::Tensor& rows) override {
+    cross_bias = cross_bias.index_select(0, rows);
+    for (T5LayerCache& cache : caches) {
+      cache.self.keep_rows(rows);
+      cache.cross_keys = cache.cross_keys.index_select(0, rows);
+      cache.cross_values = cache.cross_values.index_select(0, rows);
+    }
+  }
+  std::vector<T5LayerCache> caches;  // a layer
+  at::Tensor cross_bias;             // [batch, 1, 1, source]
+  std::int64_t position = 0;         // of the next token
+};
+
+class T5 final : public LanguageModel {
+ public:
+  T5(ModelInfo info, const T5Config& config)
+      : LanguageModel(std::move(info)),
+        config_(config),
+        shared_(register_module("shared", std::make_shared<Embedding>(config.vocabulary, config.features))),
+        encoder_(register_module("encoder", std::make_shared<T5Stack>(config, false))),
+        decoder_(register_module("decoder", std::make_shared<T5Stack>(config, true))) {
+    if (config.untied_head) {
+      lm_head_ = register_module("lm_head", std::make_shared<Linear>(config.features, config.vocabulary, false));
+    }
+  }
+
+  std::vector<std::vector<at::Tensor>> layer_parameters() const override {
+    std::vector<std::vector<at::Tensor>> layers;
+    for (const auto& stack : {encoder_, decoder_}) {
+      for (const auto& block : stack->blocks) {
+        layers.push_back(block->parameters());
+        // All biases are made before the first layer.
+        if (const auto& table = block->self->sublayer->relative_attention_bias) {
+          std::erase_if(layers.back(), [&](const at::Tensor& parameter) { return parameter.is_same(table->weight); });
+        }
+      }
+    }
+    return layers;
+  }
+
+  void initialise_weights(const at::Generator& generator) override {
+    for (const auto& parameter : named_parameters()) {
+      if (parameter.value().dim() == 1) {
+        const at::NoGradGuard no_grad;
+        parameter.value().fill_(config_.initializer_factor);
+      } else {
+        fill_normal(parameter.value(), config_.initializer_factor * standard_deviation(parameter.key()), generator);
+      }
+    }
+  }
+
+  at::Tensor logits(const Batch& batch, Dropout& dropout) override {
+    return head(batch.targets.pad(decode(batch, dropout)), dropout);
+  }
+
+  // All of a target's tokens are labelled.
+  at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override {
+    const LabelledPositions labelled(batch);
+    const at::Tensor hidden = decode(batch, dropout);
+    if (has_adapted_head()) return negative_log_likelihood(head(hidden, dropout), labelled.labels, label_smoothing());
+    return negative_log_likelihood(scaled(hidden), output_head(), labelled.labels, label_smoothing());
+  }
+
+  at::Tensor row_loss_sums(const Batch& batch) override {
+    Dropout none;
+    const LabelledPositions labelled(batch);
+    const at::Tensor hidden = decode(batch, none);
+    return labelled.sum_by_row(
+        has_adapted_head()
+            ? negative_log_likelihoods(head(hidden, none), labelled.labels, label_smoothing())
+            : negative_log_likelihoods(scaled(hidden), output_head(), labelled.labels, label_smoothing()));
+  }
+
+  Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) override {
+    Dropout none;
+    auto state = std::make_unique<T5State>();
+    const at::Tensor on_host = lengths.to(at::kCPU).contiguous();
+    const PackedRows on_host_rows(
+        std::span(on_host.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(on_host.numel())));
+    const PackedRows rows = on_host_rows.to(input_ids.device());
+    state->cross_bias = padding_bias(lengths, rows.length);
+    const at::Tensor encoded =
+        rows.pad(encode(shared_->forward(rows.pack(input_ids.narrow(1, 0, rows.length))), rows, none));
+    for (const auto& block : decoder_->blocks) {
+      const auto [keys, values] = block->cross->sublayer->keys_and_values(encoded, none);
+      state->caches.push_back({{}, keys, values});
+    }
+    const at::Tensor start =
+        at::full({input_ids.size(0)}, static_cast<std::int64_t>(info().decoder_start_id), input_ids.options());
+    at::Tensor logits = decode_step(*state, start);
+    return {std::move(state), logits};
+  }
+
+  at::Tensor decode_step(DecodingState& decoding_state, const at::Tensor& tokens) override {
+    Dropout none;
+    auto& state = static_cast<T5State&>(decoding_state);
+    T5Step step{decoder_->biases(-state.position, 0, tokens.device()), state.cross_bias,
+                at::full({tokens.size(0)}, state.position, tokens.options())};
+    for (at::Tensor& bias : step.self_biases) bias = bias.unsqueeze(0).unsqueeze(2);
+    ++state.position;
+    return head(decoder_->forward_step(shared_->forward(tokens.unsqueeze(1)), state.caches, step).squeeze(1), none);
+  }
+
+ private:
+  double standard_deviation(const std::string& name) const {
+    const double features = 1 / std::sqrt(static_cast<double>(config_.features));
+    const double heads = 1 / std::sqrt(static_cast<double>(config_.head_features));
+    if (name.ends_with(".q.weight")) return features * heads;
+    if (name.ends_with(".o.weight")) return heads / std::sqrt(static_cast<double>(config_.heads));
+    if (name.ends_with(".wo.weight")) return 1 / std::sqrt(static_cast<double>(config_.inner_features));
+    const bool is_vocabulary = name == "shared.weight" || name == "lm_head.weight";
+    return is_vocabulary ? 1 : features;
+  }
+
+  // `embedded` [source tokens, features], to the same.
+  at::Tensor encode(const at::Tensor& embedded, const PackedRows& rows, Dropout& dropout) const {
+    const T5Pass pass{rows, encoder_->biases(rows), nullptr, {}, dropout, layer_observer()};
+    return encoder_->forward(embedded, pass);
+  }
+
+  // The decoder's last hidden states, [target tokens, features].
+  at::Tensor decode(const Batch& batch, Dropout& dropout) const {
+    const PackedRows& rows = batch.targets;
+    const auto embed = [&](const at::Tensor& ids, const PackedRows& packed, Embedded embedded) {
+      return batch.noise.add_to(shared_->forward(packed.pack(ids)), packed, packed, embedded);
+    };
+    const at::Tensor encoded = encode(embed(batch.input_ids, batch.inputs, Embedded::kInput), batch.inputs, dropout);
+    const T5Pass pass{rows, decoder_->biases(rows), &batch.inputs, encoded, dropout, layer_observer()};
+    return decoder_->forward(embed(batch.decoder_input_ids, rows, Embedded::kDecoderInput), pass);
+  }
+
+  at::Tensor head(const at::Tensor& hidden, Dropout& dropout) const {
+    return has_adapted_head() ? lm_head_->forward(scaled(hidden), dropout) : output_head().logits(scaled(hidden));
+  }
+
+  at::Tensor scaled(const at::Tensor& hidden) const {
+    return config_.scale_outputs ? hidden * (1 / std::sqrt(static_cast<double>(config_.features))) : hidden;
+  }
+
+  bool has_adapted_head() const { return lm_head_ && lm_head_->low_rank; }
+
+  // Without an adapter's term.
+  OutputHead output_head() const { return {.weight = lm_head_ ? lm_head_->weight : shared_->weight, .bias = {}}; }
+
+  T5Config config_;
+  std::shared_ptr<Embedding> shared_;
+  std::shared_ptr<T5Stack> encoder_, decoder_;
+  std::shared_ptr<Linear> lm_head_;  // null: the embedding's weights
+};
+
+}  // namespace
+
+std::shared_ptr<LanguageModel> make_t5(ModelInfo info, const T5Config& config) {
+  return std::make_shared<T5>(std::move(info), config);
+}
+
+}  // namespace lockstep

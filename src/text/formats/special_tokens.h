@@ -1,0 +1,24 @@
+#pragma once
+
+#include <optional>
+
+#include "text/added_tokens.h"
+#include "text/components/post_processor.h"
+#include "text/formats/tokenizer_class.h"
+#include "text/formats/tokenizer_settings.h"
+#include "text/models/token_model.h"
+
+namespace lockstep {
+
+struct SpecialTokens {
+  std::optional<TokenId> bos, eos, pad;
+  bool frames_with_bos = false, frames_with_eos = false;  // by the post-processor
+};
+
+/// The special tokens of a folder: those that its settings name, else those of its class, else what the post-processor
+/// puts round a text. They all become added tokens; one that the vocabulary lacks gets an id behind it, as in
+/// transformers.
+SpecialTokens resolve_special_tokens(const TokenizerFolderSettings& settings, TokenizerClass tokenizer_class,
+                                     const SpecialFrame& frame, const TokenModel& model, AddedTokens& added_tokens);
+
+}  // namespace lockstep

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "text/models/token_model.h"
+#include "text/vocabulary.h"
+
+namespace lockstep {
+
+/// Byte pair encoding (Sennrich et al. 2016) as Hugging Face tokenizers' BPE.
+class BpeModel final : public TokenModel {
+ public:
+  using Merges = std::vector<std::pair<std::string, std::string>>;
+  struct Options {
+    std::optional<std::string> unk_token = {};   // stands for a character that the vocabulary lacks; else it is dropped
+    std::string continuing_subword_prefix = {};  // before every character of a word but its first
+    std::string end_of_word_suffix = {};         // behind its last
+    bool byte_fallback = false;                  // a character that is missing becomes its bytes, as <0x41>
+    bool fuse_unk = false;                       // consecutive unknown characters are one
+    bool ignore_merges = false;                  // a word that is in the vocabulary is taken as it is
+  };
+  /// `merges` in order of rank. Throws InputError naming the merge or the token that the vocabulary lacks.
+  BpeModel(Vocabulary vocabulary, const Merges& merges, Options options);
+
+  /// O(n log n) in the word's length.
+  void encode(std::string_view word, std::vector<TokenId>& ids) const override;
+  std::optional<TokenId> find(std::string_view token) const override { return vocabulary_.find(token); }
+  std::optional<std::string_view> token(TokenId id) const override { return vocabulary_.token(id); }
+  std::size_t size() const override { return vocabulary_.size(); }
+  bool separable_at_blanks() const override { return separable_at_blanks_; }
+
+ private:
+  struct Merge {
+    std::uint64_t pair;  // left id << 32 | right id; kNoPair in an empty slot
+    std::uint32_t rank;
+    TokenId id;
+  };
+  static constexpr std::uint64_t kNoPair = ~std::uint64_t{0};
+
+  void add_merge(TokenId left, TokenId right, std::uint32_t rank, TokenId merged);
+  const Merge* find_merge(TokenId left, TokenId right) const;
+  TokenId required(std::string_view token, std::string_view user) const;
+  std::optional<TokenId> initial(std::string_view character, bool is_first, bool is_last) const;
+  bool append_bytes(std::string_view character, bool is_first, bool is_last, std::vector<TokenId>& symbols) const;
+  void append_symbols(std::string_view word, std::vector<TokenId>& symbols) const;
+  void merge_short(std::vector<TokenId>& ids, std::size_t first) const;
+  void merge_long(std::vector<TokenId>& ids, std::size_t first) const;
+
+  Vocabulary vocabulary_;
+  Options options_;
+  std::vector<Merge> merges_;                // open addressing, at most half full
+  std::array<TokenId, 512> low_characters_;  // the ids of the characters below U+0200, where no affix is added
+  std::array<std::optional<TokenId>, 256> byte_tokens_;
+  std::optional<TokenId> unk_id_;
+  bool has_affixes_;
+  bool separable_at_blanks_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <vector>
+
+#include "lockstep/train/optimizers/optimizer.h"
+
+namespace lockstep {
+
+/// Lion: the sign of an interpolated momentum, with decoupled weight decay (Chen et al. 2023, algorithm 2). Remembers
+/// "exp_avg", a running mean of the gradients. Its betas are adam_beta1 and adam_beta2, as in the Hugging Face Trainer.
+class Lion final : public Optimizer {
+ public:
+  /// As make_optimizer().
+  Lion(const ParameterLayout& layout, const Ownership& ownership, const std::vector<at::Tensor>& own,
+       const Hyperparameters& hyperparameters);
+
+ private:
+  void update(const std::vector<at::Tensor>& gradients, double learning_rate) override;
+
+  double beta1_, beta2_;
+  std::vector<at::Tensor> own_, means_;
+  std::vector<DecayedPart> parts_;
+};
+
+}  // namespace lockstep

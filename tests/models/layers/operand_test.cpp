@@ -1,0 +1,89 @@
+#include "lockstep/models/layers/operand.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "lockstep/models/layers/gradients_in_place.h"
+#include "lockstep/models/layers/linear.h"
+#include "models/layers/activation.h"
+
+namespace lockstep {
+namespace {
+
+Recipe::Compute counted(int& calls) {
+  return [&calls](const std::vector<at::Tensor>& inputs) {
+    ++calls;
+    return inputs[0] * 2;
+  };
+}
+
+TEST(Operand, IsRepeatedOnceForAllLayersThatTakeIt) {
+  const at::Tensor x = torch::randn({3, 4}).requires_grad_();
+  const Linear first(4, 5, true), second(4, 5, false);
+  for (const Linear* layer : {&first, &second}) {
+    torch::NoGradGuard no_grad;
+    layer->weight.normal_();
+  }
+  int calls = 0;
+  Dropout none;
+  const GradientsInPlace in_place;
+  at::Tensor y;
+  c10::weak_intrusive_ptr<c10::TensorImpl> memory(c10::intrusive_ptr<c10::TensorImpl>{});
+  {
+    const Operand operand = Operand::repeatable({x}, counted(calls));
+    memory = c10::weak_intrusive_ptr<c10::TensorImpl>(operand.x.getIntrusivePtr());
+    y = first.forward(operand, none) * second.forward(operand, none);
+  }
+  EXPECT_TRUE(memory.expired());  // nobody holds it until it is needed
+  EXPECT_EQ(calls, 1);
+  y.sum().backward();
+  EXPECT_EQ(calls, 2);
+  const at::Tensor a = first.weight.detach(), b = second.weight.detach(), doubled = 2 * x.detach();
+  const at::Tensor of_first = doubled.mm(b.t()), of_second = doubled.mm(a.t()) + first.bias.detach();
+  EXPECT_TRUE(first.weight.grad().allclose(of_first.t().mm(doubled)));
+  EXPECT_TRUE(second.weight.grad().allclose(of_second.t().mm(doubled)));
+  EXPECT_TRUE(x.grad().allclose(2 * (of_first.mm(a) + of_second.mm(b)), 1e-4, 1e-5));
+}
+
+TEST(Operand, IsHeldWhereNobodyTrains) {
+  int calls = 0;
+  const at::Tensor x = torch::randn({3, 4}).requires_grad_();
+  EXPECT_FALSE(Operand::repeatable({x}, counted(calls)).recipe);
+  const GradientsInPlace in_place;
+  EXPECT_TRUE(Operand::repeatable({x}, counted(calls)).recipe);
+  const torch::NoGradGuard no_grad;
+  EXPECT_FALSE(Operand::repeatable({x}, counted(calls)).recipe);
+}
+
+TEST(Operand, RepeatsWhatWasDoneToIt) {
+  const GradientsInPlace in_place;
+  int calls = 0;
+  const at::Tensor x = torch::randn({3, 4}).requires_grad_();
+  const Operand operand = Operand::repeatable({x}, counted(calls)).then([](const at::Tensor& y) { return y + 1; });
+  EXPECT_TRUE(operand.x.equal(2 * x + 1));
+  operand.recipe->expect();
+  EXPECT_TRUE(operand.recipe->repeat({x}).equal(operand.x));
+}
+
+class Gate : public testing::TestWithParam<const char*> {};
+
+TEST_P(Gate, HasTheGradientsOfItsParts) {
+  torch::manual_seed(1);
+  const Activation activation = activation_by_name(GetParam());
+  const at::Tensor upper = torch::randn({5, 6});
+  const at::Tensor gate = torch::randn({5, 6}).requires_grad_(), up = torch::randn({5, 6}).requires_grad_();
+  const at::Tensor y = activation.gated(gate, up).x;
+  y.backward(upper);
+  const at::Tensor same_gate = gate.detach().requires_grad_(), same_up = up.detach().requires_grad_();
+  const at::Tensor expected = activation.operand(same_gate).x * same_up;
+  expected.backward(upper);
+  EXPECT_TRUE(y.equal(expected));
+  EXPECT_TRUE(gate.grad().allclose(same_gate.grad()));
+  EXPECT_TRUE(up.grad().allclose(same_up.grad()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Activations, Gate, testing::Values("silu", "gelu_new", "relu", "linear", "quick_gelu"));
+
+}  // namespace
+}  // namespace lockstep

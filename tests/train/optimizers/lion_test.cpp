@@ -1,0 +1,65 @@
+#include "train/optimizers/lion.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+namespace lockstep {
+namespace {
+
+Hyperparameters lion_settings() {
+  Hyperparameters hyperparameters;
+  hyperparameters.optim = "lion";
+  hyperparameters.weight_decay = 0.1;
+  hyperparameters.adam_beta2 = 0.99;
+  return hyperparameters;
+}
+
+// The update written out as in Chen et al. 2023; more elements than a thread takes at a time.
+TEST(Lion, FollowsThePublishedUpdate) {
+  torch::manual_seed(3);
+  const ParameterLayout layout(
+      {{"weight", torch::randn({300, 257}).requires_grad_()}, {"bias", torch::randn({70000}).requires_grad_()}});
+  const std::int64_t size = layout.buckets().front().size;
+  const at::Tensor own = torch::randn({size});
+  at::Tensor expected = own.clone(), momentum = torch::zeros({size});
+  at::Tensor decay = torch::full({size}, 0.1);
+  decay.slice(0, 0, layout.entries()[1].offset).zero_();
+  Lion optimizer(layout, Ownership::whole(layout), {own}, lion_settings());
+  for (int step = 1; step <= 5; ++step) {
+    const double rate = 0.01 * step;
+    at::Tensor gradients = torch::randn({size});
+    gradients.slice(0, 0, 100).zero_();  // no direction at first
+    const at::Tensor direction = (0.9 * momentum + 0.1 * gradients).sign();
+    expected = expected - rate * (direction + decay * expected);
+    momentum = 0.99 * momentum + 0.01 * gradients;
+    optimizer.step({gradients}, rate);
+  }
+  EXPECT_TRUE(own.allclose(expected, 1e-5, 1e-6));
+  EXPECT_TRUE(own[50].allclose(expected[50], 1e-5, 0));
+}
+
+TEST(Lion, PartsOfTwoRanksAreTheWhole) {
+  torch::manual_seed(4);
+  const ParameterLayout layout(
+      {{"weight", torch::randn({9, 7}).requires_grad_()}, {"bias", torch::randn({40}).requires_grad_()}});
+  const std::int64_t size = layout.buckets().front().size;
+  const at::Tensor start = torch::randn({size});
+  for (const std::int64_t border : {std::int64_t{48}, std::int64_t{64}, std::int64_t{80}, size}) {
+    const at::Tensor whole = start.clone(), first = start.narrow(0, 0, border).clone(),
+                     second = start.narrow(0, border, size - border).clone();
+    Lion optimizer(layout, {false, {{0, size}}}, {whole}, lion_settings());
+    Lion of_first(layout, {true, {{0, border}}}, {first}, lion_settings()),
+        of_second(layout, {true, {{border, size}}}, {second}, lion_settings());
+    for (int step = 0; step < 3; ++step) {
+      const at::Tensor gradients = torch::randn({size});
+      of_first.step({gradients.narrow(0, 0, border).clone()}, 0.1);
+      of_second.step({gradients.narrow(0, border, size - border).clone()}, 0.1);
+      optimizer.step({gradients}, 0.1);
+    }
+    EXPECT_TRUE(torch::cat({first, second}).equal(whole)) << border;
+    EXPECT_FALSE(whole.equal(start));
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
