@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-namespace lockstep {
+namespace lockstep::data_prep {
 
 /// Each adds one subcommand of lockstep-prep, which runs while the command line is parsed, and throws what goes wrong.
 void add_download_command(CLI::App& app);
@@ -10,4 +10,4 @@ void add_inspect_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
 void add_verify_command(CLI::App& app);
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

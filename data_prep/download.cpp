@@ -6,14 +6,14 @@
 #include "lockstep/data/model_folder.h"
 #include "lockstep/hub/resolve.h"
 
-namespace lockstep {
+namespace lockstep::data_prep {
 namespace {
 
 void download(const std::string& name) {
-  ResolveOptions options;
+  hub::ResolveOptions options;
   options.refresh = true;
-  options.before_weights = [](const std::filesystem::path& folder) { describe_model_folder(folder); };
-  fmt::print("{}\n", resolve_model(name, options, hub_settings_of_environment).folder.string());
+  options.before_weights = [](const std::filesystem::path& folder) { data::describe_model_folder(folder); };
+  fmt::print("{}\n", hub::resolve_model(name, options, hub::hub_settings_of_environment).folder.string());
 }
 
 }  // namespace
@@ -32,4 +32,4 @@ void add_download_command(CLI::App& app) {
   command->callback([name] { download(*name); });
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 
-namespace lockstep {
+namespace lockstep::data_prep {
 namespace {
 
 constexpr std::size_t kMaxShownBytes = 600;  // of one text
@@ -46,8 +46,8 @@ std::size_t count_characters(std::string_view text) {
   return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return !continues_character(c); }));
 }
 
-std::string format_example(const PreparedDataset& dataset, std::uint64_t index, const Tokenizer& tokenizer) {
-  const Example example = dataset.read(index);
+std::string format_example(const data::PreparedDataset& dataset, std::uint64_t index, const Tokenizer& tokenizer) {
+  const data::Example example = dataset.read(index);
   std::string text = fmt::format("example {} ({} + {} tokens, the label between « and »):\n  ", index + 1,
                                  example.input.size(), example.target.size());
   text += show(tokenizer, example.input);
@@ -56,4 +56,4 @@ std::string format_example(const PreparedDataset& dataset, std::uint64_t index, 
   return text;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

@@ -7,7 +7,7 @@
 #include "lockstep/data/shards/shard_reader.h"
 #include "lockstep/text/tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::data_prep {
 
 /// Text on one line that does nothing to a terminal: control characters, newlines and tabs are spelled out.
 std::string printable(std::string_view text);
@@ -17,6 +17,6 @@ std::size_t count_characters(std::string_view text);
 
 /// Example `index` (from 0) decoded, special tokens included, with the label span between « and »; long texts lose
 /// their middle.
-std::string format_example(const PreparedDataset& dataset, std::uint64_t index, const Tokenizer& tokenizer);
+std::string format_example(const data::PreparedDataset& dataset, std::uint64_t index, const Tokenizer& tokenizer);
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

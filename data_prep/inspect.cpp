@@ -13,7 +13,7 @@
 #include "lockstep/hub/resolve.h"
 #include "lockstep/text/load_tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::data_prep {
 namespace {
 
 constexpr std::uint64_t kDefaultExamples = 2;
@@ -24,14 +24,14 @@ struct Arguments {
   std::uint64_t row = 0;  // 0: not given
 };
 
-std::shared_ptr<const Tokenizer> load_tokenizer_of(const PreparedDataset& dataset, const Arguments& arguments,
+std::shared_ptr<const Tokenizer> load_tokenizer_of(const data::PreparedDataset& dataset, const Arguments& arguments,
                                                    const std::filesystem::path& set) {
   const bool given = !arguments.tokenizer.empty();
   const std::string model = given ? arguments.tokenizer : dataset.manifest().pretrained_model_name;
   std::shared_ptr<const Tokenizer> tokenizer;
   try {
-    const ResolvedModel resolved =
-        resolve_model(model, {.files = ModelFiles::without_weights}, hub_settings_of_environment);
+    const hub::ResolvedModel resolved =
+        hub::resolve_model(model, {.files = hub::ModelFiles::without_weights}, hub::hub_settings_of_environment);
     tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
   } catch (const InputError& problem) {
     throw InputError(fmt::format("{}{}", problem.what(),
@@ -46,13 +46,13 @@ std::shared_ptr<const Tokenizer> load_tokenizer_of(const PreparedDataset& datase
   return tokenizer;
 }
 
-void print_row(const PreparedDataset& dataset, std::uint64_t row, const Tokenizer& tokenizer,
+void print_row(const data::PreparedDataset& dataset, std::uint64_t row, const Tokenizer& tokenizer,
                const std::filesystem::path& set) {
   if (row > dataset.size()) {
     throw InputError(fmt::format("{}: --row: expected 1 to {}, the number of examples, found {}", set.string(),
                                  dataset.size(), row));
   }
-  const Example example = dataset.read(row - 1);
+  const data::Example example = dataset.read(row - 1);
   fmt::print("{}", format_example(dataset, row - 1, tokenizer));
   fmt::print("input ids: {}\ntarget ids: {}\n", fmt::join(example.input, " "), fmt::join(example.target, " "));
 }
@@ -60,9 +60,9 @@ void print_row(const PreparedDataset& dataset, std::uint64_t row, const Tokenize
 void inspect(const Arguments& arguments) {
   const auto sets = find_prepared_sets(arguments.folder);
   for (const auto& set : sets) {
-    const auto dataset = PreparedDataset::open(set, VerifyShards::no);
+    const auto dataset = data::PreparedDataset::open(set, data::VerifyShards::no);
     if (arguments.row > 0) return print_row(*dataset, arguments.row, *load_tokenizer_of(*dataset, arguments, set), set);
-    const Manifest& manifest = dataset->manifest();
+    const data::Manifest& manifest = dataset->manifest();
     fmt::print("{}\n{}", format_summary(set, manifest), format_histograms(manifest.report));
     const std::uint64_t count = std::min(arguments.examples, dataset->size());
     if (count == 0) continue;
@@ -102,4 +102,4 @@ void add_inspect_command(CLI::App& app) {
   command->callback([arguments] { inspect(*arguments); });
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

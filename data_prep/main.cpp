@@ -40,17 +40,18 @@ std::string job_key_help() {
       "prompt_template,\nresponse_template, input_contains_output, prepared_dir, deduplicate, validation_split, "
       "shard_text_bytes, num_workers and\noverwrite_output_dir; the others are those of `lockstep train`, checked here "
       "too:\n\n{}\n\nExit code: 0, or 1 with one message on stderr.",
-      lockstep::describe_job_keys());
+      lockstep::job::describe_job_keys());
 }
 
 void run(const std::string& job_path, const std::vector<std::string>& overrides) {
-  const lockstep::WorkShare share = lockstep::find_work_share([](const char* name) { return std::getenv(name); });
+  const lockstep::data::WorkShare share =
+      lockstep::data::find_work_share([](const char* name) { return std::getenv(name); });
   lockstep::initialise_logging(static_cast<int>(share.rank));
   if (share.size > 1) {
     spdlog::info("{} processes, by the environment of mpirun, srun or a Slurm array, share the work", share.size);
   }
-  const lockstep::PreparedJob prepared =
-      lockstep::prepare(lockstep::load_job_file(job_path, overrides), share, lockstep::hub_settings_of_environment);
+  const lockstep::data_prep::PreparedJob prepared = lockstep::data_prep::prepare(
+      lockstep::job::load_job_file(job_path, overrides), share, lockstep::hub::hub_settings_of_environment);
   if (!prepared.complete) {
     fmt::print("rank {} of {}: its shards are written; {}\n", share.rank, share.size,
                prepared.missing_shards == 0
@@ -61,12 +62,13 @@ void run(const std::string& job_path, const std::vector<std::string>& overrides)
   }
   for (const auto& set : prepared.sets) {
     if (set.reused) fmt::print("{} data: already prepared in {}\n", set.name, set.folder.string());
-    fmt::print("{} data: {}", set.name, lockstep::format_summary(set.folder, set.manifest));
+    fmt::print("{} data: {}", set.name, lockstep::data_prep::format_summary(set.folder, set.manifest));
   }
-  const auto training = lockstep::PreparedDataset::open(prepared.sets.front().folder, lockstep::VerifyShards::no);
+  const auto training =
+      lockstep::data::PreparedDataset::open(prepared.sets.front().folder, lockstep::data::VerifyShards::no);
   fmt::print("\n");
   for (std::uint64_t i = 0; i < std::min<std::uint64_t>(kShownExamples, training->size()); ++i) {
-    fmt::print("{}", lockstep::format_example(*training, i, *prepared.tokenizer));
+    fmt::print("{}", lockstep::data_prep::format_example(*training, i, *prepared.tokenizer));
   }
 }
 
@@ -81,10 +83,10 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", version());
   app.footer(job_key_help);
   app.require_subcommand(0, 1);
-  lockstep::add_verify_command(app);
-  lockstep::add_inspect_command(app);
-  lockstep::add_tokenize_command(app);
-  lockstep::add_download_command(app);
+  lockstep::data_prep::add_verify_command(app);
+  lockstep::data_prep::add_inspect_command(app);
+  lockstep::data_prep::add_tokenize_command(app);
+  lockstep::data_prep::add_download_command(app);
   app.parse_complete_callback([&] {
     const bool has_command = !app.get_subcommands().empty();
     if (has_command == !job_path.empty()) {

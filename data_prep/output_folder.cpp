@@ -14,7 +14,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/data/shards/manifest.h"
 
-namespace lockstep {
+namespace lockstep::data_prep {
 namespace {
 
 namespace fs = std::filesystem;
@@ -22,7 +22,8 @@ namespace fs = std::filesystem;
 // True for what ShardWriter leaves, complete or killed half-way.
 bool is_shard_file(const fs::path& path) {
   const std::string name = path.filename().string();
-  return name.starts_with(Manifest::kFileName) || (name.starts_with("shard-") && name.find(".h5") != std::string::npos);
+  return name.starts_with(data::Manifest::kFileName) ||
+         (name.starts_with("shard-") && name.find(".h5") != std::string::npos);
 }
 
 bool holds_only_shards(const fs::path& folder) {
@@ -41,7 +42,7 @@ fs::path partial_sibling(const fs::path& path, const std::string& content) {
 void move(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::rename(from, to, error);
-  if (error) throw_system_error("rename " + from.string() + " into", to, error.value());
+  if (error) core::throw_system_error("rename " + from.string() + " into", to, error.value());
 }
 
 void move_aside(const fs::path& path) {
@@ -56,9 +57,9 @@ void move_aside(const fs::path& path) {
 FolderLock::FolderLock(const fs::path& folder, Kind kind) {
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) throw_system_error("create the folder", folder, error.value());
+  if (error) core::throw_system_error("create the folder", folder, error.value());
   descriptor_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor_ < 0) throw_system_error("open the folder", folder, errno);
+  if (descriptor_ < 0) core::throw_system_error("open the folder", folder, errno);
   // File systems without locks answer otherwise; then one goes on without.
   if (::flock(descriptor_, (kind == Kind::alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     ::close(descriptor_);
@@ -73,7 +74,7 @@ OutputFolder::OutputFolder(fs::path path, const std::string& content)
     : path_(std::move(path)), temporary_path_(partial_sibling(path_, content)) {
   std::error_code error;
   fs::create_directories(temporary_path_, error);
-  if (error) throw_system_error("create the folder", temporary_path_, error.value());
+  if (error) core::throw_system_error("create the folder", temporary_path_, error.value());
 }
 
 OutputFolder::~OutputFolder() {
@@ -86,13 +87,13 @@ void OutputFolder::clear() {
   discard();
   std::error_code error;
   fs::create_directories(temporary_path_, error);
-  if (error) throw_system_error("create the folder", temporary_path_, error.value());
+  if (error) core::throw_system_error("create the folder", temporary_path_, error.value());
 }
 
 void OutputFolder::discard() {
   std::error_code error;
   fs::remove_all(temporary_path_, error);
-  if (error) throw_system_error("remove the folder", temporary_path_, error.value());
+  if (error) core::throw_system_error("remove the folder", temporary_path_, error.value());
 }
 
 bool OutputFolder::claim() {
@@ -106,14 +107,14 @@ bool OutputFolder::claim() {
 }
 
 void OutputFolder::commit() {
-  sync_folder(temporary_path_);  // the files' names, before they can be called complete
+  core::sync_folder(temporary_path_);  // the files' names, before they can be called complete
   if (fs::exists(path_) && !holds_only_shards(path_)) move_aside(path_);
   // Exchanging the names leaves no moment without a folder.
   if (::renameat2(AT_FDCWD, temporary_path_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {
     if (fs::exists(path_)) retire_folder(path_);
     move(temporary_path_, path_);
   }
-  sync_folder(path_.parent_path());
+  core::sync_folder(path_.parent_path());
   std::error_code ignored;
   fs::remove_all(temporary_path_, ignored);  // what was there before
 }
@@ -144,4 +145,4 @@ void retire_folder(const fs::path& path) {
   fs::remove_all(doomed, error);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

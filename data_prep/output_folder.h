@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-namespace lockstep {
+namespace lockstep::data_prep {
 
 /// Keeps other lockstep-prep processes out of a folder while it lives.
 class FolderLock {
@@ -58,4 +58,4 @@ void remove_leftovers(const std::filesystem::path& path, const std::string& cont
 /// Removes a folder of shards, or moves it aside as OutputFolder::commit() does.
 void retire_folder(const std::filesystem::path& path);
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

@@ -20,7 +20,7 @@
 #include "lockstep/hub/resolve.h"
 #include "lockstep/text/load_tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::data_prep {
 namespace {
 
 namespace fs = std::filesystem;
@@ -29,9 +29,9 @@ namespace fs = std::filesystem;
 struct Task {
   PreparedSet set;
   std::vector<Dataset> datasets;
-  std::unique_ptr<OutputFolder> output;  // null for a set that is reused
-  std::unique_ptr<ShardWriter> writer;   // null if a killed run had written all
-  RowsRead read;
+  std::unique_ptr<OutputFolder> output;       // null for a set that is reused
+  std::unique_ptr<data::ShardWriter> writer;  // null if a killed run had written all
+  data::RowsRead read;
 };
 
 void require_overwrite(const fs::path& folder, bool overwrite, std::string_view found) {
@@ -44,15 +44,15 @@ void require_overwrite(const fs::path& folder, bool overwrite, std::string_view 
 
 // True if `folder` already holds what `wanted` describes, whole and undamaged. Throws InputError if it holds anything
 // else and may not be replaced.
-bool already_prepared(const fs::path& folder, const Manifest& wanted, bool overwrite, Manifest& existing) {
+bool already_prepared(const fs::path& folder, const data::Manifest& wanted, bool overwrite, data::Manifest& existing) {
   if (is_vacant(folder)) return false;
   std::error_code error;
-  if (!fs::exists(folder / Manifest::kFileName, error)) {
+  if (!fs::exists(folder / data::Manifest::kFileName, error)) {
     require_overwrite(folder, overwrite, "files that are not a prepared dataset");
     return false;
   }
   try {
-    existing = PreparedDataset::open(folder, VerifyShards::yes)->manifest();
+    existing = data::PreparedDataset::open(folder, data::VerifyShards::yes)->manifest();
   } catch (const Error& problem) {
     require_overwrite(folder, overwrite, fmt::format("a dataset that cannot be used ({})", problem.what()));
     return false;
@@ -65,24 +65,24 @@ bool already_prepared(const fs::path& folder, const Manifest& wanted, bool overw
 
 // A set of the job with its datasets, which exist.
 struct FoundSet {
-  JobSet set;
+  data::JobSet set;
   std::vector<Dataset> datasets;
 };
 
-std::optional<std::size_t> requested_length(const JobFile& job) {
+std::optional<std::size_t> requested_length(const job::JobFile& job) {
   if (!job.model_max_length) return std::nullopt;
   return static_cast<std::size_t>(*job.model_max_length);
 }
 
 // Everything that the bytes of the shards depend on.
-std::string content_digest(const Manifest& description, const JobFile& job) {
-  return sha256(fmt::format("{} {} {}", LOCKSTEP_VERSION, job.shard_text_bytes, description.to_json().dump()));
+std::string content_digest(const data::Manifest& description, const job::JobFile& job) {
+  return core::sha256(fmt::format("{} {} {}", LOCKSTEP_VERSION, job.shard_text_bytes, description.to_json().dump()));
 }
 
 class Preparation {
  public:
-  Preparation(const JobFile& job, const WorkShare& share, const ModelFolder& model, const ExampleBuilder& builder,
-              WorkerPool& pool)
+  Preparation(const job::JobFile& job, const data::WorkShare& share, const data::ModelFolder& model,
+              const ExampleBuilder& builder, core::WorkerPool& pool)
       : job_(job), share_(share), model_(model), builder_(builder), pool_(pool) {}
 
   // Every check that can be made before a row is read.
@@ -118,8 +118,8 @@ class Preparation {
     if (first != tasks_.end() && !first->output->claim()) return false;
     for (Task& task : tasks_) {
       if (!task.writer) continue;
-      const TokenizationReport report = task.writer->report(task.read);
-      check_report(report, builder_, task.set.name);
+      const data::TokenizationReport report = task.writer->report(task.read);
+      data::check_report(report, builder_, task.set.name);
       task.set.manifest = task.writer->finish(report);
     }
     for (Task& task : tasks_) {
@@ -153,14 +153,14 @@ class Preparation {
   }
 
  private:
-  Manifest describe(const FoundSet& found, SourceDigests& digests) const {
-    Manifest manifest = describe_set(job_, found.set, model_, builder_.tokenizer(), builder_.max_length());
+  data::Manifest describe(const FoundSet& found, SourceDigests& digests) const {
+    data::Manifest manifest = data::describe_set(job_, found.set, model_, builder_.tokenizer(), builder_.max_length());
     for (const auto& dataset : found.datasets) manifest.sources.push_back({dataset.name(), digests.of(dataset), 0});
     return manifest;
   }
 
   bool reuse(PreparedSet& set) const {
-    Manifest existing;
+    data::Manifest existing;
     if (!already_prepared(set.folder, set.manifest, job_.hyperparameters.overwrite_output_dir, existing)) return false;
     set.manifest = std::move(existing);
     return true;
@@ -168,19 +168,20 @@ class Preparation {
 
   void fill(Task& task) {
     const fs::path& folder = task.output->temporary_path();
-    if (auto finished = ShardWriter::finish_interrupted(folder, task.set.manifest)) {
+    if (auto finished = data::ShardWriter::finish_interrupted(folder, task.set.manifest)) {
       task.set.manifest = std::move(*finished);
       return;
     }
-    if (fs::exists(folder / Manifest::kFileName)) task.output->clear();
-    task.writer = std::make_unique<ShardWriter>(folder, task.set.manifest, pool_, ShardOptions{.share = share_});
-    TokenizeOptions options;
+    if (fs::exists(folder / data::Manifest::kFileName)) task.output->clear();
+    task.writer =
+        std::make_unique<data::ShardWriter>(folder, task.set.manifest, pool_, data::ShardOptions{.share = share_});
+    data::TokenizeOptions options;
     options.name = task.set.name;
     options.vocabulary_size = task.set.manifest.vocabulary_size;
     options.show_progress = share_.rank == 0;
     options.selection = task.set.manifest.selection;
     options.shard_text_bytes = static_cast<std::uint64_t>(job_.shard_text_bytes);
-    task.read = tokenize_datasets(task.datasets, builder_, *task.writer, options, pool_).read;
+    task.read = data::tokenize_datasets(task.datasets, builder_, *task.writer, options, pool_).read;
     task.writer->flush();
     if (task.writer->shards_found() > 0) {
       spdlog::info("{} data: {} shards were already written by an earlier run, which was interrupted", task.set.name,
@@ -188,40 +189,41 @@ class Preparation {
     }
   }
 
-  const JobFile& job_;
-  const WorkShare share_;
-  const ModelFolder& model_;
+  const job::JobFile& job_;
+  const data::WorkShare share_;
+  const data::ModelFolder& model_;
   const ExampleBuilder& builder_;
-  WorkerPool& pool_;
+  core::WorkerPool& pool_;
   std::vector<Task> tasks_;
 };
 
-ResolvedModel find_model(const JobFile& job, const WorkShare& share, const HubSettingsSource& hub) {
-  ResolveOptions options;
-  options.files = job.from_scratch ? ModelFiles::without_weights : ModelFiles::all;
+hub::ResolvedModel find_model(const job::JobFile& job, const data::WorkShare& share,
+                              const hub::HubSettingsSource& hub) {
+  hub::ResolveOptions options;
+  options.files = job.from_scratch ? hub::ModelFiles::without_weights : hub::ModelFiles::all;
   options.before_weights = [&](const fs::path& folder) {
-    check_has_encoder(describe_model_folder(folder), job.has_encoder, folder);
+    data::check_has_encoder(data::describe_model_folder(folder), job.has_encoder, folder);
   };
   options.show_progress = share.rank == 0;
-  return resolve_model(job.pretrained_model_name, options, hub);
+  return hub::resolve_model(job.pretrained_model_name, options, hub);
 }
 
 }  // namespace
 
-PreparedJob prepare(const JobFile& job, const WorkShare& share, const HubSettingsSource& hub) {
-  const ResolvedModel resolved = find_model(job, share, hub);
-  const ModelFolder model = describe_model_folder(resolved.folder);
-  check_has_encoder(model, job.has_encoder, resolved.folder);
+PreparedJob prepare(const job::JobFile& job, const data::WorkShare& share, const hub::HubSettingsSource& hub) {
+  const hub::ResolvedModel resolved = find_model(job, share, hub);
+  const data::ModelFolder model = data::describe_model_folder(resolved.folder);
+  data::check_has_encoder(model, job.has_encoder, resolved.folder);
   // Missing files are the likeliest mistake: found before the tokenizer is loaded and anything is hashed.
   std::vector<FoundSet> sets;
-  for (const auto& set : sets_of(job)) sets.push_back({set, find_datasets(job, set)});
-  WorkerPool pool(static_cast<std::size_t>(job.num_workers));
+  for (const auto& set : data::sets_of(job)) sets.push_back({set, data::find_datasets(job, set)});
+  core::WorkerPool pool(static_cast<std::size_t>(job.num_workers));
   SourceDigests digests(pool);
   for (const auto& found : sets) digests.add(found.datasets);
   const std::shared_ptr<const Tokenizer> tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
-  check_vocabulary(*tokenizer, model.vocabulary_size);
+  data::check_vocabulary(*tokenizer, model.vocabulary_size);
   const ExampleBuilder builder(tokenizer, job.has_encoder,
-                               resolve_max_length(requested_length(job), *tokenizer, model.max_positions));
+                               data::resolve_max_length(requested_length(job), *tokenizer, model.max_positions));
 
   const FolderLock lock(job.prepared_dir,
                         share.size == 1 ? FolderLock::Kind::alone : FolderLock::Kind::with_other_ranks);
@@ -248,4 +250,4 @@ PreparedJob prepare(const JobFile& job, const WorkShare& share, const HubSetting
   return prepared;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

@@ -10,13 +10,13 @@
 #include "lockstep/job/job_file.h"
 #include "lockstep/text/tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::data_prep {
 
 /// One of the sets of a job, as it now lies in its folder.
 struct PreparedSet {
   std::string name;  // "training" or "validation"
   std::filesystem::path folder;
-  Manifest manifest;
+  data::Manifest manifest;
   bool reused = false;  // an earlier run had already prepared it
 };
 
@@ -35,6 +35,6 @@ struct PreparedJob {
 /// another: the last one to finish puts the sets in place.
 ///
 /// A model that is no local folder is taken from the hub, with its weights, which training will need.
-PreparedJob prepare(const JobFile& job, const WorkShare& share, const HubSettingsSource& hub);
+PreparedJob prepare(const job::JobFile& job, const data::WorkShare& share, const hub::HubSettingsSource& hub);
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

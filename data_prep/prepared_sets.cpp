@@ -5,13 +5,13 @@
 #include "lockstep/core/error.h"
 #include "lockstep/data/shards/manifest.h"
 
-namespace lockstep {
+namespace lockstep::data_prep {
 
 namespace fs = std::filesystem;
 
 std::vector<fs::path> find_prepared_sets(const fs::path& folder) {
   std::error_code error;
-  if (fs::exists(folder / Manifest::kFileName, error)) return {folder};
+  if (fs::exists(folder / data::Manifest::kFileName, error)) return {folder};
   std::vector<fs::path> sets;
   for (const char* name : {"train", "validation"}) {
     if (fs::is_directory(folder / name, error)) sets.push_back(folder / name);
@@ -20,7 +20,7 @@ std::vector<fs::path> find_prepared_sets(const fs::path& folder) {
     throw InputError(
         fmt::format("{}: expected a prepared_dir (with train/) or one of its sets (with {}), found {}; run "
                     "lockstep-prep with a job first",
-                    folder.string(), Manifest::kFileName,
+                    folder.string(), data::Manifest::kFileName,
                     fs::is_directory(folder, error) ? "neither"
                     : fs::exists(folder, error)     ? "a file"
                                                     : "no such folder"));
@@ -28,4 +28,4 @@ std::vector<fs::path> find_prepared_sets(const fs::path& folder) {
   return sets;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

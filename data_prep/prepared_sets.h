@@ -3,10 +3,10 @@
 #include <filesystem>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::data_prep {
 
 /// The folders of prepared sets that `folder` stands for: itself, or its train/ and validation/. Throws InputError if
 /// neither is a prepared set.
 std::vector<std::filesystem::path> find_prepared_sets(const std::filesystem::path& folder);
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

@@ -5,7 +5,7 @@
 
 #include "lockstep/core/digest.h"
 
-namespace lockstep {
+namespace lockstep::data_prep {
 namespace {
 
 namespace fs = std::filesystem;
@@ -14,18 +14,18 @@ constexpr std::uint64_t kPieceBytes = 8 << 20;  // so small that all threads end
 
 std::string combine(const std::vector<std::string>& digests) {
   if (digests.size() == 1) return digests.front();
-  Sha256 all;
+  core::Sha256 all;
   for (const auto& digest : digests) all.update(digest);
   return all.hex_digest();
 }
 
 }  // namespace
 
-SourceDigests::SourceDigests(WorkerPool& pool)
+SourceDigests::SourceDigests(core::WorkerPool& pool)
     : hashing_(
           pool, std::numeric_limits<std::size_t>::max(),
           [](const Piece& piece) {
-            return std::pair(piece.file, sha256_of_piece(piece.file, piece.begin, kPieceBytes));
+            return std::pair(piece.file, core::sha256_of_piece(piece.file, piece.begin, kPieceBytes));
           },
           [this](auto hashed) { of_files_[hashed.first].push_back(std::move(hashed.second)); }) {}
 
@@ -49,4 +49,4 @@ std::string SourceDigests::of(const Dataset& dataset) {
   return combine(digests);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

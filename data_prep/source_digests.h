@@ -11,12 +11,12 @@
 #include "lockstep/core/worker_pool.h"
 #include "lockstep/data/dataset.h"
 
-namespace lockstep {
+namespace lockstep::data_prep {
 
 /// SHA-256 of datasets, each file read once, in pieces that several threads share.
 class SourceDigests {
  public:
-  explicit SourceDigests(WorkerPool& pool);
+  explicit SourceDigests(core::WorkerPool& pool);
 
   /// Begins to hash the files of `datasets` on the pool's threads.
   void add(const std::vector<Dataset>& datasets);
@@ -31,7 +31,7 @@ class SourceDigests {
   };
 
   std::map<std::filesystem::path, std::vector<std::string>> of_files_;  // a piece
-  OrderedPipeline<Piece, std::pair<std::filesystem::path, std::string>> hashing_;
+  core::OrderedPipeline<Piece, std::pair<std::filesystem::path, std::string>> hashing_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

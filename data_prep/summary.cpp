@@ -6,7 +6,7 @@
 #include <numeric>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::data_prep {
 namespace {
 
 constexpr std::uint32_t kMaxBars = 12;
@@ -16,7 +16,7 @@ std::string percentage(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? "" : fmt::format(" ({:.2f} %)", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
 }
 
-std::string length_line(const char* title, const LengthHistogram& lengths) {
+std::string length_line(const char* title, const data::LengthHistogram& lengths) {
   return fmt::format("  {:<10}{:>8}{:>8}{:>8}{:>8}\n", title, lengths.percentile(0.50), lengths.percentile(0.90),
                      lengths.percentile(0.99), lengths.max());
 }
@@ -27,7 +27,7 @@ std::string first_line(const std::vector<std::string>& positions, std::uint64_t 
   return fmt::format("    first: {}{}\n", fmt::join(positions, ", "), count > positions.size() ? ", ..." : "");
 }
 
-std::string first_line(const TokenizationReport& report, const std::string& kind, std::uint64_t count) {
+std::string first_line(const data::TokenizationReport& report, const std::string& kind, std::uint64_t count) {
   const auto found = report.first_rows.find(kind);
   return found == report.first_rows.end() ? "" : first_line(found->second, count);
 }
@@ -39,7 +39,7 @@ std::uint32_t bar_width(std::uint32_t max) {
   return static_cast<std::uint32_t>(width);
 }
 
-std::string format_histogram(const char* title, const LengthHistogram& lengths) {
+std::string format_histogram(const char* title, const data::LengthHistogram& lengths) {
   const std::uint32_t width = bar_width(lengths.max());
   std::vector<std::uint64_t> bars(lengths.max() / width + 1);
   for (const auto& [length, count] : lengths.counts()) bars[length / width] += count;
@@ -58,9 +58,9 @@ std::string format_histogram(const char* title, const LengthHistogram& lengths) 
 
 }  // namespace
 
-std::string format_summary(const std::filesystem::path& folder, const Manifest& manifest) {
-  const TokenizationReport& report = manifest.report;
-  const RowsRead& read = report.read;
+std::string format_summary(const std::filesystem::path& folder, const data::Manifest& manifest) {
+  const data::TokenizationReport& report = manifest.report;
+  const data::RowsRead& read = report.read;
   std::uint64_t bytes = 0;
   for (const auto& shard : manifest.shards) bytes += shard.bytes;
   std::string text = folder.string() + "\n";
@@ -99,10 +99,10 @@ std::string format_summary(const std::filesystem::path& folder, const Manifest& 
   return text;
 }
 
-std::string format_histograms(const TokenizationReport& report) {
+std::string format_histograms(const data::TokenizationReport& report) {
   return format_histogram("input lengths", report.input_lengths) +
          format_histogram("target lengths", report.target_lengths) +
          format_histogram("total lengths", report.total_lengths);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

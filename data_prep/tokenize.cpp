@@ -11,7 +11,7 @@
 #include "lockstep/hub/resolve.h"
 #include "lockstep/text/load_tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::data_prep {
 namespace {
 
 // "15496  995" and below it "Hello  Ġworld", in columns.
@@ -28,14 +28,14 @@ void print_tokens(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
 }
 
 void tokenize(const std::string& name, const std::string& file) {
-  const ResolvedModel resolved =
-      resolve_model(name, {.files = ModelFiles::without_weights}, hub_settings_of_environment);
+  const hub::ResolvedModel resolved =
+      hub::resolve_model(name, {.files = hub::ModelFiles::without_weights}, hub::hub_settings_of_environment);
   const auto tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
   std::ifstream stream;
   if (!file.empty()) {
     errno = 0;
     stream.open(file, std::ios::binary);
-    if (!stream) throw_system_error("open", file, errno);
+    if (!stream) core::throw_system_error("open", file, errno);
   }
   std::istream& input = file.empty() ? std::cin : stream;
   std::string line;
@@ -69,4 +69,4 @@ void add_tokenize_command(CLI::App& app) {
   command->callback([arguments] { tokenize(arguments->tokenizer, arguments->file); });
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

@@ -7,16 +7,16 @@
 #include "lockstep/core/error.h"
 #include "lockstep/data/shards/verify_shards.h"
 
-namespace lockstep {
+namespace lockstep::data_prep {
 namespace {
 
 // A set without a readable manifest is damaged too; the others are still checked.
 bool verify(const std::filesystem::path& folder) {
   std::vector<std::string> problems;
-  Manifest manifest;
+  data::Manifest manifest;
   try {
-    manifest = Manifest::load(folder);
-    problems = find_damage(folder, manifest);
+    manifest = data::Manifest::load(folder);
+    problems = data::find_damage(folder, manifest);
   } catch (const Error& problem) {
     problems.emplace_back(problem.what());
   }
@@ -56,4 +56,4 @@ void add_verify_command(CLI::App& app) {
   command->callback([folder] { verify_all(*folder); });
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data_prep

@@ -8,7 +8,7 @@
 #include "lockstep/models/families.h"
 #include "lockstep/models/layers/linear.h"
 
-namespace lockstep {
+namespace lockstep::batching {
 namespace {
 
 // The projections behind attention, of all families; as many features go in as there are in all heads.
@@ -47,7 +47,7 @@ std::set<const void*> last_layer(const LanguageModel& model) {
   return parameters;
 }
 
-double multiply_adds(const Projection& projection) {
+double multiply_adds(const models::Projection& projection) {
   std::int64_t weights = projection.weight.numel();
   if (projection.low_rank) weights += projection.low_rank->a.numel() + projection.low_rank->b.numel();
   return static_cast<double>(weights);
@@ -57,14 +57,14 @@ double multiply_adds(const Projection& projection) {
 
 bool is_attention_output(const std::string& path) { return place_of(path) == Place::behind_attention; }
 
-bool passes_input(const ModelInfo& info, const std::string& path) {
+bool passes_input(const models::ModelInfo& info, const std::string& path) {
   const bool is_cross = path.find(kCross) != std::string::npos;
   return !info.has_encoder || path.starts_with("encoder.") ||
          (is_cross && (path.ends_with(".k") || path.ends_with(".v")));
 }
 
 BatchCost batch_cost(const LanguageModel& model) {
-  const ModelInfo& info = model.info();
+  const models::ModelInfo& info = model.info();
   BatchCost cost{.input_token = 0, .target_token = 0};
   cost.label = static_cast<double>(info.vocabulary_size * info.hidden_size);
   cost.pair_beside = kShareOfAPair;
@@ -72,8 +72,8 @@ BatchCost batch_cost(const LanguageModel& model) {
   const std::set<const void*> last = last_layer(model);
   for (const auto& module : model.named_modules({}, /*include_self=*/false)) {
     const std::string& path = module.key();
-    const auto* projection = dynamic_cast<const Projection*>(module.value().get());
-    if (projection == nullptr || path == kHeadModule) continue;
+    const auto* projection = dynamic_cast<const models::Projection*>(module.value().get());
+    if (projection == nullptr || path == models::kHeadModule) continue;
     const bool is_cross = path.find(kCross) != std::string::npos;
     const bool reads_source = passes_input(info, path);
     const Place place = place_of(path);
@@ -94,4 +94,4 @@ BatchCost batch_cost(const LanguageModel& model) {
   return is_known ? cost : BatchCost{};
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::batching

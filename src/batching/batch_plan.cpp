@@ -8,7 +8,9 @@
 #include <queue>
 #include <utility>
 
-namespace lockstep {
+#include "batching/divide_up.h"
+
+namespace lockstep::batching {
 namespace {
 
 struct SizedRow {
@@ -71,8 +73,6 @@ std::uint64_t tokens_of_longest(const SizedRows& rows, std::uint64_t max_rows) {
   for (std::size_t i = 0; i < std::min<std::size_t>(rows.size(), max_rows); ++i) tokens += rows[i].shape.tokens();
   return tokens;
 }
-
-std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
 
 // As many pieces as a rank or another may have: a multiple of the ranks, while there are rows enough.
 std::uint64_t for_all_ranks(std::uint64_t count, std::uint64_t ranks, const SizedRows& rows) {
@@ -282,4 +282,4 @@ std::vector<MicroBatch> plan_evaluation(const TokenizedDataset& dataset, std::ui
   return make_micro_batches(pieces, BatchCost{});
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::batching

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
-namespace lockstep {
+#include "batching/divide_up.h"
+
+namespace lockstep::batching {
 namespace {
 
 constexpr std::int64_t kRowsOfARank =
     100;  // of a global batch, where the job says nothing of it; as prompt2model has it
-
-std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
@@ -27,4 +27,4 @@ MicroBatchLimits micro_batch_limits(const Hyperparameters& hyperparameters, std:
   return {.rows = of_device == 0 ? rows : std::min(rows, of_device), .tokens = tokens == 0 ? token_limit : tokens};
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::batching

@@ -5,7 +5,7 @@
 #include "lockstep/batching/batch_sizes.h"
 #include "lockstep/batching/global_batches.h"
 
-namespace lockstep {
+namespace lockstep::batching {
 namespace {
 
 void add_step(EpochPlan& epoch, const StepPlan& step) {
@@ -46,4 +46,4 @@ EpochPlan plan_epoch(const TokenizedDataset& training, const Hyperparameters& hy
   return result;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::batching

@@ -4,7 +4,7 @@
 
 #include "lockstep/data/shuffle.h"
 
-namespace lockstep {
+namespace lockstep::batching {
 
 GlobalBatches::GlobalBatches(std::uint64_t rows, std::uint64_t batch_size, std::uint64_t seed)
     : rows_(rows),
@@ -15,11 +15,11 @@ GlobalBatches::GlobalBatches(std::uint64_t rows, std::uint64_t batch_size, std::
 std::span<const std::uint64_t> GlobalBatches::at(std::uint64_t step) {
   const std::uint64_t epoch = step / steps_per_epoch_;
   if (epoch_ != epoch) {
-    order_ = shuffled_indices(rows_, seed_, epoch);
+    order_ = data::shuffled_indices(rows_, seed_, epoch);
     epoch_ = epoch;
   }
   const std::uint64_t begin = step % steps_per_epoch_ * batch_size_;
   return std::span(order_).subspan(begin, std::min(batch_size_, rows_ - begin));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::batching

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <utility>
 
-namespace lockstep {
+namespace lockstep::batching {
 namespace {
 
 // Plans and batches that wait to be computed. A batch is a few kilobytes, and takes far less than its computing.
@@ -31,7 +31,8 @@ void StepInputs::make(std::uint64_t first_step, std::uint64_t end_step) {
       const std::vector<MicroBatch> own = plan.ranks[static_cast<std::size_t>(source_.rank)];
       if (!put(std::move(plan))) return;
       for (const MicroBatch& micro_batch : own) {
-        if (!put(read_batch(*source_.rows, micro_batch.examples, source_.decoder_start_id, source_.pad_id))) return;
+        if (!put(models::read_batch(*source_.rows, micro_batch.examples, source_.decoder_start_id, source_.pad_id)))
+          return;
       }
     }
   } catch (...) {
@@ -62,8 +63,8 @@ StepInputs::Item StepInputs::take() {
 
 StepPlan StepInputs::next_plan() { return std::get<StepPlan>(take()); }
 
-Batch StepInputs::next_batch() { return std::get<Batch>(take()); }
+models::Batch StepInputs::next_batch() { return std::get<models::Batch>(take()); }
 
 double StepInputs::take_waited_s() { return std::exchange(waited_s_, 0); }
 
-}  // namespace lockstep
+}  // namespace lockstep::batching

@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-namespace lockstep {
+namespace lockstep::cli {
 
 // What commands say that are stopped before they write.
 inline constexpr const char* kNothingWritten = "nothing was written; run the same command again";
@@ -19,4 +19,4 @@ void add_plan_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
 void add_submit_command(CLI::App& app);
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -3,10 +3,10 @@
 #include <map>
 #include <string>
 
-namespace lockstep {
+namespace lockstep::cli {
 
 void add_dataset_options(CLI::App& command, DatasetOptions& options) {
-  RowFormat& format = options.format;
+  data::RowFormat& format = options.format;
   command.add_option("--input-column", format.input_column, "column that is the input")->capture_default_str();
   command.add_option("--output-column", format.output_column, "column that is the output")->capture_default_str();
   command.add_option("--prompt-template", format.prompt_template, "the model's input, with any column in braces")
@@ -16,11 +16,11 @@ void add_dataset_options(CLI::App& command, DatasetOptions& options) {
       .add_option("--input-contains-output", format.input_contains_output,
                   "whether inputs already end with their outputs, to be taken off")
       ->default_str("auto")
-      ->transform(CLI::Transformer(std::map<std::string, InputContainsOutput>{
-          {"auto", InputContainsOutput::automatic},
-          {"true", InputContainsOutput::yes},
-          {"false", InputContainsOutput::no},
+      ->transform(CLI::Transformer(std::map<std::string, data::InputContainsOutput>{
+          {"auto", data::InputContainsOutput::automatic},
+          {"true", data::InputContainsOutput::yes},
+          {"false", data::InputContainsOutput::no},
       }));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -14,7 +14,7 @@
 #include "cli/ranks.h"
 #include "lockstep/core/byte_size.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 constexpr std::chrono::seconds kTimeout{120};
@@ -28,7 +28,7 @@ std::vector<std::uint64_t> parse_sizes(const DoctorArguments& arguments) {
   std::vector<std::uint64_t> sizes;
   for (const std::string& size : arguments.sizes) {
     try {
-      sizes.push_back(parse_byte_size(size));
+      sizes.push_back(core::parse_byte_size(size));
     } catch (const InputError& error) {
       throw InputError(fmt::format("--sizes: {}", error.what()));
     }
@@ -39,7 +39,7 @@ std::vector<std::uint64_t> parse_sizes(const DoctorArguments& arguments) {
 // True if nothing is wrong, on every rank.
 bool examine(const DoctorArguments& arguments, Communicator& communicator) {
   std::vector<std::uint64_t> sizes;
-  run_on_all(communicator, [&] { sizes = parse_sizes(arguments); });
+  comm::run_on_all(communicator, [&] { sizes = parse_sizes(arguments); });
   communicator.set_timeout(kTimeout);
   communicator.set_activity("lockstep doctor");
   const std::vector<RankFacts> ranks = gather_rank_facts(communicator);
@@ -82,4 +82,4 @@ void add_doctor_command(CLI::App& app) {
   });
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

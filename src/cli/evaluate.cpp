@@ -21,7 +21,7 @@
 #include "lockstep/generation/pretrained_model.h"
 #include "lockstep/generation/trained_model.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 struct EvaluateArguments {
@@ -36,32 +36,34 @@ struct EvaluateArguments {
 
 // Every row becomes an example, so that the output has a line a row.
 std::unique_ptr<TokenizedDataset> tokenize_every_row(const EvaluateArguments& arguments, const TrainedModel& model) {
-  const ModelInfo& info = model.model->info();
-  const auto max_length = longest_example(arguments.model_max_length, *model.tokenizer, info.max_positions).tokens;
+  const models::ModelInfo& info = model.model->info();
+  const auto max_length =
+      data::longest_example(arguments.model_max_length, *model.tokenizer, info.max_positions).tokens;
   const ExampleBuilder builder(model.tokenizer, info.has_encoder, max_length);
-  const auto reader = open_for_model(Dataset::from_file(arguments.dataset, arguments.dataset_options), *model.tokenizer,
-                                     info.has_encoder);
-  std::vector<Example> examples;
+  const auto reader = data::open_for_model(Dataset::from_file(arguments.dataset, arguments.dataset_options),
+                                           *model.tokenizer, info.has_encoder);
+  std::vector<data::Example> examples;
   std::uint64_t truncated = 0;
   while (const auto row = reader->next()) {
-    check_stop_signal(kNothingWritten);
+    core::check_stop_signal(kNothingWritten);
     auto result = builder.build(*row);
-    check_token_ids(result.example, static_cast<std::uint64_t>(info.vocabulary_size), *model.tokenizer,
-                    reader->position());
+    data::check_token_ids(result.example, static_cast<std::uint64_t>(info.vocabulary_size), *model.tokenizer,
+                          reader->position());
     truncated += result.input_truncated || result.target_truncated ? 1 : 0;
     examples.push_back(std::move(result.example));
   }
   if (examples.empty()) throw InputError(arguments.dataset + ": expected at least one row, found none");
   if (truncated > 0) spdlog::warn("{} of {} rows are cut to {} tokens", truncated, examples.size(), *max_length);
-  return std::make_unique<InMemoryTokenizedDataset>(std::move(examples), info.has_encoder, model.tokenizer->digest());
+  return std::make_unique<data::InMemoryTokenizedDataset>(std::move(examples), info.has_encoder,
+                                                          model.tokenizer->digest());
 }
 
-void write_results(AtomicFile& file, const std::vector<RowLoss>& rows) {
-  for (const RowLoss& row : rows) {
+void write_results(core::AtomicFile& file, const std::vector<evaluation::RowLoss>& rows) {
+  for (const evaluation::RowLoss& row : rows) {
     file.write(Json({{"loss_sum", row.loss_sum}, {"target_tokens", row.target_tokens}}).dump() + "\n");
   }
   file.commit();
-  const LossTotals totals = total(rows);
+  const evaluation::LossTotals totals = total(rows);
   fmt::print("{}\n", Json({{"rows", rows.size()},
                            {"loss_sum", totals.loss_sum},
                            {"target_tokens", totals.target_tokens},
@@ -70,29 +72,30 @@ void write_results(AtomicFile& file, const std::vector<RowLoss>& rows) {
 }
 
 void evaluate(const EvaluateArguments& arguments, const std::shared_ptr<Communicator>& communicator) {
-  std::optional<AtomicFile> output;  // opened first: a place that cannot be written is found before the work
-  run_on_all(*communicator, [&] {
+  std::optional<core::AtomicFile> output;  // opened first: a place that cannot be written is found before the work
+  comm::run_on_all(*communicator, [&] {
     if (communicator->is_root()) output.emplace(arguments.output);
   });
   StopRequests stop_requests(communicator);
-  const at::Device device = compute_device_of_rank(arguments.device, *communicator);
-  const auto resolved = resolve_on_ranks(arguments.model, {}, hub_settings_of_environment, *communicator);
+  const at::Device device = comm::compute_device_of_rank(arguments.device, *communicator);
+  const auto resolved =
+      generation::resolve_on_ranks(arguments.model, {}, hub::hub_settings_of_environment, *communicator);
   stop_requests.check(kNothingWritten);
   TrainedModel model;
   std::unique_ptr<TokenizedDataset> dataset;
-  run_on_all(*communicator, [&] { model.tokenizer = load_tokenizer_of(resolved); });
-  model.model = load_on_ranks(resolved, WeightsIo::each, *communicator);
+  comm::run_on_all(*communicator, [&] { model.tokenizer = generation::load_tokenizer_of(resolved); });
+  model.model = generation::load_on_ranks(resolved, generation::WeightsIo::each, *communicator);
   stop_requests.check(kNothingWritten);
-  run_on_all(*communicator, [&] { dataset = tokenize_every_row(arguments, model); });
-  set_compute_threads(0, *communicator);
+  comm::run_on_all(*communicator, [&] { dataset = tokenize_every_row(arguments, model); });
+  comm::set_compute_threads(0, *communicator);
   model.model->to(device);
-  Progress progress("evaluate", "row", dataset->size(), communicator->is_root());
-  const auto rows = evaluate_rows(
+  core::Progress progress("evaluate", "row", dataset->size(), communicator->is_root());
+  const auto rows = evaluation::evaluate_rows(
       *model.model, *dataset, arguments.batch_size, model.tokenizer->pad_id().value(), *communicator,
       [&](std::uint64_t done) { progress.update(done); }, &stop_requests);
   progress.clear();
   if (!rows) stop_requests.stop(kNothingWritten);
-  run_on_all(*communicator, [&] {
+  comm::run_on_all(*communicator, [&] {
     if (communicator->is_root()) write_results(*output, *rows);
   });
 }
@@ -127,9 +130,9 @@ void add_evaluate_command(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   command->callback([arguments] {
-    install_stop_signals();
+    core::install_stop_signals();
     run_on_ranks([&](const std::shared_ptr<Communicator>& communicator) { evaluate(*arguments, communicator); });
   });
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -11,7 +11,7 @@
 #include "lockstep/hub/resolve.h"
 #include "lockstep/models/adapters/lora.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 namespace fs = std::filesystem;
@@ -27,38 +27,38 @@ struct ExportArguments {
 };
 
 TrainedModel load(const ExportArguments& arguments) {
-  return TrainedModel::load(resolve_model(arguments.model, {}, hub_settings_of_environment));
+  return TrainedModel::load(hub::resolve_model(arguments.model, {}, hub::hub_settings_of_environment));
 }
 
 TrainedModel load_and_merge(const ExportArguments& arguments) {
   TrainedModel trained = load(arguments);
-  if (!has_adapter(*trained.model)) {
+  if (!models::has_adapter(*trained.model)) {
     throw InputError(
         fmt::format("--model: {}: expected the folder of a LoRA adapter (adapter_config.json), found a whole "
                     "model; lockstep export writes one anew",
                     arguments.model));
   }
-  merge_adapter(*trained.model);
+  models::merge_adapter(*trained.model);
   return trained;
 }
 
 // Checks the arguments, then writes what `load` gives.
 void write_model(const ExportArguments& arguments, TrainedModel (*load)(const ExportArguments&)) {
   const SaveOptions options{.type = kTypes.at(arguments.type),
-                            .max_shard_bytes = parse_byte_size(arguments.max_shard_size)};
+                            .max_shard_bytes = core::parse_byte_size(arguments.max_shard_size)};
   if (fs::exists(arguments.output) && !(fs::is_directory(arguments.output) && fs::is_empty(arguments.output))) {
     throw InputError(
         fmt::format("--output: expected an empty or new folder, found {}; give another", arguments.output));
   }
   const TrainedModel trained = load(arguments);
   trained.save(arguments.output, options);
-  fmt::print("{} and tokenizer, weights in {}, saved in {}\n", has_adapter(*trained.model) ? "adapter" : "model",
-             arguments.type, arguments.output);
+  fmt::print("{} and tokenizer, weights in {}, saved in {}\n",
+             models::has_adapter(*trained.model) ? "adapter" : "model", arguments.type, arguments.output);
 }
 
 std::string problem_of_size(const std::string& text) {
   try {
-    parse_byte_size(text);
+    core::parse_byte_size(text);
   } catch (const InputError& error) {
     return error.what();
   }
@@ -96,4 +96,4 @@ void add_merge_command(CLI::App& app) {
               "folder of an adapter", &load_and_merge);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

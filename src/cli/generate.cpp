@@ -16,7 +16,7 @@
 #include "lockstep/generation/trained_model.h"
 #include "lockstep/hub/resolve.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 struct GenerateArguments {
@@ -29,19 +29,20 @@ struct GenerateArguments {
   std::string device = "auto";
 };
 
-std::vector<Row> read_rows(const GenerateArguments& arguments, const TrainedModel& model) {
-  std::vector<Row> rows;
-  const auto reader = open_for_model(Dataset::from_file(arguments.input, arguments.input_options), *model.tokenizer,
-                                     model.model->info().has_encoder);
+std::vector<data::Row> read_rows(const GenerateArguments& arguments, const TrainedModel& model) {
+  std::vector<data::Row> rows;
+  const auto reader = data::open_for_model(Dataset::from_file(arguments.input, arguments.input_options),
+                                           *model.tokenizer, model.model->info().has_encoder);
   while (auto row = reader->next()) {
-    check_stop_signal(kNothingWritten);
+    core::check_stop_signal(kNothingWritten);
     rows.push_back(std::move(*row));
   }
   if (rows.empty()) throw InputError(arguments.input + ": expected at least one row, found none");
   return rows;
 }
 
-void write_predictions(AtomicFile& file, const std::vector<Row>& rows, const std::vector<std::string>& predictions) {
+void write_predictions(core::AtomicFile& file, const std::vector<data::Row>& rows,
+                       const std::vector<std::string>& predictions) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Json line = {
         {"model_input", rows[i].model_input}, {"model_output", rows[i].model_output}, {"prediction", predictions[i]}};
@@ -50,17 +51,17 @@ void write_predictions(AtomicFile& file, const std::vector<Row>& rows, const std
   file.commit();
 }
 
-std::vector<Generated> continue_prompts(const GenerateArguments& arguments, const TrainedModel& model,
-                                        const std::vector<std::vector<TokenId>>& prompts) {
-  Progress progress("generate", "row", prompts.size());
-  return generate_ids(*model.model, *model.tokenizer, prompts, arguments.options, [&](std::size_t done) {
-    check_stop_signal(kNothingWritten);
+std::vector<generation::Generated> continue_prompts(const GenerateArguments& arguments, const TrainedModel& model,
+                                                    const std::vector<std::vector<TokenId>>& prompts) {
+  core::Progress progress("generate", "row", prompts.size());
+  return generation::generate_ids(*model.model, *model.tokenizer, prompts, arguments.options, [&](std::size_t done) {
+    core::check_stop_signal(kNothingWritten);
     progress.update(done);
   });
 }
 
 std::vector<TokenId> prompt_of(const TrainedModel& model, const std::string& text) {
-  return encode_prompt(*model.tokenizer, model.model->info().has_encoder, text);
+  return generation::encode_prompt(*model.tokenizer, model.model->info().has_encoder, text);
 }
 
 void generate_for_prompt(const GenerateArguments& arguments, const TrainedModel& model) {
@@ -68,14 +69,14 @@ void generate_for_prompt(const GenerateArguments& arguments, const TrainedModel&
   fmt::print("{}\n", model.tokenizer->decode(generated.front().ids));
 }
 
-void generate_for_file(const GenerateArguments& arguments, const TrainedModel& model, AtomicFile& output) {
-  const std::vector<Row> rows = read_rows(arguments, model);
+void generate_for_file(const GenerateArguments& arguments, const TrainedModel& model, core::AtomicFile& output) {
+  const std::vector<data::Row> rows = read_rows(arguments, model);
   std::vector<std::vector<TokenId>> prompts;
-  for (const Row& row : rows) prompts.push_back(prompt_of(model, row.model_input));
+  for (const data::Row& row : rows) prompts.push_back(prompt_of(model, row.model_input));
   const auto generated = continue_prompts(arguments, model, prompts);
   std::vector<std::string> predictions;
   std::size_t stopped = 0;
-  for (const Generated& continuation : generated) {
+  for (const generation::Generated& continuation : generated) {
     predictions.push_back(model.tokenizer->decode(continuation.ids));
     stopped += continuation.stopped ? 1 : 0;
   }
@@ -84,22 +85,22 @@ void generate_for_file(const GenerateArguments& arguments, const TrainedModel& m
 }
 
 TrainedModel load_named_model(const GenerateArguments& arguments, at::Device device) {
-  TrainedModel trained = TrainedModel::load(resolve_model(arguments.model, {}, hub_settings_of_environment));
+  TrainedModel trained = TrainedModel::load(hub::resolve_model(arguments.model, {}, hub::hub_settings_of_environment));
   trained.model->to(device);
   return trained;
 }
 
 void generate_command(const GenerateArguments& arguments, Communicator& communicator) {
-  run_on_all(communicator, [&] {
+  comm::run_on_all(communicator, [&] {
     if (communicator.world_size() > 1)
       throw InputError("generate runs as one process; start it without mpirun or srun -n");
   });
-  set_compute_threads(0, communicator);
-  const at::Device device = compute_device_of_rank(arguments.device, communicator);
+  comm::set_compute_threads(0, communicator);
+  const at::Device device = comm::compute_device_of_rank(arguments.device, communicator);
   if (arguments.input.empty()) {
     generate_for_prompt(arguments, load_named_model(arguments, device));
   } else {
-    AtomicFile output(arguments.output);  // first: a place that cannot be written is found before the work
+    core::AtomicFile output(arguments.output);  // first: a place that cannot be written is found before the work
     generate_for_file(arguments, load_named_model(arguments, device), output);
   }
 }
@@ -138,10 +139,10 @@ void add_generate_command(CLI::App& app) {
   prompt->excludes(input);
   command->callback([arguments, input, prompt] {
     if (input->count() == 0 && prompt->count() == 0) throw CLI::RequiredError("--input or --prompt");
-    install_stop_signals();
+    core::install_stop_signals();
     run_on_ranks(
         [&](const std::shared_ptr<Communicator>& communicator) { generate_command(*arguments, *communicator); });
   });
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

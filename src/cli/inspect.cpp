@@ -10,7 +10,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/train/activation_plan.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 struct InspectArguments {
@@ -22,14 +22,15 @@ struct InspectArguments {
 };
 
 void print_plan(const InspectArguments& arguments) {
-  const JobFile job = load_job_file(arguments.job, arguments.overrides);
+  const job::JobFile job = job::load_job_file(arguments.job, arguments.overrides);
   const auto training = open_training_rows(job);
-  const BatchCost cost = batch_cost(*build_model_of(job));
+  const batching::BatchCost cost = batching::batch_cost(*build_model_of(job));
   fmt::print("{} rows\n{:>6}{:>7}{:>8}{:>15}{:>10}{:>10}{:>10}\n", training->size(), "ranks", "epoch", "steps",
              "micro-batches", "padding", "balance", "largest");
   for (const int ranks : arguments.ranks) {
     for (std::uint64_t epoch = 0; epoch < arguments.epochs; ++epoch) {
-      const EpochPlan plan = plan_epoch(*training, job.hyperparameters, cost, ranks, epoch, kEnoughTokensOnHost);
+      const batching::EpochPlan plan =
+          batching::plan_epoch(*training, job.hyperparameters, cost, ranks, epoch, train::kEnoughTokensOnHost);
       fmt::print("{:>6}{:>7}{:>8}{:>15}{:>8.2f} %{:>10.4f}{:>10}\n", ranks, epoch + 1, plan.steps, plan.micro_batches,
                  100 * plan.padding, plan.balance, plan.largest_micro_batch);
     }
@@ -69,4 +70,4 @@ void add_inspect_command(CLI::App& app) {
   });
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -8,22 +8,24 @@
 #include "lockstep/hub/resolve.h"
 #include "lockstep/models/pretrained.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 
-std::shared_ptr<const TokenizedDataset> open_training_rows(const JobFile& job) {
+std::shared_ptr<const TokenizedDataset> open_training_rows(const job::JobFile& job) {
   const auto prepared = std::filesystem::path(job.prepared_dir);
-  std::shared_ptr<const TokenizedDataset> training = PreparedDataset::open(prepared / "train", VerifyShards::no);
+  std::shared_ptr<const TokenizedDataset> training =
+      data::PreparedDataset::open(prepared / "train", data::VerifyShards::no);
   const Hyperparameters& hyperparameters = job.hyperparameters;
-  const bool has_validation = sets_of(job).size() > 1;
+  const bool has_validation = data::sets_of(job).size() > 1;
   if (has_validation || !job.has_encoder || hyperparameters.evaluation_strategy == "no") return training;
-  return split_for_validation(training, hyperparameters.test_size, static_cast<std::uint64_t>(hyperparameters.seed))
+  return data::split_for_validation(training, hyperparameters.test_size,
+                                    static_cast<std::uint64_t>(hyperparameters.seed))
       .training;
 }
 
-std::shared_ptr<LanguageModel> build_model_of(const JobFile& job) {
-  const ResolvedModel resolved =
-      resolve_model(job.pretrained_model_name, {.files = ModelFiles::without_weights}, hub_settings_of_environment);
-  return build_model(resolved.folder);
+std::shared_ptr<LanguageModel> build_model_of(const job::JobFile& job) {
+  const hub::ResolvedModel resolved = hub::resolve_model(
+      job.pretrained_model_name, {.files = hub::ModelFiles::without_weights}, hub::hub_settings_of_environment);
+  return models::build_model(resolved.folder);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -13,7 +13,8 @@ namespace {
 
 std::string describe_versions() {
   std::vector<std::string> lines;
-  for (const auto& [name, version] : lockstep::library_versions()) lines.push_back(fmt::format("{} {}", name, version));
+  for (const auto& [name, version] : lockstep::cli::library_versions())
+    lines.push_back(fmt::format("{} {}", name, version));
   return fmt::format("{}", fmt::join(lines, "\n"));
 }
 
@@ -24,16 +25,16 @@ int main(int argc, char** argv) {
   app.name("lockstep");
   app.require_subcommand(1);
   app.set_version_flag("--version", describe_versions);
-  lockstep::add_train_command(app);
-  lockstep::add_generate_command(app);
-  lockstep::add_evaluate_command(app);
-  lockstep::add_models_command(app);
-  lockstep::add_export_command(app);
-  lockstep::add_merge_command(app);
-  lockstep::add_inspect_command(app);
-  lockstep::add_plan_command(app);
-  lockstep::add_doctor_command(app);
-  lockstep::add_submit_command(app);
+  lockstep::cli::add_train_command(app);
+  lockstep::cli::add_generate_command(app);
+  lockstep::cli::add_evaluate_command(app);
+  lockstep::cli::add_models_command(app);
+  lockstep::cli::add_export_command(app);
+  lockstep::cli::add_merge_command(app);
+  lockstep::cli::add_inspect_command(app);
+  lockstep::cli::add_plan_command(app);
+  lockstep::cli::add_doctor_command(app);
+  lockstep::cli::add_submit_command(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
@@ -41,10 +42,10 @@ int main(int argc, char** argv) {
   } catch (const CLI::RuntimeError& done) {  // of a command that has said what there is to say
     return done.get_exit_code();
   } catch (const CLI::ParseError& error) {
-    lockstep::report_error(fmt::format("{}; see lockstep --help", error.what()));
+    lockstep::core::report_error(fmt::format("{}; see lockstep --help", error.what()));
     return EXIT_FAILURE;
   } catch (const std::exception& error) {
-    lockstep::report_error(lockstep::describe_error(error));
+    lockstep::core::report_error(lockstep::cli::describe_error(error));
     return EXIT_FAILURE;
   }
   return EXIT_SUCCESS;

@@ -6,12 +6,13 @@
 
 #include "cli/commands.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
-void print_family(const Family& family) {
+void print_family(const models::Family& family) {
   const bool has_encoder =
-      std::ranges::find(supported_model_families(), family.model_type, &ModelFamily::model_type)->has_encoder;
+      std::ranges::find(data::supported_model_families(), family.model_type, &data::ModelFamily::model_type)
+          ->has_encoder;
   fmt::print("{}\n  models:    {}\n  kind:      {} ({})\n", family.model_type, family.models,
              has_encoder ? "T5-type, has_encoder: true" : "GPT-type, has_encoder: false", family.architecture);
   if (!family.features.empty()) fmt::print("  computes:  {}\n", family.features);
@@ -21,7 +22,7 @@ void print_family(const Family& family) {
 
 void print_families() {
   fmt::print("Families of models, by the model_type of config.json. What a family refuses, the message names.\n\n");
-  for (const Family& family : families()) print_family(family);
+  for (const models::Family& family : models::families()) print_family(family);
   fmt::print(
       "\nrope_parameters, or rope_scaling and rope_theta: default, linear, dynamic, yarn, longrope, llama3. Beyond "
       "the\n"
@@ -36,4 +37,4 @@ void add_models_command(CLI::App& app) {
       ->callback(&print_families);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

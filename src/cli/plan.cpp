@@ -14,17 +14,17 @@
 #include "lockstep/train/activation_plan.h"
 #include "lockstep/train/cost_model.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 // Peaks of dense products, and memory: NVIDIA's data sheets of the SXM modules.
-struct Gpu {
+struct GpuModel {
   double fp32_flops, tf32_flops, half_flops;
   double memory_bytes;
 };
-const std::map<std::string, Gpu> kGpus = {{"a100", {19.5e12, 156e12, 312e12, 80e9}},
-                                          {"h100", {67e12, 494.7e12, 989.4e12, 80e9}},
-                                          {"h200", {67e12, 494.7e12, 989.4e12, 141e9}}};
+const std::map<std::string, GpuModel> kGpus = {{"a100", {19.5e12, 156e12, 312e12, 80e9}},
+                                               {"h100", {67e12, 494.7e12, 989.4e12, 80e9}},
+                                               {"h200", {67e12, 494.7e12, 989.4e12, 141e9}}};
 // Of the program itself, and what its allocator keeps between blocks: as measured on a CPU; on a GPU a guess, for
 // CUDA's context and libraries.
 constexpr double kProgramOnHost = 300e6, kProgramOnGpu = 600e6;
@@ -54,11 +54,11 @@ double parse_link(const std::string& text) {
 }
 
 // In which the job's products are computed.
-double peak_flops(const Gpu& gpu, const Hyperparameters& job) {
+double peak_flops(const GpuModel& gpu, const Hyperparameters& job) {
   return job.bf16 || job.fp16 ? gpu.half_flops : job.tf32 ? gpu.tf32_flops : gpu.fp32_flops;
 }
 
-Machine machine_of(const PlanArguments& arguments, const Hyperparameters& job) {
+train::Machine machine_of(const PlanArguments& arguments, const Hyperparameters& job) {
   const double flops = arguments.measured_flops.value_or(
       arguments.gpu.empty() ? 0 : peak_flops(kGpus.at(arguments.gpu), job) * arguments.share);
   if (flops <= 0) {
@@ -70,42 +70,43 @@ Machine machine_of(const PlanArguments& arguments, const Hyperparameters& job) {
 }
 
 void print_estimates(const PlanArguments& arguments) {
-  const JobFile job = load_job_file(arguments.job, arguments.overrides);
-  const Machine machine = machine_of(arguments, job.hyperparameters);
+  const job::JobFile job = job::load_job_file(arguments.job, arguments.overrides);
+  const train::Machine machine = machine_of(arguments, job.hyperparameters);
   if (job.hyperparameters.peft_type != "none") {
     throw InputError("peft_type: expected none, found lora; plan knows full fine-tuning alone");
   }
   const auto training = open_training_rows(job);
   const auto model = build_model_of(job);
-  const ModelSize size = size_of(*model, job.hyperparameters.optim);
-  BatchCost cost = batch_cost(*model);
+  const train::ModelSize size = train::size_of(*model, job.hyperparameters.optim);
+  batching::BatchCost cost = batching::batch_cost(*model);
   cost.pads_attention = !arguments.gpu.empty();
   const auto bucket_bytes = static_cast<double>(job.hyperparameters.ddp_bucket_cap_mb << 20);
   const double memory = arguments.gpu.empty() ? 0 : kGpus.at(arguments.gpu).memory_bytes;
-  const std::uint64_t enough = arguments.gpu.empty() ? kEnoughTokensOnHost : kEnoughTokensOnGpu;
-  const std::uint64_t longest = longest_row(*training);
+  const std::uint64_t enough = arguments.gpu.empty() ? train::kEnoughTokensOnHost : train::kEnoughTokensOnGpu;
+  const std::uint64_t longest = train::longest_row(*training);
   bool is_too_large = false;
   fmt::print("{:.1f} million parameters; {:.4g} Gflop/s a rank, links of {:.4g} Gbit/s\n", size.parameters / 1e6,
              machine.flops / 1e9, machine.link_bytes_per_second * 8 / 1e9);
   fmt::print("{:>6}  {:<20}{:>11} {:>12}{:>12}{:>11}{:>12}{:>12}\n", "ranks", "optimizer_sharding", "memory",
              "computes", "exchanges", "step", "tokens/s", "efficiency");
   for (const int ranks : arguments.ranks) {
-    std::map<std::uint64_t, EpochPlan> plans;  // by their limits of tokens
+    std::map<std::uint64_t, batching::EpochPlan> plans;  // by their limits of tokens
     for (const std::string& sharding : kShardings) {
-      const double held = held_bytes(size, ranks, sharding, bucket_bytes);
-      const ActivationPlan activations = plan_activations(size, job.hyperparameters, {memory, held}, enough, longest);
+      const double held = train::held_bytes(size, ranks, sharding, bucket_bytes);
+      const train::ActivationPlan activations =
+          train::plan_activations(size, job.hyperparameters, {memory, held}, enough, longest);
       const std::uint64_t limit = activations.max_tokens;
       if (!plans.contains(limit)) {
-        plans[limit] = plan_epoch(*training, job.hyperparameters, cost, ranks, 0, limit);
+        plans[limit] = batching::plan_epoch(*training, job.hyperparameters, cost, ranks, 0, limit);
       }
-      const EpochPlan& plan = plans[limit];
-      const StepWork work{.multiply_adds = plan.most_cost,
-                          .mean_multiply_adds = plan.mean_cost,
-                          .tokens = static_cast<double>(plan.tokens) / static_cast<double>(plan.steps),
-                          .passes = plan.most_micro_batches,
-                          .largest_micro_batch = static_cast<double>(plan.largest_micro_batch),
-                          .recomputes_layers = activations.recomputes_layers};
-      const StepEstimate found = estimate_step(size, work, machine, ranks, sharding, bucket_bytes);
+      const batching::EpochPlan& plan = plans[limit];
+      const train::StepWork work{.multiply_adds = plan.most_cost,
+                                 .mean_multiply_adds = plan.mean_cost,
+                                 .tokens = static_cast<double>(plan.tokens) / static_cast<double>(plan.steps),
+                                 .passes = plan.most_micro_batches,
+                                 .largest_micro_batch = static_cast<double>(plan.largest_micro_batch),
+                                 .recomputes_layers = activations.recomputes_layers};
+      const train::StepEstimate found = train::estimate_step(size, work, machine, ranks, sharding, bucket_bytes);
       const bool fits = memory == 0 || found.memory_bytes <= memory;
       is_too_large = is_too_large || !fits;
       fmt::print("{:>6}  {:<20}{:>8.3f} GB{} {:>9.4f} s {:>9.4f} s {:>8.4f} s {:>11.0f} {:>9.1f} %\n", ranks, sharding,
@@ -153,4 +154,4 @@ void add_plan_command(CLI::App& app) {
   command->callback([arguments] { print_estimates(*arguments); });
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -9,7 +9,7 @@
 #include "lockstep/core/log.h"
 #include "lockstep/core/stop_flag.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 
 std::string describe_error(const std::exception& error) {
   // LibTorch's what() carries a stack trace.
@@ -34,18 +34,18 @@ void run_on_ranks(const std::function<void(const std::shared_ptr<Communicator>&)
     communicator = make_communicator();
     initialise_logging(communicator->rank());
     work(communicator);
-  } catch (const PeerFailed&) {
+  } catch (const comm::PeerFailed&) {
     std::exit(EXIT_FAILURE);
-  } catch (const Stopped& stopped) {
+  } catch (const core::Stopped& stopped) {
     spdlog::warn(stopped.what());
-    throw CLI::RuntimeError(kStoppedExitCode);
+    throw CLI::RuntimeError(core::kStoppedExitCode);
   } catch (const std::exception& error) {
     if (!communicator) throw;
     const std::string message = describe_failure(*communicator, error);
     if (communicator->world_size() == 1) throw Error(message);
-    report_error(fmt::format("{}: {}", describe_rank(*communicator), message));
+    core::report_error(fmt::format("{}: {}", comm::describe_rank(*communicator), message));
     communicator->abort(EXIT_FAILURE);
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

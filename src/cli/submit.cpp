@@ -16,13 +16,13 @@
 #include <utility>
 #include <vector>
 
-#include ""
 #include "cli/commands.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 #include "lockstep/job/job_file.h"
+#include "train_sbatch.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 namespace fs = std::filesystem;
@@ -122,7 +122,7 @@ std::vector<std::string> words_of(const std::string& line, const std::string& wh
 std::size_t check_sweep(const SubmitArguments& arguments, const std::vector<std::string>& overrides,
                         const fs::path& sweep) {
   std::vector<std::string> folders;
-  std::istringstream lines(read_file(sweep));
+  std::istringstream lines(core::read_file(sweep));
   std::string line;
   while (std::getline(lines, line)) {
     const std::string where = fmt::format("{}: line {}", sweep.string(), folders.size() + 1);
@@ -133,7 +133,7 @@ std::size_t check_sweep(const SubmitArguments& arguments, const std::vector<std:
         std::ranges::any_of(words, [](const std::string& word) { return word.starts_with("output_dir="); });
     if (!names_folder) throw InputError(where + ": expected output_dir=..., found none: each task needs its own");
     try {
-      folders.push_back(load_job_file(arguments.job, all).hyperparameters.output_dir);
+      folders.push_back(job::load_job_file(arguments.job, all).hyperparameters.output_dir);
     } catch (const InputError& error) {
       throw InputError(fmt::format("{}: {}", where, error.what()));
     }
@@ -157,7 +157,7 @@ std::string check_job(const SubmitArguments& arguments) {
       overrides.push_back(word);
     }
   }
-  load_job_file(arguments.job, overrides);
+  job::load_job_file(arguments.job, overrides);
   if (!sweep && !arguments.array.empty()) {
     throw InputError("--array: expected @FILE, too, with the overrides of each task; found none");
   }
@@ -231,13 +231,13 @@ std::string compose(const SubmitArguments& arguments, Options options) {
 }
 
 void write_script(const fs::path& path, const std::string& script) {
-  if (fs::exists(path) && read_file(path).find(kMadeHere) == std::string::npos) {
+  if (fs::exists(path) && core::read_file(path).find(kMadeHere) == std::string::npos) {
     throw InputError(
         fmt::format("{}: expected a script that lockstep submit wrote, or none, found another file; give "
                     "another --output",
                     path.string()));
   }
-  write_file(path, script);
+  core::write_file(path, script);
   fs::permissions(path, fs::perms::owner_exec, fs::perm_options::add);
 }
 
@@ -245,7 +245,7 @@ void write_script(const fs::path& path, const std::string& script) {
 std::string call_sbatch(const fs::path& script) {
   const std::string command = fmt::format("sbatch --parsable {} 2>&1", quoted(script.string()));
   FILE* pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) throw_system_error("run", command, errno);
+  if (pipe == nullptr) core::throw_system_error("run", command, errno);
   std::string said;
   std::array<char, 1024> part = {};
   while (std::fgets(part.data(), part.size(), pipe) != nullptr) said += part.data();
@@ -314,4 +314,4 @@ void add_submit_command(CLI::App& app) {
   command->callback([arguments] { submit(*arguments); });
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -19,7 +19,7 @@
 #include "lockstep/train/generation_model_trainer.h"
 #include "lockstep/train/same_inputs.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 struct TrainArguments {
@@ -38,15 +38,15 @@ struct Inputs {
 };
 
 // One rank reads the shards through to check them; the others trust it.
-VerifyShards verify_on_root(const Communicator& communicator) {
-  return communicator.is_root() ? VerifyShards::yes : VerifyShards::no;
+data::VerifyShards verify_on_root(const Communicator& communicator) {
+  return communicator.is_root() ? data::VerifyShards::yes : data::VerifyShards::no;
 }
 
 // What lockstep-prep made of the job. Throws InputError if it made it of another job.
-std::shared_ptr<const PreparedDataset> open_set(const JobFile& job, const JobSet& set, const Manifest& wanted,
-                                                VerifyShards verify) {
+std::shared_ptr<const data::PreparedDataset> open_set(const job::JobFile& job, const data::JobSet& set,
+                                                      const data::Manifest& wanted, data::VerifyShards verify) {
   const std::filesystem::path folder = std::filesystem::path(job.prepared_dir) / set.folder;
-  std::shared_ptr<const PreparedDataset> dataset = PreparedDataset::open(folder, verify);
+  std::shared_ptr<const data::PreparedDataset> dataset = data::PreparedDataset::open(folder, verify);
   if (const auto differs = wanted.difference_of_settings(dataset->manifest()); !differs.empty()) {
     throw InputError(fmt::format("{}: expected what lockstep-prep makes of this job, found {}; run lockstep-prep again",
                                  folder.string(), differs));
@@ -55,10 +55,10 @@ std::shared_ptr<const PreparedDataset> open_set(const JobFile& job, const JobSet
 }
 
 // A job whose datasets are others now may have been forgotten to be prepared anew, or has moved its files.
-void warn_of_other_datasets(const JobFile& job, const JobSet& set, const Manifest& prepared) {
+void warn_of_other_datasets(const job::JobFile& job, const data::JobSet& set, const data::Manifest& prepared) {
   std::vector<std::string> named, read;
   try {
-    for (const auto& dataset : find_datasets(job, set)) named.push_back(dataset.name());
+    for (const auto& dataset : data::find_datasets(job, set)) named.push_back(dataset.name());
   } catch (const InputError&) {
     return;  // training does not need them: they may lie on another machine
   }
@@ -68,32 +68,34 @@ void warn_of_other_datasets(const JobFile& job, const JobSet& set, const Manifes
                set.name, fmt::join(read, ", "), fmt::join(named, ", "));
 }
 
-WeightsIo weights_io(const JobFile& job) {
-  return job.weights_io == "broadcast" ? WeightsIo::broadcast : WeightsIo::each;
+generation::WeightsIo weights_io(const job::JobFile& job) {
+  return job.weights_io == "broadcast" ? generation::WeightsIo::broadcast : generation::WeightsIo::each;
 }
 
-ResolvedModel find_model(const JobFile& job, Communicator& communicator) {
-  const bool reads_weights = !job.from_scratch && (communicator.is_root() || weights_io(job) == WeightsIo::each);
-  ResolveOptions options;
-  options.files = reads_weights ? ModelFiles::all : ModelFiles::without_weights;
+hub::ResolvedModel find_model(const job::JobFile& job, Communicator& communicator) {
+  const bool reads_weights =
+      !job.from_scratch && (communicator.is_root() || weights_io(job) == generation::WeightsIo::each);
+  hub::ResolveOptions options;
+  options.files = reads_weights ? hub::ModelFiles::all : hub::ModelFiles::without_weights;
   options.before_weights = [&](const std::filesystem::path& folder) {
-    check_has_encoder(describe_model_folder(folder), job.has_encoder, folder);
+    data::check_has_encoder(data::describe_model_folder(folder), job.has_encoder, folder);
   };
-  return resolve_on_ranks(job.pretrained_model_name, options, hub_settings_of_environment, communicator);
+  return generation::resolve_on_ranks(job.pretrained_model_name, options, hub::hub_settings_of_environment,
+                                      communicator);
 }
 
-Inputs read_inputs(const JobFile& job, const ResolvedModel& resolved, const Communicator& communicator) {
+Inputs read_inputs(const job::JobFile& job, const hub::ResolvedModel& resolved, const Communicator& communicator) {
   Inputs inputs;
   const std::filesystem::path& folder = resolved.folder;
   const std::filesystem::path validation = std::filesystem::path(job.prepared_dir) / "validation";
-  const ModelFolder model = describe_model_folder(folder);
-  check_has_encoder(model, job.has_encoder, folder);
+  const data::ModelFolder model = data::describe_model_folder(folder);
+  data::check_has_encoder(model, job.has_encoder, folder);
   inputs.tokenizer = load_tokenizer(resolved.tokenizer, folder);
-  check_vocabulary(*inputs.tokenizer, model.vocabulary_size);
-  const auto max_length = longest_example(job.model_max_length, *inputs.tokenizer, model.max_positions).tokens;
-  const std::vector<JobSet> sets = sets_of(job);
-  for (const JobSet& set : sets) {
-    const Manifest wanted = describe_set(job, set, model, *inputs.tokenizer, max_length);
+  data::check_vocabulary(*inputs.tokenizer, model.vocabulary_size);
+  const auto max_length = data::longest_example(job.model_max_length, *inputs.tokenizer, model.max_positions).tokens;
+  const std::vector<data::JobSet> sets = data::sets_of(job);
+  for (const data::JobSet& set : sets) {
+    const data::Manifest wanted = data::describe_set(job, set, model, *inputs.tokenizer, max_length);
     const auto prepared = open_set(job, set, wanted, verify_on_root(communicator));
     if (communicator.is_root()) warn_of_other_datasets(job, set, prepared->manifest());
     (set.folder == "train" ? inputs.training : inputs.validation) = prepared;
@@ -107,37 +109,38 @@ Inputs read_inputs(const JobFile& job, const ResolvedModel& resolved, const Comm
   return inputs;
 }
 
-std::shared_ptr<LanguageModel> make_model(const JobFile& job, const ResolvedModel& resolved,
+std::shared_ptr<LanguageModel> make_model(const job::JobFile& job, const hub::ResolvedModel& resolved,
                                           Communicator& communicator) {
-  if (!job.from_scratch) return load_on_ranks(resolved, weights_io(job), communicator);
+  if (!job.from_scratch) return generation::load_on_ranks(resolved, weights_io(job), communicator);
   std::shared_ptr<LanguageModel> model;
-  run_on_all(communicator,
-             [&] { model = create_model(resolved.folder, static_cast<std::uint64_t>(job.hyperparameters.seed)); });
+  comm::run_on_all(communicator, [&] {
+    model = models::create_model(resolved.folder, static_cast<std::uint64_t>(job.hyperparameters.seed));
+  });
   return model;
 }
 
 // All keys but prepared_dir, which may lie elsewhere on each node: what it holds is compared instead.
-SharedFacts settings_of(const JobFile& job) {
-  SharedFacts settings = job.values();
+comm::SharedFacts settings_of(const job::JobFile& job) {
+  comm::SharedFacts settings = job.values();
   std::erase_if(settings, [](const auto& setting) { return setting.first == "prepared_dir"; });
   return settings;
 }
 
 void train(const TrainArguments& arguments, const std::shared_ptr<Communicator>& communicator) {
-  JobFile job;
-  run_on_all(*communicator, [&] { job = load_job_file(arguments.job, arguments.overrides); });
-  check_same_settings(*communicator, settings_of(job));
+  job::JobFile job;
+  comm::run_on_all(*communicator, [&] { job = job::load_job_file(arguments.job, arguments.overrides); });
+  train::check_same_settings(*communicator, settings_of(job));
   StopRequests stop_requests(communicator, {.file = std::filesystem::path(job.hyperparameters.output_dir) / "STOP",
-                                            .end = end_of_job(job.hyperparameters.max_run_minutes)});
-  run_on_all(*communicator, [&] { stop_requests.clear_old(); });
+                                            .end = comm::end_of_job(job.hyperparameters.max_run_minutes)});
+  comm::run_on_all(*communicator, [&] { stop_requests.clear_old(); });
   stop_requests.check(kNothingToSave);
-  const ResolvedModel resolved = find_model(job, *communicator);
+  const hub::ResolvedModel resolved = find_model(job, *communicator);
   stop_requests.check(kNothingToSave);
   Inputs inputs;
-  run_on_all(*communicator, [&] { inputs = read_inputs(job, resolved, *communicator); });
+  comm::run_on_all(*communicator, [&] { inputs = read_inputs(job, resolved, *communicator); });
   stop_requests.check(kNothingToSave);
   // Before the weights, which take longer. TrainingLoop compares all that it is given.
-  check_same_data(*communicator, *inputs.training, inputs.validation.get());
+  train::check_same_data(*communicator, *inputs.training, inputs.validation.get());
   const TrainedModel model{make_model(job, resolved, *communicator), inputs.tokenizer};
   stop_requests.check(kNothingToSave);
   GenerationModelTrainer trainer(model, std::nullopt, communicator);
@@ -161,11 +164,11 @@ void add_train_command(CLI::App& app) {
                    "table in the log of where rank 0's time goes")
       ->type_name("STEPS")
       ->check(CLI::Range(1, 1 << 30));
-  command->footer("Keys of the job file [default]:\n" + describe_job_keys());
+  command->footer("Keys of the job file [default]:\n" + job::describe_job_keys());
   command->callback([arguments] {
-    install_stop_signals();
+    core::install_stop_signals();
     run_on_ranks([&](const std::shared_ptr<Communicator>& communicator) { train(*arguments, communicator); });
   });
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -12,7 +12,7 @@
 #include "lockstep/comm/mpi/mpi_communicator.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 constexpr std::size_t kNamedFacts = 3;  // in a message
@@ -120,4 +120,4 @@ void check_world_size(int world_size) {
       launched->count, launched->variable, world_size, mpi_library_version()));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -16,7 +16,7 @@
 #include "lockstep/comm/mpi/mpi_communicator.h"
 #include "lockstep/core/stop_flag.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 class Done final : public PendingCollective {
@@ -82,7 +82,7 @@ void run_on_all(Communicator& communicator, const std::function<void()>& work) {
   std::string stop;  // why this rank stops
   try {
     work();
-  } catch (const Stopped& stopped) {
+  } catch (const core::Stopped& stopped) {
     stop = stopped.what();
   } catch (...) {
     failure = std::current_exception();
@@ -99,7 +99,7 @@ void run_on_all(Communicator& communicator, const std::function<void()>& work) {
   }
   if (stopped.any().item<bool>()) {
     const auto texts = texts_of_ranks(communicator, stop);
-    throw Stopped(texts[static_cast<std::size_t>(stopped.argmax().item<std::int64_t>())]);
+    throw core::Stopped(texts[static_cast<std::size_t>(stopped.argmax().item<std::int64_t>())]);
   }
 }
 
@@ -139,4 +139,4 @@ std::string describe_rank(const Communicator& communicator) {
   return fmt::format("rank {} on {}", communicator.rank(), host.data());
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -14,7 +14,7 @@
 #include "lockstep/comm/mpi/mpi_communicator.h"
 #include "lockstep/core/memory_limit.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 VisibleGpus visible_gpus() {
   VisibleGpus gpus;
@@ -70,7 +70,7 @@ at::Device compute_device_of_rank(const std::string& device, Communicator& commu
 }
 
 std::uint64_t memory_of_device(at::Device device) {
-  if (!device.is_cuda()) return memory_limit();
+  if (!device.is_cuda()) return core::memory_limit();
   std::size_t free = 0, all = 0;
   const c10::cuda::CUDAGuard guard(device);
   return cudaMemGetInfo(&free, &all) == cudaSuccess ? all : 0;
@@ -84,4 +84,4 @@ std::shared_ptr<Communicator> make_communicator_for(at::Device device, std::shar
       std::move(host), device.index(), [] { return c10::cuda::getCurrentCUDAStream().stream(); }, timeout);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

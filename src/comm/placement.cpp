@@ -8,7 +8,7 @@
 #include <map>
 #include <set>
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 // The sets of cores of a host's ranks, and all of them together.
@@ -105,4 +105,4 @@ std::string describe(const Oversubscription& found) {
                      cores, cores == 1 ? "" : "s", describe_cores(found.cores), remedy);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

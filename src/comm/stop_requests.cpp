@@ -11,13 +11,13 @@
 #include <system_error>
 #include <utility>
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 namespace fs = std::filesystem;
 using SystemClock = std::chrono::system_clock;
 
-constexpr std::size_t kFile = kStopSignals.size();
+constexpr std::size_t kFile = core::kStopSignals.size();
 constexpr std::size_t kTime = kFile + 1;
 constexpr const char* kHonouredFile = "STOPPED";
 constexpr std::chrono::seconds kBetweenLooks{1};  // a look may take a millisecond on a network file system
@@ -54,8 +54,8 @@ StopRequests::StopRequests(std::shared_ptr<Communicator> communicator, StopOptio
 
 std::array<double, StopRequests::kReasons> StopRequests::own() {
   std::array<double, kReasons> known{};
-  const int signal = stop_signal();
-  for (std::size_t i = 0; i < kStopSignals.size(); ++i) known[i] = kStopSignals[i].number == signal ? 1 : 0;
+  const int signal = core::stop_signal();
+  for (std::size_t i = 0; i < core::kStopSignals.size(); ++i) known[i] = core::kStopSignals[i].number == signal ? 1 : 0;
   if (!communicator_->is_root()) return known;
   if (file_is_there()) known[kFile] = 1;
   if (time_is_over()) known[kTime] = static_cast<double>(SystemClock::to_time_t(*options_.end));
@@ -65,10 +65,10 @@ std::array<double, StopRequests::kReasons> StopRequests::own() {
 void StopRequests::take(std::span<const double> sums) {
   if (agreed()) return;
   const int ranks = communicator_->world_size();
-  for (std::size_t i = 0; i < kStopSignals.size(); ++i) {
+  for (std::size_t i = 0; i < core::kStopSignals.size(); ++i) {
     if (sums[i] == 0) continue;
     const std::string where = ranks == 1 ? "" : fmt::format(" on {} of {} ranks", sums[i], ranks);
-    reasons_.push_back(kStopSignals[i].name + where);
+    reasons_.push_back(core::kStopSignals[i].name + where);
   }
   is_for_file_ = sums[kFile] != 0;
   if (is_for_file_) reasons_.push_back(fmt::format("the file {}", options_.file.string()));
@@ -103,7 +103,7 @@ void StopRequests::stop(const std::string& consequence) {
                    options_.file.string(), kHonouredFile, error.message());
     }
   }
-  throw Stopped(fmt::format("stopped: {}; {}", reason(), consequence));
+  throw core::Stopped(fmt::format("stopped: {}; {}", reason(), consequence));
 }
 
 void StopRequests::check(const std::string& consequence) {
@@ -114,7 +114,7 @@ void StopRequests::clear_old() {
   if (options_.file.empty() || !communicator_->is_root()) return;
   std::error_code error;
   fs::remove(honoured_file(), error);
-  if (error) throw_system_error("remove", honoured_file(), error.value());
+  if (error) core::throw_system_error("remove", honoured_file(), error.value());
 }
 
 bool StopRequests::file_is_there() {
@@ -141,4 +141,4 @@ std::optional<SystemClock::time_point> end_of_job(std::int64_t max_run_minutes) 
   return end;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

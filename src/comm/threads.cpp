@@ -6,7 +6,7 @@
 
 #include "lockstep/comm/placement.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 void set_own_compute_threads(std::int64_t threads_per_rank, const Communicator& communicator) {
   if (threads_per_rank > 0) {
@@ -22,4 +22,4 @@ void set_compute_threads(std::int64_t threads_per_rank, Communicator& communicat
   if (found && communicator.is_root()) spdlog::warn("{}", describe(*found));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

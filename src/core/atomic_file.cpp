@@ -10,7 +10,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::core {
 namespace {
 
 void create_parent_folder(const std::filesystem::path& path) {
@@ -79,4 +79,4 @@ std::string read_file(const std::filesystem::path& path) {
   return std::move(text).str();
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::core

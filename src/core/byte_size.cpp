@@ -7,7 +7,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::core {
 
 std::uint64_t parse_byte_size(std::string_view text) {
   constexpr std::array<std::pair<char, double>, 4> kUnits{{{'K', 1e3}, {'M', 1e6}, {'G', 1e9}, {'T', 1e12}}};
@@ -24,4 +24,4 @@ std::uint64_t parse_byte_size(std::string_view text) {
   throw InputError(fmt::format("expected a size with its unit (KB, MB, GB or TB), as 5GB, found '{}'", text));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::core

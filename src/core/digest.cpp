@@ -11,7 +11,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::core {
 namespace {
 
 struct FreeContext {
@@ -95,4 +95,4 @@ std::string git_blob_id(const std::filesystem::path& path) {
   return fmt::format("{:02x}", fmt::join(digest, ""));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
-namespace lockstep {
+namespace lockstep::core {
 
 void throw_system_error(const std::string& operation, const std::string& path, int error_number) {
   const std::string message = fmt::format("{}: cannot {}: {}", path, operation, std::strerror(error_number));
@@ -26,4 +26,4 @@ void throw_system_error(const std::string& operation, const std::string& path, i
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::core

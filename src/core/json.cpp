@@ -6,7 +6,7 @@
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::core {
 
 void check_json_nesting(std::string_view text) {
   constexpr std::size_t kDeepest = 200;  // real files have some 20 levels
@@ -48,4 +48,4 @@ Json read_json_file(const std::filesystem::path& path) {
 
 void write_json_file(const std::filesystem::path& path, const Json& json) { write_file(path, json.dump(2) + "\n"); }
 
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -8,7 +8,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::core {
 
 void initialise_logging(int rank) {
   auto logger = std::make_shared<spdlog::logger>("lockstep", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
@@ -34,4 +34,4 @@ void report_error(const std::string& message) {
   std::fflush(stderr);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::core

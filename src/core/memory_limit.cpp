@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::core {
 namespace {
 
 namespace fs = std::filesystem;
@@ -63,4 +63,4 @@ std::uint64_t memory_limit(const fs::path& root) {
   return bytes == kNone ? 0 : bytes;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <utility>
 
-namespace lockstep {
+namespace lockstep::core {
 namespace {
 
 constexpr std::chrono::milliseconds kTerminalInterval{100};
@@ -65,4 +65,4 @@ std::string format_duration(double seconds) {
   return fmt::format("{:02}:{:02}", minutes, whole % 60);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <atomic>
 
-namespace lockstep {
+namespace lockstep::core {
 namespace {
 
 std::atomic<int> first_signal{0};
@@ -36,4 +36,4 @@ void check_stop_signal(const std::string& consequence) {
   if (signal != kStopSignals.end()) throw Stopped(fmt::format("stopped: {}; {}", signal->name, consequence));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::core

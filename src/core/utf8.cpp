@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace lockstep {
+namespace lockstep::core {
 namespace {
 
 struct Sequence {
@@ -75,4 +75,4 @@ std::string replace_invalid_utf8(std::string_view text) { return with_invalid_ut
 
 std::string drop_invalid_utf8(std::string_view text) { return with_invalid_utf8_as(text, ""); }
 
-}  // namespace lockstep
+}  // namespace lockstep::core

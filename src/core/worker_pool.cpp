@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace lockstep {
+namespace lockstep::core {
 
 WorkerPool::WorkerPool(std::size_t num_threads) {
   if (num_threads == 0) num_threads = std::max(1U, std::thread::hardware_concurrency());
@@ -57,4 +57,4 @@ std::function<void()> WorkerPool::take_first() {
   return task;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -9,7 +9,7 @@
 #include "data/readers/row_blocks.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 std::string_view without_end(std::string_view text, std::string_view end) {
@@ -111,4 +111,4 @@ std::unique_ptr<RowReader> open_for_model(const Dataset& dataset, const Tokenize
   return read_blocks(open_blocks_for_model(dataset, tokenizer, has_encoder));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

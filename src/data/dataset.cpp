@@ -11,7 +11,7 @@
 #include "data/row_templates.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 namespace {
 
@@ -105,4 +105,4 @@ std::unique_ptr<RowBlocks> Dataset::open_blocks() const {
   return open_files(files_, RowTemplates(options_.format, options_.output_is_optional));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -5,7 +5,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 ExampleBuilder::ExampleBuilder(std::shared_ptr<const Tokenizer> tokenizer, bool has_encoder,
                                std::optional<std::size_t> max_length)
@@ -72,4 +72,4 @@ void check_token_ids(const Example& example, std::uint64_t vocabulary_size, cons
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -6,9 +6,9 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
-std::vector<JobSet> sets_of(const JobFile& job) {
+std::vector<JobSet> sets_of(const job::JobFile& job) {
   if (job.training_datasets.empty()) {
     throw InputError("training_datasets: expected at least one file, found none; list them in the job file");
   }
@@ -26,7 +26,7 @@ std::vector<JobSet> sets_of(const JobFile& job) {
   return sets;
 }
 
-RowFormat row_format_of(const JobFile& job) {
+RowFormat row_format_of(const job::JobFile& job) {
   return {.input_column = job.input_column,
           .output_column = job.output_column,
           .prompt_template = job.prompt_template,
@@ -34,7 +34,7 @@ RowFormat row_format_of(const JobFile& job) {
           .input_contains_output = parse_input_contains_output(job.input_contains_output)};
 }
 
-std::vector<Dataset> find_datasets(const JobFile& job, const JobSet& set) {
+std::vector<Dataset> find_datasets(const job::JobFile& job, const JobSet& set) {
   // Of a DatasetDict that names no split. What validation_split sets apart comes from the training rows.
   const std::string split = set.part == RowSelection::Part::validation ? "train" : set.folder;
   const DatasetOptions options{.format = row_format_of(job), .default_split = split};
@@ -45,7 +45,7 @@ std::vector<Dataset> find_datasets(const JobFile& job, const JobSet& set) {
   return datasets;
 }
 
-Manifest describe_set(const JobFile& job, const JobSet& set, const ModelFolder& model, const Tokenizer& tokenizer,
+Manifest describe_set(const job::JobFile& job, const JobSet& set, const ModelFolder& model, const Tokenizer& tokenizer,
                       std::optional<std::size_t> max_length) {
   Manifest manifest;
   manifest.pretrained_model_name = job.pretrained_model_name;
@@ -58,4 +58,4 @@ Manifest describe_set(const JobFile& job, const JobSet& set, const ModelFolder& 
   return manifest;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

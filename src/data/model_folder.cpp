@@ -6,7 +6,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 std::uint64_t positive_integer(const Json& config, std::string_view key, std::uint64_t fallback,
@@ -71,7 +71,7 @@ ModelFolder describe_model_folder(const std::filesystem::path& folder) {
     throw InputError(fmt::format(
         "{}: expected a model folder, found one without config.json; give the folder of a model", folder.string()));
   }
-  const Json config = read_json_file(path);
+  const Json config = core::read_json_file(path);
   if (!config.is_object()) throw InputError(fmt::format("{}: expected a JSON object; correct the file", path.string()));
   const ModelFamily& family = family_of(config, path);
   const auto declared = config.find("is_encoder_decoder");
@@ -142,4 +142,4 @@ std::optional<std::size_t> resolve_max_length(std::optional<std::size_t> request
   return limit.tokens;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -6,7 +6,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 constexpr std::array<std::pair<InputContainsOutput, std::string_view>, 3> kTexts{{
@@ -31,4 +31,4 @@ InputContainsOutput parse_input_contains_output(std::string_view text) {
   throw InputError(fmt::format("input_contains_output: expected auto, true or false, found '{}'", text));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

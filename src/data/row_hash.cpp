@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 constexpr std::size_t kFirstSlots = 1024;
@@ -27,7 +27,7 @@ RowHash RowHasher::operator()(const Row& row) {
   digest_.update(std::string_view(length.data(), length.size()));
   digest_.update(row.model_input);
   digest_.update(row.model_output);
-  const Sha256::Bytes bytes = digest_.take();
+  const core::Sha256::Bytes bytes = digest_.take();
   return {integer(bytes.data()), integer(bytes.data() + 8)};
 }
 
@@ -62,4 +62,4 @@ void RowHashSet::grow() {
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -1,6 +1,6 @@
 #include "lockstep/data/row_plan.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 // Of its offsets, without which very short rows would make large shards.
@@ -36,4 +36,4 @@ bool RowPlan::is_duplicate(const RowHash& hash) {
   return !seen_.insert(hash);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -6,7 +6,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 [[noreturn]] void refuse(const std::string& key, std::string_view found) {
@@ -77,4 +77,4 @@ std::string RowTemplates::fill(const Template& text, const Cells& cells) {
   return filled += text.end;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -8,7 +8,7 @@
 #include "lockstep/data/dataset.h"
 #include "lockstep/data/row_format.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// The templates of a RowFormat, parsed once and filled row by row.
 class RowTemplates {
@@ -44,4 +44,4 @@ class RowTemplates {
   bool plain_;  // each template is a column and nothing else, not the same one
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data

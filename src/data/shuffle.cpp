@@ -4,7 +4,7 @@
 #include <random>
 #include <utility>
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 // Uniform below `bound`, by rejection. std::uniform_int_distribution may differ from one library to the next.
@@ -28,4 +28,4 @@ std::vector<std::uint64_t> shuffled_indices(std::uint64_t size, std::uint64_t se
   return indices;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

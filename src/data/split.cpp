@@ -10,7 +10,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/data/shuffle.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 // No training epoch has this number, so that the split is not the first epoch's order.
@@ -22,7 +22,7 @@ SubsetDataset::SubsetDataset(std::shared_ptr<const TokenizedDataset> dataset, st
     : dataset_(std::move(dataset)), indices_(std::move(indices)) {}
 
 std::string SubsetDataset::content_digest() const {
-  Sha256 digest;
+  core::Sha256 digest;
   digest.update(dataset_->content_digest());
   digest.update({reinterpret_cast<const char*>(indices_.data()), indices_.size() * sizeof(std::uint64_t)});
   return digest.hex_digest();
@@ -48,4 +48,4 @@ TrainValidationSplit split_for_validation(std::shared_ptr<const TokenizedDataset
           std::make_shared<SubsetDataset>(dataset, std::move(validation))};
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -6,7 +6,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 Json to_json(const LengthHistogram& histogram) {
@@ -21,7 +21,7 @@ LengthHistogram histogram_from_json(const Json& json) {
     std::uint32_t length = 0;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), length);
     if (error != std::errc() || end != key.data() + key.size()) throw Error(fmt::format("\"{}\" is not a length", key));
-    histogram.add(length, json_count(count));
+    histogram.add(length, core::json_count(count));
   }
   return histogram;
 }
@@ -123,17 +123,17 @@ TokenizationReport TokenizationReport::read_from(const Json& json) {
   const Json& counts = json.at("counts");
   const Json& lengths = json.at("length_histogram");
   TokenizationReport report;
-  report.read.rows = json_count(counts.at("rows"));
-  report.examples = json_count(counts.at("examples"));
-  report.input_tokens = json_count(counts.at("input_tokens"));
-  report.target_tokens = json_count(counts.at("target_tokens"));
-  report.truncated_inputs = json_count(counts.at("truncated_inputs"));
-  report.truncated_targets = json_count(counts.at("truncated_targets"));
-  report.empty_outputs = json_count(counts.at("empty_outputs"));
-  for (const auto& [reason, count] : counts.at("dropped").items()) report.dropped[reason] = json_count(count);
-  report.read.duplicates = json_count(counts.at("duplicates"));
+  report.read.rows = core::json_count(counts.at("rows"));
+  report.examples = core::json_count(counts.at("examples"));
+  report.input_tokens = core::json_count(counts.at("input_tokens"));
+  report.target_tokens = core::json_count(counts.at("target_tokens"));
+  report.truncated_inputs = core::json_count(counts.at("truncated_inputs"));
+  report.truncated_targets = core::json_count(counts.at("truncated_targets"));
+  report.empty_outputs = core::json_count(counts.at("empty_outputs"));
+  for (const auto& [reason, count] : counts.at("dropped").items()) report.dropped[reason] = core::json_count(count);
+  report.read.duplicates = core::json_count(counts.at("duplicates"));
   report.read.duplicates_dropped = counts.at("duplicates_dropped");
-  report.read.compared_rows = json_count(counts.at("rows_compared_for_duplicates"));
+  report.read.compared_rows = core::json_count(counts.at("rows_compared_for_duplicates"));
   report.read.first_duplicates = json.at("first_duplicates").get<std::vector<std::string>>();
   report.first_rows = json.at("first_rows").get<std::map<std::string, std::vector<std::string>>>();
   report.input_lengths = histogram_from_json(lengths.at("input"));
@@ -142,4 +142,4 @@ TokenizationReport TokenizationReport::read_from(const Json& json) {
   return report;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

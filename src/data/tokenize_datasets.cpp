@@ -16,7 +16,7 @@
 #include "lockstep/data/model_folder.h"
 #include "lockstep/data/row_hash.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 constexpr const char* kEmptyRow = "neither input nor output";
@@ -118,7 +118,7 @@ class ReadingProgress {
 
  private:
   std::vector<double> kilobytes_;
-  std::optional<Progress> bar_;
+  std::optional<core::Progress> bar_;
 };
 
 void warn(const TokenizationReport& report, const ExampleBuilder& builder, const std::string& name) {
@@ -148,13 +148,13 @@ void warn(const TokenizationReport& report, const ExampleBuilder& builder, const
 }
 
 // Enough for all threads while one of them fills or writes a shard.
-std::size_t blocks_in_flight(const WorkerPool& pool) { return std::max<std::size_t>(16, 4 * pool.num_threads()); }
+std::size_t blocks_in_flight(const core::WorkerPool& pool) { return std::max<std::size_t>(16, 4 * pool.num_threads()); }
 
 // From datasets to the sink: blocks are parsed by the pool, planned row by row in their order, and what the plan and
 // the sink want of them is tokenized by the pool.
 class Tokenizing {
  public:
-  Tokenizing(const ExampleBuilder& builder, ExampleSink& sink, const TokenizeOptions& options, WorkerPool& pool)
+  Tokenizing(const ExampleBuilder& builder, ExampleSink& sink, const TokenizeOptions& options, core::WorkerPool& pool)
       : builder_(builder),
         sink_(sink),
         plan_(options.selection, options.shard_text_bytes),
@@ -235,14 +235,14 @@ class Tokenizing {
   RowPlan plan_;
   TokenizationReport report_;
   std::uint64_t rows_of_dataset_ = 0;
-  OrderedPipeline<std::unique_ptr<RowReader>, ParsedBlock> parsing_;
-  OrderedPipeline<Chunk, TokenizedChunk> tokenizing_;
+  core::OrderedPipeline<std::unique_ptr<RowReader>, ParsedBlock> parsing_;
+  core::OrderedPipeline<Chunk, TokenizedChunk> tokenizing_;
 };
 
 }  // namespace
 
 TokenizationReport tokenize_datasets(const std::vector<Dataset>& datasets, const ExampleBuilder& builder,
-                                     ExampleSink& sink, const TokenizeOptions& options, WorkerPool& pool) {
+                                     ExampleSink& sink, const TokenizeOptions& options, core::WorkerPool& pool) {
   check_vocabulary(builder.tokenizer(), options.vocabulary_size);
   if (datasets.empty())
     throw InputError(fmt::format("{} data: expected at least one dataset, found none", options.name));
@@ -286,7 +286,7 @@ std::unique_ptr<InMemoryTokenizedDataset> tokenize_in_memory(const std::vector<D
       if (row.dropped == nullptr) examples.push_back(std::move(row.result.example));
     }
   } sink;
-  WorkerPool pool(num_workers);
+  core::WorkerPool pool(num_workers);
   ExampleOrigin origin{.datasets = {}, .report = tokenize_datasets(datasets, builder, sink, options, pool)};
   check_report(origin.report, builder, options.name);
   for (const Dataset& dataset : datasets) origin.datasets.push_back(dataset.name());
@@ -294,4 +294,4 @@ std::unique_ptr<InMemoryTokenizedDataset> tokenize_in_memory(const std::vector<D
                                                     builder.tokenizer().digest(), std::move(origin));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

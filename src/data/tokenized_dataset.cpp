@@ -6,7 +6,7 @@
 
 #include "lockstep/core/digest.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 template <class Numbers>
@@ -40,7 +40,7 @@ Example InMemoryTokenizedDataset::read(std::uint64_t index) const { return examp
 const std::string& InMemoryTokenizedDataset::tokenizer_digest() const { return tokenizer_digest_; }
 
 std::string InMemoryTokenizedDataset::content_digest() const {
-  Sha256 digest;
+  core::Sha256 digest;
   for (const Example& example : examples_) {
     const std::array<std::uint64_t, 2> lengths = {example.input.size(), example.target.size()};
     digest.update(bytes_of(lengths));
@@ -50,4 +50,4 @@ std::string InMemoryTokenizedDataset::content_digest() const {
   return digest.hex_digest();
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

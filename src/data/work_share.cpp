@@ -8,7 +8,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 class Environment {
@@ -82,4 +82,4 @@ WorkShare find_work_share(const std::function<const char*(const char*)>& variabl
   return {array.rank * ranks.size + ranks.rank, array.size * ranks.size};
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -5,7 +5,7 @@
 
 #include "lockstep/batching/batch_plan.h"
 
-namespace lockstep {
+namespace lockstep::evaluation {
 namespace {
 
 // Evaluation mode while it lives; then the mode that was before.
@@ -32,7 +32,7 @@ std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const To
   at::Tensor losses = at::zeros({static_cast<std::int64_t>(dataset.size())}, at::kDouble);
   auto* loss_of = losses.data_ptr<double>();
 
-  const auto batches = plan_evaluation(dataset, batch_size);
+  const auto batches = batching::plan_evaluation(dataset, batch_size);
   std::uint64_t rows_done = 0;
   const auto ranks = static_cast<std::size_t>(communicator.world_size());
   const auto rank = static_cast<std::size_t>(communicator.rank());
@@ -43,8 +43,9 @@ std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const To
       rows_done += batches[i].examples.size();
     const bool is_own = first + rank < batches.size();
     if (stop) stop->begin_agreeing();
-    const MicroBatch& own = is_own ? batches[first + rank] : batches.back();
-    const Batch batch = read_batch(dataset, own.examples, model.info().decoder_start_id, pad_id).to(model.device());
+    const batching::MicroBatch& own = is_own ? batches[first + rank] : batches.back();
+    const models::Batch batch =
+        models::read_batch(dataset, own.examples, model.info().decoder_start_id, pad_id).to(model.device());
     const at::Tensor sums = model.row_loss_sums(batch).to(at::kCPU, at::kDouble).contiguous();
     for (std::size_t row = 0; is_own && row < own.examples.size(); ++row) {
       loss_of[own.examples[row]] = sums.data_ptr<double>()[row];
@@ -55,7 +56,7 @@ std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const To
   communicator.all_reduce_sum(losses);
 
   std::vector<RowLoss> rows(dataset.size());
-  for (std::uint64_t i = 0; i < rows.size(); ++i) rows[i] = {loss_of[i], label_tokens(dataset, i)};
+  for (std::uint64_t i = 0; i < rows.size(); ++i) rows[i] = {loss_of[i], batching::label_tokens(dataset, i)};
   return rows;
 }
 
@@ -68,4 +69,4 @@ LossTotals total(const std::vector<RowLoss>& rows) {
   return totals;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::evaluation

@@ -10,14 +10,14 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::generation {
 namespace {
 
 constexpr std::size_t kAnswerShare = 4;  // of the positions, one in so many is kept free for an answer
 
 // The ids that end a text: generation_config.json's, else config.json's (one or a list), else the tokenizer's, as
 // transformers looks for them.
-std::set<TokenId> end_ids(const ModelInfo& info, const Tokenizer& tokenizer) {
+std::set<TokenId> end_ids(const models::ModelInfo& info, const Tokenizer& tokenizer) {
   for (const Json* config : {&info.generation_config, &info.config}) {
     if (!config->is_object() || !config->contains("eos_token_id")) continue;
     const Json& ids = config->at("eos_token_id");
@@ -30,7 +30,7 @@ std::set<TokenId> end_ids(const ModelInfo& info, const Tokenizer& tokenizer) {
 
 // How many tokens each row may gain. Cuts prompts of decoder-only models from the left where they leave too few of the
 // learned positions to an answer; BOS stays.
-std::vector<std::size_t> fit_positions(const ModelInfo& info, const Tokenizer& tokenizer,
+std::vector<std::size_t> fit_positions(const models::ModelInfo& info, const Tokenizer& tokenizer,
                                        std::vector<std::vector<TokenId>>& prompts, std::size_t max_new_tokens) {
   if (info.has_encoder || !info.max_positions) return std::vector<std::size_t>(prompts.size(), max_new_tokens);
   const auto positions = static_cast<std::size_t>(*info.max_positions);
@@ -55,7 +55,8 @@ std::vector<std::size_t> fit_positions(const ModelInfo& info, const Tokenizer& t
   return limits;
 }
 
-void warn_of_ended_positions(const std::vector<Generated>& results, std::size_t max_new_tokens, const ModelInfo& info) {
+void warn_of_ended_positions(const std::vector<Generated>& results, std::size_t max_new_tokens,
+                             const models::ModelInfo& info) {
   const auto ended = std::ranges::count_if(
       results, [&](const Generated& result) { return !result.stopped && result.ids.size() < max_new_tokens; });
   if (ended == 0) return;
@@ -179,4 +180,4 @@ std::vector<std::string> generate(LanguageModel& model, const Tokenizer& tokeniz
   return texts;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::generation

@@ -9,30 +9,30 @@
 #include "lockstep/models/pretrained.h"
 #include "lockstep/text/load_tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::generation {
 namespace {
 
-void complete(LanguageModel& model, const ResolvedModel& resolved) {
+void complete(LanguageModel& model, const hub::ResolvedModel& resolved) {
   model.set_origin(resolved.name);
-  if (!resolved.adapter.empty()) load_adapter(model, resolved.adapter);
+  if (!resolved.adapter.empty()) models::load_adapter(model, resolved.adapter);
 }
 
 std::shared_ptr<LanguageModel> broadcast_model(const std::filesystem::path& folder, Communicator& communicator) {
-  std::unique_ptr<PretrainedWeights> weights;  // the root's
+  std::unique_ptr<models::PretrainedWeights> weights;  // the root's
   at::Tensor has_own_head = torch::zeros({1}, at::kLong);
-  run_on_all(communicator, [&] {
+  comm::run_on_all(communicator, [&] {
     if (!communicator.is_root()) return;
-    weights = std::make_unique<PretrainedWeights>(folder);
+    weights = std::make_unique<models::PretrainedWeights>(folder);
     has_own_head[0] = weights->has_own_head() ? 1 : 0;
   });
   communicator.broadcast_from_root(has_own_head);
   std::shared_ptr<LanguageModel> model;
-  run_on_all(communicator, [&] {
-    model = build_model(folder, has_own_head.item<std::int64_t>() != 0);
+  comm::run_on_all(communicator, [&] {
+    model = models::build_model(folder, has_own_head.item<std::int64_t>() != 0);
     if (weights) weights->check(*model);
   });
-  const std::string config = text_of_root(communicator, model->info().config.dump());
-  run_on_all(communicator, [&] {
+  const std::string config = comm::text_of_root(communicator, model->info().config.dump());
+  comm::run_on_all(communicator, [&] {
     if (model->info().config.dump() == config) return;
     throw InputError(
         fmt::format("{}: expected the config.json of rank 0, whose weights are sent, found another; give "
@@ -48,45 +48,46 @@ std::shared_ptr<LanguageModel> broadcast_model(const std::filesystem::path& fold
 
 }  // namespace
 
-ResolvedModel resolve_on_ranks(const std::string& name, const ResolveOptions& options,
-                               const HubSettingsSource& settings, Communicator& communicator) {
-  ResolvedModel resolved;
-  run_on_all(communicator, [&] {
-    if (communicator.is_root()) resolved = resolve_model(name, options, settings);
+hub::ResolvedModel resolve_on_ranks(const std::string& name, const hub::ResolveOptions& options,
+                                    const hub::HubSettingsSource& settings, Communicator& communicator) {
+  hub::ResolvedModel resolved;
+  comm::run_on_all(communicator, [&] {
+    if (communicator.is_root()) resolved = hub::resolve_model(name, options, settings);
   });
-  for (auto* text : {&resolved.commit, &resolved.name}) *text = text_of_root(communicator, *text);
+  for (auto* text : {&resolved.commit, &resolved.name}) *text = comm::text_of_root(communicator, *text);
   for (auto* path : {&resolved.folder, &resolved.cache, &resolved.adapter, &resolved.tokenizer}) {
-    *path = text_of_root(communicator, path->string());
+    *path = comm::text_of_root(communicator, path->string());
   }
   if (resolved.commit.empty()) return resolved;
-  run_on_all(communicator, [&] {
+  comm::run_on_all(communicator, [&] {
     if (communicator.is_root()) return;
     const bool is_whole = resolved.tokenizer == resolved.folder;
     resolved.folder =
-        find_cached_model(resolved.name, resolved.commit, options.files, {resolved.cache, settings().cache});
+        hub::find_cached_model(resolved.name, resolved.commit, options.files, {resolved.cache, settings().cache});
     if (is_whole) resolved.tokenizer = resolved.folder;
   });
   return resolved;
 }
 
-std::shared_ptr<LanguageModel> load_resolved(const ResolvedModel& resolved) {
-  auto model = load_model(resolved.folder);
+std::shared_ptr<LanguageModel> load_resolved(const hub::ResolvedModel& resolved) {
+  auto model = models::load_model(resolved.folder);
   complete(*model, resolved);
   return model;
 }
 
-std::shared_ptr<const Tokenizer> load_tokenizer_of(const ResolvedModel& resolved) {
-  const ModelFolder description = describe_model_folder(resolved.folder);
+std::shared_ptr<const Tokenizer> load_tokenizer_of(const hub::ResolvedModel& resolved) {
+  const data::ModelFolder description = data::describe_model_folder(resolved.folder);
   auto tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
-  check_vocabulary(*tokenizer, description.vocabulary_size);
+  data::check_vocabulary(*tokenizer, description.vocabulary_size);
   return tokenizer;
 }
 
-std::shared_ptr<LanguageModel> load_on_ranks(const ResolvedModel& resolved, WeightsIo io, Communicator& communicator) {
+std::shared_ptr<LanguageModel> load_on_ranks(const hub::ResolvedModel& resolved, WeightsIo io,
+                                             Communicator& communicator) {
   const auto start = std::chrono::steady_clock::now();
   std::shared_ptr<LanguageModel> model;
   if (io == WeightsIo::broadcast) model = broadcast_model(resolved.folder, communicator);
-  run_on_all(communicator, [&] {
+  comm::run_on_all(communicator, [&] {
     if (io == WeightsIo::each) {
       model = load_resolved(resolved);
     } else {
@@ -100,4 +101,4 @@ std::shared_ptr<LanguageModel> load_on_ranks(const ResolvedModel& resolved, Weig
   return model;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::generation

@@ -6,18 +6,18 @@
 #include "lockstep/generation/pretrained_model.h"
 #include "lockstep/models/adapters/lora.h"
 
-namespace lockstep {
+namespace lockstep::generation {
 namespace {
 
 // A folder that is missing is named as such, and not looked for on the hub.
-ResolvedModel resolve_folder(const std::filesystem::path& folder) {
+hub::ResolvedModel resolve_folder(const std::filesystem::path& folder) {
   std::error_code error;
   if (!std::filesystem::exists(folder, error)) return {.folder = folder, .tokenizer = folder};
-  return resolve_model(folder.string(), {}, hub_settings_of_environment);
+  return hub::resolve_model(folder.string(), {}, hub::hub_settings_of_environment);
 }
 
 // Loading the tokenizer is quick and names most mistakes; the weights come after it.
-TrainedModel with_tokenizer(const ResolvedModel& resolved,
+TrainedModel with_tokenizer(const hub::ResolvedModel& resolved,
                             const std::function<std::shared_ptr<LanguageModel>()>& make_model) {
   TrainedModel trained;
   trained.tokenizer = load_tokenizer_of(resolved);
@@ -29,30 +29,30 @@ TrainedModel with_tokenizer(const ResolvedModel& resolved,
 
 TrainedModel TrainedModel::load(const std::filesystem::path& folder) { return load(resolve_folder(folder)); }
 
-TrainedModel TrainedModel::load(const ResolvedModel& resolved) {
+TrainedModel TrainedModel::load(const hub::ResolvedModel& resolved) {
   return with_tokenizer(resolved, [&] { return load_resolved(resolved); });
 }
 
 TrainedModel TrainedModel::create(const std::filesystem::path& folder, std::uint64_t seed) {
-  return with_tokenizer({.folder = folder, .tokenizer = folder}, [&] { return create_model(folder, seed); });
+  return with_tokenizer({.folder = folder, .tokenizer = folder}, [&] { return models::create_model(folder, seed); });
 }
 
 std::vector<std::string> TrainedModel::generate(const std::vector<std::string>& prompts,
                                                 const GenerationOptions& options) const {
-  return lockstep::generate(*model, *tokenizer, prompts, options);
+  return lockstep::generation::generate(*model, *tokenizer, prompts, options);
 }
 
 void TrainedModel::save(const std::filesystem::path& folder, SaveOptions options) const {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  if (error) throw_system_error("create the folder", folder, error.value());
+  if (error) core::throw_system_error("create the folder", folder, error.value());
   options.pad_id = tokenizer->pad_id();
-  if (has_adapter(*model)) {
-    save_adapter(*model, folder, options.type, options.weights);
+  if (models::has_adapter(*model)) {
+    models::save_adapter(*model, folder, options.type, options.weights);
   } else {
-    save_model(*model, folder, options);
+    models::save_model(*model, folder, options);
   }
   tokenizer->save(folder);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::generation

@@ -5,7 +5,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 
 namespace fs = std::filesystem;
 
@@ -13,7 +13,7 @@ std::optional<std::string> base_of_adapter(const fs::path& folder) {
   const fs::path file = folder / "adapter_config.json";
   std::error_code error;
   if (!fs::exists(file, error)) return std::nullopt;
-  const Json config = read_json_file(file);
+  const Json config = core::read_json_file(file);
   const auto text = [&](const char* key) -> std::string {
     const auto found = config.is_object() ? config.find(key) : config.end();
     return found != config.end() && found->is_string() ? found->get<std::string>() : "";
@@ -29,4 +29,4 @@ std::optional<std::string> base_of_adapter(const fs::path& folder) {
   return is_local || revision.empty() ? base : base + "@" + revision;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

@@ -12,7 +12,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 namespace fs = std::filesystem;
@@ -26,11 +26,11 @@ std::string folder_name(const std::string& repository) {
 void create_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) throw_system_error("create the folder", folder, error.value());
+  if (error) core::throw_system_error("create the folder", folder, error.value());
 }
 
 void rename_into_place(const fs::path& from, const fs::path& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) throw_system_error("rename into place", to, errno);
+  if (::rename(from.c_str(), to.c_str()) != 0) core::throw_system_error("rename into place", to, errno);
 }
 
 // What is known of one commit without the network.
@@ -43,7 +43,7 @@ class Knowledge {
     if (!fs::exists(tree, error)) return;
     try {
       listed_.emplace();
-      const Json json = read_json_file(tree);
+      const Json json = core::read_json_file(tree);
       for (const auto& file : json.at("files").items()) listed_->insert(file.key());
     } catch (const std::exception&) {
       listed_.reset();  // of another version: as good as none
@@ -111,7 +111,7 @@ std::optional<std::string> CachedModel::commit() const {
   const fs::path ref = folder_ / "refs" / name_.revision;
   std::error_code error;
   if (!fs::is_regular_file(ref, error)) return std::nullopt;
-  std::string commit = read_file(ref);
+  std::string commit = core::read_file(ref);
   while (!commit.empty() && std::isspace(static_cast<unsigned char>(commit.back())) != 0) commit.pop_back();
   return is_commit(commit) ? std::optional(commit) : std::nullopt;
 }
@@ -131,14 +131,14 @@ void CachedModel::link(const std::string& commit, const std::string& file, const
   // Outside of the snapshots, where a link that a killed process leaves is nobody's file.
   const fs::path fresh = folder_ / fmt::format(".link.{}", unique_suffix());
   if (::symlink(target.c_str(), fresh.c_str()) == 0) return rename_into_place(fresh, pointer);
-  if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS) throw_system_error("link", pointer, errno);
+  if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS) core::throw_system_error("link", pointer, errno);
   rename_into_place(blob(etag), pointer);  // as huggingface_hub does where there are no links
 }
 
 void CachedModel::note_absent(const std::string& commit, const std::string& file) const {
   const fs::path note = folder_ / ".no_exist" / commit / file;
   std::error_code error;
-  if (!fs::exists(note, error)) write_file(note, "");
+  if (!fs::exists(note, error)) core::write_file(note, "");
 }
 
 void CachedModel::write_ref(const std::string& commit) const {
@@ -147,8 +147,8 @@ void CachedModel::write_ref(const std::string& commit) const {
   create_folder(ref.parent_path());
   // huggingface_hub takes every file below refs/ for a revision.
   const fs::path fresh = folder_ / fmt::format(".ref.{}", unique_suffix());
-  write_file(fresh, commit);
+  core::write_file(fresh, commit);
   rename_into_place(fresh, ref);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

@@ -8,7 +8,7 @@
 #include "hub/model_name.h"
 #include "lockstep/hub/resolve.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 
 /// How much of a commit the cache holds.
 enum class SnapshotState {
@@ -54,4 +54,4 @@ class CachedModel {
   std::filesystem::path folder_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

@@ -12,7 +12,7 @@
 #include "hub/retries.h"
 #include "lockstep/core/digest.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 namespace fs = std::filesystem;
@@ -23,7 +23,7 @@ constexpr std::size_t kGitDigits = 40, kSha256Digits = 64;
 void create_folder_of(const fs::path& file) {
   std::error_code error;
   fs::create_directories(file.parent_path(), error);
-  if (error) throw_system_error("create the folder", file.parent_path(), error.value());
+  if (error) core::throw_system_error("create the folder", file.parent_path(), error.value());
 }
 
 fs::path incomplete_path(const fs::path& blob) { return blob.string() + ".incomplete"; }
@@ -43,7 +43,7 @@ class BlobLock {
     do {
       if (descriptor_ >= 0) ::close(descriptor_);
       descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0664);
-      if (descriptor_ < 0) throw_system_error("open", path, errno);
+      if (descriptor_ < 0) core::throw_system_error("open", path, errno);
       if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) continue;
       spdlog::info("{}: another process is downloading it; waiting", file);
       while (::flock(descriptor_, LOCK_EX) != 0 && errno == EINTR) {
@@ -85,7 +85,7 @@ class IncompleteFile {
     while (!bytes.empty()) {
       const ssize_t count = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(position));
       if (count < 0 && errno == EINTR) continue;
-      if (count < 0) throw_system_error("write", path_, errno);
+      if (count < 0) core::throw_system_error("write", path_, errno);
       bytes.remove_prefix(static_cast<std::size_t>(count));
       position += static_cast<std::uint64_t>(count);
     }
@@ -101,7 +101,7 @@ class IncompleteFile {
 
   // Gives it the name `blob`, once it is on disk.
   void publish(const fs::path& blob) {
-    if (::fsync(descriptor_) != 0) throw_system_error("sync to disk", path_, errno);
+    if (::fsync(descriptor_) != 0) core::throw_system_error("sync to disk", path_, errno);
     // Another process may have made another file of the same name.
     const fs::path own = fmt::format("{}.{}.incomplete", blob.string(), unique_suffix());
     const bool linked =
@@ -111,7 +111,7 @@ class IncompleteFile {
                               path_.string()));
     }
     if (::rename(linked ? own.c_str() : path_.c_str(), blob.c_str()) != 0 && !fs::exists(blob)) {
-      throw_system_error("rename into place", blob, errno);
+      core::throw_system_error("rename into place", blob, errno);
     }
     if (linked && is_named()) discard();
   }
@@ -119,12 +119,12 @@ class IncompleteFile {
  private:
   void open() {
     descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) throw_system_error("create", path_, errno);
+    if (descriptor_ < 0) core::throw_system_error("create", path_, errno);
   }
 
   struct stat status() const {
     struct stat status {};
-    if (::fstat(descriptor_, &status) != 0) throw_system_error("read the size of", path_, errno);
+    if (::fstat(descriptor_, &status) != 0) core::throw_system_error("read the size of", path_, errno);
     return status;
   }
 
@@ -207,7 +207,8 @@ class BlobDownload {
       spdlog::warn("{}: its ETag '{}' is no checksum: only its size is checked", file_.name, file_.etag);
       return "";
     }
-    const std::string found = is_sha256 ? sha256_file(incomplete_.content()) : git_blob_id(incomplete_.content());
+    const std::string found =
+        is_sha256 ? core::sha256_file(incomplete_.content()) : core::git_blob_id(incomplete_.content());
     if (found == file_.etag) return "";
     return fmt::format("expected content with the {} {:.12}..., found {:.12}...", is_sha256 ? "sha256" : "git blob id",
                        file_.etag, found);
@@ -242,4 +243,4 @@ void fetch_into_cache(HubClient& client, const CachedModel& model, const std::st
   model.link(commit, file.name, file.etag);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

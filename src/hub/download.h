@@ -7,7 +7,7 @@
 #include "hub/cache.h"
 #include "hub/hub_client.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 
 /// Bytes of `file` that are still to be fetched, as far as its size is known.
 std::uint64_t missing_bytes(const CachedModel& model, const HubClient::File& file);
@@ -18,4 +18,4 @@ std::uint64_t missing_bytes(const CachedModel& model, const HubClient::File& fil
 void fetch_into_cache(HubClient& client, const CachedModel& model, const std::string& commit,
                       const HubClient::File& file, const std::function<void(std::uint64_t)>& on_bytes);
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <mutex>
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 constexpr std::size_t kLongestBody = 16U << 20;
@@ -258,4 +258,4 @@ std::string url_encode(std::string_view text) {
 
 std::string url_for_message(const std::string& url) { return url.substr(0, url.find('?')); }
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

@@ -12,7 +12,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 
 /// The network or the server does not do what it should.
 class NetworkError : public Error {
@@ -84,4 +84,4 @@ std::string url_encode(std::string_view text);
 /// Without the query, which holds the signature of URLs that need no token.
 std::string url_for_message(const std::string& url);
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

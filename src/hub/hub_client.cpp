@@ -9,7 +9,7 @@
 #include "hub/retries.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 constexpr int kAttempts = 6;
@@ -169,4 +169,4 @@ void HubClient::refuse(const HttpResponse& response, const std::string& url) con
       fmt::format("{}: HTTP status {}{}{}", url_for_message(url), response.status, said.empty() ? "" : ": ", said));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

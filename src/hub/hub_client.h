@@ -9,7 +9,7 @@
 #include "hub/model_name.h"
 #include "lockstep/hub/settings.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 
 /// The hub has answered that it does not give what was asked for.
 class Refused : public InputError {
@@ -55,4 +55,4 @@ class HubClient {
   HttpConnection connection_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

@@ -8,7 +8,7 @@
 #include "lockstep/core/json.h"
 #include "lockstep/text/load_tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 constexpr std::array<WeightsFile, 4> kWeights{{
@@ -27,14 +27,14 @@ bool is_plain_file_name(const std::string& name) {
 
 std::vector<std::string> description_files() {
   std::vector<std::string> files{"config.json", "generation_config.json"};
-  for (const std::string_view name : tokenizer_file_names()) files.emplace_back(name);
+  for (const std::string_view name : text::tokenizer_file_names()) files.emplace_back(name);
   return files;
 }
 
 std::span<const WeightsFile> weights_files() { return kWeights; }
 
 std::vector<std::string> files_of_index(const std::filesystem::path& index) {
-  const Json json = read_json_file(index);
+  const Json json = core::read_json_file(index);
   std::set<std::string> files;
   try {
     for (const auto& [tensor, file] : json.at("weight_map").items()) files.insert(file.get<std::string>());
@@ -49,4 +49,4 @@ std::vector<std::string> files_of_index(const std::filesystem::path& index) {
   return {files.begin(), files.end()};
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

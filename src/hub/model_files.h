@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::hub {
 
 /// The files of a model but its weights: config.json, generation_config.json, and all that a tokenizer may have.
 std::vector<std::string> description_files();
@@ -23,4 +23,4 @@ std::span<const WeightsFile> weights_files();
 /// The files that an index names, each once. Throws InputError if it is not one.
 std::vector<std::string> files_of_index(const std::filesystem::path& index);
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

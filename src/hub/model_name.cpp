@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 constexpr std::size_t kLongestPart = 96;
@@ -47,4 +47,4 @@ bool is_commit(std::string_view revision) {
          std::ranges::all_of(revision, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

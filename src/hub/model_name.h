@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::hub {
 
 /// A model of the hub and what of its history is meant.
 struct ModelName {
@@ -19,4 +19,4 @@ std::optional<ModelName> parse_model_name(std::string_view text);
 /// True for a whole commit id: 40 lower-case hexadecimal digits.
 bool is_commit(std::string_view revision);
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

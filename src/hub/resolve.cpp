@@ -16,7 +16,7 @@
 #include "lockstep/core/stop_flag.h"
 #include "lockstep/text/load_tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 namespace fs = std::filesystem;
@@ -91,11 +91,11 @@ class ModelDownload {
       spdlog::info("{}: {} files, {:.1f} MB, to fetch from {} into {}", model_.name().repository, files.size(),
                    static_cast<double>(missing) / kMegabyte, client_.settings().endpoint, model_.folder().string());
     }
-    Progress progress("download", "megabyte", megabytes(missing), options_.show_progress);
+    core::Progress progress("download", "megabyte", megabytes(missing), options_.show_progress);
     std::uint64_t come = 0;
     for (const HubClient::File& file : files) {
       fetch_into_cache(client_, model_, listing_.commit, file, [&](std::uint64_t bytes) {
-        check_stop_signal("the download goes on when the same command is run again");
+        core::check_stop_signal("the download goes on when the same command is run again");
         come += bytes;
         progress.update(megabytes(come), file.name);
       });
@@ -105,7 +105,7 @@ class ModelDownload {
   void require_space(std::uint64_t bytes) const {
     std::error_code error;
     fs::create_directories(model_.folder(), error);
-    if (error) throw_system_error("create the folder", model_.folder(), error.value());
+    if (error) core::throw_system_error("create the folder", model_.folder(), error.value());
     const auto space = fs::space(model_.folder(), error);
     if (error || space.available >= bytes) return;
     throw Error(
@@ -159,7 +159,7 @@ ResolvedModel adapted_model(const fs::path& adapter, const std::string& base, co
                     adapter.string(), model.adapter.string()));
   }
   model.adapter = adapter;
-  if (has_tokenizer_files(adapter)) model.tokenizer = adapter;
+  if (text::has_tokenizer_files(adapter)) model.tokenizer = adapter;
   return model;
 }
 
@@ -228,4 +228,4 @@ fs::path find_cached_model(const std::string& name, const std::string& commit, M
                   name, fmt::join(folders, " or "), name));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

@@ -8,7 +8,7 @@
 
 #include "lockstep/core/stop_flag.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 constexpr double kFirstPauseSeconds = 0.5;
@@ -27,10 +27,10 @@ bool Retries::wait(const std::string& why, std::optional<double> retry_after_s) 
   const double wait_s = std::max(pause_s, retry_after_s.value_or(0));
   spdlog::warn("{}; trying again in {:.1f} s (attempt {} of {})", why, wait_s, failed_ + 1, attempts_);
   std::this_thread::sleep_for(std::chrono::duration<double>(wait_s));
-  check_stop_signal("the hub was not reached; run the same command again");
+  core::check_stop_signal("the hub was not reached; run the same command again");
   return true;
 }
 
 void Retries::reset() { failed_ = 0; }
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

@@ -5,7 +5,7 @@
 #include <random>
 #include <string>
 
-namespace lockstep {
+namespace lockstep::hub {
 
 /// The pauses between the attempts of one request: they double from half a second on, up to 8 s, each shortened by a
 /// random part, so that the many processes of a cluster do not all come back at once.
@@ -26,4 +26,4 @@ class Retries {
   std::mt19937 generator_{std::random_device{}()};
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

@@ -13,7 +13,7 @@
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 namespace fs = std::filesystem;
@@ -102,7 +102,7 @@ HubSettings hub_settings(const std::function<const char*(const char*)>& variable
   settings.token_origin = "HF_TOKEN";
   const fs::path token_path = first_given({environment.path("HF_TOKEN_PATH"), hub_home / "token"});
   if (std::error_code error; settings.token.empty() && fs::is_regular_file(token_path, error)) {
-    settings.token = without_blanks(read_file(token_path));
+    settings.token = without_blanks(core::read_file(token_path));
     settings.token_origin = token_path.string();
   }
   settings.offline = is_true(environment.first("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"));
@@ -118,4 +118,4 @@ HubSettings hub_settings_of_environment() {
   return hub_settings([](const char* name) { return std::getenv(name); });
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

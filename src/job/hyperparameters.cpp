@@ -6,7 +6,7 @@
 #include "lockstep/core/byte_size.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::job {
 namespace {
 
 constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
@@ -174,7 +174,7 @@ void Hyperparameters::validate() {
   }
   if (optim.starts_with("adamw_")) optim = "adamw";  // the Hugging Face Trainer's names of several implementations
   try {
-    parse_byte_size(max_shard_size);
+    core::parse_byte_size(max_shard_size);
   } catch (const InputError& error) {
     throw InputError(fmt::format("max_shard_size: {}", error.what()));
   }
@@ -200,4 +200,4 @@ void Hyperparameters::validate() {
   if (max_steps == 0) throw InputError("max_steps: expected -1 (by epochs) or a number from 1 up, found 0");
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::job

@@ -8,7 +8,7 @@
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::job {
 namespace {
 
 KeyTable::Text to_text(const YAML::Node& node, const std::string& where) {
@@ -29,7 +29,7 @@ void apply_file(KeyTable& table, const std::filesystem::path& path, std::set<std
   const std::string name = path.string();
   YAML::Node root;
   try {
-    root = YAML::Load(read_file(path));
+    root = YAML::Load(core::read_file(path));
   } catch (const YAML::Exception& error) {
     throw InputError(fmt::format("{}: line {}: not valid YAML: {}", name, error.mark.line + 1, error.msg));
   }
@@ -140,4 +140,4 @@ std::string describe_job_keys() {
   return table.describe();
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::job

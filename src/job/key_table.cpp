@@ -9,7 +9,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::job {
 namespace {
 
 template <class... Handlers>
@@ -177,4 +177,4 @@ std::string KeyTable::changes(const KeyTable& defaults) const {
   return text;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::job

@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <algorithm>
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 std::int64_t signed_id(TokenId id) { return static_cast<std::int64_t>(id); }
@@ -13,7 +13,7 @@ at::Tensor filled(std::size_t rows, std::size_t columns, std::int64_t value) {
   return at::full({static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)}, value, at::kLong);
 }
 
-void add_encoder_decoder_row(const Example& example, TokenId decoder_start_id, std::int64_t* input,
+void add_encoder_decoder_row(const data::Example& example, TokenId decoder_start_id, std::int64_t* input,
                              std::int64_t* decoder_input, std::int64_t* labels) {
   std::transform(example.input.begin(), example.input.end(), input, signed_id);
   std::transform(example.target.begin(), example.target.end(), labels, signed_id);
@@ -22,7 +22,7 @@ void add_encoder_decoder_row(const Example& example, TokenId decoder_start_id, s
   std::transform(example.target.begin(), example.target.end() - 1, decoder_input + 1, signed_id);
 }
 
-void add_decoder_only_row(const Example& example, std::int64_t* input, std::int64_t* labels) {
+void add_decoder_only_row(const data::Example& example, std::int64_t* input, std::int64_t* labels) {
   const auto target = std::transform(example.input.begin(), example.input.end(), input, signed_id);
   std::transform(example.target.begin(), example.target.end(), target, signed_id);
   // The position before a token predicts it; nothing predicts the first token of a sequence.
@@ -34,18 +34,18 @@ void add_decoder_only_row(const Example& example, std::int64_t* input, std::int6
 }
 
 // Where nothing is learned, one, or there might be no token at all.
-std::int64_t count_predictors(const Example& example) {
+std::int64_t count_predictors(const data::Example& example) {
   const auto tokens = static_cast<std::int64_t>(example.input.size() + example.target.size());
   return std::min(tokens, example.target.empty() ? 1 : std::max<std::int64_t>(1, tokens - 1));
 }
 
 }  // namespace
 
-Batch collate(std::span<const Example> examples, std::span<const std::uint64_t> example_ids, bool has_encoder,
+Batch collate(std::span<const data::Example> examples, std::span<const std::uint64_t> example_ids, bool has_encoder,
               TokenId decoder_start_id, TokenId pad_id) {
   std::size_t input_length = 0;
   std::size_t target_length = 0;
-  for (const Example& example : examples) {
+  for (const data::Example& example : examples) {
     input_length = std::max(input_length, example.input.size() + (has_encoder ? 0 : example.target.size()));
     target_length = std::max(target_length, example.target.size());
   }
@@ -61,7 +61,7 @@ Batch collate(std::span<const Example> examples, std::span<const std::uint64_t> 
   auto* labels = batch.labels.mutable_data_ptr<std::int64_t>();
   auto* decoder_input = has_encoder ? batch.decoder_input_ids.mutable_data_ptr<std::int64_t>() : nullptr;
   for (std::size_t row = 0; row < examples.size(); ++row) {
-    const Example& example = examples[row];
+    const data::Example& example = examples[row];
     if (has_encoder) {
       input_lengths.push_back(static_cast<std::int64_t>(example.input.size()));
       target_lengths.push_back(static_cast<std::int64_t>(example.target.size()));
@@ -77,7 +77,7 @@ Batch collate(std::span<const Example> examples, std::span<const std::uint64_t> 
     batch.targets = PackedRows(target_lengths);
   } else {
     std::vector<std::int64_t> predictors;
-    for (const Example& example : examples) predictors.push_back(count_predictors(example));
+    for (const data::Example& example : examples) predictors.push_back(count_predictors(example));
     batch.predictors = batch.inputs.first(predictors);
   }
   batch.labelled = batch.labels.flatten().ne(kIgnoredLabel).nonzero().squeeze(1);
@@ -96,10 +96,10 @@ Batch Batch::to(at::Device device) const {
 
 Batch read_batch(const TokenizedDataset& dataset, std::span<const std::uint64_t> indices, TokenId decoder_start_id,
                  TokenId pad_id) {
-  std::vector<Example> examples;
+  std::vector<data::Example> examples;
   examples.reserve(indices.size());
   for (const std::uint64_t index : indices) examples.push_back(dataset.read(index));
   return collate(examples, indices, dataset.has_encoder(), decoder_start_id, pad_id);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -4,7 +4,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 [[noreturn]] void refuse(const char* key, const char* expected, const Json& found) {
@@ -85,4 +85,4 @@ void refuse_config_key(const Json& config, const char* key, std::string_view rem
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -7,7 +7,7 @@
 
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 // A key of a model's config.json, or `fallback` (transformers' default) where it is missing or null. Each throws
 // InputError naming the key for a value of another type or out of range.
@@ -29,4 +29,4 @@ void refuse_config_flag(const Json& config, const char* key);
 /// Throws InputError if `key` is there and not null: the option is not supported.
 void refuse_config_key(const Json& config, const char* key, std::string_view remedy = "give a model without it");
 
-}  // namespace lockstep
+}  // namespace lockstep::models

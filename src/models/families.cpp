@@ -7,7 +7,7 @@
 #include "models/config.h"
 #include "models/families/all_families.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 const std::vector<Family>& families() {
   static const std::vector<Family> all = {t5_family(),       mt5_family(),     umt5_family(),  gpt2_family(),
@@ -27,4 +27,4 @@ const Family& find_family(const Json& config) {
                                fmt::join(supported, ", ")));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -13,7 +13,7 @@
 #include "models/kernels/softmax_rows.h"
 #include "models/kernels/vector_math.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // Bytes of logits that may be in memory at a time. As many positions as can be: a chunk of them reads the weight twice
@@ -311,4 +311,4 @@ at::Tensor negative_log_likelihoods(const at::Tensor& logits, const at::Tensor& 
   return at::cross_entropy_loss(logits, labels, {}, at::Reduction::None, /*ignore_index=*/-100, smoothing);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

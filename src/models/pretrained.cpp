@@ -14,7 +14,7 @@
 #include "models/weights/save_weights.h"
 #include "models/weights/weight_files.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 namespace fs = std::filesystem;
@@ -69,7 +69,7 @@ bool has_own_head(const WeightFiles& files, const std::map<std::string, std::str
 }
 
 Json read_config(const fs::path& folder) {
-  Json config = read_json_file(folder / kConfigFile);
+  Json config = core::read_json_file(folder / kConfigFile);
   if (!config.is_object()) throw InputError(fmt::format("{}: expected a JSON object", (folder / kConfigFile).string()));
   return config;
 }
@@ -91,8 +91,9 @@ std::shared_ptr<LanguageModel> build(const fs::path& folder, const Family& famil
                                      bool untied_head) {
   const fs::path generation = folder / kGenerationConfigFile;
   return naming_folder(folder, [&] {
-    return family.build(config, {.untied_head = untied_head,
-                                 .generation_config = fs::exists(generation) ? read_json_file(generation) : Json()});
+    return family.build(config,
+                        {.untied_head = untied_head,
+                         .generation_config = fs::exists(generation) ? core::read_json_file(generation) : Json()});
   });
 }
 
@@ -118,7 +119,8 @@ PretrainedWeights::PretrainedWeights(const fs::path& folder) {
   files_ = std::make_unique<WeightFiles>(folder);
   const Family& family = family_of(folder, config);
   names_ = stored_names(*files_, family);
-  has_own_head_ = naming_folder(folder, [&] { return lockstep::has_own_head(*files_, names_, family, config); });
+  has_own_head_ =
+      naming_folder(folder, [&] { return lockstep::models::has_own_head(*files_, names_, family, config); });
   // A tied head is the embedding under another name: files that hold both, or the head alone, are files of one tensor.
   if (const auto head = names_.find(kHead); head != names_.end() && !has_own_head_) {
     names_.emplace(family.embedding, head->second);
@@ -169,7 +171,7 @@ std::shared_ptr<LanguageModel> load_model(const fs::path& folder) {
   auto model = build_model(folder, weights.has_own_head());
   weights.check(*model);
   for (const auto& parameter : model->named_parameters()) {
-    check_stop_signal("the weights were being read; run the same command again");
+    core::check_stop_signal("the weights were being read; run the same command again");
     weights.copy(parameter.key(), parameter.value());
   }
   return model;
@@ -199,9 +201,9 @@ void save_model(const LanguageModel& model, const fs::path& folder, const SaveOp
   }
   save_weights(folder, tensors, options.type, options.max_shard_bytes);
   if (!model.info().generation_config.is_null()) {
-    write_json_file(folder / kGenerationConfigFile, model.info().generation_config);
+    core::write_json_file(folder / kGenerationConfigFile, model.info().generation_config);
   }
-  write_json_file(folder / kConfigFile, saved_config(model, options));
+  core::write_json_file(folder / kConfigFile, saved_config(model, options));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -8,7 +8,7 @@
 
 #include "lockstep/sharding/zero_buffer.h"
 
-namespace lockstep {
+namespace lockstep::sharding {
 namespace {
 
 bool has_memory(const at::Tensor& tensor) { return tensor.storage().nbytes() > 0; }
@@ -120,4 +120,4 @@ void FlatParameters::wait_for(Bucket& bucket) {
   bucket.is_complete = true;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::sharding

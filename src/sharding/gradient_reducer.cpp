@@ -12,7 +12,7 @@
 
 #include "lockstep/sharding/zero_buffer.h"
 
-namespace lockstep {
+namespace lockstep::sharding {
 
 // The nodes of autograd that add to the gradients, which parameters hold only weakly, with the hooks on them.
 struct GradientReducer::Hooks {
@@ -174,4 +174,4 @@ std::vector<std::string> GradientReducer::unused_parameters() const {
   return unused;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::sharding

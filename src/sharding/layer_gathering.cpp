@@ -3,7 +3,7 @@
 #include <torch/torch.h>
 #include <unordered_map>
 
-namespace lockstep {
+namespace lockstep::sharding {
 
 LayerGathering::LayerGathering(LanguageModel& model, FlatParameters& parameters, bool recomputes_layers)
     : model_(model), parameters_(parameters), recomputes_layers_(recomputes_layers) {
@@ -65,4 +65,4 @@ std::vector<NamedParameter> parameters_by_layer(const LanguageModel& model) {
   return parameters;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::sharding

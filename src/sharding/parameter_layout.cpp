@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
-namespace lockstep {
+namespace lockstep::sharding {
 namespace {
 
 constexpr std::int64_t kAlignment = 16;  // fp32 elements in 64 bytes
@@ -84,7 +84,7 @@ Ownership Ownership::whole(const ParameterLayout& layout) {
 Ownership Ownership::shared(const ParameterLayout& layout, const Communicator& communicator) {
   Ownership ownership{.is_shared = true};
   for (const auto& bucket : layout.buckets()) {
-    ownership.parts.push_back(part_of(bucket.size, communicator.rank(), communicator.world_size()));
+    ownership.parts.push_back(comm::part_of(bucket.size, communicator.rank(), communicator.world_size()));
   }
   return ownership;
 }
@@ -93,4 +93,4 @@ at::Tensor Ownership::own(const at::Tensor& tensor, std::size_t bucket) const {
   return tensor.narrow(0, parts[bucket].begin, parts[bucket].size());
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::sharding

@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <sys/mman.h>
 
-namespace lockstep {
+namespace lockstep::sharding {
 namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
@@ -22,4 +22,4 @@ at::Tensor zero_buffer(std::int64_t size, const at::TensorOptions& options) {
       .zero_();
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::sharding

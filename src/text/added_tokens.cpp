@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 bool is_blank_at(std::string_view text, std::size_t position) {
@@ -92,4 +92,4 @@ std::size_t AddedTokenFinder::blanks_end(std::string_view text, std::size_t begi
   return begin;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -11,7 +11,7 @@
 #include "text/models/byte_trie.h"
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// A token that is found in the text before the model sees it.
 struct AddedToken {
@@ -81,4 +81,4 @@ class AddedTokenFinder {
   std::string first_bytes_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::text

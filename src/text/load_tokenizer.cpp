@@ -14,7 +14,7 @@
 #include "text/formats/tokenizer_settings.h"
 #include "text/pipeline_tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 namespace fs = std::filesystem;
@@ -100,4 +100,4 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder, const fs
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

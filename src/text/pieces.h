@@ -10,7 +10,7 @@
 #include "text/text_growth.h"
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// A text and the stretches of it that are words so far; none of them is empty. Kept and reused by one thread, so that
 /// a text costs no allocation.
@@ -85,4 +85,4 @@ class Pieces {
   std::size_t largest_ = 0;  // bytes that the text may become
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::text

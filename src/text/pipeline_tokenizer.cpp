@@ -8,7 +8,7 @@
 #include "text/models/byte_alphabet.h"
 #include "text/models/word_cache.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 // What one thread reuses from text to text; the cache is of the tokenizer that it used last.
 struct PipelineTokenizer::Workspace {
@@ -36,7 +36,7 @@ PipelineTokenizer::Workspace& PipelineTokenizer::workspace() const {
 }
 
 void PipelineTokenizer::encode(std::string_view text, std::vector<TokenId>& ids) const {
-  if (const auto offset = find_invalid_utf8(text)) {
+  if (const auto offset = core::find_invalid_utf8(text)) {
     throw InputError(fmt::format("expected UTF-8 text, found the byte 0x{:02x} at offset {}; convert the text to UTF-8",
                                  static_cast<unsigned char>(text[*offset]), *offset));
   }
@@ -126,4 +126,4 @@ std::string PipelineTokenizer::token(TokenId id) const {
   throw Error(fmt::format("token id {} is not in the vocabulary", id));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -13,7 +13,7 @@
 #include "text/components/token_decoder.h"
 #include "text/models/token_model.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// The way of a text through Hugging Face tokenizers: added tokens are found, the rest is normalized, cut into words
 /// and given to the model.
@@ -49,4 +49,4 @@ class PipelineTokenizer final : public Tokenizer {
   std::uint64_t number_;  // never used again, unlike an address
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::text

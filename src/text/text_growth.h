@@ -6,7 +6,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// The bytes that a tokenizer's components may make of a text of `bytes`. Known ones at most triple it; a chain of
 /// hostile ones would double it again and again.
@@ -20,4 +20,4 @@ inline void check_growth(std::size_t bytes, std::size_t largest) {
                   largest));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -2,7 +2,7 @@
 
 #include "lockstep/core/atomic_file.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
   std::vector<TokenId> ids;
@@ -11,7 +11,7 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
 }
 
 void Tokenizer::save(const std::filesystem::path& folder) const {
-  for (const TokenizerFile& file : settings_.files) write_file(folder / file.name, file.bytes);
+  for (const TokenizerFile& file : settings_.files) core::write_file(folder / file.name, file.bytes);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -7,7 +7,7 @@
 #include "lockstep/core/error.h"
 #include "text/models/word_hash.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 constexpr TokenId kLargestId = 1 << 24;  // far above any vocabulary; a broken file must not take gigabytes
@@ -62,4 +62,4 @@ std::optional<std::string_view> Vocabulary::token(TokenId id) const {
   return text(entries_[by_id_[id]]);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

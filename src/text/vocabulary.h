@@ -8,7 +8,7 @@
 
 #include "lockstep/text/tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// Tokens and their ids, both ways.
 class Vocabulary {
@@ -41,4 +41,4 @@ class Vocabulary {
   std::vector<std::uint32_t> by_id_;  // indices of entries_
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -10,7 +10,7 @@
 #include "lockstep/comm/placement.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 constexpr double kShare = 0.5;
@@ -27,9 +27,10 @@ double room(const ModelSize& model, bool recomputes_layers, const RankMemory& me
 
 // Of the rank that has least.
 double usable_memory(const at::Device& device, Communicator& communicator) {
-  const Json own = {{"place", own_placement(1).host + " " + device.str()}, {"bytes", memory_of_device(device)}};
+  const Json own = {{"place", comm::own_placement(1).host + " " + device.str()},
+                    {"bytes", comm::memory_of_device(device)}};
   std::map<std::string, std::vector<double>> bytes_of_place;
-  for (const std::string& text : texts_of_ranks(communicator, own.dump())) {
+  for (const std::string& text : comm::texts_of_ranks(communicator, own.dump())) {
     const Json rank = Json::parse(text);
     bytes_of_place[rank["place"].get<std::string>()].push_back(rank["bytes"].get<double>());
   }
@@ -75,4 +76,4 @@ ActivationPlan agree_on_activations(const LanguageModel& model, const TokenizedD
                           may_choose ? longest_row(training) : 0);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -7,7 +7,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/models/adapters/lora.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 // A key of the job must say what the adapter's config says, in whatever order lists have.
@@ -28,9 +28,9 @@ void continue_adapter(LanguageModel& model, const Hyperparameters& job) {
   if (job.lora_r) check_key(config, "lora_r", "r", *job.lora_r);
   if (job.lora_alpha) check_key(config, "lora_alpha", "lora_alpha", *job.lora_alpha);
   if (job.lora_use_rslora) check_key(config, "lora_use_rslora", "use_rslora", *job.lora_use_rslora);
-  const bool by_names = !job.lora_target_modules.empty() && job.lora_target_modules.front() != kAllLinear;
+  const bool by_names = !job.lora_target_modules.empty() && job.lora_target_modules.front() != models::kAllLinear;
   if (by_names) check_key(config, "lora_target_modules", "target_modules", job.lora_target_modules);
-  set_adapter_dropout(model, job.lora_dropout.value_or(config.value("lora_dropout", 0.0)));
+  models::set_adapter_dropout(model, job.lora_dropout.value_or(config.value("lora_dropout", 0.0)));
 }
 
 void add_new_adapter(LanguageModel& model, const Hyperparameters& job) {
@@ -40,26 +40,26 @@ void add_new_adapter(LanguageModel& model, const Hyperparameters& job) {
         "its "
         "base; save a whole model first, and give its folder");
   }
-  LoraConfig config;
+  models::LoraConfig config;
   config.rank = job.lora_r.value_or(config.rank);
   config.alpha = job.lora_alpha.value_or(config.alpha);
   config.use_rslora = job.lora_use_rslora.value_or(config.use_rslora);
   config.dropout = job.lora_dropout.value_or(config.dropout);
   config.target_modules = job.lora_target_modules;
-  add_lora(model, config, static_cast<std::uint64_t>(job.seed));
+  models::add_lora(model, config, static_cast<std::uint64_t>(job.seed));
 }
 
 }  // namespace
 
 void prepare_adapter(LanguageModel& model, const Hyperparameters& hyperparameters) {
   const bool wants_adapter = hyperparameters.peft_type == "lora";
-  if (!wants_adapter && has_adapter(model)) {
+  if (!wants_adapter && models::has_adapter(model)) {
     throw InputError(
         "the model is a LoRA adapter and its base; give peft_type: lora to train the adapter further, or make a whole "
         "model of both first (lockstep merge)");
   }
   if (!wants_adapter) return;
-  if (has_adapter(model)) {
+  if (models::has_adapter(model)) {
     continue_adapter(model, hyperparameters);
   } else {
     add_new_adapter(model, hyperparameters);
@@ -73,4 +73,4 @@ void prepare_adapter(LanguageModel& model, const Hyperparameters& hyperparameter
                100 * static_cast<double>(trained) / static_cast<double>(all));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

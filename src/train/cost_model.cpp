@@ -14,7 +14,7 @@
 #include "lockstep/sharding/gradient_reducer.h"
 #include "lockstep/sharding/layer_gathering.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 constexpr double kBytes = 4;  // of an fp32 number
@@ -37,8 +37,8 @@ Sharding parse_sharding(const std::string& name) {
 
 // Of a token, until backward has used them: what a projection gives, or the sum with the residual that it is added to,
 // and what attention gives. What norms and activations give is computed again.
-std::int64_t kept_features(const Projection& projection, const std::string& path) {
-  return projection.out_features() + (is_attention_output(path) ? projection.in_features() : 0);
+std::int64_t kept_features(const models::Projection& projection, const std::string& path) {
+  return projection.out_features() + (batching::is_attention_output(path) ? projection.in_features() : 0);
 }
 
 }  // namespace
@@ -51,8 +51,8 @@ double held_bytes(const ModelSize& model, int ranks, const std::string& sharding
   // What is needed throughout is whole beside a rank's part of it.
   if (sharding.parameters) bytes += kBytes * (model.parameters - model.in_layers) * (1 - share(true));
   // Whole for a while: the buckets of gradients that fill or are summed, the layer that computes and the next two.
-  if (sharding.gradients) bytes += static_cast<double>(GradientReducer::kMostUnderWay + 1) * bucket_bytes;
-  if (sharding.parameters) bytes += (LayerGathering::kLayersAhead + 1) * kBytes * model.largest_layer;
+  if (sharding.gradients) bytes += static_cast<double>(sharding::GradientReducer::kMostUnderWay + 1) * bucket_bytes;
+  if (sharding.parameters) bytes += (sharding::LayerGathering::kLayersAhead + 1) * kBytes * model.largest_layer;
   return bytes;
 }
 
@@ -89,10 +89,10 @@ ModelSize size_of(const LanguageModel& model, const std::string& optim) {
   std::vector<double> of_layers(layers.size());
   double of_input = 0, of_target = 0;
   for (const auto& module : model.named_modules({}, /*include_self=*/false)) {
-    const auto* projection = dynamic_cast<const Projection*>(module.value().get());
-    if (projection == nullptr || module.key() == kHeadModule) continue;
+    const auto* projection = dynamic_cast<const models::Projection*>(module.value().get());
+    if (projection == nullptr || module.key() == models::kHeadModule) continue;
     const auto features = static_cast<double>(kept_features(*projection, module.key()));
-    (passes_input(model.info(), module.key()) ? of_input : of_target) += features;
+    (batching::passes_input(model.info(), module.key()) ? of_input : of_target) += features;
     const auto layer = layer_of.find(projection->weight.unsafeGetTensorImpl());
     if (layer != layer_of.end()) of_layers[layer->second] += features;
   }
@@ -133,7 +133,7 @@ StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const M
   StepEstimate estimate;
   estimate.memory_bytes = machine.program_bytes + held_bytes(model, ranks, sharding_name, bucket_bytes) +
                           activation_bytes(model, work.recomputes_layers) * work.largest_micro_batch +
-                          logits_bytes(work.largest_micro_batch, model.vocabulary);
+                          models::logits_bytes(work.largest_micro_batch, model.vocabulary);
   estimate.compute_s = forward + backward;
   estimate.communication_s = reducing + gathering;
   const double exposed =
@@ -147,4 +147,4 @@ StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const M
   return estimate;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

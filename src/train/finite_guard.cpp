@@ -9,7 +9,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 constexpr std::int64_t kNamedRows = 16;  // in a message
@@ -39,7 +39,7 @@ bool FiniteGuard::skips(std::uint64_t step, double loss, double grad_norm) {
   suspects_.clear();
   const bool was_never_finite = skipped_ + 1 == step;
   if (skipped_in_a_row_ == max_skipped_steps_ || (was_never_finite && step == total_steps_)) {
-    run_on_all(*communicator_, [&] { throw Error(problem + "; " + conclude(was_never_finite)); });
+    comm::run_on_all(*communicator_, [&] { throw Error(problem + "; " + conclude(was_never_finite)); });
   }
   ++skipped_;
   ++skipped_in_a_row_;
@@ -49,7 +49,7 @@ bool FiniteGuard::skips(std::uint64_t step, double loss, double grad_norm) {
 
 void FiniteGuard::skip_for_loss_scale(std::uint64_t step, double scale) {
   if (skipped_ + 1 == step && step == total_steps_) {
-    run_on_all(*communicator_, [&] {
+    comm::run_on_all(*communicator_, [&] {
       throw Error(
           fmt::format("step {}: gradients overflowed fp16 in every step, at last with a loss scale of {}; train "
                       "for more steps, or use bf16: true",
@@ -98,4 +98,4 @@ std::string FiniteGuard::describe_suspects() {
       fmt::join(ranks, ", "), fmt::join(rows, ", "), left > 0 ? fmt::format(" and {} more", left) : "");
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

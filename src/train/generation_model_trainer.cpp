@@ -29,14 +29,15 @@
 #include "train/output_folder.h"
 #include "train/step_profiler.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 TrainedModel load(const std::string& name, bool has_encoder, Communicator& communicator) {
   const auto check = [&](const std::filesystem::path& folder) {
-    check_has_encoder(describe_model_folder(folder), has_encoder, folder);
+    data::check_has_encoder(data::describe_model_folder(folder), has_encoder, folder);
   };
-  const auto resolved = resolve_on_ranks(name, {.before_weights = check}, hub_settings_of_environment, communicator);
+  const auto resolved =
+      generation::resolve_on_ranks(name, {.before_weights = check}, hub::hub_settings_of_environment, communicator);
   check(resolved.folder);
   return TrainedModel::load(resolved);
 }
@@ -54,7 +55,7 @@ bool lies_in(const std::filesystem::path& path, const std::filesystem::path& fol
 }
 
 SaveOptions save_options(const Hyperparameters& hyperparameters) {
-  return {.max_shard_bytes = parse_byte_size(hyperparameters.max_shard_size)};
+  return {.max_shard_bytes = core::parse_byte_size(hyperparameters.max_shard_size)};
 }
 
 }  // namespace
@@ -82,7 +83,7 @@ TrainedModel GenerationModelTrainer::train_model(const std::vector<Dataset>& tra
   const Hyperparameters chosen = Hyperparameters::from_choices(hyperparameters);
   if (training_datasets.empty()) throw InputError("training_datasets: expected at least one dataset, found none");
   std::shared_ptr<const TokenizedDataset> training, validation;
-  run_on_all(*communicator_, [&] {
+  comm::run_on_all(*communicator_, [&] {
     training = tokenize(training_datasets);
     if (!validation_datasets.empty()) validation = tokenize(validation_datasets);
   });
@@ -92,12 +93,12 @@ TrainedModel GenerationModelTrainer::train_model(const std::vector<Dataset>& tra
 TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const TokenizedDataset> training,
                                                      std::shared_ptr<const TokenizedDataset> validation,
                                                      const Hyperparameters& hyperparameters, const RunOrigin& origin) {
-  set_compute_threads(hyperparameters.threads_per_rank, *communicator_);
+  comm::set_compute_threads(hyperparameters.threads_per_rank, *communicator_);
   const std::chrono::seconds timeout(hyperparameters.collective_timeout_s);
   communicator_->set_timeout(timeout);
   const std::filesystem::path output_dir = hyperparameters.output_dir;
   Validated data;
-  run_on_all(*communicator_, [&] {
+  comm::run_on_all(*communicator_, [&] {
     check_tokenizer(*training);
     if (validation) check_tokenizer(*validation);
     data = choose_validation(training, validation, hyperparameters);
@@ -108,21 +109,22 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
     }
     prepare_adapter(*trained_.model, hyperparameters);
   });
-  const SharedFacts identity = run_identity(hyperparameters, *data.training, data.validation.get(), *trained_.model);
+  const comm::SharedFacts identity =
+      run_identity(hyperparameters, *data.training, data.validation.get(), *trained_.model);
   const auto resumed = find_resume_point(hyperparameters, identity, *communicator_);
   Hyperparameters settings = hyperparameters;
   if (resumed) {
     settings.global_batch_size = static_cast<std::int64_t>(resumed->state.global_batch_size);
-    run_on_all(*communicator_, [&] { load_checkpoint_weights(resumed->checkpoint, *trained_.model); });
+    comm::run_on_all(*communicator_, [&] { load_checkpoint_weights(resumed->checkpoint, *trained_.model); });
   }
-  const at::Device device = compute_device_of_rank(hyperparameters.device, *communicator_);
+  const at::Device device = comm::compute_device_of_rank(hyperparameters.device, *communicator_);
   trained_.model->to(device);
   at::globalContext().setAllowTF32CuBLAS(hyperparameters.tf32);
   TrainingLoop loop(*trained_.model, data.training, data.validation, trained_.tokenizer->pad_id().value(), settings,
-                    make_communicator_for(device, communicator_, timeout));
+                    comm::make_communicator_for(device, communicator_, timeout));
   const double peak_flops = measure_peak_flops_of_ranks(device, loop.product_type(), *communicator_);
   loop.set_peak_flops(peak_flops);
-  if (resumed) run_on_all(*communicator_, [&] { loop.restore(resumed->checkpoint, resumed->state.loop); });
+  if (resumed) comm::run_on_all(*communicator_, [&] { loop.restore(resumed->checkpoint, resumed->state.loop); });
   TrainerState run{.global_batch_size = loop.global_batch_size(),
                    .ranks = communicator_->world_size(),
                    .identity = identity,
@@ -140,8 +142,8 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
     spdlog::info("resuming from {}, after step {}", resumed->checkpoint.string(), loop.state().position.step);
   }
 
-  StopRequests stop(communicator_, {output_dir / "STOP", end_of_job(hyperparameters.max_run_minutes)});
-  run_on_all(*communicator_, [&] { stop.clear_old(); });
+  StopRequests stop(communicator_, {output_dir / "STOP", comm::end_of_job(hyperparameters.max_run_minutes)});
+  comm::run_on_all(*communicator_, [&] { stop.clear_old(); });
   EpochSink epochs(loop.total_steps(), loop.steps_per_epoch());
   if (resumed) epochs.restore(resumed->state.epochs);
   CheckpointWriter checkpoints(trained_,
@@ -181,23 +183,23 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   }
   if (hyperparameters.load_best_model_at_end) load_best(output_dir, loop.state());
   communicator_->set_activity("saving the model");
-  run_on_all(*communicator_, [&] {
+  comm::run_on_all(*communicator_, [&] {
     if (!communicator_->is_root()) return;
     trained_.save(output_dir, save_options(hyperparameters));
-    write_file(output_dir / "README.md",
-               to_markdown({
-                   .model = trained_.model->info(),
-                   .origin = origin,
-                   .hyperparameters = hyperparameters,
-                   .library_name = has_adapter(*trained_.model) ? "peft" : "transformers",
-                   .ranks = communicator_->world_size(),
-                   .threads = at::get_num_threads(),
-                   .global_batch_size = loop.global_batch_size(),
-                   .training = SetSummary::of(*data.training, training->origin()),
-                   .validation = summarise_validation(data.validation, validation),
-                   .validation_set_apart = data.validation != nullptr && validation == nullptr,
-                   .epochs = epochs.epochs(),
-               }));
+    core::write_file(output_dir / "README.md",
+                     to_markdown({
+                         .model = trained_.model->info(),
+                         .origin = origin,
+                         .hyperparameters = hyperparameters,
+                         .library_name = models::has_adapter(*trained_.model) ? "peft" : "transformers",
+                         .ranks = communicator_->world_size(),
+                         .threads = at::get_num_threads(),
+                         .global_batch_size = loop.global_batch_size(),
+                         .training = SetSummary::of(*data.training, training->origin()),
+                         .validation = summarise_validation(data.validation, validation),
+                         .validation_set_apart = data.validation != nullptr && validation == nullptr,
+                         .epochs = epochs.epochs(),
+                     }));
     run.loop = loop.state();
     run.is_finished = true;
     run.write(output_dir);
@@ -207,7 +209,7 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
     spdlog::warn("{} of {} steps were skipped, because their loss or gradients were not finite", loop.skipped_steps(),
                  loop.total_steps());
   }
-  const bool has_own_weights = !has_adapter(*trained_.model);
+  const bool has_own_weights = !models::has_adapter(*trained_.model);
   if (has_own_weights) trained_.model->set_origin(std::filesystem::absolute(output_dir).lexically_normal().string());
   spdlog::info("{}, tokenizer and README.md saved in {}", has_own_weights ? "model" : "adapter", output_dir.string());
   return trained_;
@@ -216,7 +218,7 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
 void GenerationModelTrainer::prepare_output(const Hyperparameters& hyperparameters, const TrainerState& run,
                                             const std::optional<ResumePoint>& resumed) const {
   const std::filesystem::path output_dir = hyperparameters.output_dir;
-  run_on_all(*communicator_, [&] {
+  comm::run_on_all(*communicator_, [&] {
     if (!communicator_->is_root()) return;
     const bool may_go_on = hyperparameters.resume_from_checkpoint != "never";
     const bool is_own = (resumed && lies_in(resumed->checkpoint, output_dir)) ||
@@ -230,11 +232,12 @@ void GenerationModelTrainer::prepare_output(const Hyperparameters& hyperparamete
       folder.set_aside();
     }
     run.write(output_dir);
-    if (hyperparameters.logging_dir) log_to_file(std::filesystem::path(*hyperparameters.logging_dir) / "train.log");
+    if (hyperparameters.logging_dir)
+      core::log_to_file(std::filesystem::path(*hyperparameters.logging_dir) / "train.log");
   });
   const bool all_write = hyperparameters.optimizer_sharding != "none";
   if (!all_write && hyperparameters.save_strategy == "no" && !hyperparameters.load_best_model_at_end) return;
-  run_on_all(*communicator_, [&] {
+  comm::run_on_all(*communicator_, [&] {
     if (std::filesystem::exists(output_dir / kTrainerStateFile)) return;
     throw InputError(fmt::format(
         "output_dir: expected in {} what rank 0 wrote there ({}), found nothing: each rank writes its part of "
@@ -246,12 +249,12 @@ void GenerationModelTrainer::prepare_output(const Hyperparameters& hyperparamete
 void GenerationModelTrainer::load_best(const std::filesystem::path& output_dir, const LoopState& state) {
   if (!state.best.metric || state.best.step == state.position.step) return;
   const std::filesystem::path best = CheckpointFolder(output_dir).path(state.best.step);
-  if (const std::string flaw = text_of_root(*communicator_, communicator_->is_root() ? flaw_of(best) : "");
+  if (const std::string flaw = comm::text_of_root(*communicator_, communicator_->is_root() ? flaw_of(best) : "");
       !flaw.empty()) {
     spdlog::warn("load_best_model_at_end: {}: {}; the model is that of the last step", best.string(), flaw);
     return;
   }
-  run_on_all(*communicator_, [&] { load_checkpoint_weights(best, *trained_.model); });
+  comm::run_on_all(*communicator_, [&] { load_checkpoint_weights(best, *trained_.model); });
   spdlog::info("the model is that of {}, with eval_loss {:.4f}", best.string(), *state.best.metric);
 }
 
@@ -279,7 +282,7 @@ GenerationModelTrainer::Validated GenerationModelTrainer::choose_validation(
                     training->size()));
   }
   auto split =
-      split_for_validation(training, hyperparameters.test_size, static_cast<std::uint64_t>(hyperparameters.seed));
+      data::split_for_validation(training, hyperparameters.test_size, static_cast<std::uint64_t>(hyperparameters.seed));
   spdlog::warn("no validation set is given: {} of {} training rows (test_size {}) are set apart for it",
                split.validation->size(), training->size(), hyperparameters.test_size);
   return {std::move(split.training), std::move(split.validation)};
@@ -294,8 +297,8 @@ void GenerationModelTrainer::check_tokenizer(const TokenizedDataset& dataset) co
 }
 
 std::shared_ptr<const TokenizedDataset> GenerationModelTrainer::tokenize(const std::vector<Dataset>& datasets) const {
-  const ModelInfo& info = trained_.model->info();
-  const auto max_length = resolve_max_length(requested_max_length_, *trained_.tokenizer, info.max_positions);
+  const models::ModelInfo& info = trained_.model->info();
+  const auto max_length = data::resolve_max_length(requested_max_length_, *trained_.tokenizer, info.max_positions);
   const ExampleBuilder builder(trained_.tokenizer, info.has_encoder, max_length);
   return tokenize_in_memory(datasets, builder, {.vocabulary_size = static_cast<std::uint64_t>(info.vocabulary_size)},
                             static_cast<std::size_t>(communicator_->cores_per_rank()));
@@ -309,4 +312,4 @@ std::uint64_t GenerationModelTrainer::saved_bytes() const {
   return bytes;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -1,6 +1,6 @@
 #include "lockstep/train/loss_scaler.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 void LossScaler::grow() {
   if (!is_on_ || ++state_.steps < kStepsOfAScale) return;
@@ -13,4 +13,4 @@ bool LossScaler::shrink() {
   return true;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

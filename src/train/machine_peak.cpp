@@ -7,14 +7,14 @@
 
 #include "lockstep/models/layers/mixed_precision.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 double measure_peak_flops(at::Device device, at::ScalarType type) {
   using Clock = std::chrono::steady_clock;
   constexpr std::chrono::milliseconds kFor{150};
   const std::int64_t size = device.is_cuda() ? 8192 : 1024;
   const at::NoGradGuard no_grad;
-  const at::ScalarType fastest = device.is_cpu() && !cpu_has(type) ? at::kFloat : type;
+  const at::ScalarType fastest = device.is_cpu() && !models::cpu_has(type) ? at::kFloat : type;
   const at::Tensor a = at::full({size, size}, 0.5, at::TensorOptions(fastest).device(device));
   at::Tensor product = at::empty_like(a);
   const auto multiply = [&] {
@@ -41,4 +41,4 @@ double measure_peak_flops_of_ranks(at::Device device, at::ScalarType type, Commu
   return sum.item<double>();
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -5,7 +5,7 @@
 
 #include "lockstep/comm/communicator.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// The most floating-point operations a second that LibTorch reaches on `device` with this thread's number of threads:
 /// the fastest of some products of square matrices of `type`, for a fifth of a second; of fp32 on a CPU that has no
@@ -15,4 +15,4 @@ double measure_peak_flops(at::Device device, at::ScalarType type);
 /// The sum of all ranks', which measure at the same time.
 double measure_peak_flops_of_ranks(at::Device device, at::ScalarType type, Communicator& communicator);
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -12,7 +12,7 @@
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 // JSON has no NaN: it is null there.
@@ -40,7 +40,7 @@ JsonLinesSink::JsonLinesSink(std::filesystem::path path, std::uint64_t logging_s
   if (resumed_at) keep_lines(*resumed_at);
   const int emptied = resumed_at ? 0 : O_TRUNC;
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | emptied, 0666);
-  if (descriptor_ < 0) throw_system_error("create", path_, errno);
+  if (descriptor_ < 0) core::throw_system_error("create", path_, errno);
 }
 
 JsonLinesSink::~JsonLinesSink() { ::close(descriptor_); }
@@ -48,7 +48,7 @@ JsonLinesSink::~JsonLinesSink() { ::close(descriptor_); }
 void JsonLinesSink::keep_lines(const RunPosition& until) {
   std::string kept;
   std::uint64_t steps = 0;
-  std::istringstream lines(std::filesystem::exists(path_) ? read_file(path_) : "");
+  std::istringstream lines(std::filesystem::exists(path_) ? core::read_file(path_) : "");
   for (std::string line; std::getline(lines, line);) {
     const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);  // the last may be half a line
     if (!json.is_object() || !json.contains("event") || !json.contains("step") || !json["step"].is_number()) continue;
@@ -62,7 +62,7 @@ void JsonLinesSink::keep_lines(const RunPosition& until) {
     spdlog::warn("{}: expected lines of {} steps up to the checkpoint, found {}; the run goes on behind them",
                  path_.string(), expected, steps);
   }
-  write_file(path_, kept);
+  core::write_file(path_, kept);
 }
 
 void JsonLinesSink::on_step(const StepMetrics& metrics) {
@@ -98,12 +98,12 @@ void JsonLinesSink::on_evaluation(const EvaluationMetrics& metrics) {
 void JsonLinesSink::write_line(std::string line) {
   line += '\n';
   const ssize_t written = ::write(descriptor_, line.data(), line.size());
-  if (written < 0) throw_system_error("write", path_, errno);
-  if (static_cast<std::size_t>(written) < line.size()) throw_system_error("write", path_, ENOSPC);
+  if (written < 0) core::throw_system_error("write", path_, errno);
+  if (static_cast<std::size_t>(written) < line.size()) core::throw_system_error("write", path_, ENOSPC);
 }
 
 void JsonLinesSink::sync() {
-  if (::fsync(descriptor_) != 0 && errno != EINVAL) throw_system_error("sync to disk", path_, errno);
+  if (::fsync(descriptor_) != 0 && errno != EINVAL) core::throw_system_error("sync to disk", path_, errno);
 }
 
 void StepTotals::add(const StepMetrics& metrics) {
@@ -217,4 +217,4 @@ void ConsoleSink::on_evaluation(const EvaluationMetrics& metrics) {
                metrics.target_tokens);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

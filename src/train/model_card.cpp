@@ -10,7 +10,7 @@
 #include "lockstep/comm/mpi/mpi_communicator.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 using Cells = std::vector<std::string>;
@@ -98,7 +98,8 @@ std::string results(const ModelCard& card) {
 // A row of the table of data: what is counted, for training and for validation.
 using Count = std::function<std::string(const SetSummary&)>;
 
-std::string of_report(const SetSummary& set, const std::function<std::uint64_t(const TokenizationReport&)>& count) {
+std::string of_report(const SetSummary& set,
+                      const std::function<std::uint64_t(const data::TokenizationReport&)>& count) {
   return set.origin ? fmt::to_string(count(set.origin->report)) : "-";
 }
 
@@ -107,12 +108,12 @@ std::vector<std::pair<std::string, Count>> counts() {
     return [member](const SetSummary& set) { return of_report(set, member); };
   };
   return {
-      {"rows in the datasets", report([](const TokenizationReport& of) { return of.read.rows; })},
-      {"rows dropped", report([](const TokenizationReport& of) { return of.dropped_rows(); })},
-      {"duplicates", report([](const TokenizationReport& of) { return of.read.duplicates; })},
-      {"inputs cut", report([](const TokenizationReport& of) { return of.truncated_inputs; })},
-      {"outputs cut", report([](const TokenizationReport& of) { return of.truncated_targets; })},
-      {"empty outputs", report([](const TokenizationReport& of) { return of.empty_outputs; })},
+      {"rows in the datasets", report([](const data::TokenizationReport& of) { return of.read.rows; })},
+      {"rows dropped", report([](const data::TokenizationReport& of) { return of.dropped_rows(); })},
+      {"duplicates", report([](const data::TokenizationReport& of) { return of.read.duplicates; })},
+      {"inputs cut", report([](const data::TokenizationReport& of) { return of.truncated_inputs; })},
+      {"outputs cut", report([](const data::TokenizationReport& of) { return of.truncated_targets; })},
+      {"empty outputs", report([](const data::TokenizationReport& of) { return of.empty_outputs; })},
       {"rows used", [](const SetSummary& set) { return fmt::to_string(set.rows); }},
       {"input tokens used", [](const SetSummary& set) { return fmt::to_string(set.input_tokens); }},
       {"target tokens used", [](const SetSummary& set) { return fmt::to_string(set.target_tokens); }},
@@ -175,12 +176,12 @@ std::string job(const ModelCard& card) {
 
 std::string software() {
   return fmt::format("## Software\n\n- Lockstep {}\n- LibTorch {}\n- {}\n", LOCKSTEP_VERSION, TORCH_VERSION,
-                     mpi_library_version());
+                     comm::mpi_library_version());
 }
 
 }  // namespace
 
-SetSummary SetSummary::of(const TokenizedDataset& used, std::optional<ExampleOrigin> origin) {
+SetSummary SetSummary::of(const TokenizedDataset& used, std::optional<data::ExampleOrigin> origin) {
   SetSummary set{.rows = used.size(), .input_tokens = 0, .target_tokens = 0, .origin = std::move(origin)};
   for (std::uint64_t i = 0; i < used.size(); ++i) {
     set.input_tokens += used.input_length(i);
@@ -196,4 +197,4 @@ std::string to_markdown(const ModelCard& card) {
                      usage(card, name), results(card), data(card), training(card), job(card), software());
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

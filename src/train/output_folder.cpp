@@ -4,7 +4,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 namespace fs = std::filesystem;
 
@@ -21,7 +21,7 @@ void prepare_output_folder(const fs::path& folder, bool overwrite, std::uint64_t
         folder.string()));
   }
   fs::create_directories(folder, error);
-  if (error) throw_system_error("create the folder", folder, error.value());
+  if (error) core::throw_system_error("create the folder", folder, error.value());
   const std::uint64_t available = fs::space(folder).available;
   if (available < expected_bytes) {
     throw Error(
@@ -31,4 +31,4 @@ void prepare_output_folder(const fs::path& folder, bool overwrite, std::uint64_t
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 constexpr std::size_t kPieceBytes = std::size_t{8} << 20;  // that one thread hashes at a time
@@ -16,18 +16,18 @@ constexpr std::size_t kPieceBytes = std::size_t{8} << 20;  // that one thread ha
 // Of the standard library, which hashes several gigabytes a second. It need only be the same in all processes of a job.
 std::uint64_t hash_bytes(std::string_view bytes) { return std::hash<std::string_view>{}(bytes); }
 
-void add_data(SharedFacts& facts, const std::string& name, const TokenizedDataset* dataset) {
+void add_data(comm::SharedFacts& facts, const std::string& name, const TokenizedDataset* dataset) {
   if (dataset == nullptr) return;
   facts.emplace_back(name, fmt::format("{} rows (sha256 {:.12}...)", dataset->size(), dataset->content_digest()));
   facts.emplace_back("tokenizer of the " + name, fmt::format("sha256 {:.12}...", dataset->tokenizer_digest()));
 }
 
-void add_config(SharedFacts& facts, const char* file, const Json& config) {
+void add_config(comm::SharedFacts& facts, const char* file, const Json& config) {
   for (const auto& [key, value] : config.items()) facts.emplace_back(fmt::format("{} of {}", key, file), value.dump());
 }
 
 // The pieces of all parameters, so that a large one keeps no thread waiting.
-void add_parameters(SharedFacts& facts, const LanguageModel& model) {
+void add_parameters(comm::SharedFacts& facts, const LanguageModel& model) {
   std::vector<at::Tensor> contiguous;
   std::vector<std::string_view> pieces;
   std::vector<std::size_t> first_pieces;  // of each parameter
@@ -57,21 +57,22 @@ void add_parameters(SharedFacts& facts, const LanguageModel& model) {
 
 }  // namespace
 
-void check_same_settings(Communicator& communicator, const SharedFacts& settings) {
+void check_same_settings(Communicator& communicator, const comm::SharedFacts& settings) {
   if (communicator.world_size() == 1) return;
-  check_agreement(communicator, {{"Lockstep's version", LOCKSTEP_VERSION}}, "start the same program on all nodes");
-  check_agreement(communicator, settings, "give all ranks the same job file and the same keys");
+  comm::check_agreement(communicator, {{"Lockstep's version", LOCKSTEP_VERSION}},
+                        "start the same program on all nodes");
+  comm::check_agreement(communicator, settings, "give all ranks the same job file and the same keys");
 }
 
-SharedFacts data_facts(const TokenizedDataset& training, const TokenizedDataset* validation) {
-  SharedFacts facts;
+comm::SharedFacts data_facts(const TokenizedDataset& training, const TokenizedDataset* validation) {
+  comm::SharedFacts facts;
   add_data(facts, "training data", &training);
   add_data(facts, "validation data", validation);
   return facts;
 }
 
-SharedFacts model_facts(const LanguageModel& model) {
-  SharedFacts facts;
+comm::SharedFacts model_facts(const LanguageModel& model) {
+  comm::SharedFacts facts;
   add_config(facts, "config.json", model.info().config);
   add_config(facts, "adapter_config.json", model.info().adapter_config);
   add_parameters(facts, model);
@@ -80,15 +81,15 @@ SharedFacts model_facts(const LanguageModel& model) {
 
 void check_same_data(Communicator& communicator, const TokenizedDataset& training, const TokenizedDataset* validation) {
   if (communicator.world_size() == 1) return;
-  check_agreement(communicator, data_facts(training, validation),
-                  "prepare the data once, and give all ranks the same or copies of it");
+  comm::check_agreement(communicator, data_facts(training, validation),
+                        "prepare the data once, and give all ranks the same or copies of it");
 }
 
 void check_same_model(Communicator& communicator, const LanguageModel& model) {
   if (communicator.world_size() == 1) return;
-  check_agreement(communicator, model_facts(model),
-                  "give all ranks the same model folder or copies of it, or let rank 0 send its weights to all "
-                  "(weights_io: broadcast)");
+  comm::check_agreement(communicator, model_facts(model),
+                        "give all ranks the same model folder or copies of it, or let rank 0 send its weights to all "
+                        "(weights_io: broadcast)");
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

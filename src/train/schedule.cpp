@@ -7,7 +7,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 LearningRateSchedule::LearningRateSchedule(const std::string& type, double peak, std::uint64_t warmup_steps,
                                            std::uint64_t total_steps)
@@ -33,4 +33,4 @@ double LearningRateSchedule::at(std::uint64_t step) const {
   return peak_ * 0.5 * (1 + std::cos(std::numbers::pi * progress));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -14,7 +14,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 namespace kineto = torch::autograd::profiler;
@@ -133,4 +133,4 @@ void StepProfiler::finish() {
   print_table(add_up(result->events(), device_.type()), recorded_s_);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -6,7 +6,7 @@
 
 #include "lockstep/train/metric_sink.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// Records what a rank computes in some steps, from the fourth on, and writes it as a Chrome trace, which
 /// ui.perfetto.dev and chrome://tracing open. Where rank 0's time goes is a table in the log.
@@ -37,4 +37,4 @@ class StepProfiler final : public MetricSink {
   double recorded_s_ = 0;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -20,7 +20,7 @@
 #include "lockstep/train/same_inputs.h"
 #include "train/checkpoints/optimizer_state.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -46,22 +46,23 @@ bool shares_gradients(const Hyperparameters& hyperparameters) {
 }
 bool shares_parameters(const Hyperparameters& hyperparameters) { return hyperparameters.optimizer_sharding == "full"; }
 
-ParameterLayout make_layout(const LanguageModel& model, const Hyperparameters& hyperparameters) {
-  return ParameterLayout(parameters_by_layer(model), {.bytes = hyperparameters.ddp_bucket_cap_mb << 20,
-                                                      .spans_units = !shares_parameters(hyperparameters)});
+sharding::ParameterLayout make_layout(const LanguageModel& model, const Hyperparameters& hyperparameters) {
+  return sharding::ParameterLayout(
+      sharding::parameters_by_layer(model),
+      {.bytes = hyperparameters.ddp_bucket_cap_mb << 20, .spans_units = !shares_parameters(hyperparameters)});
 }
 
-Ownership make_ownership(const ParameterLayout& layout, const Hyperparameters& hyperparameters,
-                         const Communicator& communicator) {
-  return hyperparameters.optimizer_sharding == "none" ? Ownership::whole(layout)
-                                                      : Ownership::shared(layout, communicator);
+sharding::Ownership make_ownership(const sharding::ParameterLayout& layout, const Hyperparameters& hyperparameters,
+                                   const Communicator& communicator) {
+  return hyperparameters.optimizer_sharding == "none" ? sharding::Ownership::whole(layout)
+                                                      : sharding::Ownership::shared(layout, communicator);
 }
 
 at::ScalarType type_of_products(const Hyperparameters& hyperparameters) {
   return hyperparameters.bf16 ? at::kBFloat16 : hyperparameters.fp16 ? at::kHalf : at::kFloat;
 }
 
-ReducerOptions reducer_options(const Hyperparameters& hyperparameters) {
+sharding::ReducerOptions reducer_options(const Hyperparameters& hyperparameters) {
   return {.frees_buckets = shares_gradients(hyperparameters),
           .message_type = hyperparameters.gradient_reduce_dtype == "bf16" ? at::kBFloat16 : at::kFloat};
 }
@@ -90,7 +91,7 @@ LanguageModel& checked(LanguageModel& model, const TokenizedDataset& training, c
 }
 
 // A short row of the global batch.
-std::uint64_t filler_of(const StepPlan& plan) {
+std::uint64_t filler_of(const batching::StepPlan& plan) {
   const auto with_rows =
       std::ranges::find_if(plan.ranks, [](const auto& micro_batches) { return !micro_batches.empty(); });
   return with_rows->back().examples.back();
@@ -113,11 +114,11 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       pad_id_(pad_id),
       hyperparameters_(hyperparameters),
       communicator_(std::move(communicator)),
-      global_batch_size_(global_batch_rows(hyperparameters, communicator_->world_size())),
+      global_batch_size_(batching::global_batch_rows(hyperparameters, communicator_->world_size())),
       activations_(agree_on_activations(model, *training_, hyperparameters, *communicator_)),
-      limits_(micro_batch_limits(hyperparameters, global_batch_size_, communicator_->world_size(),
-                                 activations_.max_tokens)),
-      batch_cost_(batch_cost(model)),
+      limits_(batching::micro_batch_limits(hyperparameters, global_batch_size_, communicator_->world_size(),
+                                           activations_.max_tokens)),
+      batch_cost_(batching::batch_cost(model)),
       batches_(training_->size(), global_batch_size_, static_cast<std::uint64_t>(hyperparameters.seed)),
       total_steps_(count_steps(hyperparameters, batches_.steps_per_epoch())),
       layout_(make_layout(model, hyperparameters)),
@@ -131,7 +132,7 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
                 count_warmup_steps(hyperparameters, total_steps_), total_steps_),
       guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {
   const at::ScalarType type = rounded_weights_.type();
-  if (model.device().is_cpu() && communicator_->is_root() && !cpu_has(type)) {
+  if (model.device().is_cpu() && communicator_->is_root() && !models::cpu_has(type)) {
     spdlog::warn("{}: this CPU has no instructions for it ({}), so that steps take longer than with fp32",
                  type == at::kHalf ? "fp16" : "bf16", type == at::kHalf ? "avx512_fp16" : "avx512_bf16");
   }
@@ -153,9 +154,9 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   stop_ = stop;
   saved_at_ = step_begun_ = Clock::now();
   model_.train();
-  const LabelSmoothing smoothing(model_, hyperparameters_.label_smoothing_factor);
-  layers_ = std::make_unique<LayerGathering>(model_, parameters_, activations_.recomputes_layers);
-  inputs_ = std::make_unique<StepInputs>(input_source(), state_.position.step, total_steps_);
+  const models::LabelSmoothing smoothing(model_, hyperparameters_.label_smoothing_factor);
+  layers_ = std::make_unique<sharding::LayerGathering>(model_, parameters_, activations_.recomputes_layers);
+  inputs_ = std::make_unique<batching::StepInputs>(input_source(), state_.position.step, total_steps_);
   while (!is_over()) {
     if (stop_ != nullptr && stop_->agreed()) stop_early();
     const bool is_done = evaluation_is_due() ? evaluate() : train_step();
@@ -171,7 +172,7 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
 bool TrainingLoop::train_step() {
   const std::uint64_t step = state_.position.step;
   communicator_->set_activity(fmt::format("step {}", step + 1));
-  const StepPlan plan = inputs_->next_plan();
+  const batching::StepPlan plan = inputs_->next_plan();
   reducer_.zero();
   const std::optional<double> own_loss = run_micro_batches(step, plan);
   reducer_.finish();
@@ -214,9 +215,9 @@ bool TrainingLoop::skips(std::uint64_t step, double loss, double grad_norm) {
   return guard_.skips(step, loss, grad_norm);
 }
 
-std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const StepPlan& plan) {
+std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const batching::StepPlan& plan) {
   const double scale = loss_scaler_.scale() / static_cast<double>(std::max<std::uint64_t>(1, plan.label_tokens));
-  const std::vector<MicroBatch>& own = plan.ranks[static_cast<std::size_t>(communicator_->rank())];
+  const std::vector<batching::MicroBatch>& own = plan.ranks[static_cast<std::size_t>(communicator_->rank())];
   std::size_t passes = 1;
   for (const auto& micro_batches : plan.ranks) passes = std::max(passes, micro_batches.size());
   // A rank with fewer has none to begin with, so that its last sums, too, go out while backward runs.
@@ -231,7 +232,8 @@ std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const 
       losses.push_back(run_pass(step, inputs_->next_batch().to(model_.device()), scale));
     } else if (parameters_.frees_layers()) {
       // Gathers what the other ranks gather, for nothing.
-      const Batch filler = read_batch(*training_, std::array{filler_of(plan)}, model_.info().decoder_start_id, pad_id_);
+      const models::Batch filler =
+          models::read_batch(*training_, std::array{filler_of(plan)}, model_.info().decoder_start_id, pad_id_);
       run_pass(step, filler.to(model_.device()), 0);
     }
     reducer_.end_pass();
@@ -267,7 +269,7 @@ TrainingLoop::StepSums TrainingLoop::exchange(double own_loss) {
   return {.loss = numbers[kLoss], .waited_s = numbers[kWaited]};
 }
 
-InputSource TrainingLoop::input_source() const {
+batching::InputSource TrainingLoop::input_source() const {
   return {.rows = training_,
           .batches = batches_,
           .limits = limits_,
@@ -278,13 +280,13 @@ InputSource TrainingLoop::input_source() const {
           .pad_id = pad_id_};
 }
 
-at::Tensor TrainingLoop::run_pass(std::uint64_t step, Batch batch, double scale) {
+at::Tensor TrainingLoop::run_pass(std::uint64_t step, models::Batch batch, double scale) {
   parameters_.gather(0);
-  const GradientsInPlace in_place(scale);
-  const MixedPrecision products(rounded_weights_.type() == at::kFloat ? nullptr : &rounded_weights_);
+  const models::GradientsInPlace in_place(scale);
+  const models::MixedPrecision products(rounded_weights_.type() == at::kFloat ? nullptr : &rounded_weights_);
   const auto seed = static_cast<std::uint64_t>(hyperparameters_.seed);
-  batch.noise = EmbeddingNoise(hyperparameters_.neftune_noise_alpha.value_or(0), seed, step, batch.example_ids);
-  Dropout dropout(seed, step, batch.example_ids);
+  batch.noise = models::EmbeddingNoise(hyperparameters_.neftune_noise_alpha.value_or(0), seed, step, batch.example_ids);
+  models::Dropout dropout(seed, step, batch.example_ids);
   const at::Tensor loss = model_.loss_sum(batch, dropout);
   (loss * scale).backward();
   return loss.detach();
@@ -323,11 +325,11 @@ bool TrainingLoop::evaluate() {
   const std::uint64_t step = state_.position.step;
   communicator_->set_activity(fmt::format("the evaluation after step {}", step));
   parameters_.gather(0);
-  const auto rows =
-      evaluate_rows(model_, *validation_, static_cast<std::uint64_t>(hyperparameters_.per_device_eval_batch_size),
-                    pad_id_, *communicator_, {}, stop_);
+  const auto rows = evaluation::evaluate_rows(model_, *validation_,
+                                              static_cast<std::uint64_t>(hyperparameters_.per_device_eval_batch_size),
+                                              pad_id_, *communicator_, {}, stop_);
   if (!rows) return false;
-  const LossTotals totals = total(*rows);
+  const evaluation::LossTotals totals = total(*rows);
   const EvaluationMetrics metrics{step, epochs_done(step), totals.mean(), totals.target_tokens, seconds_since(start)};
   state_.position.is_evaluated = true;
   state_.best.take(metrics);
@@ -369,7 +371,7 @@ void TrainingLoop::stop_early() {
   if (state_.position != saved_.position || !checkpoints_->finish().empty()) {
     save_checkpoint(/*is_urgent=*/true);
     if (const std::string problem = checkpoints_->finish(); !problem.empty()) {
-      run_on_all(*communicator_, [&] {
+      comm::run_on_all(*communicator_, [&] {
         throw Error(
             fmt::format("stopped ({}), but {} was not saved: {}", stop_->reason(), checkpoint_name(step), problem));
       });
@@ -382,4 +384,4 @@ double TrainingLoop::epochs_done(std::uint64_t step) const {
   return static_cast<double>(step) / static_cast<double>(steps_per_epoch());
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -11,17 +11,17 @@
 #include "lockstep/data/shuffle.h"
 #include "lockstep/data/split.h"
 
-namespace lockstep {
+namespace lockstep::batching {
 namespace {
 
-std::shared_ptr<InMemoryTokenizedDataset> random_dataset(std::size_t size, bool has_encoder, std::uint64_t seed) {
+std::shared_ptr<data::InMemoryTokenizedDataset> random_dataset(std::size_t size, bool has_encoder, std::uint64_t seed) {
   std::mt19937_64 generator(seed);
-  std::vector<Example> examples(size);
-  for (Example& example : examples) {
+  std::vector<data::Example> examples(size);
+  for (data::Example& example : examples) {
     example.input.resize(generator() % 60 + 1);
     example.target.resize(generator() % 20 + 1);
   }
-  return std::make_shared<InMemoryTokenizedDataset>(std::move(examples), has_encoder, "digest");
+  return std::make_shared<data::InMemoryTokenizedDataset>(std::move(examples), has_encoder, "digest");
 }
 
 constexpr std::uint64_t kAnyNumber = 1'000'000;
@@ -50,7 +50,7 @@ std::vector<std::uint64_t> all_examples(const StepPlan& plan) {
 TEST(BatchPlan, EveryExampleRunsOnceForAnyRanksAndLimits) {
   for (const bool has_encoder : {true, false}) {
     const auto dataset = random_dataset(200, has_encoder, 1);
-    const auto order = shuffled_indices(200, 5, 0);
+    const auto order = data::shuffled_indices(200, 5, 0);
     for (const std::size_t batch : {1U, 7U, 64U, 200U}) {
       const auto global_batch = std::span(order).first(batch);
       std::vector<std::uint64_t> expected(global_batch.begin(), global_batch.end());
@@ -73,7 +73,7 @@ TEST(BatchPlan, EveryExampleRunsOnceForAnyRanksAndLimits) {
 
 TEST(BatchPlan, OfADecoderOnlyRowTheLastTokenIsNotAskedFor) {
   const auto dataset = random_dataset(100, false, 2);
-  const auto order = shuffled_indices(100, 1, 0);
+  const auto order = data::shuffled_indices(100, 1, 0);
   double asked_for = 0, cost = 0, padded = 0;
   for (std::uint64_t i = 0; i < 100; ++i) {
     const double tokens = dataset->input_length(i) + dataset->target_length(i), labels = dataset->target_length(i);
@@ -93,7 +93,7 @@ TEST(BatchPlan, OfADecoderOnlyRowTheLastTokenIsNotAskedFor) {
 
 TEST(BatchPlan, CountsTokensWhateverTheCut) {
   const auto dataset = random_dataset(100, true, 2);
-  const auto order = shuffled_indices(100, 1, 0);
+  const auto order = data::shuffled_indices(100, 1, 0);
   std::uint64_t tokens = 0, labels = 0;
   double pairs = 0;
   for (std::uint64_t i = 0; i < 100; ++i) {
@@ -124,7 +124,7 @@ std::uint64_t tokens_of_longest(const TokenizedDataset& dataset, std::size_t cou
 
 TEST(BatchPlan, NoMicroBatchExceedsTheLongestRowsTogether) {
   const auto dataset = random_dataset(128, false, 4);
-  const auto order = shuffled_indices(128, 1, 0);
+  const auto order = data::shuffled_indices(128, 1, 0);
   for (const bool pads : {true, false}) {
     const BatchCost cost{.input_token = 1, .input_pair = 1000, .pass = 1, .pads_attention = pads};
     for (const MicroBatch& micro_batch : micro_batches_of(plan_step(*dataset, order, of_rows(16), 2, cost))) {
@@ -135,7 +135,7 @@ TEST(BatchPlan, NoMicroBatchExceedsTheLongestRowsTogether) {
 
 TEST(BatchPlan, NoMicroBatchOfSeveralRowsExceedsTheTokensAndTheyAreFew) {
   const auto dataset = random_dataset(300, true, 11);  // of at most 80 tokens
-  const auto order = shuffled_indices(300, 1, 0);
+  const auto order = data::shuffled_indices(300, 1, 0);
   for (const std::uint64_t limit : {70U, 200U, 1000U, 100'000U}) {
     for (const int ranks : {1, 2, 7}) {
       for (const bool pads : {true, false}) {
@@ -154,11 +154,11 @@ TEST(BatchPlan, NoMicroBatchOfSeveralRowsExceedsTheTokensAndTheyAreFew) {
 
 // A row of 500 tokens among some of 10, with 100 tokens at a time.
 TEST(BatchPlan, ARowLongerThanTheLimitRunsByItself) {
-  std::vector<Example> examples(31);
-  for (Example& example : examples) example.input.resize(10);
+  std::vector<data::Example> examples(31);
+  for (data::Example& example : examples) example.input.resize(10);
   examples[7].input.resize(500);
-  const InMemoryTokenizedDataset dataset(std::move(examples), true, "digest");
-  const auto order = shuffled_indices(31, 1, 0);
+  const data::InMemoryTokenizedDataset dataset(std::move(examples), true, "digest");
+  const auto order = data::shuffled_indices(31, 1, 0);
   for (const bool pads : {true, false}) {
     const auto all = micro_batches_of(plan_step(dataset, order, of_tokens(100), 1, {.pads_attention = pads}));
     EXPECT_EQ(all.size(), 4U);
@@ -167,11 +167,11 @@ TEST(BatchPlan, ARowLongerThanTheLimitRunsByItself) {
 }
 
 TEST(BatchPlan, RowsOfLikeLengthGoTogetherWhereThatPays) {
-  std::vector<Example> examples(32);
-  for (Example& example : examples) example.input.resize(10);
+  std::vector<data::Example> examples(32);
+  for (data::Example& example : examples) example.input.resize(10);
   examples[7].input.resize(500);
-  const InMemoryTokenizedDataset dataset(std::move(examples), false, "digest");
-  const auto order = shuffled_indices(32, 1, 0);
+  const data::InMemoryTokenizedDataset dataset(std::move(examples), false, "digest");
+  const auto order = data::shuffled_indices(32, 1, 0);
   const auto with = [&](double pass, bool pads) {
     return plan_step(dataset, order, of_tokens(kAnyNumber), 1, {.input_pair = 1, .pass = pass, .pads_attention = pads});
   };
@@ -187,7 +187,7 @@ TEST(BatchPlan, RowsOfLikeLengthGoTogetherWhereThatPays) {
 
 TEST(BatchPlan, RanksGetAboutEqualWork) {
   const auto dataset = random_dataset(256, false, 5);
-  const auto order = shuffled_indices(256, 1, 0);
+  const auto order = data::shuffled_indices(256, 1, 0);
   const StepPlan plan = plan_step(*dataset, order, of_rows(64), 4);
   for (const auto& rank : plan.ranks) {
     std::uint64_t tokens = 0;
@@ -235,11 +235,11 @@ TEST(BatchCost, WorkOutsideOfProductsCostsButIsNotAskedFor) {
 
 // By tokens alone, a hundred short rows would equal the long one, and its rank would get as many of them beside it.
 TEST(BatchPlan, AttentionsSquareCounts) {
-  std::vector<Example> examples(301);
-  for (Example& example : examples) example = {std::vector<TokenId>(10), {0}};
+  std::vector<data::Example> examples(301);
+  for (data::Example& example : examples) example = {std::vector<TokenId>(10), {0}};
   examples[50].input.resize(1000);
-  const InMemoryTokenizedDataset dataset(std::move(examples), false, "digest");
-  const auto order = shuffled_indices(301, 1, 0);
+  const data::InMemoryTokenizedDataset dataset(std::move(examples), false, "digest");
+  const auto order = data::shuffled_indices(301, 1, 0);
   const StepPlan plan = plan_step(dataset, order, of_rows(100), 2, {.input_token = 1, .input_pair = 1});
   EXPECT_EQ(all_examples(plan).size(), 301U);
   for (const auto& rank : plan.ranks) {
@@ -258,7 +258,7 @@ TEST(BatchPlan, RanksGetAboutEqualCost) {
       .input_token = 100, .target_token = 150, .input_pair = 3, .target_pair = 2, .cross_pair = 2, .label = 40};
   for (const bool has_encoder : {true, false}) {
     const auto dataset = random_dataset(512, has_encoder, 8);
-    const auto order = shuffled_indices(512, 1, 0);
+    const auto order = data::shuffled_indices(512, 1, 0);
     const StepPlan plan = plan_step(*dataset, order, of_rows(32), 4, cost);
     double most = 0, all = 0;
     for (const auto& rank : plan.ranks) {
@@ -273,9 +273,9 @@ TEST(BatchPlan, RanksGetAboutEqualCost) {
 
 // Of the lengths 10, 6, 6, 6, the first takes as many pairs as the others together, but fewer tokens.
 TEST(BatchPlan, MicroBatchesAreDealtByCost) {
-  std::vector<Example> examples(4);
+  std::vector<data::Example> examples(4);
   for (std::size_t i = 0; i < examples.size(); ++i) examples[i] = {std::vector<TokenId>(i == 0 ? 9 : 5), {0}};
-  const InMemoryTokenizedDataset dataset(std::move(examples), false, "digest");
+  const data::InMemoryTokenizedDataset dataset(std::move(examples), false, "digest");
   const std::vector<std::uint64_t> all = {0, 1, 2, 3};
   const auto micro_batches = [&](const BatchCost& cost) {
     std::vector<std::size_t> counts;
@@ -294,10 +294,10 @@ TEST(BatchPlan, MoreRanksThanRowsLeavesSomeWithoutWork) {
 }
 
 TEST(BatchPlan, AFirstTokenThatNothingPrecedesIsNoLabel) {
-  const InMemoryTokenizedDataset decoder_only({{{}, {1, 2, 3}}, {{9}, {1, 2, 3}}}, false, "digest");
+  const data::InMemoryTokenizedDataset decoder_only({{{}, {1, 2, 3}}, {{9}, {1, 2, 3}}}, false, "digest");
   EXPECT_EQ(label_tokens(decoder_only, 0), 2U);
   EXPECT_EQ(label_tokens(decoder_only, 1), 3U);
-  const InMemoryTokenizedDataset encoder_decoder({{{}, {1, 2, 3}}}, true, "digest");
+  const data::InMemoryTokenizedDataset encoder_decoder({{{}, {1, 2, 3}}}, true, "digest");
   EXPECT_EQ(label_tokens(encoder_decoder, 0), 3U);
 }
 
@@ -312,10 +312,10 @@ TEST(BatchPlan, EvaluationCoversEveryExampleOnce) {
 }
 
 TEST(Shuffle, IsAPermutationThatChangesWithSeedAndEpoch) {
-  const auto order = shuffled_indices(1000, 7, 3);
-  EXPECT_EQ(order, shuffled_indices(1000, 7, 3));
-  EXPECT_NE(order, shuffled_indices(1000, 7, 4));
-  EXPECT_NE(order, shuffled_indices(1000, 8, 3));
+  const auto order = data::shuffled_indices(1000, 7, 3);
+  EXPECT_EQ(order, data::shuffled_indices(1000, 7, 3));
+  EXPECT_NE(order, data::shuffled_indices(1000, 7, 4));
+  EXPECT_NE(order, data::shuffled_indices(1000, 8, 3));
   auto sorted = order;
   std::sort(sorted.begin(), sorted.end());
   for (std::uint64_t i = 0; i < 1000; ++i) ASSERT_EQ(sorted[i], i);
@@ -325,7 +325,8 @@ TEST(Shuffle, IsAPermutationThatChangesWithSeedAndEpoch) {
 TEST(Shuffle, AllOrdersAreEquallyLikely) {
   std::map<std::vector<std::uint64_t>, int> counts;
   constexpr int kDraws = 24000;
-  for (int epoch = 0; epoch < kDraws; ++epoch) ++counts[shuffled_indices(4, 1, static_cast<std::uint64_t>(epoch))];
+  for (int epoch = 0; epoch < kDraws; ++epoch)
+    ++counts[data::shuffled_indices(4, 1, static_cast<std::uint64_t>(epoch))];
   ASSERT_EQ(counts.size(), 24U);
   double chi_square = 0;
   for (const auto& [order, count] : counts) chi_square += (count - 1000.0) * (count - 1000.0) / 1000.0;
@@ -333,10 +334,10 @@ TEST(Shuffle, AllOrdersAreEquallyLikely) {
 }
 
 TEST(Split, SetsTheShareApartWithoutOverlap) {
-  std::vector<Example> examples(21);
+  std::vector<data::Example> examples(21);
   for (TokenId i = 0; i < 21; ++i) examples[i] = {{i}, {i}};
-  const auto dataset = std::make_shared<InMemoryTokenizedDataset>(std::move(examples), true, "digest");
-  const auto [training, validation] = split_for_validation(dataset, 0.15, 42);
+  const auto dataset = std::make_shared<data::InMemoryTokenizedDataset>(std::move(examples), true, "digest");
+  const auto [training, validation] = data::split_for_validation(dataset, 0.15, 42);
   EXPECT_EQ(validation->size(), 4U);  // ceil(3.15)
   EXPECT_EQ(training->size(), 17U);
   std::vector<int> seen(21, 0);
@@ -344,13 +345,13 @@ TEST(Split, SetsTheShareApartWithoutOverlap) {
     for (std::uint64_t i = 0; i < part->size(); ++i) ++seen[part->read(i).input.front()];
   }
   EXPECT_THAT(seen, testing::Each(1));
-  EXPECT_EQ(split_for_validation(dataset, 0.15, 42).validation->read(0), validation->read(0));
+  EXPECT_EQ(data::split_for_validation(dataset, 0.15, 42).validation->read(0), validation->read(0));
 }
 
 TEST(Split, RefusesToLeaveAPartEmpty) {
-  EXPECT_THROW(split_for_validation(random_dataset(1, true, 1), 0.15, 1), InputError);
-  EXPECT_THROW(split_for_validation(random_dataset(10, true, 1), 0.0, 1), InputError);
+  EXPECT_THROW(data::split_for_validation(random_dataset(1, true, 1), 0.15, 1), InputError);
+  EXPECT_THROW(data::split_for_validation(random_dataset(10, true, 1), 0.0, 1), InputError);
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::batching

@@ -5,7 +5,7 @@
 
 #include "lockstep/data/shuffle.h"
 
-namespace lockstep {
+namespace lockstep::batching {
 namespace {
 
 std::vector<std::uint64_t> copy(std::span<const std::uint64_t> rows) { return {rows.begin(), rows.end()}; }
@@ -22,7 +22,7 @@ TEST(GlobalBatches, AreSlicesOfTheEpochsPermutationsFromWhateverStep) {
       EXPECT_EQ(batch, copy(GlobalBatches(kRows, kBatch, kSeed).at(step)));  // at once, not replayed
       all.insert(all.end(), batch.begin(), batch.end());
     }
-    EXPECT_EQ(all, shuffled_indices(kRows, kSeed, epoch));
+    EXPECT_EQ(all, data::shuffled_indices(kRows, kSeed, epoch));
   }
   EXPECT_EQ(copy(in_order.at(1)), copy(GlobalBatches(kRows, kBatch, kSeed).at(1)));  // back again
 }
@@ -34,4 +34,4 @@ TEST(GlobalBatches, ASetSmallerThanABatchIsAStep) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::batching

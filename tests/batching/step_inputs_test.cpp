@@ -8,7 +8,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::batching {
 namespace {
 
 constexpr std::uint64_t kRows = 40;
@@ -20,7 +20,7 @@ class WatchedRows final : public TokenizedDataset {
   bool has_encoder() const override { return false; }
   std::uint32_t input_length(std::uint64_t index) const override { return static_cast<std::uint32_t>(index + 1); }
   std::uint32_t target_length(std::uint64_t) const override { return 2; }
-  Example read(std::uint64_t index) const override {
+  data::Example read(std::uint64_t index) const override {
     std::this_thread::sleep_for(delay);
     ++reads;
     if (index == damaged) throw InputError("row " + std::to_string(index) + " is damaged");
@@ -59,9 +59,9 @@ TEST(StepInputs, GivesTheBatchesOfTheRankInTheirOrderFromAnyStep) {
         const StepPlan found = inputs.next_plan();
         EXPECT_EQ(found.tokens, expected.tokens);
         for (const MicroBatch& micro_batch : expected.ranks[static_cast<std::size_t>(rank)]) {
-          const Batch batch = inputs.next_batch();
+          const models::Batch batch = inputs.next_batch();
           EXPECT_EQ(batch.example_ids, micro_batch.examples) << "step " << step << ", rank " << rank;
-          EXPECT_TRUE(batch.labels.equal(read_batch(*rows, micro_batch.examples, 0, 0).labels));
+          EXPECT_TRUE(batch.labels.equal(models::read_batch(*rows, micro_batch.examples, 0, 0).labels));
         }
       }
     }
@@ -109,4 +109,4 @@ TEST(StepInputs, ARowsWaitIsCountedWhereNothingIsComputedMeanwhile) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::batching

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 using testing::AllOf;
@@ -80,4 +80,4 @@ TEST(WorldSize, IsAnyWhereNoLauncherTellsIt) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -8,7 +8,7 @@
 #include "lockstep/comm/mpi/mpi_communicator.h"
 #include "lockstep/comm/nccl/nccl_version.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 TEST(Communicator, AProcessAloneIsRankZeroOfOne) {
@@ -43,4 +43,4 @@ TEST(Communicator, LibrariesTellTheirVersions) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::comm

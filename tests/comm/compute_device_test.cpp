@@ -3,7 +3,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <gmock/gmock.h>
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 using testing::HasSubstr;
@@ -50,4 +50,4 @@ TEST(ComputeDevice, KernelsForGpusAreLoadedWhereTheyAreAskedFor) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::comm

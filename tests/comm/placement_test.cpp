@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <sched.h>
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 using testing::ElementsAre;
@@ -87,4 +87,4 @@ TEST(Texts, OfAProcessAloneIsItsOwn) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::comm

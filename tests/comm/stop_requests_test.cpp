@@ -13,7 +13,7 @@
 #include "comm/thread_ranks.h"
 #include "lockstep/core/atomic_file.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 namespace fs = std::filesystem;
@@ -46,11 +46,12 @@ TEST_F(Stopping, ASignalStopsTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {
-        install_stop_signals();
+        core::install_stop_signals();
         StopRequests requests(make_communicator());
         const bool was_asked = requests.agree();
         std::raise(SIGUSR1);
-        EXPECT_THAT([&] { requests.check("all is saved"); }, ThrowsMessage<Stopped>("stopped: SIGUSR1; all is saved"));
+        EXPECT_THAT([&] { requests.check("all is saved"); },
+                    ThrowsMessage<core::Stopped>("stopped: SIGUSR1; all is saved"));
         ::_exit(was_asked || HasFailure() ? 1 : 0);
       },
       testing::ExitedWithCode(0), "");
@@ -72,13 +73,13 @@ TEST_F(Stopping, AllRanksLearnOfTheFileAtTheSamePoint) {
     StopRequests requests(rank, {.file = file_});
     EXPECT_FALSE(requests.agree());
     rank->barrier();
-    if (rank->is_root()) write_file(file_, "");
+    if (rank->is_root()) core::write_file(file_, "");
     std::this_thread::sleep_for(std::chrono::milliseconds(1100));
     requests.begin_agreeing();
     EXPECT_FALSE(requests.agreed());
     EXPECT_TRUE(requests.finish_agreeing());
     EXPECT_THAT([&] { requests.stop("all is saved"); },
-                ThrowsMessage<Stopped>("stopped: the file " + file_.string() + "; all is saved"));
+                ThrowsMessage<core::Stopped>("stopped: the file " + file_.string() + "; all is saved"));
     rank->barrier();
     EXPECT_FALSE(StopRequests(rank, {.file = file_}).agree()) << "it is honoured once";
     EXPECT_TRUE(fs::exists(folder_ / "STOPPED"));
@@ -88,21 +89,21 @@ TEST_F(Stopping, AllRanksLearnOfTheFileAtTheSamePoint) {
 TEST_F(Stopping, TheFileIsLookedForOnceASecond) {
   StopRequests requests(alone_, {.file = file_});
   EXPECT_FALSE(requests.agree());
-  write_file(file_, "");
+  core::write_file(file_, "");
   EXPECT_FALSE(requests.agree());
 }
 
 TEST_F(Stopping, AFileThatWasNoReasonStays) {
   StopRequests requests(alone_, {.file = file_});
   requests.take(Sums{0, 1, 0, 0, 0});
-  write_file(file_, "");
-  EXPECT_THROW(requests.stop("all is saved"), Stopped);
+  core::write_file(file_, "");
+  EXPECT_THROW(requests.stop("all is saved"), core::Stopped);
   EXPECT_TRUE(fs::exists(file_));
 }
 
 TEST_F(Stopping, ClearsWhatAnEarlierRunLeft) {
-  write_file(folder_ / "STOPPED", "");
-  write_file(file_, "");
+  core::write_file(folder_ / "STOPPED", "");
+  core::write_file(file_, "");
   StopRequests requests(alone_, {.file = file_});
   requests.clear_old();
   EXPECT_FALSE(fs::exists(folder_ / "STOPPED"));
@@ -169,16 +170,16 @@ TEST_F(Stopping, AnEndThatIsNoTimeAheadDoesNotCount) {
 TEST(RunOnAll, OneRankThatStopsStopsAll) {
   run_ranks(3, [](const auto& rank) {
     const auto work = [&] {
-      if (rank->rank() > 0) throw Stopped("of rank " + std::to_string(rank->rank()));
+      if (rank->rank() > 0) throw core::Stopped("of rank " + std::to_string(rank->rank()));
     };
-    EXPECT_THAT([&] { run_on_all(*rank, work); }, ThrowsMessage<Stopped>("of rank 1"));
+    EXPECT_THAT([&] { run_on_all(*rank, work); }, ThrowsMessage<core::Stopped>("of rank 1"));
   });
 }
 
 TEST(RunOnAll, AFailureGoesBeforeAStop) {
   run_ranks(3, [](const auto& rank) {
     const auto work = [&] {
-      if (rank->rank() == 0) throw Stopped("stopped");
+      if (rank->rank() == 0) throw core::Stopped("stopped");
       if (rank->rank() == 1) throw InputError("failed");
     };
     if (rank->rank() == 1) {
@@ -190,4 +191,4 @@ TEST(RunOnAll, AFailureGoesBeforeAStop) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -13,7 +13,7 @@
 
 #include "lockstep/comm/communicator.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// Ranks that are threads of the test, with as much of the host's communicator as NcclCommunicator needs. Refuses
 /// memory of a device, as MPI would crash on it.
@@ -95,4 +95,4 @@ inline void run_ranks(int ranks, const std::function<void(const std::shared_ptr<
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 // What is compiled without OpenMP runs at::parallel_for() on one thread, whatever number is set.
@@ -27,4 +27,4 @@ TEST(ComputeThreads, LoopsRunOnAsManyAsAreSet) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::comm

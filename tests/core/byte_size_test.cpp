@@ -4,7 +4,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::core {
 namespace {
 
 TEST(ByteSize, UnitsAreDecimal) {
@@ -22,4 +22,4 @@ TEST(ByteSize, OtherTextIsRefused) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -6,7 +6,7 @@
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::core {
 namespace {
 
 // The two vectors of FIPS 180-2, appendix B.
@@ -40,4 +40,4 @@ TEST(Digest, OfAGitBlobIsGitsOwn) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -6,7 +6,7 @@
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::core {
 namespace {
 
 using testing::HasSubstr;
@@ -42,4 +42,4 @@ TEST(Json, CountsAreWholeNumbersInRange) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <string>
 
-namespace lockstep {
+namespace lockstep::core {
 namespace {
 
 namespace fs = std::filesystem;
@@ -55,4 +55,4 @@ TEST_F(MemoryLimit, KnowsVersionOneOfControlGroups) {
 TEST(MemoryLimitOfThisHost, IsKnown) { EXPECT_GT(memory_limit(), 1U << 20); }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::core

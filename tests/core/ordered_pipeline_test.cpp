@@ -7,7 +7,7 @@
 #include <set>
 #include <stdexcept>
 
-namespace lockstep::test {
+namespace lockstep::core {
 namespace {
 
 TEST(OrderedPipeline, KeepsTheOrder) {
@@ -97,4 +97,4 @@ TEST(OrderedPipeline, PushesIntoAnotherOnTheSamePool) {
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::core

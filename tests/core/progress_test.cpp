@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace lockstep {
+namespace lockstep::core {
 namespace {
 
 TEST(Progress, FormatsDurations) {
@@ -22,4 +22,4 @@ TEST(Progress, OnABatchJobShortWorkPrintsNothing) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -4,7 +4,7 @@
 #include <unistd.h>
 #include <csignal>
 
-namespace lockstep {
+namespace lockstep::core {
 namespace {
 
 using testing::ExitedWithCode;
@@ -82,4 +82,4 @@ TEST_F(StopFlag, EndsTheWorkOfOneRank) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace lockstep::test {
+namespace lockstep::core {
 namespace {
 
 TEST(WorkerPool, HasTheThreadsAskedForOrOneACore) {
@@ -51,4 +51,4 @@ TEST(WorkerPool, EndsAfterTheTaskAtWorkAndForgetsTheOthers) {
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::core

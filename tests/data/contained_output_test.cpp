@@ -4,7 +4,7 @@
 
 #include "data/fixtures.h"
 
-namespace lockstep::test {
+namespace lockstep::data {
 namespace {
 
 using testing::AllOf;
@@ -15,10 +15,11 @@ struct Opened {
   std::vector<std::string> positions;
 };
 
-// ByteTokenizer's EOS is the text "2".
+// test::ByteTokenizer's EOS is the text "2".
 Opened open(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
             InputContainsOutput setting = InputContainsOutput::automatic, bool has_encoder = false) {
-  const auto reader = open_for_model(Dataset::from_columns(inputs, outputs, setting), ByteTokenizer(), has_encoder);
+  const auto reader =
+      open_for_model(Dataset::from_columns(inputs, outputs, setting), test::ByteTokenizer(), has_encoder);
   Opened opened;
   while (auto row = reader->next()) {
     opened.rows.push_back(*row);
@@ -64,12 +65,12 @@ TEST(ContainedOutput, NamesALaterRowThatDiffers) {
   std::vector<std::string> inputs(kInspectedRows + 1, "a b"), outputs(kInspectedRows + 1, "b");
   EXPECT_EQ(open(inputs, outputs).rows.back().model_input, "a ");
   inputs.back() = "a c";
-  EXPECT_THAT(input_error([&] { open(inputs, outputs); }),
+  EXPECT_THAT(test::input_error([&] { open(inputs, outputs); }),
               AllOf(HasSubstr("row 101: "), HasSubstr("input_contains_output: false")));
   inputs[kInspectedRows - 1] = "a c";
   EXPECT_EQ(open(inputs, outputs).rows.front().model_input, "a b");
-  EXPECT_THAT(input_error([&] { open({"a"}, {"b"}, InputContainsOutput::yes); }), HasSubstr("row 1: "));
+  EXPECT_THAT(test::input_error([&] { open({"a"}, {"b"}, InputContainsOutput::yes); }), HasSubstr("row 1: "));
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::data

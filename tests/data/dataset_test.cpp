@@ -5,27 +5,27 @@
 
 #include "data/fixtures.h"
 
-namespace lockstep::test {
+namespace lockstep::data {
 namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
 
 std::string json_lines_error(const std::string& bytes) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto path = folder.write("rows.jsonl", bytes);
-  return input_error([&] { read_all(Dataset::from_file(path)); });
+  return test::input_error([&] { test::read_all(Dataset::from_file(path)); });
 }
 
 std::string csv_error(const std::string& bytes) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto path = folder.write("rows.csv", bytes);
-  return input_error([&] { read_all(Dataset::from_file(path)); });
+  return test::input_error([&] { test::read_all(Dataset::from_file(path)); });
 }
 
 std::vector<Row> read_file_rows(const std::string& name, const std::string& bytes) {
-  const TemporaryFolder folder;
-  return read_all(Dataset::from_file(folder.write(name, bytes)));
+  const test::TemporaryFolder folder;
+  return test::read_all(Dataset::from_file(folder.write(name, bytes)));
 }
 
 constexpr const char* kGoodLine = "{\"model_input\": \"a\", \"model_output\": \"b\"}\n";
@@ -81,7 +81,7 @@ TEST(JsonLines, NamesTheByteThatIsNotUtf8) {
 }
 
 TEST(JsonLines, GivesThePositionOfTheLastRow) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto path = folder.write("r.jsonl", std::string("\n") + kGoodLine + kGoodLine);
   const auto reader = Dataset::from_file(path).open();
   reader->next();
@@ -94,7 +94,7 @@ TEST(JsonLines, GivesThePositionOfTheLastRow) {
 
 // Each block by itself, and after its RowBlocks is gone, as threads read them.
 TEST(JsonLines, BlocksHoldTheRowsInTheirOrder) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   std::string text;
   constexpr int kRows = 20000;
   for (int i = 0; i < kRows; ++i) {
@@ -109,7 +109,7 @@ TEST(JsonLines, BlocksHoldTheRowsInTheirOrder) {
   }
   EXPECT_GT(blocks.size(), 2U);
   int rows = 0;
-  const auto message = input_error([&] {
+  const auto message = test::input_error([&] {
     for (const auto& block : blocks) {
       while (const auto row = block->next()) {
         ASSERT_EQ(row->model_input, std::to_string(rows));
@@ -170,12 +170,16 @@ TEST(Csv, NamesRowAndColumnOfWhatIsWrong) {
 TEST(Csv, HeaderAloneHasNoRows) { EXPECT_TRUE(read_file_rows("r.csv", "model_input,model_output\n").empty()); }
 
 TEST(Dataset, RefusesUnequalColumns) {
-  EXPECT_THAT(input_error([] { Dataset::from_columns({"a", "b"}, {"c"}); }), AllOf(HasSubstr("2"), HasSubstr("1")));
+  EXPECT_THAT(test::input_error([] {
+                Dataset::from_columns({"a", "b"}, {"c"});
+              }),
+              AllOf(HasSubstr("2"), HasSubstr("1")));
 }
 
 TEST(Dataset, NamesRowOfInMemoryTextThatIsNotUtf8) {
   const auto dataset = Dataset::from_columns({"a", "b"}, {"c", "\x80"});
-  EXPECT_THAT(input_error([&] { read_all(dataset); }), AllOf(HasSubstr("row 2"), HasSubstr("model_output")));
+  EXPECT_THAT(test::input_error([&] { test::read_all(dataset); }),
+              AllOf(HasSubstr("row 2"), HasSubstr("model_output")));
 }
 
 TEST(Dataset, OpensIndependentReaders) {
@@ -187,13 +191,13 @@ TEST(Dataset, OpensIndependentReaders) {
 }
 
 TEST(Dataset, NamesMissingFilesFoldersAndUnknownKinds) {
-  const TemporaryFolder folder;
-  EXPECT_THAT(input_error([&] { Dataset::from_file(folder.path() / "none.jsonl"); }), HasSubstr("none.jsonl"));
-  EXPECT_THAT(input_error([&] { Dataset::from_file(folder.path()); }), HasSubstr("folder"));
+  const test::TemporaryFolder folder;
+  EXPECT_THAT(test::input_error([&] { Dataset::from_file(folder.path() / "none.jsonl"); }), HasSubstr("none.jsonl"));
+  EXPECT_THAT(test::input_error([&] { Dataset::from_file(folder.path()); }), HasSubstr("folder"));
   const auto text = folder.write("rows.txt", "");
-  EXPECT_THAT(input_error([&] { Dataset::from_file(text); }),
+  EXPECT_THAT(test::input_error([&] { Dataset::from_file(text); }),
               AllOf(HasSubstr(".txt"), HasSubstr(".jsonl"), HasSubstr(".csv")));
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::data

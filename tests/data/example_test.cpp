@@ -5,23 +5,23 @@
 
 #include "data/fixtures.h"
 
-namespace lockstep::test {
+namespace lockstep::data {
 namespace {
 
 using testing::HasSubstr;
 
-constexpr TokenId kBos = ByteTokenizer::kBos;
-constexpr TokenId kEos = ByteTokenizer::kEos;
+constexpr TokenId kBos = test::ByteTokenizer::kBos;
+constexpr TokenId kEos = test::ByteTokenizer::kEos;
 
 std::vector<TokenId> with_eos(const std::string& text) {
-  auto ids = bytes(text);
+  auto ids = test::bytes(text);
   ids.push_back(kEos);
   return ids;
 }
 
 ExampleBuilder::Result build(bool has_encoder, std::optional<std::size_t> limit, const Row& row,
                              bool adds_bos = false) {
-  return ExampleBuilder(std::make_shared<ByteTokenizer>(adds_bos), has_encoder, limit).build(row);
+  return ExampleBuilder(std::make_shared<test::ByteTokenizer>(adds_bos), has_encoder, limit).build(row);
 }
 
 TEST(ExampleBuilder, EncoderDecoderEndsBothInEos) {
@@ -46,26 +46,26 @@ TEST(ExampleBuilder, DecoderOnlyCutsTheInputFromItsLeft) {
   const auto cut = build(false, 5, {"abc", "xy"});
   EXPECT_TRUE(cut.input_truncated);
   EXPECT_FALSE(cut.target_truncated);
-  EXPECT_EQ(cut.example.input, bytes("bc"));
+  EXPECT_EQ(cut.example.input, test::bytes("bc"));
   EXPECT_EQ(cut.example.target, with_eos("xy"));
 }
 
 TEST(ExampleBuilder, DecoderOnlyKeepsBosWhenItCuts) {
-  auto expected = bytes("c");
+  auto expected = test::bytes("c");
   expected.insert(expected.begin(), kBos);
   const auto cut = build(false, 5, {"abc", "xy"}, true);
   EXPECT_EQ(cut.example.input, expected);
   const auto long_answer = build(false, 4, {"abc", "wxyz"}, true);
   EXPECT_EQ(long_answer.example.input, std::vector<TokenId>{kBos});
-  EXPECT_EQ(long_answer.example.target, bytes("wxy"));
+  EXPECT_EQ(long_answer.example.target, test::bytes("wxy"));
 }
 
 TEST(ExampleBuilder, DecoderOnlyAnswerThatIsTooLongLosesItsEndAndEos) {
   const auto cut = build(false, 4, {"abc", "wxyz"});
   EXPECT_TRUE(cut.input_truncated && cut.target_truncated);
   EXPECT_TRUE(cut.example.input.empty());
-  EXPECT_EQ(cut.example.target, bytes("wxyz"));
-  EXPECT_EQ(build(false, 4, {"", "vwxyz"}).example.target, bytes("vwxy"));
+  EXPECT_EQ(cut.example.target, test::bytes("wxyz"));
+  EXPECT_EQ(build(false, 4, {"", "vwxyz"}).example.target, test::bytes("vwxy"));
 }
 
 TEST(ExampleBuilder, EmptyOutputLeavesEos) {
@@ -95,11 +95,11 @@ TEST(ExampleBuilder, LengthsNeverExceedTheLimit) {
 }
 
 TEST(ExampleBuilder, RefusesTokenizersWithoutEosAndTinyLimits) {
-  auto tokenizer = std::make_shared<ByteTokenizer>();
-  EXPECT_THAT(input_error([&] { ExampleBuilder(tokenizer, true, 1); }), HasSubstr("model_max_length"));
+  auto tokenizer = std::make_shared<test::ByteTokenizer>();
+  EXPECT_THAT(test::input_error([&] { ExampleBuilder(tokenizer, true, 1); }), HasSubstr("model_max_length"));
   tokenizer->remove_eos();
-  EXPECT_THAT(input_error([&] { ExampleBuilder(tokenizer, true, 10); }), HasSubstr("EOS"));
+  EXPECT_THAT(test::input_error([&] { ExampleBuilder(tokenizer, true, 10); }), HasSubstr("EOS"));
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::data

@@ -26,7 +26,7 @@ class TemporaryFolder {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path write(const std::string& name, std::string_view bytes) const {
-    write_file(path_ / name, bytes);
+    core::write_file(path_ / name, bytes);
     return path_ / name;
   }
 
@@ -68,8 +68,8 @@ inline std::vector<TokenId> bytes(const std::string& text) {
   return ids;
 }
 
-inline std::vector<Row> read_all(const Dataset& dataset) {
-  std::vector<Row> rows;
+inline std::vector<data::Row> read_all(const Dataset& dataset) {
+  std::vector<data::Row> rows;
   const auto reader = dataset.open();
   while (auto row = reader->next()) rows.push_back(*row);
   return rows;

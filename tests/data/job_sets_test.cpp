@@ -4,7 +4,7 @@
 
 #include "data/fixtures.h"
 
-namespace lockstep::test {
+namespace lockstep::data {
 namespace {
 
 using testing::AllOf;
@@ -12,8 +12,8 @@ using testing::HasSubstr;
 
 constexpr const char* kLine = "{\"model_input\": \"a\", \"model_output\": \"b\"}\n";
 
-JobFile job_of(std::vector<std::string> training, std::vector<std::string> validation = {}) {
-  JobFile job;
+job::JobFile job_of(std::vector<std::string> training, std::vector<std::string> validation = {}) {
+  job::JobFile job;
   job.training_datasets = std::move(training);
   job.validation_datasets = std::move(validation);
   return job;
@@ -31,7 +31,7 @@ TEST(JobSets, AreTrainingAndWhatTheJobHasForValidation) {
   EXPECT_EQ(given[1].locations, std::vector<std::string>{"v"});
   EXPECT_EQ(given[1].part, RowSelection::Part::all);
 
-  JobFile split = job_of({"a"});
+  job::JobFile split = job_of({"a"});
   split.validation_split = 0.25;
   const auto parts = sets_of(split);
   ASSERT_EQ(parts.size(), 2U);
@@ -41,43 +41,44 @@ TEST(JobSets, AreTrainingAndWhatTheJobHasForValidation) {
 }
 
 TEST(JobSets, RefuseNoTrainingAndTwoKindsOfValidation) {
-  EXPECT_THAT(input_error([] { sets_of(job_of({})); }), HasSubstr("training_datasets"));
-  JobFile both = job_of({"a"}, {"v"});
+  EXPECT_THAT(test::input_error([] { sets_of(job_of({})); }), HasSubstr("training_datasets"));
+  job::JobFile both = job_of({"a"}, {"v"});
   both.validation_split = 0.25;
-  EXPECT_THAT(input_error([&] { sets_of(both); }),
+  EXPECT_THAT(test::input_error([&] { sets_of(both); }),
               AllOf(HasSubstr("validation_split"), HasSubstr("validation_datasets"), HasSubstr("0.25")));
 }
 
 TEST(JobSets, FindTheirDatasetsInOrder) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto first = folder.write("x1.jsonl", kLine), second = folder.write("x2.jsonl", kLine);
   const auto other = folder.write("a.jsonl", kLine);
-  const JobFile job = job_of({(folder.path() / "x*.jsonl").string(), other.string()});
+  const job::JobFile job = job_of({(folder.path() / "x*.jsonl").string(), other.string()});
   std::vector<std::string> names;
   for (const auto& dataset : find_datasets(job, sets_of(job)[0])) names.push_back(dataset.name());
   EXPECT_EQ(names, (std::vector<std::string>{first.string(), second.string(), other.string()}));
-  const JobFile missing = job_of({(folder.path() / "none.jsonl").string()});
-  EXPECT_THAT(input_error([&] { find_datasets(missing, sets_of(missing)[0]); }), HasSubstr("none.jsonl"));
+  const job::JobFile missing = job_of({(folder.path() / "none.jsonl").string()});
+  EXPECT_THAT(test::input_error([&] { find_datasets(missing, sets_of(missing)[0]); }), HasSubstr("none.jsonl"));
 }
 
 TEST(JobSets, DescribeWhatTheJobNeeds) {
-  JobFile job = job_of({"a"});
+  job::JobFile job = job_of({"a"});
   job.prompt_template = "Q: {model_input}";
   job.validation_split = 0.25;
   job.deduplicate = true;
   ModelFolder model;
   model.vocabulary_size = 300;
   const auto sets = sets_of(job);
-  const Manifest training = describe_set(job, sets[0], model, ByteTokenizer(), 64);
+  const Manifest training = describe_set(job, sets[0], model, test::ByteTokenizer(), 64);
   EXPECT_EQ(training.row_format.prompt_template, "Q: {model_input}");
   EXPECT_EQ(training.model_max_length, 64U);
   EXPECT_EQ(training.vocabulary_size, 300U);
   EXPECT_EQ(training.selection, (RowSelection{true, 0.25, RowSelection::Part::training}));
-  const Manifest validation = describe_set(job, sets[1], model, ByteTokenizer(), 64);
+  const Manifest validation = describe_set(job, sets[1], model, test::ByteTokenizer(), 64);
   EXPECT_EQ(validation.selection.part, RowSelection::Part::validation);
-  EXPECT_NE(training.difference_of_settings(describe_set(job_of({"a"}), sets[0], model, ByteTokenizer(), 64)), "");
-  EXPECT_EQ(training.difference_of_settings(describe_set(job, sets[0], model, ByteTokenizer(), 64)), "");
+  EXPECT_NE(training.difference_of_settings(describe_set(job_of({"a"}), sets[0], model, test::ByteTokenizer(), 64)),
+            "");
+  EXPECT_EQ(training.difference_of_settings(describe_set(job, sets[0], model, test::ByteTokenizer(), 64)), "");
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::data

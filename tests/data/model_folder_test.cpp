@@ -4,20 +4,20 @@
 
 #include "data/fixtures.h"
 
-namespace lockstep::test {
+namespace lockstep::data {
 namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
 
 std::string config_error(const std::string& config) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   folder.write("config.json", config);
-  return input_error([&] { describe_model_folder(folder.path()); });
+  return test::input_error([&] { describe_model_folder(folder.path()); });
 }
 
 TEST(ModelFolder, ReadsWhatTheDataPathNeeds) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   folder.write("config.json", R"({"model_type": "gpt2", "vocab_size": 300, "n_positions": 64})");
   const ModelFolder gpt = describe_model_folder(folder.path());
   EXPECT_FALSE(gpt.has_encoder);
@@ -28,13 +28,13 @@ TEST(ModelFolder, ReadsWhatTheDataPathNeeds) {
   EXPECT_TRUE(t5.has_encoder);
   EXPECT_EQ(t5.vocabulary_size, 32128U);
   EXPECT_EQ(t5.max_positions, std::nullopt);
-  EXPECT_THAT(input_error([&] { check_has_encoder(t5, false, folder.path()); }), HasSubstr("has_encoder: true"));
+  EXPECT_THAT(test::input_error([&] { check_has_encoder(t5, false, folder.path()); }), HasSubstr("has_encoder: true"));
 }
 
 TEST(ModelFolder, NamesWhatIsMissingOrNotSupported) {
-  const TemporaryFolder folder;
-  EXPECT_THAT(input_error([&] { describe_model_folder(folder.path() / "none"); }), HasSubstr("none"));
-  EXPECT_THAT(input_error([&] { describe_model_folder(folder.path()); }), HasSubstr("config.json"));
+  const test::TemporaryFolder folder;
+  EXPECT_THAT(test::input_error([&] { describe_model_folder(folder.path() / "none"); }), HasSubstr("none"));
+  EXPECT_THAT(test::input_error([&] { describe_model_folder(folder.path()); }), HasSubstr("config.json"));
   EXPECT_THAT(config_error(R"({"model_type": "bert"})"),
               AllOf(HasSubstr("bert"), HasSubstr("t5, mt5, umt5, gpt2, llama")));
   EXPECT_THAT(config_error("{}"), HasSubstr("model_type"));
@@ -44,7 +44,7 @@ TEST(ModelFolder, NamesWhatIsMissingOrNotSupported) {
 }
 
 TEST(ResolveMaxLength, PrefersTheJobThenTheTokenizerThenTheModel) {
-  ByteTokenizer tokenizer;
+  test::ByteTokenizer tokenizer;
   EXPECT_EQ(resolve_max_length(100, tokenizer, 64), 64U);
   EXPECT_EQ(resolve_max_length(100, tokenizer, std::nullopt), 100U);
   EXPECT_EQ(resolve_max_length(std::nullopt, tokenizer, std::nullopt), std::nullopt);
@@ -56,4 +56,4 @@ TEST(ResolveMaxLength, PrefersTheJobThenTheTokenizerThenTheModel) {
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::data

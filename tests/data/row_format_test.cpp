@@ -4,7 +4,7 @@
 
 #include "data/fixtures.h"
 
-namespace lockstep::test {
+namespace lockstep::data {
 namespace {
 
 using testing::AllOf;
@@ -15,13 +15,13 @@ constexpr const char* kRows =
     "{\"question\": \"{x}\", \"answer\": true, \"topic\": \"\"}\n";
 
 std::vector<Row> read_with(const RowFormat& format, std::string_view bytes = kRows, bool output_is_optional = false) {
-  const TemporaryFolder folder;
-  return read_all(Dataset::from_file(folder.write("rows.jsonl", bytes),
-                                     {.format = format, .output_is_optional = output_is_optional}));
+  const test::TemporaryFolder folder;
+  return test::read_all(Dataset::from_file(folder.write("rows.jsonl", bytes),
+                                           {.format = format, .output_is_optional = output_is_optional}));
 }
 
 std::string error_with(const RowFormat& format, std::string_view bytes = kRows) {
-  return input_error([&] { read_with(format, bytes); });
+  return test::input_error([&] { read_with(format, bytes); });
 }
 
 TEST(RowFormat, MapsColumns) {
@@ -77,18 +77,20 @@ TEST(RowFormat, LeavesTheOutputEmptyWhereItMayBeMissing) {
   EXPECT_EQ(rows[0].model_output, "");
   EXPECT_EQ(rows[1].model_output, "");
   EXPECT_EQ(rows[2].model_output, "= d");
-  EXPECT_THAT(input_error([&] { read_with(format, "{\"model_output\": \"d\"}\n", true); }), HasSubstr("\"question\""));
+  EXPECT_THAT(test::input_error([&] { read_with(format, "{\"model_output\": \"d\"}\n", true); }),
+              HasSubstr("\"question\""));
 }
 
 TEST(RowFormat, ReadsCsvByTheSameNames) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto path = folder.write("rows.csv", "q,a\n1,2\n");
   const DatasetOptions options{.format = {.prompt_template = "Q {q}", .response_template = "{a}"}};
-  EXPECT_EQ(read_all(Dataset::from_file(path, options)).at(0).model_input, "Q 1");
+  EXPECT_EQ(test::read_all(Dataset::from_file(path, options)).at(0).model_input, "Q 1");
   const DatasetOptions missing{.format = {.prompt_template = "{q}", .response_template = "{b}"}};
-  EXPECT_THAT(input_error([&] { Dataset::from_file(path, missing).open(); }),
+  EXPECT_THAT(test::input_error([&] { Dataset::from_file(path, missing).open(); }),
               AllOf(HasSubstr("\"b\" (response_template)"), HasSubstr("\"q\", \"a\"")));
-  const auto rows = read_all(Dataset::from_file(path, {.format = {.input_column = "q"}, .output_is_optional = true}));
+  const auto rows =
+      test::read_all(Dataset::from_file(path, {.format = {.input_column = "q"}, .output_is_optional = true}));
   EXPECT_EQ(rows.at(0).model_output, "");
 }
 
@@ -96,8 +98,8 @@ TEST(RowFormat, InputContainsOutputIsReadAsItIsWritten) {
   for (const auto value : {InputContainsOutput::automatic, InputContainsOutput::yes, InputContainsOutput::no}) {
     EXPECT_EQ(parse_input_contains_output(to_text(value)), value);
   }
-  EXPECT_THAT(input_error([] { parse_input_contains_output("maybe"); }), HasSubstr("auto, true or false"));
+  EXPECT_THAT(test::input_error([] { parse_input_contains_output("maybe"); }), HasSubstr("auto, true or false"));
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::data

@@ -5,7 +5,7 @@
 #include <random>
 #include <set>
 
-namespace lockstep::test {
+namespace lockstep::data {
 namespace {
 
 Row numbered(int i) { return {fmt::format("in {}", i), fmt::format("out {}", i)}; }
@@ -20,7 +20,7 @@ TEST(RowHash, TellsTheTextsApart) {
 TEST(RowHash, IsTheBeginningOfASha256) {
   // printf '\1\0\0\0\0\0\0\0abc' | sha256sum
   EXPECT_EQ(fmt::format("{:016x}{:016x}", RowHasher()({"a", "bc"}).high, RowHasher()({"a", "bc"}).low),
-            sha256(std::string("\1\0\0\0\0\0\0\0abc", 11)).substr(0, 32));
+            core::sha256(std::string("\1\0\0\0\0\0\0\0abc", 11)).substr(0, 32));
 }
 
 TEST(RowHashSet, HoldsWhatASetHolds) {
@@ -77,4 +77,4 @@ TEST(RowPlan, LeavesDuplicatesOutOfTheText) {
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::data

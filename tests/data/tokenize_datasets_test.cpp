@@ -7,7 +7,7 @@
 #include "core/captured_log.h"
 #include "data/fixtures.h"
 
-namespace lockstep::test {
+namespace lockstep::data {
 namespace {
 
 using testing::AllOf;
@@ -27,14 +27,14 @@ struct RecordingSink final : ExampleSink {
 };
 
 ExampleBuilder builder(bool has_encoder, std::optional<std::size_t> limit = std::nullopt, bool adds_bos = false) {
-  return {std::make_shared<ByteTokenizer>(adds_bos), has_encoder, limit};
+  return {std::make_shared<test::ByteTokenizer>(adds_bos), has_encoder, limit};
 }
 
 TokenizeOptions options() { return {.name = "training", .vocabulary_size = 300}; }
 
 TokenizationReport tokenize(const std::vector<Dataset>& datasets, const ExampleBuilder& builder, ExampleSink& sink,
                             const TokenizeOptions& options, std::size_t workers = 1) {
-  WorkerPool pool(workers);
+  core::WorkerPool pool(workers);
   return tokenize_datasets(datasets, builder, sink, options, pool);
 }
 
@@ -53,8 +53,8 @@ TEST(TokenizeDatasets, KeepsTheOrderOfAllDatasetsForAnyNumberOfWorkers) {
     const auto report = tokenize({numbered(3000), numbered(1)}, builder(true), sink, options(), workers);
     ASSERT_EQ(sink.examples.size(), 3001U);
     for (std::size_t i = 0; i < 3000; ++i) {
-      auto expected = bytes("in " + std::to_string(i));
-      expected.push_back(ByteTokenizer::kEos);
+      auto expected = test::bytes("in " + std::to_string(i));
+      expected.push_back(test::ByteTokenizer::kEos);
       ASSERT_EQ(sink.examples[i].input, expected);
     }
     EXPECT_EQ(report.read.dataset_rows, (std::vector<std::uint64_t>{3000, 1}));
@@ -64,7 +64,7 @@ TEST(TokenizeDatasets, KeepsTheOrderOfAllDatasetsForAnyNumberOfWorkers) {
 }
 
 TEST(TokenizeDatasets, WarnsOnceAKindWithCounts) {
-  const CapturedLog log;
+  const test::CapturedLog log;
   RecordingSink sink;
   const auto data = Dataset::from_columns({"abcdefgh", "abcdefgh", "a", "", "b"}, {"x", "abcdefghi", "", "", "x"});
   const auto report = tokenize({data}, builder(true, 4), sink, options());
@@ -84,14 +84,14 @@ TEST(TokenizeDatasets, WarnsOnceAKindWithCounts) {
 }
 
 TEST(TokenizeDatasets, IsSilentWithoutReason) {
-  const CapturedLog log;
+  const test::CapturedLog log;
   RecordingSink sink;
   check_report(tokenize({numbered(10)}, builder(false, 100), sink, options()), builder(false, 100), "training");
   EXPECT_EQ(log.text(), "");
 }
 
 TEST(TokenizeDatasets, DropsDecoderOnlyRowsWithoutInput) {
-  const CapturedLog log;
+  const test::CapturedLog log;
   const auto data = Dataset::from_columns({"", "a"}, {"x", "y"});
   RecordingSink without_bos, with_bos, encoder;
   EXPECT_EQ(tokenize({data}, builder(false), without_bos, options()).dropped_rows(), 1U);
@@ -102,17 +102,17 @@ TEST(TokenizeDatasets, DropsDecoderOnlyRowsWithoutInput) {
 }
 
 TEST(TokenizeDatasets, RefusesDatasetsWithoutRowsOrExamples) {
-  const CapturedLog log;
-  const TemporaryFolder folder;
+  const test::CapturedLog log;
+  const test::TemporaryFolder folder;
   RecordingSink sink;
   const auto empty = Dataset::from_file(folder.write("empty.jsonl", "\n"));
-  EXPECT_THAT(input_error([&] {
+  EXPECT_THAT(test::input_error([&] {
                 tokenize({numbered(3), empty}, builder(true), sink, options());
               }),
               AllOf(HasSubstr("empty.jsonl"), HasSubstr("at least one row")));
-  EXPECT_THAT(input_error([&] { tokenize({}, builder(true), sink, options()); }), HasSubstr("training"));
+  EXPECT_THAT(test::input_error([&] { tokenize({}, builder(true), sink, options()); }), HasSubstr("training"));
   const auto blank = Dataset::from_columns({"", ""}, {"", ""});
-  EXPECT_THAT(input_error([&] { tokenize_in_memory({blank}, builder(true), options()); }),
+  EXPECT_THAT(test::input_error([&] { tokenize_in_memory({blank}, builder(true), options()); }),
               HasSubstr("all 2 rows were dropped"));
 }
 
@@ -120,7 +120,7 @@ TEST(TokenizeDatasets, RefusesAVocabularyBeyondTheEmbedding) {
   RecordingSink sink;
   TokenizeOptions small = options();
   small.vocabulary_size = 100;
-  EXPECT_THAT(input_error([&] { tokenize({numbered(3)}, builder(true), sink, small, 2); }),
+  EXPECT_THAT(test::input_error([&] { tokenize({numbered(3)}, builder(true), sink, small, 2); }),
               AllOf(HasSubstr("100"), HasSubstr("259")));
   EXPECT_TRUE(sink.examples.empty());
 }
@@ -128,12 +128,12 @@ TEST(TokenizeDatasets, RefusesAVocabularyBeyondTheEmbedding) {
 TEST(TokenizeDatasets, NamesTheRowOfATokenBeyondTheEmbedding) {
   RecordingSink sink;
   const auto data = Dataset::from_columns({"a", "b~"}, {"x", "y"});
-  EXPECT_THAT(input_error([&] { tokenize({data}, builder(true), sink, options()); }),
+  EXPECT_THAT(test::input_error([&] { tokenize({data}, builder(true), sink, options()); }),
               AllOf(HasSubstr("row 2"), HasSubstr("70000"), HasSubstr("300")));
 }
 
 TEST(TokenizeDatasets, ReportsTheFirstBadRowWhateverTheNumberOfWorkers) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   std::string lines;
   for (int i = 0; i < 4000; ++i) {
     lines += fmt::format("{{\"model_input\": \"{}\", \"model_output\": \"x\"}}\n", i == 700 || i == 900 ? "~" : "a");
@@ -141,7 +141,7 @@ TEST(TokenizeDatasets, ReportsTheFirstBadRowWhateverTheNumberOfWorkers) {
   const auto data = Dataset::from_file(folder.write("rows.jsonl", lines + "{\n"));
   for (const std::size_t workers : {1, 2, 16, 64}) {
     RecordingSink sink;
-    EXPECT_THAT(input_error([&] { tokenize({data}, builder(true), sink, options(), workers); }),
+    EXPECT_THAT(test::input_error([&] { tokenize({data}, builder(true), sink, options(), workers); }),
                 HasSubstr("rows.jsonl: line 701: "));
   }
 }
@@ -182,7 +182,7 @@ TEST(TokenizeDatasets, LeavesOutTheRowsThatTheSinkDoesNotWant) {
 }
 
 TEST(TokenizeDatasets, NamesTheFirstRowsOfEachKind) {
-  const CapturedLog log;
+  const test::CapturedLog log;
   RecordingSink sink;
   std::vector<std::string> inputs(20, "abcdefgh");
   inputs[2] = "ab";
@@ -196,7 +196,7 @@ TEST(TokenizeDatasets, NamesTheFirstRowsOfEachKind) {
 }
 
 TEST(TokenizeDatasets, CountsAndOnDemandDropsDuplicates) {
-  const CapturedLog log;
+  const test::CapturedLog log;
   const auto data = Dataset::from_columns({"a", "ab", "a", "a", "ab"}, {"bc", "c", "bc", "b", "c"});
   RecordingSink all, distinct;
   EXPECT_EQ(tokenize({data}, builder(true), all, options()).read.duplicates, 2U);
@@ -215,7 +215,7 @@ TEST(TokenizeInMemory, HoldsTheExamples) {
   const auto dataset = tokenize_in_memory({numbered(2)}, builder(false), options());
   EXPECT_EQ(dataset->size(), 2U);
   EXPECT_FALSE(dataset->has_encoder());
-  EXPECT_EQ(dataset->read(1).input, bytes("in 1"));
+  EXPECT_EQ(dataset->read(1).input, test::bytes("in 1"));
   EXPECT_EQ(dataset->input_length(1), 4U);
   EXPECT_EQ(dataset->target_length(1), 6U);
   EXPECT_EQ(dataset->tokenizer_digest(), std::string(64, 'd'));
@@ -232,4 +232,4 @@ TEST(LengthHistogram, GivesExactPercentiles) {
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::data

@@ -6,7 +6,7 @@
 
 #include "lockstep/data/split.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 std::shared_ptr<const TokenizedDataset> in_memory(std::vector<Example> examples) {
@@ -35,4 +35,4 @@ TEST(TokenizedDataset, ASubsetHasADigestOfItsOwnAndKnowsThePlacesInTheWhole) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -6,7 +6,7 @@
 
 #include "data/fixtures.h"
 
-namespace lockstep::test {
+namespace lockstep::data {
 namespace {
 
 WorkShare share(const std::map<std::string, std::string>& environment) {
@@ -46,16 +46,16 @@ TEST(WorkShare, IsThatOfTheArrayTask) {
 }
 
 TEST(WorkShare, IsRefusedWhereItCannotBeTold) {
-  EXPECT_THAT(input_error([] {
+  EXPECT_THAT(test::input_error([] {
                 share({{"SLURM_ARRAY_TASK_ID", "3"},
                        {"SLURM_ARRAY_TASK_COUNT", "3"},
                        {"SLURM_ARRAY_TASK_MIN", "1"},
                        {"SLURM_ARRAY_TASK_MAX", "7"}});  // --array=1,3,7
               }),
               testing::HasSubstr("equal distances"));
-  EXPECT_THAT(input_error([] { share({{"PMI_RANK", "4"}, {"PMI_SIZE", "4"}}); }), testing::HasSubstr("PMI_RANK"));
-  EXPECT_THAT(input_error([] { share({{"PMI_RANK", "x"}, {"PMI_SIZE", "4"}}); }), testing::HasSubstr("\"x\""));
+  EXPECT_THAT(test::input_error([] { share({{"PMI_RANK", "4"}, {"PMI_SIZE", "4"}}); }), testing::HasSubstr("PMI_RANK"));
+  EXPECT_THAT(test::input_error([] { share({{"PMI_RANK", "x"}, {"PMI_SIZE", "4"}}); }), testing::HasSubstr("\"x\""));
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::data

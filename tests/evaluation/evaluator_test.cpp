@@ -6,7 +6,7 @@
 
 #include "models/bigram_model.h"
 
-namespace lockstep {
+namespace lockstep::evaluation {
 namespace {
 
 using test::BigramModel;
@@ -14,19 +14,19 @@ using test::BigramModel;
 constexpr std::int64_t kVocabulary = 7;
 
 // Every next token is certain but for token 6, whose followers are alike.
-BigramModel half_certain_model() {
-  BigramModel model(kVocabulary);
+test::BigramModel half_certain_model() {
+  test::BigramModel model(kVocabulary);
   const at::NoGradGuard no_grad;
   for (std::int64_t token = 0; token < kVocabulary - 1; ++token) model.weight[token][token + 1] = 1000;
   return model;
 }
 
-InMemoryTokenizedDataset rows() {
+data::InMemoryTokenizedDataset rows() {
   return {{{{1}, {2, 3}}, {{6, 6}, {1}}, {{2}, {3, 4, 5, 6}}, {{1, 2, 6}, {0, 1}}}, false, "digest"};
 }
 
 TEST(Evaluator, GivesTheLossOfEveryRowInTheDatasetsOrder) {
-  BigramModel model = half_certain_model();
+  test::BigramModel model = half_certain_model();
   const auto communicator = make_communicator();
   const double uncertain = std::log(static_cast<double>(kVocabulary));
   const std::vector<double> expected = {0, uncertain, 0, uncertain};
@@ -43,7 +43,7 @@ TEST(Evaluator, GivesTheLossOfEveryRowInTheDatasetsOrder) {
 }
 
 TEST(Evaluator, RunsInEvaluationModeAndGoesBackToTraining) {
-  BigramModel model = half_certain_model();
+  test::BigramModel model = half_certain_model();
   model.train();
   evaluate_rows(model, rows(), 2, 0, *make_communicator());
   EXPECT_FALSE(model.was_training);
@@ -52,14 +52,14 @@ TEST(Evaluator, RunsInEvaluationModeAndGoesBackToTraining) {
 }
 
 TEST(Evaluator, ReportsItsProgress) {
-  BigramModel model = half_certain_model();
+  test::BigramModel model = half_certain_model();
   std::vector<std::uint64_t> done;
   evaluate_rows(model, rows(), 3, 0, *make_communicator(), [&](std::uint64_t rows_done) { done.push_back(rows_done); });
   EXPECT_THAT(done, testing::ElementsAre(3, 4));
 }
 
 TEST(Evaluator, StopsWithTheBatchDuringWhichItIsAskedTo) {
-  BigramModel model = half_certain_model();
+  test::BigramModel model = half_certain_model();
   model.train();
   const auto communicator = make_communicator();
   const auto end = std::chrono::system_clock::now() + std::chrono::hours(1);
@@ -78,4 +78,4 @@ TEST(Evaluator, StopsWithTheBatchDuringWhichItIsAskedTo) {
 TEST(Evaluator, TheMeanOfNothingIsZero) { EXPECT_EQ(LossTotals{}.mean(), 0); }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::evaluation

@@ -8,10 +8,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace lockstep;
   static const fuzz::InputFolder folder;
   const auto text = fuzz::as_text(data, size);
-  folder.write(kTrainerStateFile, "state");
-  folder.write(kCheckpointManifestFile, text);
-  const std::string flaw = flaw_of(folder.path());
-  const bool is_named = text.find(sha256("state")) != std::string_view::npos;
+  folder.write(train::kTrainerStateFile, "state");
+  folder.write(train::kCheckpointManifestFile, text);
+  const std::string flaw = train::flaw_of(folder.path());
+  const bool is_named = text.find(core::sha256("state")) != std::string_view::npos;
   fuzz::require(!flaw.empty() || is_named, "a checkpoint is whole only by the digests of its files");
   return 0;
 }

@@ -15,16 +15,16 @@ void read_key(const Json& config, const char* key) {
     } catch (const Error&) {
     }
   };
-  attempt([&] { require(config_integer(config, key, 1) >= 1, "an integer is in its range"); });
-  attempt([&] { require(config_token(config, key, 0) >= 0, "a token is in its range"); });
-  attempt([&] { config_number(config, key, 0); });
+  attempt([&] { require(models::config_integer(config, key, 1) >= 1, "an integer is in its range"); });
+  attempt([&] { require(models::config_token(config, key, 0) >= 0, "a token is in its range"); });
+  attempt([&] { models::config_number(config, key, 0); });
   attempt([&] {
-    const double probability = config_probability(config, key, 0);
+    const double probability = models::config_probability(config, key, 0);
     require(probability >= 0 && probability < 1, "a probability is in its range");
   });
-  attempt([&] { config_flag(config, key, false); });
-  attempt([&] { config_text(config, key, ""); });
-  attempt([&] { refuse_config_flag(config, key); });
+  attempt([&] { models::config_flag(config, key, false); });
+  attempt([&] { models::config_text(config, key, ""); });
+  attempt([&] { models::refuse_config_flag(config, key); });
 }
 
 }  // namespace
@@ -35,11 +35,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const fuzz::InputFolder folder;
   const auto path = folder.write("config.json", fuzz::as_text(data, size));
   try {
-    const Json config = read_json_file(path);
+    const Json config = core::read_json_file(path);
     if (config.is_object()) {
       for (const auto& [key, value] : config.items()) fuzz::read_key(config, key.c_str());
     }
-    const ModelFolder model = describe_model_folder(folder.path());
+    const data::ModelFolder model = data::describe_model_folder(folder.path());
     fuzz::require(model.vocabulary_size > 0, "a model has a vocabulary");
   } catch (const Error&) {
   }

@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::string> overrides;
   if (!parts[1].empty()) overrides.emplace_back(parts[1]);
   try {
-    const JobFile job = load_job_file(folder.write("job.yaml", parts[0]), overrides);
+    const job::JobFile job = job::load_job_file(folder.write("job.yaml", parts[0]), overrides);
     fuzz::require(job.validation_split >= 0 && job.validation_split < 1, "a share is in its range");
   } catch (const Error&) {
   }

@@ -12,17 +12,17 @@
 namespace lockstep::fuzz {
 namespace {
 
-using Rows = std::vector<Cells>;
+using Rows = std::vector<data::Cells>;
 
-const std::vector<Column> kColumns{{"model_input", "input_column"}, {"b", "prompt_template", /*optional=*/true}};
+const std::vector<data::Column> kColumns{{"model_input", "input_column"}, {"b", "prompt_template", /*optional=*/true}};
 
 // None if the reader refuses the file.
 std::optional<Rows> read_rows(const std::filesystem::path& path) {
   Rows rows;
   try {
-    const auto blocks = open_cells(path, kColumns);
+    const auto blocks = data::open_cells(path, kColumns);
     while (const auto block = blocks->next()) {
-      for (Cells cells; block->next(cells);) rows.push_back(cells);
+      for (data::Cells cells; block->next(cells);) rows.push_back(cells);
     }
   } catch (const Error&) {
     return std::nullopt;
@@ -38,16 +38,16 @@ Json parse(std::string_view text, int row_depth) {
     if (depth == row_depth && event == Json::parse_event_t::object_start) count.clear();
     if (depth != row_depth + 1 || event != Json::parse_event_t::key) return true;
     const auto key = value.get<std::string>();
-    const bool is_column = std::ranges::find(kColumns, key, &Column::name) != kColumns.end();
+    const bool is_column = std::ranges::find(kColumns, key, &data::Column::name) != kColumns.end();
     if (is_column && ++count[key] == 2) throw Error("twice");
     return true;
   });
 }
 
-Cells cells_of(const Json& row) {
+data::Cells cells_of(const Json& row) {
   if (!row.is_object()) throw Error("not an object");
-  Cells cells;
-  for (const Column& column : kColumns) {
+  data::Cells cells;
+  for (const data::Column& column : kColumns) {
     const Json value = row.value(column.name, Json());
     if (value.is_structured() || (value.is_null() && !column.optional)) throw Error("not a text");
     auto& cell = cells.emplace_back();

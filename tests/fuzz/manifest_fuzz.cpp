@@ -11,10 +11,10 @@ namespace {
 
 void read_manifest(const InputFolder& folder) {
   try {
-    const Manifest manifest = Manifest::load(folder.path());
+    const data::Manifest manifest = data::Manifest::load(folder.path());
     require(manifest.difference(manifest).empty(), "a manifest differs in nothing from itself");
-    folder.write(Manifest::kFileName, manifest.to_json().dump());
-    require(Manifest::load(folder.path()) == manifest, "a manifest that is written and read again is the same");
+    folder.write(data::Manifest::kFileName, manifest.to_json().dump());
+    require(data::Manifest::load(folder.path()) == manifest, "a manifest that is written and read again is the same");
   } catch (const Error&) {
   }
 }
@@ -26,12 +26,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace lockstep;
   static const fuzz::InputFolder folder;
   const auto text = fuzz::as_text(data, size);
-  folder.write(Manifest::kFileName, text);
+  folder.write(data::Manifest::kFileName, text);
   fuzz::read_manifest(folder);
   folder.write("shard-00000.h5", "bytes");
   folder.write("shard-00000.json", text);
-  if (const auto part = ShardPart::find(folder.path(), 0)) {
-    fuzz::require(part->entry.bytes == 5 && part->entry.sha256 == sha256("bytes"), "a shard is what its record says");
+  if (const auto part = data::ShardPart::find(folder.path(), 0)) {
+    fuzz::require(part->entry.bytes == 5 && part->entry.sha256 == core::sha256("bytes"),
+                  "a shard is what its record says");
   }
   return 0;
 }

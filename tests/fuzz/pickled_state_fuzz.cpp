@@ -7,7 +7,7 @@
 namespace lockstep::fuzz {
 namespace {
 
-void check(const PickledTensor& tensor) {
+void check(const models::PickledTensor& tensor) {
   require(tensor.sizes.size() == tensor.strides.size(), "every size has a stride");
   __int128 last = tensor.offset;  // no 64-bit number of the pickle makes it overflow
   bool is_empty = false;
@@ -26,7 +26,7 @@ void check(const PickledTensor& tensor) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace lockstep;
   try {
-    for (const auto& [name, tensor] : read_pickled_state(fuzz::as_text(data, size))) fuzz::check(tensor);
+    for (const auto& [name, tensor] : models::read_pickled_state(fuzz::as_text(data, size))) fuzz::check(tensor);
   } catch (const Error&) {
   }
   return 0;

@@ -7,7 +7,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace lockstep;
   try {
-    const SafetensorsHeader header = parse_safetensors_header(fuzz::as_text(data, size), "file");
+    const models::SafetensorsHeader header = models::parse_safetensors_header(fuzz::as_text(data, size), "file");
     std::uint64_t bytes = header.tensors_begin;
     for (const auto& [name, tensor] : header.tensors) {
       fuzz::require(tensor.begin <= tensor.end && tensor.end <= size - header.tensors_begin, "a tensor is in the file");

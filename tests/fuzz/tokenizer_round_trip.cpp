@@ -27,7 +27,7 @@ const std::vector<std::string>& hostile_texts() {
 void round_trip(const Tokenizer& tokenizer, std::string_view text) {
   try {
     const std::vector<TokenId> ids = tokenizer.encode(text);
-    require(!find_invalid_utf8(text), "text that is not UTF-8 is refused");
+    require(!core::find_invalid_utf8(text), "text that is not UTF-8 is refused");
     require(tokenizer.encode(text) == ids, "a word gives the same ids when it comes from the cache");
     for (const bool skip_special_tokens : {true, false}) tokenizer.decode(ids, skip_special_tokens);
     for (const TokenId id : ids) tokenizer.token(id);

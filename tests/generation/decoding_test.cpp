@@ -6,7 +6,7 @@
 #include "lockstep/core/error.h"
 #include "models/bigram_model.h"
 
-namespace lockstep {
+namespace lockstep::generation {
 namespace {
 
 using test::BigramModel;
@@ -16,13 +16,13 @@ using testing::HasSubstr;
 using testing::ThrowsMessage;
 
 constexpr std::int64_t kVocabulary = 12;
-constexpr TokenId kEos = ByteTokenizer::kEos;
+constexpr TokenId kEos = test::ByteTokenizer::kEos;
 
 // A model that goes 3 -> 4 -> 5 -> ... -> 11 -> EOS, with `positions` learned positions if any.
-BigramModel counting_model(std::optional<std::int64_t> positions = std::nullopt) {
-  ModelInfo info = test::bigram_info(kVocabulary);
+test::BigramModel counting_model(std::optional<std::int64_t> positions = std::nullopt) {
+  models::ModelInfo info = test::bigram_info(kVocabulary);
   info.max_positions = positions;
-  BigramModel model(std::move(info));
+  test::BigramModel model(std::move(info));
   const at::NoGradGuard no_grad;
   for (std::int64_t token = 3; token + 1 < kVocabulary; ++token) model.weight[token][token + 1] = 1;
   model.weight[kVocabulary - 1][kEos] = 1;
@@ -31,11 +31,11 @@ BigramModel counting_model(std::optional<std::int64_t> positions = std::nullopt)
 
 std::vector<Generated> generate_from(LanguageModel& model, const std::vector<std::vector<TokenId>>& prompts,
                                      GenerationOptions options, bool adds_bos = false) {
-  return generate_ids(model, ByteTokenizer(adds_bos), prompts, options);
+  return generate_ids(model, test::ByteTokenizer(adds_bos), prompts, options);
 }
 
 TEST(Decoding, StopsAtEosOrAtMaxNewTokens) {
-  BigramModel model = counting_model();
+  test::BigramModel model = counting_model();
   const auto results = generate_from(model, {{9}, {3}}, {.max_new_tokens = 4, .batch_size = 2});
   EXPECT_THAT(results[0].ids, ElementsAre(10, 11, kEos));
   EXPECT_TRUE(results[0].stopped);
@@ -44,7 +44,7 @@ TEST(Decoding, StopsAtEosOrAtMaxNewTokens) {
 }
 
 TEST(Decoding, TheBatchSizeChangesNothingAndRowsKeepTheirOrder) {
-  BigramModel model = counting_model();
+  test::BigramModel model = counting_model();
   std::vector<std::vector<TokenId>> prompts;
   for (std::size_t i = 0; i < 9; ++i) prompts.push_back(std::vector<TokenId>(i + 1, static_cast<TokenId>(11 - i)));
   const auto alone = generate_from(model, prompts, {.max_new_tokens = 20, .batch_size = 1});
@@ -55,59 +55,60 @@ TEST(Decoding, TheBatchSizeChangesNothingAndRowsKeepTheirOrder) {
 }
 
 TEST(Decoding, ReportsItsProgressWithEachToken) {
-  BigramModel model = counting_model();
+  test::BigramModel model = counting_model();
   std::vector<std::size_t> done;
-  generate_ids(model, ByteTokenizer(false), {{11}, {10}, {9}}, {.max_new_tokens = 20, .batch_size = 2},
+  generate_ids(model, test::ByteTokenizer(false), {{11}, {10}, {9}}, {.max_new_tokens = 20, .batch_size = 2},
                [&](std::size_t rows_done) { done.push_back(rows_done); });
   EXPECT_THAT(done, ElementsAre(1, 2, 2, 2, 3));
 }
 
 TEST(Decoding, IsEndedWithinABatchByWhatItsProgressThrows) {
-  BigramModel model = counting_model();
+  test::BigramModel model = counting_model();
   const auto stop = [](std::size_t) { throw Error("stopped"); };
-  EXPECT_THROW(generate_ids(model, ByteTokenizer(false), {{3}}, {.max_new_tokens = 20}, stop), Error);
+  EXPECT_THROW(generate_ids(model, test::ByteTokenizer(false), {{3}}, {.max_new_tokens = 20}, stop), Error);
   EXPECT_EQ(model.decoded_rows, 1);  // its prompt
 }
 
 TEST(Decoding, FinishedRowsCostNothingMore) {
-  BigramModel model = counting_model();
+  test::BigramModel model = counting_model();
   generate_from(model, {{11}, {11}, {10}}, {.max_new_tokens = 20, .batch_size = 3});
   EXPECT_EQ(model.decoded_rows, 3 + 1);  // all three once; then only the last
 }
 
 TEST(Decoding, TheGenerationConfigNamesTheEndsOfAText) {
-  ModelInfo info = test::bigram_info(kVocabulary);
+  models::ModelInfo info = test::bigram_info(kVocabulary);
   info.config = {{"eos_token_id", 5}};
   info.generation_config = {{"eos_token_id", {7, 8}}};
-  BigramModel model(std::move(info));
+  test::BigramModel model(std::move(info));
   model.weight.data().copy_(counting_model().weight);
   EXPECT_THAT(generate_from(model, {{4}}, {.max_new_tokens = 20}).front().ids, ElementsAre(5, 6, 7));
 }
 
 TEST(Decoding, PromptAndAnswerShareTheLearnedPositions) {
-  BigramModel model = counting_model(8);
+  test::BigramModel model = counting_model(8);
   const auto results = generate_from(model, {{3, 3, 3, 3, 3}, {3}}, {.max_new_tokens = 100, .batch_size = 2});
   EXPECT_EQ(results[0].ids.size(), 3U);
   EXPECT_EQ(results[1].ids.size(), 7U);
 }
 
 TEST(Decoding, ALongPromptLosesItsBeginningButNotBos) {
-  BigramModel model = counting_model(8);
-  const std::vector<TokenId> prompt = {ByteTokenizer::kBos, 9, 9, 9, 9, 9, 9, 9, 9, 3};
+  test::BigramModel model = counting_model(8);
+  const std::vector<TokenId> prompt = {test::ByteTokenizer::kBos, 9, 9, 9, 9, 9, 9, 9, 9, 3};
   const auto results = generate_from(model, {prompt}, {.max_new_tokens = 100}, /*adds_bos=*/true);
   EXPECT_THAT(results.front().ids, ElementsAre(4, 5));  // a quarter of the positions is kept for the answer
 }
 
 TEST(Decoding, APromptWithoutTokensIsRefused) {
-  BigramModel model = counting_model();
+  test::BigramModel model = counting_model();
   EXPECT_THAT([&] { generate_from(model, {{3}, {}}, {}); }, ThrowsMessage<InputError>(HasSubstr("prompt 2")));
 }
 
 TEST(Decoding, PromptsAreEncodedAsInTraining) {
-  EXPECT_EQ(encode_prompt(ByteTokenizer(), true, "a"), (std::vector<TokenId>{'a' + 3, kEos}));
-  EXPECT_EQ(encode_prompt(ByteTokenizer(), false, "a"), (std::vector<TokenId>{'a' + 3}));
-  EXPECT_EQ(encode_prompt(ByteTokenizer(true), false, "a"), (std::vector<TokenId>{ByteTokenizer::kBos, 'a' + 3}));
+  EXPECT_EQ(encode_prompt(test::ByteTokenizer(), true, "a"), (std::vector<TokenId>{'a' + 3, kEos}));
+  EXPECT_EQ(encode_prompt(test::ByteTokenizer(), false, "a"), (std::vector<TokenId>{'a' + 3}));
+  EXPECT_EQ(encode_prompt(test::ByteTokenizer(true), false, "a"),
+            (std::vector<TokenId>{test::ByteTokenizer::kBos, 'a' + 3}));
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::generation

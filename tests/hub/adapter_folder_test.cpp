@@ -7,7 +7,7 @@
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 namespace fs = std::filesystem;
@@ -17,7 +17,7 @@ class AdapterFolder : public testing::Test {
   AdapterFolder() { fs::create_directories(folder_); }
   ~AdapterFolder() override { fs::remove_all(folder_); }
   std::optional<std::string> base_by(const std::string& config) const {
-    write_file(folder_ / "adapter_config.json", config);
+    core::write_file(folder_ / "adapter_config.json", config);
     return base_of_adapter(folder_);
   }
 
@@ -41,4 +41,4 @@ TEST_F(AdapterFolder, OfNoBaseIsRefusedByItsKey) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::hub

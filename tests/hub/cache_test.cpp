@@ -4,7 +4,7 @@
 
 #include "hub/cached_files.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 namespace fs = std::filesystem;
@@ -36,7 +36,7 @@ TEST_F(CachedModelTest, LiesWhereHuggingfaceHubPutsIt) {
 TEST_F(CachedModelTest, KnowsTheCommitOfARevision) {
   EXPECT_FALSE(model().commit());
   model().write_ref(kCommit);
-  EXPECT_EQ(read_file(files_.folder() / "refs/main"), kCommit);
+  EXPECT_EQ(core::read_file(files_.folder() / "refs/main"), kCommit);
   EXPECT_EQ(model().commit(), kCommit);
   model().write_ref(kOther);
   EXPECT_EQ(model().commit(), kOther);
@@ -60,7 +60,7 @@ TEST_F(CachedModelTest, LinksFilesToBlobs) {
   for (const auto& [etag, content] : {std::pair{"abc", "content"}, {"abc", "content"}, {"def", "other"}}) {
     model().link(kCommit, "config.json", etag);
     EXPECT_EQ(fs::read_symlink(files_.snapshot() / "config.json"), fs::path("../../blobs") / etag);
-    EXPECT_EQ(read_file(files_.snapshot() / "config.json"), content);
+    EXPECT_EQ(core::read_file(files_.snapshot() / "config.json"), content);
   }
   EXPECT_EQ(std::distance(fs::directory_iterator(files_.snapshot()), {}), 1);
   EXPECT_EQ(std::distance(fs::directory_iterator(files_.folder()), {}), 2);
@@ -133,4 +133,4 @@ TEST_F(CachedModelTest, BelievesHuggingfaceHubsListOfFiles) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::hub

@@ -25,12 +25,12 @@ class CachedFiles {
   std::filesystem::path snapshot() const { return folder() / "snapshots" / kCommit; }
 
   void add(std::initializer_list<const char*> files, const std::string& bytes = "{}") const {
-    for (const char* file : files) write_file(snapshot() / file, bytes);
+    for (const char* file : files) core::write_file(snapshot() / file, bytes);
   }
   void note_absent(std::initializer_list<const char*> files) const {
-    for (const char* file : files) write_file(folder() / ".no_exist" / kCommit / file, "");
+    for (const char* file : files) core::write_file(folder() / ".no_exist" / kCommit / file, "");
   }
-  void write(const std::string& path, const std::string& bytes) const { write_file(folder() / path, bytes); }
+  void write(const std::string& path, const std::string& bytes) const { core::write_file(folder() / path, bytes); }
 
   static constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
 

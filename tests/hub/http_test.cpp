@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 TEST(Url, OriginsAreComparable) {
@@ -31,4 +31,4 @@ TEST(HttpConnection, OtherProtocolsAreRefused) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::hub

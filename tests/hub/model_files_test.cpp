@@ -5,7 +5,7 @@
 #include "hub/cached_files.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 using testing::ElementsAre;
@@ -37,4 +37,4 @@ TEST(ModelFiles, AnIndexNamesNothingElsewhere) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::hub

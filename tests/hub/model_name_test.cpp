@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 TEST(ModelName, HasARepositoryAndARevision) {
@@ -38,4 +38,4 @@ TEST(ModelName, KnowsAWholeCommit) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::hub

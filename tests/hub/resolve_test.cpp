@@ -5,7 +5,7 @@
 #include "hub/cached_files.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 using testing::AllOf;
@@ -75,4 +75,4 @@ TEST_F(ResolveTest, ARankTakesTheFirstCacheThatHasTheCommit) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::hub

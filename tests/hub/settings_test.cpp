@@ -6,7 +6,7 @@
 #include "hub/cached_files.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 namespace {
 
 using testing::HasSubstr;
@@ -32,7 +32,7 @@ TEST(HubSettings, TakeTheTokenOfTheEnvironmentFirst) {
   const test::CachedFiles files;
   const std::string home = files.cache().string();
   EXPECT_EQ(settings_of({{"HF_HOME", home}}).token, "");
-  write_file(files.cache() / "token", "hf_of_the_file\n");
+  core::write_file(files.cache() / "token", "hf_of_the_file\n");
   EXPECT_EQ(settings_of({{"HF_HOME", home}}).token, "hf_of_the_file");
   EXPECT_EQ(settings_of({{"HF_HOME", home}}).token_origin, home + "/token");
   EXPECT_EQ(settings_of({{"HF_TOKEN_PATH", home + "/token"}}).token, "hf_of_the_file");
@@ -59,4 +59,4 @@ TEST(HubSettings, NameAVariableThatIsWrong) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::hub

@@ -6,7 +6,7 @@
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::job {
 namespace {
 
 using testing::ElementsAre;
@@ -18,7 +18,7 @@ class JobFileTest : public testing::Test {
   void TearDown() override { std::filesystem::remove(path_); }
 
   JobFile load(const std::string& text, const std::vector<std::string>& overrides = {}) const {
-    write_file(path_, text);
+    core::write_file(path_, text);
     return load_job_file(path_, overrides);
   }
 
@@ -119,4 +119,4 @@ TEST_F(JobFileTest, EveryKeyIsDescribed) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::job

@@ -5,7 +5,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/job/hyperparameters.h"
 
-namespace lockstep {
+namespace lockstep::job {
 namespace {
 
 using testing::AllOf;
@@ -94,4 +94,4 @@ TEST(Hyperparameters, TheTrainersNamesOfAdamWAreOneOptimizer) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::job

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <torch/torch.h>
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 constexpr TokenId kStart = 7, kPad = 0;
@@ -16,7 +16,7 @@ at::Tensor matrix(std::initializer_list<std::initializer_list<std::int64_t>> row
 }
 
 TEST(Batch, EncoderDecoderTargetsAreShiftedBehindTheStart) {
-  const std::vector<Example> examples = {{{1, 2, 3}, {4, 5}}, {{6}, {8, 9, 1}}};
+  const std::vector<data::Example> examples = {{{1, 2, 3}, {4, 5}}, {{6}, {8, 9, 1}}};
   const std::vector<std::uint64_t> ids = {10, 11};
   const Batch batch = collate(examples, ids, true, kStart, kPad);
   EXPECT_TRUE(batch.input_ids.equal(matrix({{1, 2, 3}, {6, 0, 0}})));
@@ -28,7 +28,7 @@ TEST(Batch, EncoderDecoderTargetsAreShiftedBehindTheStart) {
 }
 
 TEST(Batch, DecoderOnlyLabelsAreTheTargetAlone) {
-  const std::vector<Example> examples = {{{1, 2, 3}, {4, 5}}, {{6}, {8}}};
+  const std::vector<data::Example> examples = {{{1, 2, 3}, {4, 5}}, {{6}, {8}}};
   const Batch batch = collate(examples, std::vector<std::uint64_t>{0, 1}, false, 0, kPad);
   EXPECT_TRUE(batch.input_ids.equal(matrix({{1, 2, 3, 4, 5}, {6, 8, 0, 0, 0}})));
   EXPECT_EQ(batch.inputs.begins, (std::vector<std::int64_t>{0, 5, 7}));
@@ -39,21 +39,21 @@ TEST(Batch, DecoderOnlyLabelsAreTheTargetAlone) {
 }
 
 TEST(Batch, NothingPredictsTheFirstTokenOfASequence) {
-  const Batch batch = collate(std::vector<Example>{{{}, {4, 5}}}, std::vector<std::uint64_t>{0}, false, 0, kPad);
+  const Batch batch = collate(std::vector<data::Example>{{{}, {4, 5}}}, std::vector<std::uint64_t>{0}, false, 0, kPad);
   EXPECT_TRUE(batch.labels.equal(matrix({{5, kNone}})));
 }
 
 TEST(Batch, WhatNoLabelDependsOnIsNoPredictor) {
-  const std::vector<Example> examples = {{{}, {4, 5, 6}}, {{1, 2}, {}}, {{}, {8}}, {{}, {}}};
+  const std::vector<data::Example> examples = {{{}, {4, 5, 6}}, {{1, 2}, {}}, {{}, {8}}, {{}, {}}};
   const Batch batch = collate(examples, std::vector<std::uint64_t>{0, 1, 2, 3}, false, 0, kPad);
   EXPECT_EQ(batch.inputs.begins, (std::vector<std::int64_t>{0, 3, 5, 6, 6}));
   EXPECT_EQ(batch.predictors.begins, (std::vector<std::int64_t>{0, 2, 3, 4, 4}));
 }
 
 TEST(Batch, ATokenThatEqualsThePaddingIsStillALabel) {
-  const Batch batch = collate(std::vector<Example>{{{1}, {kPad}}}, std::vector<std::uint64_t>{0}, false, 0, kPad);
+  const Batch batch = collate(std::vector<data::Example>{{{1}, {kPad}}}, std::vector<std::uint64_t>{0}, false, 0, kPad);
   EXPECT_TRUE(batch.labels.equal(matrix({{kPad, kNone}})));
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

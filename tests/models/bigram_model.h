@@ -9,8 +9,8 @@
 
 namespace lockstep::test {
 
-inline ModelInfo bigram_info(std::int64_t vocabulary) {
-  ModelInfo info;
+inline models::ModelInfo bigram_info(std::int64_t vocabulary) {
+  models::ModelInfo info;
   info.vocabulary_size = vocabulary;
   return info;
 }
@@ -20,19 +20,21 @@ inline ModelInfo bigram_info(std::int64_t vocabulary) {
 class BigramModel final : public LanguageModel {
  public:
   explicit BigramModel(std::int64_t vocabulary) : BigramModel(bigram_info(vocabulary)) {}
-  explicit BigramModel(ModelInfo info) : LanguageModel(std::move(info)) {
+  explicit BigramModel(models::ModelInfo info) : LanguageModel(std::move(info)) {
     const std::int64_t vocabulary = this->info().vocabulary_size;
     weight = register_parameter("weight", torch::zeros({vocabulary, vocabulary}));
   }
 
   void initialise_weights(const at::Generator&) override { torch::nn::init::zeros_(weight); }
-  at::Tensor logits(const Batch& batch, Dropout&) override { return weight.index_select(0, batch.input_ids.flatten()); }
-  at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override {
+  at::Tensor logits(const models::Batch& batch, models::Dropout&) override {
+    return weight.index_select(0, batch.input_ids.flatten());
+  }
+  at::Tensor loss_sum(const models::Batch& batch, models::Dropout& dropout) override {
     ++micro_batches;
     return losses(batch, dropout, at::Reduction::Sum);
   }
-  at::Tensor row_loss_sums(const Batch& batch) override {
-    Dropout none;
+  at::Tensor row_loss_sums(const models::Batch& batch) override {
+    models::Dropout none;
     was_training = is_training();
     return losses(batch, none, at::Reduction::None).view_as(batch.labels).sum(-1);
   }
@@ -42,7 +44,7 @@ class BigramModel final : public LanguageModel {
     at::Tensor next = decode_step(*state, last);
     return {std::move(state), next};
   }
-  at::Tensor decode_step(DecodingState&, const at::Tensor& tokens) override {
+  at::Tensor decode_step(models::DecodingState&, const at::Tensor& tokens) override {
     decoded_rows += tokens.size(0);
     return weight.index_select(0, tokens);
   }
@@ -53,12 +55,12 @@ class BigramModel final : public LanguageModel {
   std::int64_t decoded_rows = 0;
 
  private:
-  struct State final : DecodingState {
+  struct State final : models::DecodingState {
     void keep_rows(const at::Tensor&) override {}
   };
-  at::Tensor losses(const Batch& batch, Dropout& dropout, at::Reduction::Reduction reduction) {
+  at::Tensor losses(const models::Batch& batch, models::Dropout& dropout, at::Reduction::Reduction reduction) {
     return torch::nll_loss(torch::log_softmax(logits(batch, dropout), -1), batch.labels.flatten(), {}, reduction,
-                           kIgnoredLabel);
+                           models::kIgnoredLabel);
   }
 };
 

@@ -20,7 +20,7 @@
 
 // Models on another device than the host. The stand-in computes with the host's kernels, so that results are the same
 // bits; a tensor that the code under test makes on the host by mistake is refused.
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 using test::TemporaryFolder;
@@ -41,19 +41,21 @@ std::shared_ptr<LanguageModel> make_model(const std::string& config, at::Device 
 
 constexpr std::array<std::uint64_t, 3> kIds = {4, 7, 2};
 
-std::vector<Example> make_examples() { return {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}}; }
+std::vector<data::Example> make_examples() {
+  return {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}};
+}
 
 // Each token but a row's last has a label.
-std::vector<Example> make_learned_examples() { return {{{8}, {9, 10, 1}}, {{3}, {4}}, {{5}, {6, 7}}}; }
+std::vector<data::Example> make_learned_examples() { return {{{8}, {9, 10, 1}}, {{3}, {4}}, {{5}, {6, 7}}}; }
 
-Batch make_batch(const LanguageModel& model, const std::vector<Example>& examples) {
+Batch make_batch(const LanguageModel& model, const std::vector<data::Example>& examples) {
   return collate(examples, kIds, model.info().has_encoder, model.info().decoder_start_id, 0);
 }
 
 using Named = std::vector<std::pair<std::string, at::Tensor>>;
 
 // Loss, rows' losses, logits and gradients, on the host.
-Named values_of(LanguageModel& model, const std::vector<Example>& examples = make_examples()) {
+Named values_of(LanguageModel& model, const std::vector<data::Example>& examples = make_examples()) {
   model.zero_grad();
   Batch batch = make_batch(model, examples).to(model.device());
   batch.noise = EmbeddingNoise(5, 5, 6, kIds);
@@ -97,17 +99,17 @@ TEST_P(ModelsOn, AnotherDeviceGenerateWhatTheHostDoes) {
   const auto host = make_model(GetParam(), at::kCPU), device = make_model(GetParam(), kStandInDevice);
   const std::vector<std::vector<TokenId>> prompts = {{3, 4, 5}, {6}, {7, 8}};
   const GenerationOptions options{.max_new_tokens = 6, .batch_size = 3};
-  const auto expected = generate_ids(*host, NoTokenizer(), prompts, options);
-  const auto found = generate_ids(*device, NoTokenizer(), prompts, options);
+  const auto expected = generation::generate_ids(*host, NoTokenizer(), prompts, options);
+  const auto found = generation::generate_ids(*device, NoTokenizer(), prompts, options);
   for (std::size_t i = 0; i < prompts.size(); ++i) EXPECT_EQ(found[i].ids, expected[i].ids);
 }
 
 TEST_P(ModelsOn, AnotherDeviceEvaluateToWhatTheHostDoes) {
   const auto host = make_model(GetParam(), at::kCPU), device = make_model(GetParam(), kStandInDevice);
-  const InMemoryTokenizedDataset rows(make_examples(), host->info().has_encoder, "");
+  const data::InMemoryTokenizedDataset rows(make_examples(), host->info().has_encoder, "");
   const auto alone = make_communicator();
-  const auto expected = evaluate_rows(*host, rows, 2, 0, *alone).value();
-  const auto found = evaluate_rows(*device, rows, 2, 0, *alone).value();
+  const auto expected = evaluation::evaluate_rows(*host, rows, 2, 0, *alone).value();
+  const auto found = evaluation::evaluate_rows(*device, rows, 2, 0, *alone).value();
   for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_NEAR(found[i].loss_sum, expected[i].loss_sum, 1e-4);
 }
 
@@ -204,7 +206,7 @@ TEST(ModelOnADevice, TrainsAnAdapterAndSavesWhatTheHostDoes) {
     const auto model = make_model(config, device);
     add_lora(*model, {.rank = 2, .dropout = 0.3}, 1);
     const Named values = values_of(*model);
-    const TemporaryFolder folder;
+    const test::TemporaryFolder folder;
     save_adapter(*model, folder.path());
     merge_adapter(*model);
     save_model(*model, folder.path());
@@ -239,4 +241,4 @@ TEST(StandInDevice, RefusesTensorsOfTheHostBesideItsOwn) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

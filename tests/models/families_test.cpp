@@ -5,7 +5,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/data/model_folder.h"
 
-namespace lockstep::test {
+namespace lockstep::models {
 namespace {
 
 using testing::HasSubstr;
@@ -21,9 +21,9 @@ std::string refusal(const std::string& text) {
 }
 
 TEST(Families, AreThoseThatPreparationKnows) {
-  ASSERT_EQ(families().size(), supported_model_families().size());
+  ASSERT_EQ(families().size(), data::supported_model_families().size());
   for (std::size_t i = 0; i < families().size(); ++i) {
-    EXPECT_EQ(families()[i].model_type, supported_model_families()[i].model_type);
+    EXPECT_EQ(families()[i].model_type, data::supported_model_families()[i].model_type);
     EXPECT_FALSE(families()[i].models.empty());
     EXPECT_FALSE(families()[i].embedding.empty());
   }
@@ -31,7 +31,7 @@ TEST(Families, AreThoseThatPreparationKnows) {
 
 // The sizes and limits that preparation takes from config.json are those of the model.
 TEST(Families, HaveTheDefaultsThatPreparationKnows) {
-  for (const ModelFamily& known : supported_model_families()) {
+  for (const data::ModelFamily& known : data::supported_model_families()) {
     Json config = Json::parse(R"({
       "num_hidden_layers": 1, "n_layer": 1, "num_layers": 1, "attention_types": [[["global"], 1]], "hidden_size": 8,
       "n_embd": 8, "d_model": 8, "intermediate_size": 8, "d_ff": 8, "num_attention_heads": 1, "n_head": 1,
@@ -79,4 +79,4 @@ TEST(Families, RefuseByNameWhatTheyDoNotCompute) {
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::models

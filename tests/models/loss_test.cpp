@@ -11,7 +11,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/models/layers/gradients_in_place.h"
 
-namespace lockstep::test {
+namespace lockstep::models {
 namespace {
 
 constexpr std::int64_t kFeatures = 12, kVocabulary = 37;
@@ -147,4 +147,4 @@ TEST(HeadLoss, IsScaledAsItWasTold) {
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::models

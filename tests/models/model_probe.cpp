@@ -16,7 +16,7 @@
 #include "lockstep/models/pretrained.h"
 #include "lockstep/models/weights/safetensors.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 namespace fs = std::filesystem;
@@ -32,7 +32,7 @@ class NoTokenizer final : public Tokenizer {
 };
 
 Batch read_case_batch(const Json& description, const ModelInfo& info) {
-  std::vector<Example> examples;
+  std::vector<data::Example> examples;
   std::vector<std::uint64_t> example_ids;
   for (const Json& example : description.at("examples")) {
     example_ids.push_back(examples.size());
@@ -69,18 +69,18 @@ void write_generated(LanguageModel& model, const Json& description, const fs::pa
                                   .batch_size = description.at("batch_size").get<std::size_t>()};
   Json rows = Json::array();
   const auto prompts = description.at("prompts").get<std::vector<std::vector<TokenId>>>();
-  for (const Generated& row : generate_ids(model, NoTokenizer(), prompts, options)) {
+  for (const generation::Generated& row : generation::generate_ids(model, NoTokenizer(), prompts, options)) {
     rows.push_back({{"ids", row.ids}, {"stopped", row.stopped}});
   }
-  write_json_file(output / "generated.json", rows);
+  core::write_json_file(output / "generated.json", rows);
 }
 
 void probe(const fs::path& folder, const fs::path& case_file, const fs::path& output, const fs::path& adapter) {
-  const Json description = read_json_file(case_file);
+  const Json description = core::read_json_file(case_file);
   const auto model = load_model(folder);
   if (!adapter.empty()) load_adapter(*model, adapter);
   if (const char* device = std::getenv("LOCKSTEP_DEVICE")) {
-    model->to(compute_device_of_rank(device, *make_communicator()));
+    model->to(comm::compute_device_of_rank(device, *make_communicator()));
   }
   write_values(*model, read_case_batch(description, model->info()).to(model->device()), output);
   write_generated(*model, description, output);
@@ -93,15 +93,15 @@ void probe(const fs::path& folder, const fs::path& case_file, const fs::path& ou
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models
 
 int main(int count, char** arguments) {
   try {
     if (count == 5 && std::string(arguments[1]) == "--create") {
-      const auto model = lockstep::create_model(arguments[2], std::stoull(arguments[3]));
-      lockstep::save_model(*model, arguments[4]);
+      const auto model = lockstep::models::create_model(arguments[2], std::stoull(arguments[3]));
+      lockstep::models::save_model(*model, arguments[4]);
     } else if (count == 4 || count == 5) {
-      lockstep::probe(arguments[1], arguments[2], arguments[3], count == 5 ? arguments[4] : "");
+      lockstep::models::probe(arguments[1], arguments[2], arguments[3], count == 5 ? arguments[4] : "");
     } else {
       throw lockstep::InputError("usage: model_probe MODEL_DIR CASE.json OUTPUT_DIR [ADAPTER_DIR]");
     }

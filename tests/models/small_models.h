@@ -20,8 +20,8 @@ inline constexpr const char* kSmallConfigs[] = {
 /// Of random weights, by its config.json.
 inline std::shared_ptr<LanguageModel> model_of(const std::string& config) {
   const TemporaryFolder folder;
-  write_json_file(folder.path() / "config.json", Json::parse(config));
-  return create_model(folder.path(), 1);
+  core::write_json_file(folder.path() / "config.json", Json::parse(config));
+  return models::create_model(folder.path(), 1);
 }
 
 }  // namespace lockstep::test

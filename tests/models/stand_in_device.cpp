@@ -15,7 +15,7 @@
 #include <torch/library.h>
 #include <atomic>
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 void free_memory(void* data) { c10::GetCPUAllocator()->raw_deallocate(data); }
@@ -146,4 +146,4 @@ TORCH_LIBRARY_IMPL(aten, HPU, library) {
 
 std::size_t reads_of_stand_in_device() { return reads; }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -21,7 +21,7 @@ using lockstep::Communicator;
 
 void expect(bool condition, const Communicator& communicator, std::string_view what) {
   if (condition) return;
-  fmt::print(stderr, "{}: {}\n", lockstep::describe_rank(communicator), what);
+  fmt::print(stderr, "{}: {}\n", lockstep::comm::describe_rank(communicator), what);
   std::exit(EXIT_FAILURE);
 }
 
@@ -43,7 +43,7 @@ void check_pending(Communicator& communicator) {
     at::Tensor reduced, scattered, gathered;
   };
   std::vector<Case> cases;
-  std::vector<std::shared_ptr<lockstep::PendingCollective>> pending;
+  std::vector<std::shared_ptr<lockstep::comm::PendingCollective>> pending;
   const auto values = [&](std::int64_t size, at::ScalarType type) {
     return at::arange(size, at::kLong).remainder(7).to(type);
   };
@@ -52,7 +52,7 @@ void check_pending(Communicator& communicator) {
       const at::Tensor mine = values(size, type) * (communicator.rank() + 1);
       cases.push_back({mine.clone(), mine.clone(), at::zeros_like(mine)});
       Case& c = cases.back();
-      const lockstep::Part part = lockstep::part_of(size, communicator.rank(), ranks);
+      const lockstep::comm::Part part = lockstep::comm::part_of(size, communicator.rank(), ranks);
       c.gathered.narrow(0, part.begin, part.size()).copy_(values(size, type).narrow(0, part.begin, part.size()));
       pending.push_back(communicator.begin_all_reduce_sum(c.reduced, "a sum"));
       pending.push_back(communicator.begin_reduce_scatter_sum(c.scattered, "a scattered sum"));
@@ -64,7 +64,7 @@ void check_pending(Communicator& communicator) {
     const auto type = c.reduced.scalar_type();
     const std::int64_t size = c.reduced.numel();
     const at::Tensor sum = values(size, type) * (ranks * (ranks + 1) / 2);
-    const lockstep::Part part = lockstep::part_of(size, communicator.rank(), ranks);
+    const lockstep::comm::Part part = lockstep::comm::part_of(size, communicator.rank(), ranks);
     const auto own = [&](const at::Tensor& tensor) { return tensor.narrow(0, part.begin, part.size()); };
     expect(c.reduced.equal(sum), communicator, "begin_all_reduce_sum is wrong");
     expect(own(c.scattered).equal(own(sum)), communicator, "begin_reduce_scatter_sum is wrong");
@@ -99,7 +99,7 @@ void check_reducer(Communicator& communicator, const std::shared_ptr<Communicato
                              Mode{true, true, at::kFloat, 1e-5}, Mode{false, false, at::kBFloat16, 0.02},
                              Mode{true, false, at::kBFloat16, 0.02}, Mode{true, true, at::kBFloat16, 0.02}}) {
       at::manual_seed(1);
-      std::vector<lockstep::NamedParameter> parameters;
+      std::vector<lockstep::sharding::NamedParameter> parameters;
       for (int i = 0; i < 5; ++i) parameters.push_back({std::to_string(i), at::randn({11, 11}).requires_grad_()});
       parameters.push_back({"bias", at::randn({11}).requires_grad_()});
       parameters.push_back({"unused", at::randn({3, 5}).requires_grad_()});
@@ -112,9 +112,9 @@ void check_reducer(Communicator& communicator, const std::shared_ptr<Communicato
         }
         return (hidden + parameters[5].tensor + at::matmul(hidden, parameters[0].tensor)).square().sum();
       };
-      const lockstep::ParameterLayout layout(parameters, {.bytes = bucket_bytes});
-      const auto ownership =
-          mode.is_shared ? lockstep::Ownership::shared(layout, communicator) : lockstep::Ownership::whole(layout);
+      const lockstep::sharding::ParameterLayout layout(parameters, {.bytes = bucket_bytes});
+      const auto ownership = mode.is_shared ? lockstep::sharding::Ownership::shared(layout, communicator)
+                                            : lockstep::sharding::Ownership::whole(layout);
       // Two passes a step; the second rank has none in the last step, and one in the step before.
       const auto passes = [&](int rank, int step) { return rank != 1 ? 2 : 2 - step; };
       std::vector<std::vector<at::Tensor>> expected;
@@ -129,11 +129,11 @@ void check_reducer(Communicator& communicator, const std::shared_ptr<Communicato
         }
         for (const auto& entry : layout.entries()) {
           if (!entry.parameter.grad().defined()) continue;
-          lockstep::ParameterLayout::view(expected.back()[entry.bucket], entry).copy_(entry.parameter.grad());
+          lockstep::sharding::ParameterLayout::view(expected.back()[entry.bucket], entry).copy_(entry.parameter.grad());
         }
       }
-      lockstep::GradientReducer reducer(layout, ownership, shared,
-                                        {.frees_buckets = mode.frees_buckets, .message_type = mode.message_type});
+      lockstep::sharding::GradientReducer reducer(
+          layout, ownership, shared, {.frees_buckets = mode.frees_buckets, .message_type = mode.message_type});
       for (int step = 0; step < 3; ++step) {
         reducer.zero();
         for (int pass = 0; pass < 2; ++pass) {
@@ -165,13 +165,14 @@ void check_reducer(Communicator& communicator, const std::shared_ptr<Communicato
 // Parameters that all ranks have updated in part are whole again where they are needed, and gone where they are not.
 void check_parameters(Communicator& communicator, const std::shared_ptr<Communicator>& shared) {
   for (const bool frees_layers : {false, true}) {
-    std::vector<lockstep::NamedParameter> parameters;
+    std::vector<lockstep::sharding::NamedParameter> parameters;
     for (std::size_t unit = 0; unit < 4; ++unit) {
       parameters.push_back({"weight", at::full({23, 7}, 1.0).requires_grad_(), unit});
       parameters.push_back({"bias", at::full({5}, 1.0).requires_grad_(), unit});
     }
-    const lockstep::ParameterLayout layout(parameters, {.bytes = 2000, .spans_units = !frees_layers});
-    lockstep::FlatParameters flat(layout, lockstep::Ownership::shared(layout, communicator), shared, frees_layers);
+    const lockstep::sharding::ParameterLayout layout(parameters, {.bytes = 2000, .spans_units = !frees_layers});
+    lockstep::sharding::FlatParameters flat(layout, lockstep::sharding::Ownership::shared(layout, communicator), shared,
+                                            frees_layers);
     const auto expect_value = [&](std::size_t unit, double value) {
       for (const auto& parameter : parameters) {
         if (parameter.unit != unit) continue;
@@ -212,10 +213,10 @@ void check_broadcast(Communicator& communicator) {
 void check_agreement(Communicator& communicator) {
   bool failed_here = false, failed_elsewhere = false;
   try {
-    lockstep::run_on_all(communicator, [&] {
+    lockstep::comm::run_on_all(communicator, [&] {
       if (communicator.rank() == communicator.world_size() - 1) throw lockstep::InputError("reason");
     });
-  } catch (const lockstep::PeerFailed&) {
+  } catch (const lockstep::comm::PeerFailed&) {
     failed_elsewhere = true;
   } catch (const lockstep::InputError&) {
     failed_here = true;
@@ -226,10 +227,11 @@ void check_agreement(Communicator& communicator) {
 
 void check_text(Communicator& communicator) {
   const std::string text = communicator.is_root() ? "\xc3\xa4 of rank 0" : "of another rank";
-  expect(lockstep::text_of_root(communicator, text) == "\xc3\xa4 of rank 0", communicator, "text_of_root is wrong");
-  expect(lockstep::text_of_root(communicator, "").empty(), communicator, "text_of_root is wrong for no text");
+  expect(lockstep::comm::text_of_root(communicator, text) == "\xc3\xa4 of rank 0", communicator,
+         "text_of_root is wrong");
+  expect(lockstep::comm::text_of_root(communicator, "").empty(), communicator, "text_of_root is wrong for no text");
   const std::vector<std::string> texts =
-      lockstep::texts_of_ranks(communicator, std::string(static_cast<std::size_t>(communicator.rank()), '\xe4'));
+      lockstep::comm::texts_of_ranks(communicator, std::string(static_cast<std::size_t>(communicator.rank()), '\xe4'));
   for (std::size_t rank = 0; rank < texts.size(); ++rank) {
     expect(texts[rank] == std::string(rank, '\xe4'), communicator, "texts_of_ranks is wrong");
   }
@@ -237,10 +239,10 @@ void check_text(Communicator& communicator) {
 }
 
 // What a rank is told of facts that differ: a message, "peer" if another rank has it, nothing if all agree.
-std::string compare(Communicator& communicator, const lockstep::SharedFacts& facts) {
+std::string compare(Communicator& communicator, const lockstep::comm::SharedFacts& facts) {
   try {
-    lockstep::check_agreement(communicator, facts, "the remedy");
-  } catch (const lockstep::PeerFailed&) {
+    lockstep::comm::check_agreement(communicator, facts, "the remedy");
+  } catch (const lockstep::comm::PeerFailed&) {
     return "peer";
   } catch (const lockstep::InputError& error) {
     return error.what();
@@ -251,22 +253,22 @@ std::string compare(Communicator& communicator, const lockstep::SharedFacts& fac
 void check_facts(Communicator& communicator) {
   const int ranks = communicator.world_size();
   const bool is_last = communicator.rank() == ranks - 1;
-  const auto expect_message = [&](const lockstep::SharedFacts& facts, int speaker, std::string_view message) {
+  const auto expect_message = [&](const lockstep::comm::SharedFacts& facts, int speaker, std::string_view message) {
     const std::string said = compare(communicator, facts);
     const bool is_right = communicator.rank() == speaker ? said.find(message) != std::string::npos : said == "peer";
     expect(is_right, communicator, fmt::format("check_agreement says '{}'", said));
   };
-  const lockstep::SharedFacts facts = {{"rate", "1"}, {"seed", "2"}, {"\xff", "\xfe"}};
+  const lockstep::comm::SharedFacts facts = {{"rate", "1"}, {"seed", "2"}, {"\xff", "\xfe"}};
   expect(compare(communicator, facts).empty(), communicator, "check_agreement refuses what is alike");
   if (ranks == 1) return;
 
-  lockstep::SharedFacts last = {{"rate", "1"}, {"seed", is_last ? "3" : "2"}, {"\xff", "\xfe"}};
+  lockstep::comm::SharedFacts last = {{"rate", "1"}, {"seed", is_last ? "3" : "2"}, {"\xff", "\xfe"}};
   expect_message(last, ranks - 1, fmt::format("(rank {} with rank 0 on ", ranks - 1));
   expect_message(last, ranks - 1, ": seed: expected 2, found 3; the remedy");
   if (is_last) last = {{"rate", "1"}, {"other", "4"}, {"\xff", "\xfe"}};
   expect_message(last, ranks - 1, ": seed: expected 2, found none; other: expected none, found 4; the remedy");
 
-  lockstep::SharedFacts first = facts;
+  lockstep::comm::SharedFacts first = facts;
   if (communicator.is_root()) first = {{"a", "1"}, {"b", "1"}, {"c", "1"}, {"rate", "0"}};
   expect_message(first, 1, ranks == 2 ? "(rank 1 with" : fmt::format("(all {} other ranks with", ranks - 1));
   expect_message(first, 1,
@@ -285,7 +287,7 @@ int main(int argc, char** argv) {
   check_reducer(*communicator, communicator);
   check_parameters(*communicator, communicator);
   check_broadcast(*communicator);
-  check_agreement(*communicator);
+  comm::check_agreement(*communicator);
   check_text(*communicator);
   check_facts(*communicator);
   communicator->barrier();

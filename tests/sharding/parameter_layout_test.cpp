@@ -5,7 +5,7 @@
 
 #include "lockstep/sharding/gradient_reducer.h"
 
-namespace lockstep {
+namespace lockstep::sharding {
 namespace {
 
 std::vector<std::string> names(const ParameterLayout& layout, bool decayed) {
@@ -110,4 +110,4 @@ TEST(GradientReducer, BackwardAddsIntoTheFlatBuffer) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::sharding

@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-namespace lockstep {
+namespace lockstep::sharding {
 namespace {
 
 // Below and above what has pages of its own, and no multiple of a page.
@@ -30,4 +30,4 @@ TEST(ZeroBuffer, OutlivesTheTensorAsLongAsAViewOfIt) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::sharding

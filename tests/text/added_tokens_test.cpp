@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 using testing::ElementsAre;
@@ -64,4 +64,4 @@ TEST(AddedTokens, ALaterTokenOfTheSameContentReplacesTheFirst) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -8,7 +8,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 namespace fs = std::filesystem;
@@ -24,7 +24,7 @@ class LoadTokenizer : public testing::Test {
   ~LoadTokenizer() override { fs::remove_all(folder_); }
 
   void copy(const char* tokenizer) { fs::copy(kTokenizers / tokenizer, folder_, fs::copy_options::recursive); }
-  void write(const char* name, const Json& json) { write_json_file(folder_ / name, json); }
+  void write(const char* name, const Json& json) { core::write_json_file(folder_ / name, json); }
 
   // A word-level tokenizer.json; `components` are merged into it.
   void write_tokenizer(const Json& components) {
@@ -48,9 +48,9 @@ class LoadTokenizer : public testing::Test {
 };
 
 TEST_F(LoadTokenizer, AnyOfItsFilesMakesATokenizer) {
-  write_file(folder_ / "config.json", "{}");
+  core::write_file(folder_ / "config.json", "{}");
   EXPECT_FALSE(has_tokenizer_files(folder_));
-  write_file(folder_ / "spiece.model", "");
+  core::write_file(folder_ / "spiece.model", "");
   EXPECT_TRUE(has_tokenizer_files(folder_));
 }
 
@@ -99,10 +99,10 @@ TEST_F(LoadTokenizer, AnUnknownComponentIsNamed) {
 }
 
 TEST_F(LoadTokenizer, DamagedFilesAreNamed) {
-  write_file(folder_ / "tokenizer.json", "{\"model\": {");
+  core::write_file(folder_ / "tokenizer.json", "{\"model\": {");
   EXPECT_THAT(error(), HasSubstr("tokenizer.json"));
   fs::remove(folder_ / "tokenizer.json");
-  write_file(folder_ / "spiece.model", "\xFF\xFF no model");
+  core::write_file(folder_ / "spiece.model", "\xFF\xFF no model");
   EXPECT_THAT(error(), HasSubstr("spiece.model: not a SentencePiece model"));
   fs::remove(folder_ / "spiece.model");
   EXPECT_THAT(error(), HasSubstr("no tokenizer: expected tokenizer.json"));
@@ -125,20 +125,20 @@ TEST_F(LoadTokenizer, NumbersThatAreNoIdsAreNamed) {
 
 TEST_F(LoadTokenizer, NumbersAreReadExactly) {
   const auto first_id = [&](const char* score) {  // of "ab": one piece, or the two that score -2 together
-    write_file(folder_ / "tokenizer.json", fmt::format(R"({{"model": {{"type": "Unigram", "unk_id": 0,
+    core::write_file(folder_ / "tokenizer.json", fmt::format(R"({{"model": {{"type": "Unigram", "unk_id": 0,
                               "vocab": [["<unk>", 0e130], ["ab", {}], ["a", -1], ["b", -1.0]]}}}})",
-                                                       score));
+                                                             score));
     return load_tokenizer(folder_)->encode("ab").front();
   };
   EXPECT_EQ(first_id("-1.9999999999999998"), 1U);
   EXPECT_EQ(first_id("-2.0000000000000004"), 2U);
   EXPECT_EQ(first_id("0e130"), 1U);
-  write_file(folder_ / "tokenizer.json", R"({"model": 1e999})");
+  core::write_file(folder_ / "tokenizer.json", R"({"model": 1e999})");
   EXPECT_THAT(error(), HasSubstr("Number too big to be stored in double"));
 }
 
 TEST_F(LoadTokenizer, NestingThatWouldExhaustTheStackIsRefused) {
-  write_file(folder_ / "tokenizer.json", R"({"normalizer": )" + std::string(100'000, '['));
+  core::write_file(folder_ / "tokenizer.json", R"({"normalizer": )" + std::string(100'000, '['));
   EXPECT_THAT(error(), HasSubstr("tokenizer.json: not JSON of the expected form: expected JSON of at most 200 levels"));
 }
 
@@ -202,16 +202,16 @@ TEST_F(LoadTokenizer, TheByteThatIsNotUtf8IsNamed) {
 TEST_F(LoadTokenizer, SavesItsFilesByteForByte) {
   copy("gpt2");
   write("tokenizer_config.json", {{"pad_token", "<|endoftext|>"}, {"chat_template", "{{ 'x' }}"}});
-  write_file(folder_ / "chat_template.jinja", "{% if x %}\n");
+  core::write_file(folder_ / "chat_template.jinja", "{% if x %}\n");
   const fs::path saved = folder_ / "saved";
   fs::create_directory(saved);
   const auto tokenizer = load_tokenizer(folder_);
   tokenizer->save(saved);
   for (const char* name : {"vocab.json", "merges.txt", "tokenizer_config.json", "chat_template.jinja"}) {
-    EXPECT_EQ(read_file(saved / name), read_file(folder_ / name)) << name;
+    EXPECT_EQ(core::read_file(saved / name), core::read_file(folder_ / name)) << name;
   }
   EXPECT_EQ(load_tokenizer(saved)->digest(), tokenizer->digest());
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::text

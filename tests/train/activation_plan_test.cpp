@@ -4,7 +4,7 @@
 
 #include "models/bigram_model.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 // A token takes 4000 bytes, or, with layers computed again, 400: 50 numbers from layer to layer and 50 of one.
@@ -53,11 +53,11 @@ TEST(ActivationPlan, AutoRecomputesLayersWhereWhatIsNeededDoesNotFit) {
 TEST(ActivationPlan, IsThatOfTheJob) {
   const test::BigramModel model(11);
   const auto communicator = make_communicator();
-  const InMemoryTokenizedDataset rows({}, /*has_encoder=*/false, "digest");
+  const data::InMemoryTokenizedDataset rows({}, /*has_encoder=*/false, "digest");
   const auto choices = Hyperparameters::from_choices({{"max_tokens_per_micro_batch", 7}});
   EXPECT_EQ(agree_on_activations(model, rows, choices, *communicator).max_tokens, 7U);
   EXPECT_EQ(agree_on_activations(model, rows, {}, *communicator).max_tokens, kEnoughTokensOnHost);
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -6,7 +6,7 @@
 #include "lockstep/models/model.h"
 #include "models/small_models.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 using testing::DoubleNear;
@@ -77,11 +77,11 @@ TEST(CostModel, MemoryCountsWhatTheOptimizerRemembers) {
       register_parameter("bias", torch::empty({800}));
     }
     void initialise_weights(const at::Generator&) override {}
-    at::Tensor logits(const Batch&, Dropout&) override { return {}; }
-    at::Tensor loss_sum(const Batch&, Dropout&) override { return {}; }
-    at::Tensor row_loss_sums(const Batch&) override { return {}; }
+    at::Tensor logits(const models::Batch&, models::Dropout&) override { return {}; }
+    at::Tensor loss_sum(const models::Batch&, models::Dropout&) override { return {}; }
+    at::Tensor row_loss_sums(const models::Batch&) override { return {}; }
     Started start_decoding(const at::Tensor&, const at::Tensor&) override { return {}; }
-    at::Tensor decode_step(DecodingState&, const at::Tensor&) override { return {}; }
+    at::Tensor decode_step(models::DecodingState&, const at::Tensor&) override { return {}; }
   };
   const Shapes model;
   constexpr double kElements = 3e6 + 800;
@@ -155,4 +155,4 @@ TEST(CostModel, EfficiencyCountsImbalanceAndMessages) {
 TEST(CostModel, RefusesAnUnknownSharding) { EXPECT_THROW(estimate(2, "zero"), InputError); }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

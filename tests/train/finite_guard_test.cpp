@@ -6,11 +6,11 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 std::shared_ptr<const TokenizedDataset> one_row() {
-  return std::make_shared<InMemoryTokenizedDataset>(std::vector<Example>{{{1}, {2}}}, false, "digest");
+  return std::make_shared<data::InMemoryTokenizedDataset>(std::vector<data::Example>{{{1}, {2}}}, false, "digest");
 }
 
 TEST(FiniteGuard, ARunMustHaveAFiniteStep) {
@@ -46,4 +46,4 @@ TEST(FiniteGuard, StepsForASmallerLossScaleCountButNotInARow) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

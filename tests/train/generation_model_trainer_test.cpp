@@ -12,7 +12,7 @@
 #include "lockstep/core/json.h"
 #include "lockstep/sharding/parameter_layout.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 using test::CapturedLog;
@@ -48,7 +48,7 @@ class GenerationModelTrainerTest : public testing::Test {
   }
 
   std::vector<Json> metrics(const std::string& event) const {
-    std::istringstream lines(read_file(folder_ / "result" / "metrics.jsonl"));
+    std::istringstream lines(core::read_file(folder_ / "result" / "metrics.jsonl"));
     std::vector<Json> found;
     for (std::string line; std::getline(lines, line);) {
       if (Json json = Json::parse(line); json["event"] == event) found.push_back(std::move(json));
@@ -69,7 +69,7 @@ TEST_F(GenerationModelTrainerTest, ReturnsAModelThatGeneratesAndWasSaved) {
 
 TEST_F(GenerationModelTrainerTest, TheModelCardTellsOfTheRun) {
   train(t5_, 18, {{"test_size", 0.15}, {"learning_rate", 2e-3}});
-  const std::string split = read_file(folder_ / "result" / "README.md");
+  const std::string split = core::read_file(folder_ / "result" / "README.md");
   EXPECT_THAT(split, StartsWith("---\nlibrary_name: transformers\npipeline_tag: text2text-generation\n"));
   EXPECT_THAT(split, HasSubstr("- training: `in-memory dataset`, `in-memory dataset`\n"
                                "- validation: set apart from these rows, by test_size 0.15\n"));
@@ -79,20 +79,20 @@ TEST_F(GenerationModelTrainerTest, TheModelCardTellsOfTheRun) {
   EXPECT_THAT(split, HasSubstr("\n| 2 | 10 | "));  // epochs and steps
 
   train(gpt2_, 10, {{"overwrite_output_dir", true}}, {rows(5)});
-  const std::string given = read_file(folder_ / "result" / "README.md");
+  const std::string given = core::read_file(folder_ / "result" / "README.md");
   EXPECT_THAT(given, HasSubstr("pipeline_tag: text-generation\n"));
   EXPECT_THAT(given, HasSubstr("- validation: `in-memory dataset`\n"));
   EXPECT_THAT(given, HasSubstr("| rows in the datasets | 12 | 5 |"));
 
   train(gpt2_, 10, {{"overwrite_output_dir", true}, {"evaluation_strategy", "no"}});
-  EXPECT_THAT(read_file(folder_ / "result" / "README.md"), HasSubstr("- validation: none\n"));
+  EXPECT_THAT(core::read_file(folder_ / "result" / "README.md"), HasSubstr("- validation: none\n"));
 }
 
 TEST_F(GenerationModelTrainerTest, ATrainerNamesTheFolderThatItLoaded) {
   TrainedModel::create(gpt2_, 1).save(folder_ / "model");
   GenerationModelTrainer trainer((folder_ / "model").string(), false, 32);
   trainer.train_model({rows(4)}, {{"output_dir", (folder_ / "result").string()}, {"max_steps", 1}});
-  EXPECT_THAT(read_file(folder_ / "result" / "README.md"),
+  EXPECT_THAT(core::read_file(folder_ / "result" / "README.md"),
               HasSubstr(" from `" + (folder_ / "model").string() + "`.\n"));
 }
 
@@ -103,14 +103,14 @@ TEST_F(GenerationModelTrainerTest, AListOfDatasetsIsOneTrainingSet) {
 }
 
 TEST_F(GenerationModelTrainerTest, AnEncoderDecoderWithoutValidationSetSplitsWithAWarning) {
-  const CapturedLog log;
+  const test::CapturedLog log;
   train(t5_, 18, {{"test_size", 0.15}});
   EXPECT_THAT(log.text(), HasSubstr("warning: no validation set is given: 3 of 20 training rows"));
   EXPECT_EQ(metrics("evaluation").size(), 2U);
 }
 
 TEST_F(GenerationModelTrainerTest, ADecoderOnlyModelWithoutValidationSetTrainsWithAWarning) {
-  const CapturedLog log;
+  const test::CapturedLog log;
   train(gpt2_, 10, {});
   EXPECT_THAT(log.text(), HasSubstr("warning: no validation set is given: evaluation is skipped"));
   EXPECT_EQ(metrics("evaluation").size(), 0U);
@@ -119,12 +119,12 @@ TEST_F(GenerationModelTrainerTest, ADecoderOnlyModelWithoutValidationSetTrainsWi
 
 TEST_F(GenerationModelTrainerTest, NoEvaluationIsAnInfoAndAWarningIfAValidationSetWasGiven) {
   {
-    const CapturedLog log;
+    const test::CapturedLog log;
     train(t5_, 10, {{"evaluation_strategy", "no"}});
     EXPECT_THAT(log.text(), HasSubstr("info: evaluation_strategy is no"));
     EXPECT_THAT(log.text(), Not(HasSubstr("warning: evaluation_strategy is no")));
   }
-  const CapturedLog log;
+  const test::CapturedLog log;
   train(t5_, 10, {{"evaluation_strategy", "no"}, {"overwrite_output_dir", true}}, {rows(3)});
   EXPECT_THAT(log.text(), HasSubstr("warning: evaluation_strategy is no: the validation set is not used"));
   EXPECT_EQ(metrics("evaluation").size(), 0U);
@@ -159,13 +159,13 @@ TEST_F(GenerationModelTrainerTest, OneRowCannotBeSplit) {
 
 TEST_F(GenerationModelTrainerTest, AnotherRunsResultsAreKept) {
   train(t5_, 4, {});
-  const std::string weights = read_file(folder_ / "result" / "model.safetensors");
+  const std::string weights = core::read_file(folder_ / "result" / "model.safetensors");
   EXPECT_THAT(
       [&] {
         train(t5_, 4, {{"seed", 3}});
       },
       ThrowsMessage<InputError>(HasSubstr("overwrite_output_dir: true")));
-  EXPECT_EQ(read_file(folder_ / "result" / "model.safetensors"), weights);
+  EXPECT_EQ(core::read_file(folder_ / "result" / "model.safetensors"), weights);
 }
 
 TEST_F(GenerationModelTrainerTest, TheReturnedModelTrainsFurther) {
@@ -173,7 +173,7 @@ TEST_F(GenerationModelTrainerTest, TheReturnedModelTrainsFurther) {
   const double last_loss = metrics("step").back()["loss"];
   GenerationModelTrainer further(first, 32);
   further.train_model({rows(10), rows(2)}, {{"output_dir", (folder_ / "further").string()}, {"max_steps", 1}});
-  std::istringstream lines(read_file(folder_ / "further" / "metrics.jsonl"));
+  std::istringstream lines(core::read_file(folder_ / "further" / "metrics.jsonl"));
   std::string line;
   std::getline(lines, line);
   EXPECT_LT(Json::parse(line)["loss"].get<double>(), 1.3 * last_loss);
@@ -194,7 +194,7 @@ TEST_F(GenerationModelTrainerTest, WithLoraTheAdapterAloneIsTrainedAndSaved) {
                                        {"lora_r", 2},
                                        {"lora_target_modules", std::vector<std::string>{"c_attn", "c_fc"}}});
 
-  std::vector<NamedParameter> parameters;
+  std::vector<sharding::NamedParameter> parameters;
   std::int64_t adapter = 0;
   for (const auto& item : trained.model->named_parameters()) {
     parameters.push_back({item.key(), item.value()});
@@ -206,7 +206,7 @@ TEST_F(GenerationModelTrainerTest, WithLoraTheAdapterAloneIsTrainedAndSaved) {
     }
   }
   std::int64_t laid_out = 0;  // gradients, their reduction and the optimizer's state follow the layout
-  const ParameterLayout layout(parameters);
+  const sharding::ParameterLayout layout(parameters);
   for (const auto& entry : layout.entries()) laid_out += entry.parameter.numel();
   EXPECT_EQ(laid_out, adapter);
   EXPECT_GT(adapter, 0);
@@ -226,4 +226,4 @@ TEST_F(GenerationModelTrainerTest, ALoraAdapterNeedsABaseThatIsSaved) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 TEST(LossScaler, FollowsOverflows) {
@@ -45,4 +45,4 @@ TEST(LossScaler, GoesOnFromItsState) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

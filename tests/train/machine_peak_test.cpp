@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <chrono>
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 TEST(MachinePeak, IsFoundAtOnceAndIsThatOfProducts) {
@@ -21,4 +21,4 @@ TEST(MachinePeak, OfOneRankIsItsOwn) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

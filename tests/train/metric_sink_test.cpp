@@ -12,7 +12,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 using test::CapturedLog;
@@ -35,7 +35,7 @@ TEST(JsonLinesSink, WritesALineAStepAndAnEvaluation) {
                   .seconds = 0.5});
   }
   sink.on_evaluation({.step = 4, .epoch = 1, .eval_loss = 0.75, .target_tokens = 10, .seconds = 0.1});
-  std::istringstream lines(read_file(path));
+  std::istringstream lines(core::read_file(path));
   std::vector<Json> read;
   for (std::string line; std::getline(lines, line);) read.push_back(Json::parse(line));
   ASSERT_EQ(read.size(), 3U);
@@ -56,7 +56,7 @@ TEST(JsonLinesSink, ASkippedStepSaysSoAndItsNumbersAreNull) {
   JsonLinesSink sink(path, 1);
   sink.on_step({.step = 1, .loss = std::nan(""), .grad_norm = HUGE_VAL, .tokens = 9, .seconds = 1, .skipped = true});
   sink.on_step({.step = 2, .loss = 1, .tokens = 9, .seconds = 1});
-  std::istringstream lines(read_file(path));
+  std::istringstream lines(core::read_file(path));
   std::string first, second;
   std::getline(lines, first);
   std::getline(lines, second);
@@ -91,7 +91,7 @@ class ResumedJsonLinesSink : public testing::Test {
   }
   std::string events() const {
     std::string result;
-    std::istringstream lines(read_file(path_));
+    std::istringstream lines(core::read_file(path_));
     for (std::string line; std::getline(lines, line);) {
       const Json json = Json::parse(line);
       result += fmt::format("{}{} ", json["event"] == "step" ? "s" : "e", json["step"].get<int>());
@@ -120,12 +120,12 @@ TEST_F(ResumedJsonLinesSink, KeepsTheLinesUpToTheCheckpointAndGoesOnBehindThem) 
 
 TEST_F(ResumedJsonLinesSink, WarnsOfLinesThatAreMissing) {
   {
-    const CapturedLog log;
+    const test::CapturedLog log;
     write_killed_run();
     JsonLinesSink(path_, 1, RunPosition{4, true});
     EXPECT_EQ(log.text(), "");
   }
-  const CapturedLog log;
+  const test::CapturedLog log;
   std::filesystem::remove(path_);
   JsonLinesSink(path_, 1, RunPosition{4, true});
   EXPECT_THAT(log.text(), testing::HasSubstr("expected lines of 4 steps up to the checkpoint, found 0"));
@@ -175,7 +175,7 @@ TEST(ConsoleSink, TellsTheSpeedAndAWaitForRowsThatIsWorthALook) {
   const auto line = [](double peak_flops, double input_wait) {
     EpochSink epochs(2, 2);
     ConsoleSink console(2, epochs);
-    const CapturedLog log;
+    const test::CapturedLog log;
     for (const std::uint64_t step : {1U, 2U}) {
       const StepMetrics metrics{.step = step,
                                 .epoch = 0.5 * static_cast<double>(step),
@@ -211,4 +211,4 @@ TEST(EpochSink, SkippedStepsAreCountedAndLeftOutOfTheLoss) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

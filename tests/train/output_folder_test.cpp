@@ -6,7 +6,7 @@
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -26,11 +26,11 @@ TEST_F(OutputFolderTest, IsMadeWhereItIsMissing) {
 }
 
 TEST_F(OutputFolderTest, AnotherRunsFilesAreKeptUnlessOverwritingIsAsked) {
-  write_file(folder_ / "model.safetensors", "old");
+  core::write_file(folder_ / "model.safetensors", "old");
   EXPECT_THAT([&] { prepare_output_folder(folder_, false, 0); },
               ThrowsMessage<InputError>(HasSubstr("overwrite_output_dir: true")));
   prepare_output_folder(folder_, true, 0);
-  EXPECT_EQ(read_file(folder_ / "model.safetensors"), "old");
+  EXPECT_EQ(core::read_file(folder_ / "model.safetensors"), "old");
 }
 
 TEST_F(OutputFolderTest, ADiskWithoutRoomIsNamedBeforeAnyWork) {
@@ -39,9 +39,9 @@ TEST_F(OutputFolderTest, ADiskWithoutRoomIsNamedBeforeAnyWork) {
 }
 
 TEST_F(OutputFolderTest, AFileInItsPlaceIsNamed) {
-  write_file(folder_, "a file");
+  core::write_file(folder_, "a file");
   EXPECT_THAT([&] { prepare_output_folder(folder_, true, 0); }, ThrowsMessage<InputError>(HasSubstr("is a file")));
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

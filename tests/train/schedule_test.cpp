@@ -4,7 +4,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 TEST(LearningRateSchedule, LinearRisesThenFallsToZero) {
@@ -40,4 +40,4 @@ TEST(LearningRateSchedule, RefusesAnUnknownType) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -8,7 +8,7 @@
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 using test::CapturedLog;
@@ -29,7 +29,7 @@ class Profile : public testing::Test {
 
   // How often an operator is in the trace.
   std::ptrdiff_t calls_of(const std::string& name) const {
-    const Json trace = read_json_file(trace_);
+    const Json trace = core::read_json_file(trace_);
     return std::ranges::count_if(trace.at("traceEvents"),
                                  [&](const Json& event) { return event.value("name", "") == name; });
   }
@@ -40,7 +40,7 @@ class Profile : public testing::Test {
 };
 
 TEST_F(Profile, HasTheStepsFromTheFourthOn) {
-  const CapturedLog log;
+  const test::CapturedLog log;
   run_steps(10, 2);
   EXPECT_EQ(calls_of("aten::relu"), 2);
   EXPECT_EQ(calls_of("aten::mm"), 2 * 3);  // forward, and backward for each side
@@ -49,7 +49,7 @@ TEST_F(Profile, HasTheStepsFromTheFourthOn) {
 }
 
 TEST_F(Profile, OfAShorterRunIsWhatThereIsAndAWarning) {
-  const CapturedLog log;
+  const test::CapturedLog log;
   run_steps(4, 5, /*has_table=*/false);
   EXPECT_EQ(calls_of("aten::relu"), 1);
   EXPECT_THAT(log.text(), testing::AllOf(testing::HasSubstr("expected 5 steps and 3 before them, found 4"),
@@ -57,7 +57,7 @@ TEST_F(Profile, OfAShorterRunIsWhatThereIsAndAWarning) {
 }
 
 TEST_F(Profile, OfARunThatEndsBeforeIsNone) {
-  const CapturedLog log;
+  const test::CapturedLog log;
   run_steps(2, 5);
   EXPECT_FALSE(std::filesystem::exists(trace_));
   EXPECT_THAT(log.text(), testing::HasSubstr("found 2"));
@@ -65,10 +65,10 @@ TEST_F(Profile, OfARunThatEndsBeforeIsNone) {
 
 TEST_F(Profile, ThatCannotBeWrittenIsAnErrorThatNamesIt) {
   std::filesystem::create_directories(folder_);
-  write_file(folder_ / "profile", "a file where the folder would be");
-  const CapturedLog log;
+  core::write_file(folder_ / "profile", "a file where the folder would be");
+  const test::CapturedLog log;
   EXPECT_THAT([&] { run_steps(10, 2); }, testing::ThrowsMessage<std::exception>(testing::HasSubstr(trace_.string())));
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

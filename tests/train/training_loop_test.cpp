@@ -15,7 +15,7 @@
 #include "lockstep/core/error.h"
 #include "models/bigram_model.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 using test::BigramModel;
@@ -39,20 +39,20 @@ constexpr std::int64_t kVocabulary = 11;
 
 std::shared_ptr<const TokenizedDataset> random_rows(std::size_t size) {
   std::mt19937 generator(static_cast<std::uint32_t>(size));
-  std::vector<Example> examples(size);
-  for (Example& example : examples) {
+  std::vector<data::Example> examples(size);
+  for (data::Example& example : examples) {
     example.input.resize(generator() % 6 + 1);
     example.target.resize(generator() % 5 + 1);
     for (auto* ids : {&example.input, &example.target}) {
       for (TokenId& id : *ids) id = generator() % kVocabulary;
     }
   }
-  return std::make_shared<InMemoryTokenizedDataset>(std::move(examples), false, "digest");
+  return std::make_shared<data::InMemoryTokenizedDataset>(std::move(examples), false, "digest");
 }
 
 Recorder train(const HyperparameterChoices& choices, std::size_t rows = 25, bool validate = false,
-               BigramModel* model = nullptr) {
-  BigramModel own(kVocabulary);
+               test::BigramModel* model = nullptr) {
+  test::BigramModel own(kVocabulary);
   Recorder recorder;
   TrainingLoop loop(model ? *model : own, random_rows(rows), validate ? random_rows(7) : nullptr, 0,
                     Hyperparameters::from_choices(choices), make_communicator());
@@ -85,17 +85,17 @@ TEST(TrainingLoop, TheCutIntoMicroBatchesChangesNothing) {
 }
 
 TEST(TrainingLoop, TheTokensOfAMicroBatchChangeNothingButTheirNumber) {
-  const auto with = [](std::optional<std::int64_t> tokens, BigramModel& model) {
+  const auto with = [](std::optional<std::int64_t> tokens, test::BigramModel& model) {
     HyperparameterChoices choices = {{"num_train_epochs", 3}, {"global_batch_size", 8}, {"learning_rate", 0.1}};
     if (tokens) choices.emplace("max_tokens_per_micro_batch", *tokens);
     return train(choices, 25, false, &model).losses();
   };
-  BigramModel whole(kVocabulary);
+  test::BigramModel whole(kVocabulary);
   const auto expected = with(std::nullopt, whole);
   EXPECT_EQ(whole.micro_batches, 12);  // one a step
   int before = whole.micro_batches;
   for (const std::int64_t tokens : {30, 10, 1}) {
-    BigramModel cut(kVocabulary);
+    test::BigramModel cut(kVocabulary);
     const auto found = with(tokens, cut);
     ASSERT_EQ(found.size(), expected.size());
     for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-5 * expected[i]);
@@ -107,7 +107,7 @@ TEST(TrainingLoop, TheTokensOfAMicroBatchChangeNothingButTheirNumber) {
 }
 
 TEST(TrainingLoop, WhatTheModelAsksForIsAShareOfThePeak) {
-  BigramModel model(kVocabulary);
+  test::BigramModel model(kVocabulary);
   const auto rows = random_rows(25);
   TrainingLoop loop(model, rows, nullptr, 0,
                     Hyperparameters::from_choices({{"max_steps", 2}, {"global_batch_size", 25}}), make_communicator());
@@ -125,7 +125,7 @@ TEST(TrainingLoop, WhatTheModelAsksForIsAShareOfThePeak) {
 }
 
 TEST(TrainingLoop, GlobalBatchDefaultsToRowsTimesAccumulation) {
-  BigramModel model(kVocabulary);
+  test::BigramModel model(kVocabulary);
   const auto recorder =
       train({{"num_train_epochs", 1}, {"per_device_train_batch_size", 5}, {"gradient_accumulation_steps", 2}}, 25,
             false, &model);
@@ -160,7 +160,7 @@ TEST(TrainingLoop, EveryRowRunsOnceAnEpoch) {
 
 TEST(TrainingLoop, TheSameJobGivesTheSameBits) {
   const HyperparameterChoices choices = {{"num_train_epochs", 4}, {"global_batch_size", 6}, {"learning_rate", 0.1}};
-  BigramModel first(kVocabulary), second(kVocabulary);
+  test::BigramModel first(kVocabulary), second(kVocabulary);
   train(choices, 25, false, &first);
   train(choices, 25, false, &second);
   EXPECT_TRUE(first.parameters()[0].equal(second.parameters()[0]));
@@ -170,7 +170,7 @@ TEST(TrainingLoop, TheSameJobGivesTheSameBits) {
 std::vector<std::uint64_t> rows_that_learn_after(TokenId token, const TokenizedDataset& rows) {
   std::vector<std::uint64_t> found;
   for (std::uint64_t i = 0; i < rows.size(); ++i) {
-    const Example example = rows.read(i);
+    const data::Example example = rows.read(i);
     std::vector<TokenId> before = {example.input.back()};
     before.insert(before.end(), example.target.begin(), example.target.end() - 1);
     if (std::find(before.begin(), before.end(), token) != before.end()) found.push_back(i + 1);
@@ -178,8 +178,8 @@ std::vector<std::uint64_t> rows_that_learn_after(TokenId token, const TokenizedD
   return found;
 }
 
-std::unique_ptr<BigramModel> model_that_overflows_after(TokenId token) {
-  auto model = std::make_unique<BigramModel>(kVocabulary);
+std::unique_ptr<test::BigramModel> model_that_overflows_after(TokenId token) {
+  auto model = std::make_unique<test::BigramModel>(kVocabulary);
   model->weight.data()[token][4] = std::numeric_limits<float>::infinity();
   return model;
 }
@@ -187,7 +187,7 @@ std::unique_ptr<BigramModel> model_that_overflows_after(TokenId token) {
 // A rank's steps; remembers whether the weights changed in each.
 class WeightWatcher final : public MetricSink {
  public:
-  explicit WeightWatcher(const BigramModel& model) : model_(model), before_(model.weight.clone()) {}
+  explicit WeightWatcher(const test::BigramModel& model) : model_(model), before_(model.weight.clone()) {}
   void on_step(const StepMetrics& metrics) override {
     steps.push_back(metrics);
     changed.push_back(!model_.weight.equal(before_));
@@ -199,7 +199,7 @@ class WeightWatcher final : public MetricSink {
   std::vector<bool> changed;
 
  private:
-  const BigramModel& model_;
+  const test::BigramModel& model_;
   at::Tensor before_;
 };
 
@@ -248,8 +248,8 @@ TEST(TrainingLoop, TheMessageNamesTheRowsOfTheMicroBatchesThatAreNotFinite) {
   const auto bad = rows_that_learn_after(3, *data);
   std::vector<std::uint64_t> all(25), expected;
   std::iota(all.begin(), all.end(), std::uint64_t{0});
-  const StepPlan plan = plan_step(*data, all, {.rows = 1, .tokens = 1000}, 1);
-  for (const MicroBatch& micro_batch : plan.ranks.front()) {
+  const batching::StepPlan plan = batching::plan_step(*data, all, {.rows = 1, .tokens = 1000}, 1);
+  for (const batching::MicroBatch& micro_batch : plan.ranks.front()) {
     std::vector<std::uint64_t> rows = micro_batch.examples;
     for (std::uint64_t& row : rows) ++row;
     if (std::ranges::find_first_of(rows, bad) != rows.end()) expected.insert(expected.end(), rows.begin(), rows.end());
@@ -291,13 +291,13 @@ TEST(TrainingLoop, AStepThatIsNotFiniteIsSkippedAndTheOthersTrain) {
 }
 
 TEST(TrainingLoop, RefusesDataOfAnotherKindAndEmptyData) {
-  BigramModel model(kVocabulary);
+  test::BigramModel model(kVocabulary);
   const auto encoder_decoder =
-      std::make_shared<InMemoryTokenizedDataset>(std::vector<Example>{{{1}, {2}}}, true, "digest");
+      std::make_shared<data::InMemoryTokenizedDataset>(std::vector<data::Example>{{{1}, {2}}}, true, "digest");
   EXPECT_THROW(TrainingLoop(model, encoder_decoder, nullptr, 0, {}, make_communicator()), InputError);
-  const auto empty = std::make_shared<InMemoryTokenizedDataset>(std::vector<Example>{}, false, "digest");
+  const auto empty = std::make_shared<data::InMemoryTokenizedDataset>(std::vector<data::Example>{}, false, "digest");
   EXPECT_THROW(TrainingLoop(model, empty, nullptr, 0, {}, make_communicator()), InputError);
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

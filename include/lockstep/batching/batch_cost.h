@@ -5,7 +5,7 @@
 #include "lockstep/batching/batch_plan.h"
 #include "lockstep/models/model.h"
 
-namespace lockstep {
+namespace lockstep::batching {
 
 /// The multiply-adds of a model's forward pass: one a token for each weight of the projections that the token passes,
 /// one a label for each weight of the head, and for each pair of query and key two for each feature of attention, for
@@ -18,8 +18,8 @@ BatchCost batch_cost(const LanguageModel& model);
 
 /// Whether tokens of the input pass the projection at `path`, rather than those of the target. Of a decoder-only model,
 /// all do; an encoder-decoder's cross-attention reads its keys and values from the input.
-bool passes_input(const ModelInfo& info, const std::string& path);
+bool passes_input(const models::ModelInfo& info, const std::string& path);
 /// Whether the projection at `path` takes what attention gives.
 bool is_attention_output(const std::string& path);
 
-}  // namespace lockstep
+}  // namespace lockstep::batching

@@ -6,7 +6,7 @@
 
 #include "lockstep/data/tokenized_dataset.h"
 
-namespace lockstep {
+namespace lockstep::batching {
 
 /// What rows that run together are made of. A decoder-only sequence is one input.
 struct BatchShape {
@@ -77,4 +77,4 @@ std::vector<MicroBatch> plan_evaluation(const TokenizedDataset& dataset, std::ui
 /// with an input cut away altogether).
 std::uint64_t label_tokens(const TokenizedDataset& dataset, std::uint64_t example);
 
-}  // namespace lockstep
+}  // namespace lockstep::batching

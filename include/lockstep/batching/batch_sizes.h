@@ -5,7 +5,7 @@
 #include "lockstep/batching/batch_plan.h"
 #include "lockstep/job/hyperparameters.h"
 
-namespace lockstep {
+namespace lockstep::batching {
 
 /// Rows of an optimizer step over all ranks.
 std::uint64_t global_batch_rows(const Hyperparameters& hyperparameters, int world_size);
@@ -14,4 +14,4 @@ std::uint64_t global_batch_rows(const Hyperparameters& hyperparameters, int worl
 MicroBatchLimits micro_batch_limits(const Hyperparameters& hyperparameters, std::uint64_t global_batch_size,
                                     int world_size, std::uint64_t token_limit);
 
-}  // namespace lockstep
+}  // namespace lockstep::batching

@@ -6,7 +6,7 @@
 #include "lockstep/data/tokenized_dataset.h"
 #include "lockstep/job/hyperparameters.h"
 
-namespace lockstep {
+namespace lockstep::batching {
 
 /// What plan_step() makes of an epoch.
 struct EpochPlan {
@@ -25,4 +25,4 @@ struct EpochPlan {
 EpochPlan plan_epoch(const TokenizedDataset& training, const Hyperparameters& hyperparameters, const BatchCost& cost,
                      int ranks, std::uint64_t epoch, std::uint64_t token_limit);
 
-}  // namespace lockstep
+}  // namespace lockstep::batching

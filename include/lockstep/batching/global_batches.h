@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::batching {
 
 /// The rows of each optimizer step: slices of the epochs' permutations, a pure function of (rows, seed, step), so that
 /// a run may begin at any step.
@@ -27,4 +27,4 @@ class GlobalBatches {
   std::vector<std::uint64_t> order_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::batching

@@ -14,7 +14,7 @@
 #include "lockstep/data/tokenized_dataset.h"
 #include "lockstep/models/batch.h"
 
-namespace lockstep {
+namespace lockstep::batching {
 
 /// What a rank's batches are made of.
 struct InputSource {
@@ -40,12 +40,12 @@ class StepInputs {
   /// The next step's. Throws what its making threw, as next_batch() does.
   StepPlan next_plan();
   /// Of the next of this rank's micro-batches in that plan.
-  Batch next_batch();
+  models::Batch next_batch();
   /// For how long they waited since it was last asked.
   double take_waited_s();
 
  private:
-  using Item = std::variant<StepPlan, Batch, std::exception_ptr>;
+  using Item = std::variant<StepPlan, models::Batch, std::exception_ptr>;
 
   void make(std::uint64_t first_step, std::uint64_t end_step);
   /// False if nobody wants more.
@@ -61,4 +61,4 @@ class StepInputs {
   std::thread thread_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::batching

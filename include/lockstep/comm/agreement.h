@@ -6,7 +6,7 @@
 
 #include "lockstep/comm/communicator.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// What every rank of a job must have alike: names, and values that are fit for a message (of what is long, a digest).
 /// Names are told once each.
@@ -30,4 +30,4 @@ void check_world_size(int world_size);
 /// which the launcher numbers them, is not 0.
 void leave_message_to_first(const char* variable);
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

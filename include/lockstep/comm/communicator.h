@@ -10,7 +10,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// A collective under way, which goes on while the process computes. Its tensor belongs to it until wait() returns.
 class PendingCollective {
@@ -94,4 +94,9 @@ std::vector<std::string> texts_of_ranks(Communicator& communicator, const std::s
 /// "rank 1 on node7" for messages.
 std::string describe_rank(const Communicator& communicator);
 
+}  // namespace lockstep::comm
+
+namespace lockstep {
+using comm::Communicator;
+using comm::make_communicator;
 }  // namespace lockstep

@@ -8,7 +8,7 @@
 
 #include "lockstep/comm/communicator.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// The GPUs that this process may use.
 struct VisibleGpus {
@@ -38,4 +38,4 @@ std::uint64_t memory_of_device(at::Device device);
 std::shared_ptr<Communicator> make_communicator_for(at::Device device, std::shared_ptr<Communicator> host,
                                                     std::chrono::seconds timeout);
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

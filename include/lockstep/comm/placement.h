@@ -7,7 +7,7 @@
 
 #include "lockstep/comm/communicator.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// Where a rank computes.
 struct Placement {
@@ -45,4 +45,4 @@ std::optional<Oversubscription> find_oversubscription(const std::vector<Placemen
 /// In one line, with the remedy.
 std::string describe(const Oversubscription& found);
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

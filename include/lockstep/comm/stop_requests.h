@@ -13,7 +13,7 @@
 #include "lockstep/comm/communicator.h"
 #include "lockstep/core/stop_flag.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 struct StopOptions {
   std::filesystem::path file = {};  // a request, once it is there; empty: none. Rank 0 looks for it.
@@ -25,7 +25,7 @@ struct StopOptions {
 class StopRequests {
  public:
   /// The stop signals, the file, the time.
-  static constexpr std::size_t kReasons = kStopSignals.size() + 2;
+  static constexpr std::size_t kReasons = core::kStopSignals.size() + 2;
 
   /// All ranks name the same file.
   explicit StopRequests(std::shared_ptr<Communicator> communicator, StopOptions options = {});
@@ -80,4 +80,8 @@ class StopRequests {
 /// time ahead, and does without.
 std::optional<std::chrono::system_clock::time_point> end_of_job(std::int64_t max_run_minutes);
 
+}  // namespace lockstep::comm
+
+namespace lockstep {
+using comm::StopRequests;
 }  // namespace lockstep

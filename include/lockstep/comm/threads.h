@@ -4,7 +4,7 @@
 
 #include "lockstep/comm/communicator.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// Sets how many threads LibTorch computes with: `threads_per_rank`; if that is 0, OMP_NUM_THREADS, else the rank's
 /// share of the cores. All ranks call it; rank 0 warns where ranks then have more threads than cores
@@ -14,4 +14,4 @@ void set_compute_threads(std::int64_t threads_per_rank, Communicator& communicat
 /// The same without the warning, on this rank alone.
 void set_own_compute_threads(std::int64_t threads_per_rank, const Communicator& communicator);
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

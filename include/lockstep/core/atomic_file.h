@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::core {
 
 /// A file that appears under its name complete or not at all: written beside it under a temporary
 /// name, synced to disk, then renamed over. Without commit() the destructor removes the temporary file.
@@ -36,4 +36,4 @@ void sync_folder(const std::filesystem::path& folder);
 /// The whole file. Throws InputError naming it if it cannot be read.
 std::string read_file(const std::filesystem::path& path);
 
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::core {
 
 /// SHA-256 computed piece by piece.
 class Sha256 {
@@ -39,4 +39,4 @@ std::string sha256_of_piece(const std::filesystem::path& path, std::uint64_t beg
 /// digits. Throws InputError if the file cannot be read.
 std::string git_blob_id(const std::filesystem::path& path);
 
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -3,7 +3,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace lockstep {
+namespace lockstep::core {
 
 /// Anything that stops a run. The message says where, what was expected, what was found, and the remedy.
 class Error : public std::runtime_error {
@@ -21,4 +21,9 @@ class InputError : public Error {
 /// Throws Error, or InputError where the path itself is what is wrong (missing, not permitted).
 [[noreturn]] void throw_system_error(const std::string& operation, const std::string& path, int error_number);
 
+}  // namespace lockstep::core
+
+namespace lockstep {
+using core::Error;
+using core::InputError;
 }  // namespace lockstep

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::core {
 
 /// JSON that keeps the order of keys, so that files a user gave come back as they were.
 using Json = nlohmann::ordered_json;
@@ -25,4 +25,8 @@ Json read_json_file(const std::filesystem::path& path);
 /// Writes `json` with an indent of two spaces and a final newline, atomically (AtomicFile).
 void write_json_file(const std::filesystem::path& path, const Json& json);
 
+}  // namespace lockstep::core
+
+namespace lockstep {
+using core::Json;
 }  // namespace lockstep

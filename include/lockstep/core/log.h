@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-namespace lockstep {
+namespace lockstep::core {
 
 /// Sends spdlog's default logger to stderr. Rank 0 logs everything from "info" up; the other ranks only
 /// errors, each line with its rank, so that a message appears once, not once a rank.
@@ -16,4 +16,8 @@ void log_to_file(const std::filesystem::path& path);
 /// Writes the one line that a failed run leaves on stderr, whatever the log shows.
 void report_error(const std::string& message);
 
+}  // namespace lockstep::core
+
+namespace lockstep {
+using core::initialise_logging;
 }  // namespace lockstep

@@ -10,7 +10,7 @@
 
 #include "lockstep/core/worker_pool.h"
 
-namespace lockstep {
+namespace lockstep::core {
 
 /// Turns inputs into outputs on a pool's threads, and hands these back in the order of the inputs. Used from the thread
 /// that the pool belongs to. Pipelines may share a pool, and one may push into another as it consumes.
@@ -62,4 +62,4 @@ class OrderedPipeline {
   std::deque<std::future<Output>> in_flight_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::core {
 
 /// Progress of a known number of units on stderr: a bar with the time left, redrawn in place, on a
 /// terminal; a plain line now and then otherwise, so that a batch job's log stays short.
@@ -41,4 +41,4 @@ class Progress {
 /// "1:02:03" or "04:05".
 std::string format_duration(double seconds);
 
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -6,7 +6,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::core {
 
 /// The exit code of a run that ended on request.
 inline constexpr int kStoppedExitCode = 85;
@@ -37,4 +37,4 @@ int stop_signal();
 /// ranks work together, StopRequests lets them agree.
 void check_stop_signal(const std::string& consequence);
 
-}  // namespace lockstep
+}  // namespace lockstep::core

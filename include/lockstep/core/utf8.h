@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::core {
 
 /// Byte offset of the first byte that is not part of a valid UTF-8 sequence (RFC 3629: no surrogates, no overlong
 /// forms, at most U+10FFFF); none if `text` is valid.
@@ -18,4 +18,4 @@ std::string replace_invalid_utf8(std::string_view text);
 /// `text` without its ill-formed sequences (Python's errors="ignore").
 std::string drop_invalid_utf8(std::string_view text);
 
-}  // namespace lockstep
+}  // namespace lockstep::core

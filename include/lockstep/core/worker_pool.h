@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::core {
 
 /// Threads that run tasks, first come, first served. The thread that submits them works along where it would have to
 /// wait, so that `num_threads` threads are busy in all; with one, no other is started. For use from one thread.
@@ -37,4 +37,4 @@ class WorkerPool {
   std::vector<std::jthread> workers_;  // last: joined before the rest goes
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::core

@@ -5,7 +5,7 @@
 #include "lockstep/data/dataset.h"
 #include "lockstep/text/tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// The rows that `automatic` looks at in each dataset.
 constexpr std::size_t kInspectedRows = 100;
@@ -22,4 +22,4 @@ std::unique_ptr<RowReader> open_for_model(const Dataset& dataset, const Tokenize
 /// The same rows in blocks.
 std::unique_ptr<RowBlocks> open_blocks_for_model(const Dataset& dataset, const Tokenizer& tokenizer, bool has_encoder);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

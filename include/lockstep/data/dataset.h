@@ -9,7 +9,7 @@
 
 #include "lockstep/data/row_format.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// One pair of the training task.
 struct Row {
@@ -88,4 +88,9 @@ class Dataset {
   std::string name_;
 };
 
+}  // namespace lockstep::data
+
+namespace lockstep {
+using data::Dataset;
+using data::DatasetOptions;
 }  // namespace lockstep

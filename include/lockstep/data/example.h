@@ -10,7 +10,7 @@
 #include "lockstep/data/dataset.h"
 #include "lockstep/text/tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// One tokenized row.
 /// Encoder-decoder: `input` = ids(model_input) + EOS is the encoder's source, `target` = ids(model_output) + EOS.
@@ -59,4 +59,8 @@ class ExampleBuilder {
 void check_token_ids(const Example& example, std::uint64_t vocabulary_size, const Tokenizer& tokenizer,
                      const std::string& position);
 
+}  // namespace lockstep::data
+
+namespace lockstep {
+using data::ExampleBuilder;
 }  // namespace lockstep

@@ -11,7 +11,7 @@
 #include "lockstep/core/json.h"
 #include "lockstep/text/tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// A family of models that Lockstep knows, by its config.json.
 struct ModelFamily {
@@ -61,4 +61,4 @@ LengthLimit longest_example(std::optional<std::size_t> requested, const Tokenize
 std::optional<std::size_t> resolve_max_length(std::optional<std::size_t> requested, const Tokenizer& tokenizer,
                                               const std::optional<std::uint64_t>& max_positions);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Whether model_input already ends with model_output, as in the rows that prompt2model writes for decoder-only models.
 /// `automatic` finds out from the first rows (open_for_model).
@@ -27,4 +27,4 @@ struct RowFormat {
   bool operator==(const RowFormat&) const = default;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -7,7 +7,7 @@
 #include "lockstep/core/digest.h"
 #include "lockstep/data/dataset.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// The first 128 bits of a SHA-256 over both texts of a row: rows with one hash are taken as equal.
 struct RowHash {
@@ -23,7 +23,7 @@ class RowHasher {
   RowHash operator()(const Row& row);
 
  private:
-  Sha256 digest_;
+  core::Sha256 digest_;
 };
 
 /// True for about `share` (0 to 1) of all hashes, the same ones always: equal rows stay together, and further rows move
@@ -51,4 +51,4 @@ class RowHashSet {
   bool has_zero_ = false;  // the hash that looks like a free slot
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data

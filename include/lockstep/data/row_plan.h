@@ -6,7 +6,7 @@
 
 #include "lockstep/data/row_hash.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Which rows of the datasets make a set.
 struct RowSelection {
@@ -50,4 +50,4 @@ class RowPlan {
   std::uint64_t text_bytes_ = 0;  // of the shard so far, as the constructor counts them
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data

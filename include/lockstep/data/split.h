@@ -5,7 +5,7 @@
 
 #include "lockstep/data/tokenized_dataset.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Some examples of another dataset, in a given order.
 class SubsetDataset final : public TokenizedDataset {
@@ -38,4 +38,4 @@ struct TrainValidationSplit {
 TrainValidationSplit split_for_validation(std::shared_ptr<const TokenizedDataset> dataset, double test_size,
                                           std::uint64_t seed);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

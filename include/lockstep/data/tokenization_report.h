@@ -8,7 +8,7 @@
 #include "lockstep/core/json.h"
 #include "lockstep/data/example.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// How many examples have each length.
 class LengthHistogram {
@@ -84,4 +84,4 @@ struct TokenizationReport {
   bool operator==(const TokenizationReport&) const = default;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -13,7 +13,7 @@
 #include "lockstep/data/tokenization_report.h"
 #include "lockstep/data/tokenized_dataset.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Takes rows in their order, each with the number of its shard, which never falls.
 class ExampleSink {
@@ -42,7 +42,7 @@ struct TokenizeOptions {
 /// Throws InputError for a malformed row, a dataset without rows, a tokenizer whose vocabulary is larger than the
 /// embedding, and a row with a token beyond it.
 TokenizationReport tokenize_datasets(const std::vector<Dataset>& datasets, const ExampleBuilder& builder,
-                                     ExampleSink& sink, const TokenizeOptions& options, WorkerPool& pool);
+                                     ExampleSink& sink, const TokenizeOptions& options, core::WorkerPool& pool);
 
 /// Throws InputError if no example is left. Else gives one warning a kind, with the count, for truncated inputs,
 /// truncated targets, empty outputs and dropped rows. `name` says which set it is.
@@ -54,4 +54,8 @@ std::unique_ptr<InMemoryTokenizedDataset> tokenize_in_memory(const std::vector<D
                                                              const TokenizeOptions& options,
                                                              std::size_t num_workers = 0);
 
+}  // namespace lockstep::data
+
+namespace lockstep {
+using data::tokenize_in_memory;
 }  // namespace lockstep

@@ -8,7 +8,7 @@
 #include "lockstep/data/example.h"
 #include "lockstep/data/tokenization_report.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// What examples were made from.
 struct ExampleOrigin {
@@ -60,4 +60,8 @@ class InMemoryTokenizedDataset final : public TokenizedDataset {
   std::optional<ExampleOrigin> origin_;
 };
 
+}  // namespace lockstep::data
+
+namespace lockstep {
+using data::TokenizedDataset;
 }  // namespace lockstep

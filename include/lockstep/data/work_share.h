@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// The part of a job's work that falls to this process.
 struct WorkShare {
@@ -21,4 +21,4 @@ struct WorkShare {
 /// are none.
 WorkShare find_work_share(const std::function<const char*(const char*)>& variable);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

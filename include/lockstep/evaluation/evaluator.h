@@ -10,7 +10,7 @@
 #include "lockstep/data/tokenized_dataset.h"
 #include "lockstep/models/model.h"
 
-namespace lockstep {
+namespace lockstep::evaluation {
 
 /// Negative log-likelihood (natural logarithm) over the target tokens of one example.
 struct RowLoss {
@@ -36,4 +36,4 @@ std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const To
 
 LossTotals total(const std::vector<RowLoss>& rows);
 
-}  // namespace lockstep
+}  // namespace lockstep::evaluation

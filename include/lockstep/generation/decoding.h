@@ -8,7 +8,7 @@
 #include "lockstep/models/model.h"
 #include "lockstep/text/tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::generation {
 
 struct GenerationOptions {
   std::size_t max_new_tokens = 256;
@@ -37,4 +37,8 @@ std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, bool has_encoder,
 std::vector<std::string> generate(LanguageModel& model, const Tokenizer& tokenizer,
                                   const std::vector<std::string>& prompts, const GenerationOptions& options = {});
 
+}  // namespace lockstep::generation
+
+namespace lockstep {
+using generation::GenerationOptions;
 }  // namespace lockstep

@@ -12,7 +12,7 @@
 #include "lockstep/models/pretrained.h"
 #include "lockstep/text/tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::generation {
 
 /// A model and the tokenizer that belongs to it: `auto [model, tokenizer] = trainer.train_model(...)`.
 struct TrainedModel {
@@ -22,7 +22,7 @@ struct TrainedModel {
   /// Reads a Hugging Face model folder, or a LoRA adapter of peft's and its base (hub/resolve.h). Throws InputError
   /// naming what is missing, malformed or not supported.
   static TrainedModel load(const std::filesystem::path& folder);
-  static TrainedModel load(const ResolvedModel& resolved);
+  static TrainedModel load(const hub::ResolvedModel& resolved);
   /// The same with random weights by the folder's config.json, drawn by `seed`.
   static TrainedModel create(const std::filesystem::path& folder, std::uint64_t seed);
 
@@ -35,4 +35,8 @@ struct TrainedModel {
   void save(const std::filesystem::path& folder, SaveOptions options = {}) const;
 };
 
+}  // namespace lockstep::generation
+
+namespace lockstep {
+using generation::TrainedModel;
 }  // namespace lockstep

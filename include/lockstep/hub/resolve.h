@@ -7,7 +7,7 @@
 
 #include "lockstep/hub/settings.h"
 
-namespace lockstep {
+namespace lockstep::hub {
 
 /// Which files of a model are needed: config and tokenizer, or the weights too.
 enum class ModelFiles { without_weights, all };
@@ -46,4 +46,4 @@ ResolvedModel resolve_model(const std::string& name, const ResolveOptions& optio
 std::filesystem::path find_cached_model(const std::string& name, const std::string& commit, ModelFiles files,
                                         const std::vector<std::filesystem::path>& caches);
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

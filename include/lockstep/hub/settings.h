@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-namespace lockstep {
+namespace lockstep::hub {
 
 /// Where models of the Hugging Face hub are kept and fetched from.
 struct HubSettings {
@@ -28,4 +28,4 @@ HubSettings hub_settings_of_environment();
 /// Gives the settings when they are needed: what is wrong with them does not concern a model that lies in a folder.
 using HubSettingsSource = std::function<HubSettings()>;
 
-}  // namespace lockstep
+}  // namespace lockstep::hub

@@ -10,7 +10,7 @@
 
 #include "lockstep/job/key_table.h"
 
-namespace lockstep {
+namespace lockstep::job {
 
 /// A hyperparameter's value given by name.
 using HyperparameterValue = std::variant<bool, std::int64_t, double, std::string, std::vector<std::string>>;
@@ -92,4 +92,10 @@ struct Hyperparameters {
   bool operator==(const Hyperparameters&) const = default;
 };
 
+}  // namespace lockstep::job
+
+namespace lockstep {
+using job::HyperparameterChoices;
+using job::Hyperparameters;
+using job::HyperparameterValue;
 }  // namespace lockstep

@@ -8,7 +8,7 @@
 
 #include "lockstep/job/hyperparameters.h"
 
-namespace lockstep {
+namespace lockstep::job {
 
 /// One job, for lockstep-prep and lockstep train alike. Paths are relative to the working folder.
 struct JobFile {
@@ -48,4 +48,4 @@ JobFile load_job_file(const std::filesystem::path& path, const std::vector<std::
 /// The keys of a job file with defaults and help, a line each.
 std::string describe_job_keys();
 
-}  // namespace lockstep
+}  // namespace lockstep::job

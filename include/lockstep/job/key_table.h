@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::job {
 
 /// Settings that can be given by name: each key is bound to a variable, with its valid values and one line of help.
 class KeyTable {
@@ -64,4 +64,4 @@ class KeyTable {
   std::vector<Key> keys_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::job

@@ -11,7 +11,7 @@
 #include "lockstep/models/layers/embedding_noise.h"
 #include "lockstep/models/layers/packed_rows.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// The label of a position that the loss leaves out.
 inline constexpr std::int64_t kIgnoredLabel = -100;
@@ -37,11 +37,11 @@ struct Batch {
 
 /// Builds a batch. `decoder_start_id` begins each decoder input (encoder-decoder models only).
 /// `example_ids` has one entry an example.
-Batch collate(std::span<const Example> examples, std::span<const std::uint64_t> example_ids, bool has_encoder,
+Batch collate(std::span<const data::Example> examples, std::span<const std::uint64_t> example_ids, bool has_encoder,
               TokenId decoder_start_id, TokenId pad_id);
 
 /// Reads the given examples of a dataset and collates them; their indices are the batch's example_ids.
 Batch read_batch(const TokenizedDataset& dataset, std::span<const std::uint64_t> indices, TokenId decoder_start_id,
                  TokenId pad_id);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -8,7 +8,7 @@
 
 #include "lockstep/models/model.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// The module of an output head of its own, in every family.
 inline constexpr const char* kHeadModule = "lm_head";
@@ -50,4 +50,4 @@ const std::vector<Family>& families();
 /// The family of a config.json by its "model_type". Throws InputError, listing the supported types, for another.
 const Family& find_family(const Json& config);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

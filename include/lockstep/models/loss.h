@@ -4,7 +4,7 @@
 
 #include "lockstep/models/batch.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// The labelled positions of a batch: those whose label is not kIgnoredLabel.
 struct LabelledPositions {
@@ -56,4 +56,4 @@ at::Tensor negative_log_likelihood(const at::Tensor& logits, const at::Tensor& l
 /// The same for each position, [positions].
 at::Tensor negative_log_likelihoods(const at::Tensor& logits, const at::Tensor& labels, double smoothing = 0);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -11,7 +11,7 @@
 #include "lockstep/models/layers/dropout.h"
 #include "lockstep/models/layers/layer_observer.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// What a model is apart from its weights.
 struct ModelInfo {
@@ -105,4 +105,8 @@ class LabelSmoothing {
   const double before_;
 };
 
+}  // namespace lockstep::models
+
+namespace lockstep {
+using models::LanguageModel;
 }  // namespace lockstep

@@ -10,7 +10,7 @@
 
 #include "lockstep/models/model.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// Reads `config.json` and the weights of a Hugging Face model folder: `model.safetensors`, its shards by
 /// `model.safetensors.index.json`, `pytorch_model.bin`, or its shards, the first of these that is there. The files are
@@ -66,4 +66,8 @@ struct SaveOptions {
 /// number beyond the range of `type`.
 void save_model(const LanguageModel& model, const std::filesystem::path& folder, const SaveOptions& options = {});
 
+}  // namespace lockstep::models
+
+namespace lockstep {
+using models::SaveOptions;
 }  // namespace lockstep

@@ -9,7 +9,7 @@
 #include "lockstep/comm/communicator.h"
 #include "lockstep/sharding/parameter_layout.h"
 
-namespace lockstep {
+namespace lockstep::sharding {
 
 /// The parameters of a layout, in flat buffers that they are views of. Ranks that share them send each other what they
 /// have updated, while they compute: what a unit needs is waited for when it is needed. On request the buffers of
@@ -43,7 +43,7 @@ class FlatParameters {
   struct Bucket {
     at::Tensor buffer;
     bool is_complete = true;
-    std::shared_ptr<PendingCollective> gathering = nullptr;
+    std::shared_ptr<comm::PendingCollective> gathering = nullptr;
   };
 
   void wait_for(Bucket& bucket);
@@ -63,4 +63,4 @@ class FlatParameters {
   std::multimap<std::size_t, at::DataPtr> spare_memory_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::sharding

@@ -11,7 +11,7 @@
 #include "lockstep/comm/communicator.h"
 #include "lockstep/sharding/parameter_layout.h"
 
-namespace lockstep {
+namespace lockstep::sharding {
 
 struct ReducerOptions {
   /// Holds a bucket of gradients only while a backward pass is at it, and of the sums what this rank owns (the second
@@ -65,7 +65,7 @@ class GradientReducer {
   struct Reduction {
     std::size_t bucket;
     at::Tensor message;
-    std::shared_ptr<PendingCollective> collective;
+    std::shared_ptr<comm::PendingCollective> collective;
   };
 
   void on_gradient(std::size_t entry);
@@ -94,4 +94,4 @@ class GradientReducer {
   std::unique_ptr<Hooks> hooks_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::sharding

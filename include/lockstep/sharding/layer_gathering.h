@@ -7,11 +7,11 @@
 #include "lockstep/models/model.h"
 #include "lockstep/sharding/flat_parameters.h"
 
-namespace lockstep {
+namespace lockstep::sharding {
 
 /// Gathers the parameters of a model's layers as its forward and backward passes come to them, those of the next ones
 /// while a layer computes, and frees them behind. A layer is the unit of its number plus 1.
-class LayerGathering final : public LayerObserver {
+class LayerGathering final : public models::LayerObserver {
  public:
   /// That are gathered while one computes.
   static constexpr int kLayersAhead = 2;
@@ -42,4 +42,4 @@ class LayerGathering final : public LayerObserver {
 /// The trained and frozen parameters of `model`, each in the unit of its layer.
 std::vector<NamedParameter> parameters_by_layer(const LanguageModel& model);
 
-}  // namespace lockstep
+}  // namespace lockstep::sharding

@@ -8,7 +8,7 @@
 
 #include "lockstep/comm/communicator.h"
 
-namespace lockstep {
+namespace lockstep::sharding {
 
 struct NamedParameter {
   std::string name;
@@ -40,7 +40,7 @@ class ParameterLayout {
     bool decayed;         // by weight decay
   };
   struct Stretch {
-    Part part;  // of a bucket
+    comm::Part part;  // of a bucket
     bool decayed;
   };
   struct Bucket {
@@ -73,8 +73,8 @@ class ParameterLayout {
 
 /// What a rank updates of each bucket.
 struct Ownership {
-  bool is_shared = false;        // among the ranks, as part_of cuts it
-  std::vector<Part> parts = {};  // a bucket; may be empty
+  bool is_shared = false;              // among the ranks, as part_of cuts it
+  std::vector<comm::Part> parts = {};  // a bucket; may be empty
 
   /// Every rank updates all.
   static Ownership whole(const ParameterLayout& layout);
@@ -84,4 +84,4 @@ struct Ownership {
   at::Tensor own(const at::Tensor& tensor, std::size_t bucket) const;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::sharding

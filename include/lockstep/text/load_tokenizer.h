@@ -7,7 +7,7 @@
 
 #include "lockstep/text/tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// Loads the tokenizer of a model folder as transformers' AutoTokenizer (5.x) does: `tokenizer.json` if there is one,
 /// else `spiece.model` or `tokenizer.model` (SentencePiece), else `vocab.json` with `merges.txt`; ByT5 needs none of
@@ -24,4 +24,8 @@ std::span<const std::string_view> tokenizer_file_names();
 /// Whether any of them lies in `folder`.
 bool has_tokenizer_files(const std::filesystem::path& folder);
 
+}  // namespace lockstep::text
+
+namespace lockstep {
+using text::load_tokenizer;
 }  // namespace lockstep

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::text {
 
 using TokenId = std::uint32_t;
 
@@ -75,4 +75,9 @@ class Tokenizer {
   Settings settings_;
 };
 
+}  // namespace lockstep::text
+
+namespace lockstep {
+using text::TokenId;
+using text::Tokenizer;
 }  // namespace lockstep

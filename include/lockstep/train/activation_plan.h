@@ -8,7 +8,7 @@
 #include "lockstep/models/model.h"
 #include "lockstep/train/cost_model.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// Tokens of a micro-batch beyond which more would be hardly faster: of what a pass costs by itself
 /// (batching/batch_cost.cpp) on CPUs, 2 % at that size; a guess for GPUs, whose many units want more at a time.
@@ -41,4 +41,4 @@ std::uint64_t longest_row(const TokenizedDataset& rows);
 ActivationPlan agree_on_activations(const LanguageModel& model, const TokenizedDataset& training,
                                     const Hyperparameters& hyperparameters, Communicator& communicator);
 
-}  // namespace lockstep
+}  // namespace lockstep::train

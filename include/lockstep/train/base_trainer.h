@@ -6,7 +6,7 @@
 #include "lockstep/generation/trained_model.h"
 #include "lockstep/job/hyperparameters.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// Trains models with a fixed set of hyperparameters; subclass it for other architectures or strategies.
 class BaseTrainer {
@@ -21,4 +21,8 @@ class BaseTrainer {
                                    const std::vector<Dataset>& validation_datasets = {}) = 0;
 };
 
+}  // namespace lockstep::train
+
+namespace lockstep {
+using train::BaseTrainer;
 }  // namespace lockstep

@@ -5,7 +5,7 @@
 
 #include "lockstep/models/model.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 // What a step takes on machines that one does not have yet: docs/cost_model.md has the formulas and their sources.
 
@@ -64,4 +64,4 @@ struct StepEstimate {
 StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const Machine& machine, int ranks,
                            const std::string& sharding, double bucket_bytes);
 
-}  // namespace lockstep
+}  // namespace lockstep::train

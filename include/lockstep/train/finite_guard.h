@@ -9,7 +9,7 @@
 #include "lockstep/comm/communicator.h"
 #include "lockstep/data/tokenized_dataset.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// Skips the steps of a run whose loss or gradients are not finite, on all ranks alike, and ends the run after too many
 /// in a row, or at its last step if none was finite.
@@ -52,4 +52,4 @@ class FiniteGuard {
   std::uint64_t skipped_in_a_row_ = 0;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::train

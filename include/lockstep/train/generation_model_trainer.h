@@ -14,7 +14,7 @@
 #include "lockstep/train/checkpoints/trainer_state.h"
 #include "lockstep/train/model_card.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// Fine-tunes conditional generation models: encoder-decoder (T5-type) and decoder-only (GPT-type). Started by an MPI
 /// launcher, all ranks construct it and call train_model() with the same arguments; rank 0 writes the results.
@@ -77,4 +77,8 @@ class GenerationModelTrainer : public BaseTrainer {
   std::uint64_t profiled_steps_ = 0;
 };
 
+}  // namespace lockstep::train
+
+namespace lockstep {
+using train::GenerationModelTrainer;
 }  // namespace lockstep

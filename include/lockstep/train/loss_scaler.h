@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// By what the loss is multiplied before the backward pass, so that small gradients do not become 0 in fp16: as much as
 /// does not overflow (dynamic loss scaling, Micikevicius et al. 2018, section 3.2, with the defaults of PyTorch's
@@ -32,4 +32,4 @@ class LossScaler {
   State state_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::train

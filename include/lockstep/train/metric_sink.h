@@ -9,7 +9,7 @@
 #include "lockstep/core/json.h"
 #include "lockstep/core/progress.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// What one optimizer step did, over all ranks.
 struct StepMetrics {
@@ -144,10 +144,16 @@ class ConsoleSink final : public MetricSink {
   void on_evaluation(const EvaluationMetrics& metrics) override;
 
  private:
-  Progress progress_;
+  core::Progress progress_;
   std::uint64_t total_steps_;
   const EpochSink& epochs_;
   std::size_t shown_epochs_;
 };
 
+}  // namespace lockstep::train
+
+namespace lockstep {
+using train::EvaluationMetrics;
+using train::MetricSink;
+using train::StepMetrics;
 }  // namespace lockstep

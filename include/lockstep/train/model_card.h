@@ -9,7 +9,7 @@
 #include "lockstep/models/model.h"
 #include "lockstep/train/metric_sink.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// What a run started from; its trainer may not know it.
 struct RunOrigin {
@@ -23,14 +23,14 @@ struct SetSummary {
   std::uint64_t rows = 0;  // that were trained on, or evaluated
   std::uint64_t input_tokens = 0;
   std::uint64_t target_tokens = 0;
-  std::optional<ExampleOrigin> origin = {};  // none: unknown, or that of training
+  std::optional<data::ExampleOrigin> origin = {};  // none: unknown, or that of training
 
-  static SetSummary of(const TokenizedDataset& used, std::optional<ExampleOrigin> origin);
+  static SetSummary of(const TokenizedDataset& used, std::optional<data::ExampleOrigin> origin);
 };
 
 /// What README.md tells of a trained model.
 struct ModelCard {
-  const ModelInfo& model;
+  const models::ModelInfo& model;
   RunOrigin origin = {};
   Hyperparameters hyperparameters = {};
   std::string library_name = "transformers";  // that opens the folder
@@ -46,4 +46,4 @@ struct ModelCard {
 /// A model card of the hub: YAML that huggingface_hub's ModelCard reads, and Markdown.
 std::string to_markdown(const ModelCard& card);
 
-}  // namespace lockstep
+}  // namespace lockstep::train

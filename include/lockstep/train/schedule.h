@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// The learning rate of each optimizer step, by the formulas of transformers' optimization.py: "linear" and "cosine"
 /// fall from the peak to 0 at the last step, "constant" and "constant_with_warmup" stay; during the first
@@ -24,4 +24,4 @@ class LearningRateSchedule {
   std::uint64_t total_steps_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -28,9 +28,11 @@
 #include "lockstep/train/optimizers/optimizer.h"
 #include "lockstep/train/schedule.h"
 
-namespace lockstep {
-
+namespace lockstep::sharding {
 class LayerGathering;
+}
+
+namespace lockstep::train {
 
 /// Trains a model in place, in lockstep with the other ranks: the global batches are a pure function of (seed, epoch,
 /// step), and each gradient is the mean over the global batch's target tokens, whatever the number of ranks and the cut
@@ -78,7 +80,7 @@ class TrainingLoop {
   /// False if it was abandoned, because the run is to stop; then nothing has changed.
   bool train_step();
   /// Forward and backward of this rank's micro-batches; the sum of their losses. None: abandoned.
-  std::optional<double> run_micro_batches(std::uint64_t step, const StepPlan& plan);
+  std::optional<double> run_micro_batches(std::uint64_t step, const batching::StepPlan& plan);
   /// What a step comes to over all ranks.
   struct StepSums {
     double loss = 0;
@@ -90,8 +92,8 @@ class TrainingLoop {
   /// Whether the weights stay as they are; with fp16 the loss scale may become smaller. `step` counts from 1.
   bool skips(std::uint64_t step, double loss, double grad_norm);
   /// Of one; the gradient is that of the loss, which it returns, times `scale`.
-  at::Tensor run_pass(std::uint64_t step, Batch batch, double scale);
-  InputSource input_source() const;
+  at::Tensor run_pass(std::uint64_t step, models::Batch batch, double scale);
+  batching::InputSource input_source() const;
   /// Updates the weights by the reduced gradients.
   void update(const StepMetrics& metrics);
   void warn_of_unused_parameters() const;
@@ -115,19 +117,19 @@ class TrainingLoop {
 
   std::uint64_t global_batch_size_;
   ActivationPlan activations_;
-  MicroBatchLimits limits_;
-  BatchCost batch_cost_;
-  GlobalBatches batches_;
+  batching::MicroBatchLimits limits_;
+  batching::BatchCost batch_cost_;
+  batching::GlobalBatches batches_;
   std::uint64_t total_steps_;
-  ParameterLayout layout_;
-  Ownership ownership_;
-  FlatParameters parameters_;
-  GradientReducer reducer_;
+  sharding::ParameterLayout layout_;
+  sharding::Ownership ownership_;
+  sharding::FlatParameters parameters_;
+  sharding::GradientReducer reducer_;
   std::unique_ptr<Optimizer> optimizer_;
   // While run() runs:
-  std::unique_ptr<LayerGathering> layers_;
-  RoundedWeights rounded_weights_;  // for bf16 and fp16
-  std::unique_ptr<StepInputs> inputs_;
+  std::unique_ptr<sharding::LayerGathering> layers_;
+  models::RoundedWeights rounded_weights_;  // for bf16 and fp16
+  std::unique_ptr<batching::StepInputs> inputs_;
   LossScaler loss_scaler_;
   LearningRateSchedule schedule_;
   FiniteGuard guard_;
@@ -144,4 +146,8 @@ class TrainingLoop {
   double peak_flops_ = 0;
 };
 
+}  // namespace lockstep::train
+
+namespace lockstep {
+using train::TrainingLoop;
 }  // namespace lockstep

@@ -7,7 +7,7 @@
 #include <map>
 #include <set>
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 // Open MPI's messages and NCCL's lie in /dev/shm.
@@ -76,7 +76,7 @@ void advise_on_cores(Lines& advice, const std::vector<RankFacts>& ranks, const s
         return fmt::format(
             "{}: all {} ranks may use core {} alone, of {}: start them with mpirun --bind-to none (launch/mpirun.sh "
             "adds it), with srun --cpus-per-task, or without taskset",
-            host.name, host.ranks.size(), describe_cores(host.cores()), host.first().host_cores);
+            host.name, host.ranks.size(), comm::describe_cores(host.cores()), host.first().host_cores);
       });
   advise_once(
       advice, hosts, "host", [](const Host& host) { return host.first().launcher_cores.size() > host.cores().size(); },
@@ -84,7 +84,7 @@ void advise_on_cores(Lines& advice, const std::vector<RankFacts>& ranks, const s
         return fmt::format(
             "{}: mpirun may use {} cores, but binds its ranks to {} of them ({}): add --bind-to none (launch/mpirun.sh "
             "does)",
-            host.name, host.first().launcher_cores.size(), host.cores().size(), describe_cores(host.cores()));
+            host.name, host.first().launcher_cores.size(), host.cores().size(), comm::describe_cores(host.cores()));
       });
   advise_once(
       advice, ranks, "rank",
@@ -97,12 +97,12 @@ void advise_on_cores(Lines& advice, const std::vector<RankFacts>& ranks, const s
             "sbatch; add --cpus-per-task=$SLURM_CPUS_PER_TASK to srun",
             name_rank(rank), rank.placement.cores.size(), rank.slurm_cpus_per_task);
       });
-  std::vector<Placement> placements;
+  std::vector<comm::Placement> placements;
   for (const Host& host : hosts) {
     if (host.is_confined_to_one_core()) continue;  // which says it
     for (const RankFacts* rank : host.ranks) placements.push_back(rank->placement);
   }
-  if (const auto found = find_oversubscription(placements)) advice.push_back(describe(*found));
+  if (const auto found = comm::find_oversubscription(placements)) advice.push_back(describe(*found));
 }
 
 void advise_on_threads(Lines& advice, const std::vector<RankFacts>& ranks) {
@@ -210,4 +210,4 @@ std::vector<std::string> advise(const std::vector<RankFacts>& ranks) {
   return advice;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

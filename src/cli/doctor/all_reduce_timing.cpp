@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 double seconds_of_one(Communicator& communicator, const at::Tensor& tensor, std::int64_t times) {
@@ -40,4 +40,4 @@ double bus_bandwidth(const AllReduceTiming& timing, int ranks) {
   return static_cast<double>(timing.bytes) / timing.seconds * 2 * (ranks - 1) / ranks;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

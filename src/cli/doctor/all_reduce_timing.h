@@ -5,7 +5,7 @@
 
 #include "lockstep/comm/communicator.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 
 struct AllReduceTiming {
   std::uint64_t bytes = 0;
@@ -20,4 +20,4 @@ std::vector<AllReduceTiming> time_all_reduce(Communicator& communicator, const s
 /// bytes / seconds x 2 (ranks - 1) / ranks.
 double bus_bandwidth(const AllReduceTiming& timing, int ranks);
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

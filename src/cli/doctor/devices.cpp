@@ -7,7 +7,7 @@
 #include <iterator>
 #include <optional>
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 namespace fs = std::filesystem;
@@ -135,4 +135,4 @@ Devices find_devices(const fs::path& root) {
   return devices;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::cli {
 
 struct NetworkAdapter {
   std::string name = {};  // "eth0", "mlx5_0"
@@ -31,4 +31,4 @@ struct Devices {
 /// Of this host, as `root`/sys and `root`/proc show them; needs no library of theirs.
 Devices find_devices(const std::filesystem::path& root = "/");
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <optional>
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 constexpr const char* kHeldTwice = "two ranks hold the same lock";
@@ -65,7 +65,7 @@ std::string try_on_ranks(const std::filesystem::path& folder, Lock lock, Communi
   std::string problem;
   std::optional<TrialFile> file;
   if (communicator.is_root()) problem = file.emplace(folder).try_lock(lock);
-  const std::string path = text_of_root(communicator, file && problem.empty() ? file->path() : "");
+  const std::string path = comm::text_of_root(communicator, file && problem.empty() ? file->path() : "");
   if (!communicator.is_root()) {
     const auto found = path.empty() ? std::nullopt : try_locked_file(path, lock);
     problem = found ? *found : TrialFile(folder).try_lock(lock);
@@ -83,4 +83,4 @@ FileLocks try_file_locks(const std::filesystem::path& folder, Communicator& comm
   return locks;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -6,7 +6,7 @@
 
 #include "lockstep/comm/communicator.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 
 /// Whether locks of files in a folder hold, by this rank's trial. Empty: they do; else why not.
 struct FileLocks {
@@ -19,4 +19,4 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FileLocks, fcntl, flock)
 /// with another folder of that name tries one of its own. Leaves nothing behind.
 FileLocks try_file_locks(const std::filesystem::path& folder, Communicator& communicator);
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

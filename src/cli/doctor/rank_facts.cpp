@@ -14,7 +14,7 @@
 #include "lockstep/comm/threads.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 std::string variable(const char* name) {
@@ -25,7 +25,7 @@ std::string variable(const char* name) {
 // mpirun, or its daemon on this host, is this process's parent; srun's is not bound to what the job has.
 std::vector<int> find_launcher_cores() {
   const bool by_mpirun = !variable("OMPI_COMM_WORLD_SIZE").empty() && !variable("PMIX_NAMESPACE").starts_with("slurm.");
-  return by_mpirun ? cores_of_process(::getppid()) : std::vector<int>();
+  return by_mpirun ? comm::cores_of_process(::getppid()) : std::vector<int>();
 }
 
 void read_limits(RankFacts& facts) {
@@ -52,10 +52,10 @@ double measure_clock(Communicator& communicator) {
 }
 
 RankFacts own_facts(Communicator& communicator) {
-  set_own_compute_threads(0, communicator);
+  comm::set_own_compute_threads(0, communicator);
   RankFacts facts;
   facts.rank = communicator.rank();
-  facts.placement = own_placement(at::get_num_threads());
+  facts.placement = comm::own_placement(at::get_num_threads());
   facts.host_cores = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
   facts.launcher_cores = find_launcher_cores();
   facts.omp_num_threads = variable("OMP_NUM_THREADS");
@@ -85,10 +85,10 @@ std::vector<RankFacts> gather_rank_facts(Communicator& communicator) {
   const auto text =
       nlohmann::json(own_facts(communicator)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   std::vector<RankFacts> ranks;
-  for (const std::string& of_rank : texts_of_ranks(communicator, text)) {
+  for (const std::string& of_rank : comm::texts_of_ranks(communicator, text)) {
     ranks.push_back(nlohmann::json::parse(of_rank).get<RankFacts>());
   }
   return ranks;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

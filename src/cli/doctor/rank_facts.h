@@ -11,12 +11,12 @@
 #include "lockstep/comm/communicator.h"
 #include "lockstep/comm/placement.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 
 /// What a rank knows of the place where it runs.
 struct RankFacts {
   int rank = 0;
-  Placement placement;              // with the threads that training takes where threads_per_rank is not given
+  comm::Placement placement;        // with the threads that training takes where threads_per_rank is not given
   int host_cores = 0;               // that are online
   std::vector<int> launcher_cores;  // that mpirun may use; empty: another launcher, or none
   // Variables as they are set, empty if they are not:
@@ -39,4 +39,4 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankFacts, rank, placement, host_cores, launc
 /// Every rank's, on every rank.
 std::vector<RankFacts> gather_rank_facts(Communicator& communicator);
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

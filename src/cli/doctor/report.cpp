@@ -5,7 +5,7 @@
 #include <set>
 #include <utility>
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 constexpr std::size_t kNamedHosts = 8;
@@ -26,13 +26,13 @@ std::string format_ranks(const std::vector<RankFacts>& ranks) {
   std::size_t host_width = 4, cores_width = 5;
   for (const RankFacts& rank : ranks) {
     host_width = std::max(host_width, rank.placement.host.size());
-    cores_width = std::max(cores_width, describe_cores(rank.placement.cores).size());
+    cores_width = std::max(cores_width, comm::describe_cores(rank.placement.cores).size());
   }
   std::string text = fmt::format("{:>5}  {:<{}}  {:<{}}  {:>7}  {:>11}  {:>9}\n", "rank", "host", host_width, "cores",
                                  cores_width, "threads", "lockable", "clock");
   for (const RankFacts& rank : ranks) {
     text += fmt::format("{:>5}  {:<{}}  {:<{}}  {:>7}  {:>11}  {:>+7.3f} s\n", rank.rank, rank.placement.host,
-                        host_width, describe_cores(rank.placement.cores), cores_width, rank.placement.threads,
+                        host_width, comm::describe_cores(rank.placement.cores), cores_width, rank.placement.threads,
                         rank.lockable_bytes < 0 ? "unlimited" : format_bytes(static_cast<double>(rank.lockable_bytes)),
                         rank.clock_ahead_s);
   }
@@ -115,4 +115,4 @@ std::string format_advice(const std::vector<std::string>& advice) {
   return text;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -6,7 +6,7 @@
 #include "cli/doctor/all_reduce_timing.h"
 #include "cli/doctor/rank_facts.h"
 
-namespace lockstep {
+namespace lockstep::cli {
 
 /// The facts as text: a line a rank, then what hosts have, one entry for hosts that have the same, then versions.
 std::string format_facts(const std::vector<RankFacts>& ranks);
@@ -17,4 +17,4 @@ std::string format_timings(const std::vector<AllReduceTiming>& timings, int rank
 /// A line each, or that nothing is wrong.
 std::string format_advice(const std::vector<std::string>& advice);
 
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 constexpr useconds_t kLook_us = 50'000;
@@ -43,4 +43,4 @@ void end_launcher_daemon_after(unsigned seconds) {
   ::_exit(0);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

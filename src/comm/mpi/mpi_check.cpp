@@ -7,7 +7,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 void check_mpi(int status, const char* call) {
   if (status == MPI_SUCCESS) return;
@@ -17,4 +17,4 @@ void check_mpi(int status, const char* call) {
   throw Error(fmt::format("{}: {}", call, std::string_view(text.data(), static_cast<std::size_t>(length))));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -20,7 +20,7 @@
 #include "comm/mpi/ring.h"
 #include "lockstep/core/log.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 // One message stays below MPI's int counts whatever the tensor's size.
@@ -226,7 +226,7 @@ void MpiCommunicator::end_late_job(const std::string& what) {
       MPI_Request_free(&unused);
     }
   }
-  report_error(fmt::format(
+  core::report_error(fmt::format(
       "{}: {} s: another rank has died, is stopped, or cannot be reached; see its own last messages, or raise "
       "collective_timeout_s if it was only slow",
       describe_rank(*this), what));
@@ -251,4 +251,4 @@ std::string mpi_library_version() {
   return std::string(version.substr(0, version.find_first_of(",\n")));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -6,7 +6,7 @@
 
 #include "comm/mpi/mpi_check.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// A collective that moves on whenever it is asked to.
 class MpiOperation {
@@ -36,4 +36,4 @@ class MpiRequest final : public MpiOperation {
   MPI_Request request_ = MPI_REQUEST_NULL;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 // Between two looks of a thread that waits: short beside a message, long beside the look itself.
@@ -147,4 +147,4 @@ void MpiProgress::check_deadline(const Entry& entry) {
   on_late_(fmt::format("{}{} did not end within collective_timeout_s: {}", where, entry.name, timeout_.count()));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

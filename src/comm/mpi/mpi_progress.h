@@ -13,7 +13,7 @@
 #include "comm/mpi/mpi_operation.h"
 #include "lockstep/comm/communicator.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// Moves collectives on while the process computes: in a thread of its own, or in the one that waits for them. Every
 /// call of MPI happens under one mutex, so that MPI_THREAD_SERIALIZED is enough. Nobody spins for long, so that ranks
@@ -57,4 +57,4 @@ class MpiProgress {
   std::jthread thread_;  // last: joined before the rest goes
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

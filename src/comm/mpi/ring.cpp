@@ -11,7 +11,7 @@
 #include "lockstep/comm/communicator.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 template <typename T>
@@ -138,4 +138,4 @@ Ring::Chunk Ring::chunk(const Lane& lane, int owner) const {
           end - begin};
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -9,7 +9,7 @@
 
 #include "comm/mpi/mpi_operation.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// Memory for what arrives, kept from ring to ring: new pages would cost as much as the messages in them.
 class RingBuffers {
@@ -83,4 +83,4 @@ class Ring final : public MpiOperation {
   std::vector<int> ended_;             // of them, while they are looked at
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

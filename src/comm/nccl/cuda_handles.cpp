@@ -2,7 +2,7 @@
 
 #include "comm/nccl/nccl_check.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 CudaStream::CudaStream() {
   int lowest = 0, highest = 0;
@@ -20,4 +20,4 @@ void CudaEvent::record(cudaStream_t stream) { CUDA_CHECK(cudaEventRecord(event_,
 
 void CudaEvent::hold_back(cudaStream_t stream) const { CUDA_CHECK(cudaStreamWaitEvent(stream, event_, 0)); }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

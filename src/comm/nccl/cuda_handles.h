@@ -2,7 +2,7 @@
 
 #include <cuda_runtime_api.h>
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// A stream of its own, of the highest priority: what is on it goes before the kernels of other streams wherever the
 /// GPU has a choice.
@@ -34,4 +34,4 @@ class CudaEvent {
   cudaEvent_t event_ = nullptr;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

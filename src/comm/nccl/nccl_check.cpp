@@ -4,7 +4,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 std::string describe_nccl(ncclResult_t status) {
   const char* detail = ncclGetLastError(nullptr);
@@ -23,4 +23,4 @@ void check_cuda(cudaError_t status, const char* call) {
   throw Error(fmt::format("{}: {}", call, cudaGetErrorString(status)));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

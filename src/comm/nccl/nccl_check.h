@@ -4,7 +4,7 @@
 #include <nccl.h>
 #include <string>
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// What NCCL says of `status`, with its last message of detail.
 std::string describe_nccl(ncclResult_t status);
@@ -16,7 +16,7 @@ void check_nccl(ncclResult_t status, const char* call);
 /// The same of a call of the CUDA runtime.
 void check_cuda(cudaError_t status, const char* call);
 
-}  // namespace lockstep
+}  // namespace lockstep::comm
 
-#define NCCL_CHECK(call) ::lockstep::check_nccl((call), #call)
-#define CUDA_CHECK(call) ::lockstep::check_cuda((call), #call)
+#define NCCL_CHECK(call) ::lockstep::comm::check_nccl((call), #call)
+#define CUDA_CHECK(call) ::lockstep::comm::check_cuda((call), #call)

@@ -7,7 +7,7 @@
 #include "comm/nccl/nccl_check.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -71,4 +71,4 @@ ncclResult_t NcclComm::state() const {
   return asked == ncclSuccess ? state : asked;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -3,7 +3,7 @@
 #include <nccl.h>
 #include <functional>
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// This process among the ranks of NCCL. Nonblocking: no call waits for other ranks, so that a rank that is missing
 /// leaves the host free to say so.
@@ -29,4 +29,4 @@ class NcclComm {
   ncclComm_t comm_ = nullptr;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

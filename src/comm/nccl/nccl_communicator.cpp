@@ -15,7 +15,7 @@
 #include "lockstep/comm/nccl/nccl_version.h"
 #include "lockstep/core/log.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 ncclDataType_t nccl_type(const at::Tensor& tensor) {
@@ -199,8 +199,8 @@ void NcclCommunicator::for_each_part(const at::Tensor& tensor,
 void NcclCommunicator::end_job(const std::string& what) {
   constexpr std::chrono::milliseconds kTurn{100}, kLastTurn{2000};
   std::this_thread::sleep_for(std::min(kTurn * rank(), kLastTurn));
-  report_error(fmt::format("{}: {}", describe_rank(*this), what));
+  core::report_error(fmt::format("{}: {}", describe_rank(*this), what));
   abort(EXIT_FAILURE);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -8,7 +8,7 @@
 
 struct CUstream_st;
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// Ranks with a GPU each: tensors on it go to NCCL, tensors on the host to another communicator, which never gets a
 /// device's memory.
@@ -61,4 +61,4 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<Nccl> nccl_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -5,7 +5,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 // NCCL_VERSION() of nccl.h, backwards: 22809 is 2.28.9.
@@ -25,4 +25,4 @@ std::string nccl_library_version() {
   return to_text(version);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -6,7 +6,7 @@
 
 #include "comm/nccl/nccl_check.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 // Between two looks: what is late or broken is told within seconds, and memory is not held for long.
@@ -125,4 +125,4 @@ std::string NcclWatchdog::with_activity(const std::string& name) const {
   return activity_.empty() ? name : fmt::format("{}: {}", activity_, name);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

@@ -13,7 +13,7 @@
 #include "comm/nccl/cuda_handles.h"
 #include "comm/nccl/nccl_comm.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 /// Sees, in a thread of its own, whether NCCL's operations end: asks NCCL for errors, their events whether they were
 /// reached, and the clock. Nobody else has to wait for a GPU to know.
@@ -71,4 +71,4 @@ class NcclWatchdog {
   std::jthread thread_;  // last: joined before the rest goes
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

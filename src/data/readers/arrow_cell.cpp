@@ -7,7 +7,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 template <typename ArrayType>
@@ -99,4 +99,4 @@ bool is_null(const arrow::Array& array, std::int64_t row) {
   return is_null(*dictionary.dictionary(), dictionary.GetValueIndex(row));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

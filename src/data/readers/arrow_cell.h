@@ -8,7 +8,7 @@ class Array;
 class DataType;
 }  // namespace arrow
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// True for strings of every layout, numbers, booleans, and dictionaries of these (and columns of nulls).
 bool has_text(const arrow::DataType& type);
@@ -20,4 +20,4 @@ std::string cell_text(const arrow::Array& array, std::int64_t row);
 /// True if the cell is null, in a dictionary's values too.
 bool is_null(const arrow::Array& array, std::int64_t row);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

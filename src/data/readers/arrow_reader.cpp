@@ -13,7 +13,7 @@
 #include "data/readers/record_batches.h"
 #include "data/readers/text_source.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 // The column as one of bytes where it holds strings: then Arrow's checks leave UTF-8 alone.
@@ -141,4 +141,4 @@ std::unique_ptr<CellBlocks> open_parquet(const std::filesystem::path& path, cons
   return std::make_unique<ArrowBlocks>(path, columns, open_parquet_batches(path, columns));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -6,7 +6,7 @@
 
 #include "data/readers/cell_reader.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Reads an Arrow IPC file or stream, one record batch at a time.
 std::unique_ptr<CellBlocks> open_arrow(const std::filesystem::path& path, const std::vector<Column>& columns);
@@ -14,4 +14,4 @@ std::unique_ptr<CellBlocks> open_arrow(const std::filesystem::path& path, const 
 /// Reads a Parquet file, some rows at a time, whatever the size of its row groups.
 std::unique_ptr<CellBlocks> open_parquet(const std::filesystem::path& path, const std::vector<Column>& columns);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -6,7 +6,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/core/utf8.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 constexpr std::size_t kMaxShownColumns = 20;
@@ -53,7 +53,7 @@ void check_header(const std::string& file, const std::vector<Column>& columns,
 }
 
 std::optional<Problem> not_utf8(std::string_view text, const Column& column) {
-  const auto offset = find_invalid_utf8(text);
+  const auto offset = core::find_invalid_utf8(text);
   if (!offset) return std::nullopt;
   return Problem{
       fmt::format("UTF-8 in \"{}\"", column.name),
@@ -61,4 +61,4 @@ std::optional<Problem> not_utf8(std::string_view text, const Column& column) {
       "convert the text to UTF-8, or remove the row"};
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

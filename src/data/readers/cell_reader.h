@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// A column that the rows' templates need.
 struct Column {
@@ -65,4 +65,4 @@ void check_header(const std::string& file, const std::vector<Column>& columns,
 /// What is wrong with `text`, if it is not UTF-8.
 std::optional<Problem> not_utf8(std::string_view text, const Column& column);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

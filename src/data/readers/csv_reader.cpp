@@ -16,7 +16,7 @@
 #include "data/readers/text_source.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 // A row must fit into a block; memory holds a few of them.
@@ -171,4 +171,4 @@ std::unique_ptr<CellBlocks> open_csv(const std::filesystem::path& path, const st
   return std::make_unique<CsvBlocks>(path, columns, delimiter);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -6,7 +6,7 @@
 
 #include "data/readers/cell_reader.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Reads a CSV file (RFC 4180, with a header row; `delimiter` is a comma or a tab) as a stream of blocks. Cells may
 /// hold quoted newlines; an unquoted empty cell counts as missing, a quoted one as empty text; other columns are
@@ -14,4 +14,4 @@ namespace lockstep {
 std::unique_ptr<CellBlocks> open_csv(const std::filesystem::path& path, const std::vector<Column>& columns,
                                      char delimiter);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -15,7 +15,7 @@
 #include "data/readers/text_source.h"
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -103,4 +103,4 @@ std::unique_ptr<CellBlocks> open_cells(const std::vector<fs::path>& files, const
   return std::make_unique<FilesBlocks>(files, columns);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

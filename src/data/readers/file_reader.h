@@ -6,7 +6,7 @@
 
 #include "data/readers/cell_reader.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Throws InputError unless the file's name is that of a kind that can be read.
 void check_file_kind(const std::filesystem::path& path);
@@ -18,4 +18,4 @@ std::unique_ptr<CellBlocks> open_cells(const std::filesystem::path& path, const 
 std::unique_ptr<CellBlocks> open_cells(const std::vector<std::filesystem::path>& files,
                                        const std::vector<Column>& columns);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -7,7 +7,7 @@
 
 #include "data/readers/json_blocks.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 // The next character that is not blank, left unread; none at the end of the file.
@@ -114,4 +114,4 @@ std::unique_ptr<CellBlocks> open_json_array(const std::filesystem::path& path, c
   return std::make_unique<JsonArray>(path, columns);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -5,7 +5,7 @@
 
 #include "data/readers/json_row_parser.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 std::string position_of(const std::string& name, const std::string& unit, std::uint64_t number) {
@@ -73,4 +73,4 @@ void JsonBlocks::add(std::string_view row, std::uint64_t number) { block_->add(r
 
 std::string JsonBlocks::position(std::uint64_t number) const { return position_of(name_, unit_, number); }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

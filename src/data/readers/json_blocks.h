@@ -11,7 +11,7 @@
 #include "data/readers/cell_reader.h"
 #include "data/readers/text_source.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Cuts a file into the texts of its rows, each a JSON object, and leaves parsing them to its blocks.
 class JsonBlocks : public CellBlocks {
@@ -44,4 +44,4 @@ class JsonBlocks : public CellBlocks {
   std::exception_ptr problem_;  // behind the rows given last
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data

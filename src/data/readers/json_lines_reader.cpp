@@ -5,7 +5,7 @@
 
 #include "data/readers/json_blocks.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 class JsonLines final : public JsonBlocks {
@@ -44,4 +44,4 @@ std::unique_ptr<CellBlocks> open_json_lines(const std::filesystem::path& path, c
   return std::make_unique<JsonLines>(path, columns);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

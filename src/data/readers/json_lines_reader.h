@@ -6,10 +6,10 @@
 
 #include "data/readers/cell_reader.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Reads a JSON Lines file as a stream: one JSON object a line; blank lines and a byte order mark at the start are
 /// skipped.
 std::unique_ptr<CellBlocks> open_json_lines(const std::filesystem::path& path, const std::vector<Column>& columns);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

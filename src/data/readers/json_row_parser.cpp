@@ -9,7 +9,7 @@
 
 #include "lockstep/core/utf8.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag;
@@ -20,7 +20,7 @@ std::string_view last_characters(std::string_view text) {
   constexpr std::size_t kShown = 40;
   if (text.size() > kShown) text.remove_prefix(text.size() - kShown);
   while (!text.empty() && (static_cast<unsigned char>(text.front()) & 0xC0) == 0x80) text.remove_prefix(1);
-  return find_invalid_utf8(text) ? "" : text;
+  return core::find_invalid_utf8(text) ? "" : text;
 }
 
 // RapidJSON takes some escapes of unpaired surrogates for characters.
@@ -184,7 +184,7 @@ void clear(Cells& cells, std::size_t size) {
 }  // namespace
 
 std::optional<Problem> JsonRowParser::parse(std::string_view text, std::uint64_t offset, Cells& cells) {
-  if (const auto invalid = find_invalid_utf8(text)) {
+  if (const auto invalid = core::find_invalid_utf8(text)) {
     return Problem{"UTF-8 text",
                    fmt::format("byte 0x{:02x} at byte {} of the {} (byte {} of the file)",
                                static_cast<unsigned char>(text[*invalid]), *invalid + 1, unit_, offset + *invalid + 1),
@@ -207,4 +207,4 @@ std::optional<Problem> JsonRowParser::parse(std::string_view text, std::uint64_t
   return AnyRow(columns_, unit_, cells).parse(text);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

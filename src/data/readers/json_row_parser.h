@@ -9,7 +9,7 @@
 
 #include "data/readers/cell_reader.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Takes columns out of JSON objects. Other columns may hold anything.
 class JsonRowParser {
@@ -27,4 +27,4 @@ class JsonRowParser {
   std::string row_;  // the text with the NUL behind it that RapidJSON needs
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -13,7 +13,7 @@
 #include "data/readers/record_batches.h"
 #include "data/readers/text_source.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 constexpr std::int64_t kBatchRows = 512;
@@ -62,4 +62,4 @@ RecordBatches open_parquet_batches(const std::filesystem::path& path, const std:
           [file, rows](std::uint64_t rows_read) { return static_cast<double>(rows_read) / rows; }};  // and keeps file
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -16,7 +16,7 @@
 #include "data/readers/arrow_cell.h"
 #include "data/readers/text_source.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 constexpr std::string_view kIpcFileMagic = "ARROW1";
@@ -101,4 +101,4 @@ std::int64_t rows_of_a_block(const std::vector<std::shared_ptr<arrow::Array>>& c
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(kBlockBytes) / bytes_of_a_row));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

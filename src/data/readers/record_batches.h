@@ -15,7 +15,7 @@ class RecordBatchReader;
 class Schema;
 }  // namespace arrow
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// A file as a sequence of record batches that hold the columns in question.
 struct RecordBatches {
@@ -37,4 +37,4 @@ std::int64_t rows_of_a_block(const std::vector<std::shared_ptr<arrow::Array>>& c
 /// is missing, stands there twice, or is of a type that has no text.
 std::vector<int> find_columns(const std::string& file, const arrow::Schema& schema, const std::vector<Column>& columns);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

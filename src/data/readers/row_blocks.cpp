@@ -9,7 +9,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/core/utf8.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -33,7 +33,7 @@ class ColumnsBlock final : public RowReader {
 
  private:
   void check(const std::string& cell, std::string_view column) const {
-    if (const auto offset = find_invalid_utf8(cell)) {
+    if (const auto offset = core::find_invalid_utf8(cell)) {
       throw InputError(fmt::format("{}: {}: expected UTF-8, found byte 0x{:02x} at byte {}; convert the text to UTF-8",
                                    position(), column, static_cast<unsigned char>(cell[*offset]), *offset + 1));
     }
@@ -141,4 +141,4 @@ std::unique_ptr<RowReader> read_blocks(std::unique_ptr<RowBlocks> blocks) {
   return std::make_unique<WholeReader>(std::move(blocks));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -9,7 +9,7 @@
 #include "data/row_templates.h"
 #include "lockstep/data/dataset.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Rows in memory: columns of one length.
 struct RowColumns {
@@ -28,4 +28,4 @@ std::unique_ptr<RowBlocks> open_files(const std::vector<std::filesystem::path>& 
 /// The rows of all blocks, one after another.
 std::unique_ptr<RowReader> read_blocks(std::unique_ptr<RowBlocks> blocks);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

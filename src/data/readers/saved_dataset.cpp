@@ -6,7 +6,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -23,7 +23,7 @@ std::vector<fs::path> list_files(const fs::path& folder) {
   const fs::path state_path = folder / kStateName;
   std::vector<fs::path> files;
   try {
-    const Json state = read_json_file(state_path);
+    const Json state = core::read_json_file(state_path);
     for (const auto& file : state.at("_data_files")) files.push_back(folder / file.at("filename").get<std::string>());
   } catch (const Json::exception& problem) {
     throw InputError(
@@ -46,7 +46,7 @@ std::string choose_split(const fs::path& folder, const std::optional<std::string
   const fs::path path = folder / kSplitsName;
   std::vector<std::string> splits;
   try {
-    splits = read_json_file(path).at("splits").get<std::vector<std::string>>();
+    splits = core::read_json_file(path).at("splits").get<std::vector<std::string>>();
   } catch (const Json::exception& problem) {
     throw InputError(
         fmt::format("{}: expected a DatasetDict, with \"splits\", found: {}; save it again with "
@@ -83,4 +83,4 @@ SavedDataset describe_saved_dataset(const fs::path& folder, const std::optional<
   return {list_files(folder), std::nullopt};
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

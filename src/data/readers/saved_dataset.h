@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// What a folder written by `save_to_disk` of Hugging Face datasets holds.
 struct SavedDataset {
@@ -19,4 +19,4 @@ struct SavedDataset {
 SavedDataset describe_saved_dataset(const std::filesystem::path& folder, const std::optional<std::string>& split,
                                     const std::string& default_split);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

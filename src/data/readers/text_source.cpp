@@ -13,7 +13,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -43,13 +43,13 @@ std::shared_ptr<arrow::io::ReadableFile> open_file(const fs::path& path) {
   auto file = arrow::io::ReadableFile::Open(path.string());
   if (file.ok()) return *file;
   const int error_number = arrow::internal::ErrnoFromStatus(file.status());
-  if (error_number != 0) throw_system_error("open", path, error_number);
+  if (error_number != 0) core::throw_system_error("open", path, error_number);
   throw InputError(fmt::format("{}: {}; give a regular file", path.string(), file.status().message()));
 }
 
 void throw_read_error(const std::string& position, const arrow::Status& status, std::string_view remedy) {
   if (const int error_number = arrow::internal::ErrnoFromStatus(status); error_number != 0) {
-    throw_system_error("read", position, error_number);
+    core::throw_system_error("read", position, error_number);
   }
   if (status.IsOutOfMemory()) throw Error(fmt::format("{}: {}", position, status.message()));
   throw InputError(fmt::format("{}: {}; {}", position, status.message(), remedy));
@@ -104,4 +104,4 @@ bool TextWindow::extend(const std::string& position) {
   return count > 0;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -16,7 +16,7 @@ class ReadableFile;
 }  // namespace io
 }  // namespace arrow
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Opens `path`. Throws InputError or Error, as throw_system_error does.
 std::shared_ptr<arrow::io::ReadableFile> open_file(const std::filesystem::path& path);
@@ -71,4 +71,4 @@ class TextWindow {
   std::uint64_t offset_ = 0;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -6,7 +6,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep::hdf5 {
+namespace lockstep::data::hdf5 {
 namespace {
 
 constexpr hsize_t kChunkElements = 64 * 1024;
@@ -170,4 +170,4 @@ std::vector<std::uint64_t> InputFile::read_uint64(const std::string& path) const
   return read<std::uint64_t>(path, H5T_NATIVE_UINT64);
 }
 
-}  // namespace lockstep::hdf5
+}  // namespace lockstep::data::hdf5

@@ -11,7 +11,7 @@
 #include <vector>
 
 /// The little of HDF5 that shards need: handles that close themselves, errors as exceptions.
-namespace lockstep::hdf5 {
+namespace lockstep::data::hdf5 {
 
 /// Held around every use of HDF5, whose usual builds serve one thread at a time. Also keeps HDF5 from printing its
 /// error stack.
@@ -86,4 +86,4 @@ class InputFile {
   Handle file_;
 };
 
-}  // namespace lockstep::hdf5
+}  // namespace lockstep::data::hdf5

@@ -6,7 +6,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 constexpr const char* kFormat = "lockstep-shards";
@@ -58,20 +58,20 @@ Manifest manifest_from_json(const Json& json) {
   manifest.pretrained_model_name = json.at("pretrained_model_name");
   manifest.has_encoder = json.at("has_encoder");
   if (!json.at("model_max_length").is_null()) {
-    manifest.model_max_length = json_count(json.at("model_max_length"));
+    manifest.model_max_length = core::json_count(json.at("model_max_length"));
   }
   manifest.tokenizer_sha256 = json.at("tokenizer_sha256");
-  manifest.vocabulary_size = json_count(json.at("vocabulary_size"));
+  manifest.vocabulary_size = core::json_count(json.at("vocabulary_size"));
   manifest.row_format = row_format_from_json(json.at("row_format"));
   manifest.selection = selection_from_json(json.at("selection"));
   manifest.report = TokenizationReport::read_from(json);
   for (const auto& source : json.at("sources")) {
-    manifest.sources.push_back({source.at("path"), source.at("sha256"), json_count(source.at("rows"))});
+    manifest.sources.push_back({source.at("path"), source.at("sha256"), core::json_count(source.at("rows"))});
     manifest.report.read.dataset_rows.push_back(manifest.sources.back().rows);
   }
   for (const auto& shard : json.at("shards")) {
-    manifest.shards.push_back(
-        {shard.at("name"), shard.at("sha256"), json_count(shard.at("bytes")), json_count(shard.at("examples"))});
+    manifest.shards.push_back({shard.at("name"), shard.at("sha256"), core::json_count(shard.at("bytes")),
+                               core::json_count(shard.at("examples"))});
   }
   return manifest;
 }
@@ -90,7 +90,7 @@ std::string Manifest::difference_of_settings(const Manifest& other) const {
   if (vocabulary_size != other.vocabulary_size) {
     return fmt::format("a model with {} embedding rows instead of {}", other.vocabulary_size, vocabulary_size);
   }
-  if (auto differs = lockstep::difference(row_format, other.row_format); !differs.empty()) return differs;
+  if (auto differs = lockstep::data::difference(row_format, other.row_format); !differs.empty()) return differs;
   if (selection.deduplicate != other.selection.deduplicate) {
     return fmt::format("deduplicate {} instead of {}", other.selection.deduplicate, selection.deduplicate);
   }
@@ -130,7 +130,7 @@ Json Manifest::to_json() const {
             {"model_max_length", model_max_length ? Json(*model_max_length) : Json(nullptr)},
             {"tokenizer_sha256", tokenizer_sha256},
             {"vocabulary_size", vocabulary_size},
-            {"row_format", lockstep::to_json(row_format)},
+            {"row_format", lockstep::data::to_json(row_format)},
             {"ids_type", id_bytes() == 2 ? "uint16" : "uint32"},
             {"selection",
              {{"deduplicate", selection.deduplicate},
@@ -149,7 +149,7 @@ Manifest Manifest::load(const std::filesystem::path& folder) {
     throw InputError(fmt::format("{}: expected a prepared dataset, found no {}; run lockstep-prep with this job first",
                                  folder.string(), kFileName));
   }
-  const Json json = read_json_file(path);
+  const Json json = core::read_json_file(path);
   const auto member = [&](const char* key) {
     const auto found = json.find(key);
     return found == json.end() ? Json() : *found;
@@ -172,4 +172,4 @@ Manifest Manifest::load(const std::filesystem::path& folder) {
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -2,7 +2,7 @@
 
 #include <span>
 
-namespace lockstep {
+namespace lockstep::data {
 
 IdColumn::IdColumn(std::size_t id_bytes) {
   if (id_bytes == 4) ids_ = std::vector<std::uint32_t>();
@@ -61,4 +61,4 @@ std::string ShardBuffer::compose(const std::string& name, const TokenizationRepo
   return file.image();
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -8,7 +8,7 @@
 #include "data/shards/hdf5_file.h"
 #include "lockstep/data/shards/manifest.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Ids one after another, at the width that a shard stores them with.
 class IdColumn {
@@ -43,4 +43,4 @@ class ShardBuffer {
   std::vector<std::uint32_t> target_starts_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data

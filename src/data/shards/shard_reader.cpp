@@ -11,7 +11,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/core/stop_flag.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 void check_file(const std::filesystem::path& path, const ShardEntry& entry, VerifyShards verify) {
@@ -29,8 +29,8 @@ void check_file(const std::filesystem::path& path, const ShardEntry& entry, Veri
                     path.string(), entry.bytes, bytes));
   }
   if (verify == VerifyShards::no) return;
-  check_stop_signal("the shards were being verified; run the same command again");
-  if (const std::string digest = sha256_file(path); digest != entry.sha256) {
+  core::check_stop_signal("the shards were being verified; run the same command again");
+  if (const std::string digest = core::sha256_file(path); digest != entry.sha256) {
     throw InputError(
         fmt::format("{}: expected sha256 {} as in the manifest, found {}: the shard is damaged or changed; "
                     "run lockstep-prep again",
@@ -217,7 +217,7 @@ const std::string& PreparedDataset::tokenizer_digest() const { return manifest_.
 std::string PreparedDataset::content_digest() const {
   std::string shards;
   for (const ShardEntry& entry : manifest_.shards) shards += fmt::format("{} {}\n", entry.sha256, entry.examples);
-  return sha256(shards);
+  return core::sha256(shards);
 }
 
 std::optional<ExampleOrigin> PreparedDataset::origin() const {
@@ -226,4 +226,4 @@ std::optional<ExampleOrigin> PreparedDataset::origin() const {
   return origin;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -12,7 +12,7 @@
 #include "lockstep/core/ordered_pipeline.h"
 #include "lockstep/data/shards/shard_reader.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -24,7 +24,7 @@ void give_names(const fs::path& folder, const Manifest& manifest) {
     std::error_code error;
     fs::rename(ShardPart::shard_path(folder, i), path, error);
     std::error_code ignored;
-    if (error && !fs::exists(path, ignored)) throw_system_error("rename a shard into", path, error.value());
+    if (error && !fs::exists(path, ignored)) core::throw_system_error("rename a shard into", path, error.value());
   }
 }
 
@@ -53,7 +53,7 @@ class ShardWriter::Output {
     TokenizationReport report;
   };
 
-  Output(WorkerPool& pool, const fs::path& folder, int compression, std::vector<std::optional<ShardPart>>& parts)
+  Output(core::WorkerPool& pool, const fs::path& folder, int compression, std::vector<std::optional<ShardPart>>& parts)
       : parts_(parts),
         composing_(
             pool, 2,
@@ -97,17 +97,17 @@ class ShardWriter::Output {
 
   std::vector<std::optional<ShardPart>>& parts_;
   std::deque<Writing> writing_;
-  OrderedPipeline<Filled, Writing> composing_;
+  core::OrderedPipeline<Filled, Writing> composing_;
 };
 
-ShardWriter::ShardWriter(fs::path folder, Manifest description, WorkerPool& pool, ShardOptions options)
+ShardWriter::ShardWriter(fs::path folder, Manifest description, core::WorkerPool& pool, ShardOptions options)
     : folder_(std::move(folder)),
       manifest_(std::move(description)),
       options_(options),
       output_(std::make_unique<Output>(pool, folder_, options_.compression, parts_)) {
   std::error_code error;
   fs::create_directories(folder_, error);
-  if (error) throw_system_error("create the folder", folder_, error.value());
+  if (error) core::throw_system_error("create the folder", folder_, error.value());
 }
 
 ShardWriter::~ShardWriter() = default;
@@ -169,7 +169,7 @@ Manifest ShardWriter::finish(const TokenizationReport& report) {
   const auto& rows = report.read.dataset_rows;
   for (std::size_t i = 0; i < manifest_.sources.size() && i < rows.size(); ++i) manifest_.sources[i].rows = rows[i];
   // Before the shards get their names, so that a run killed among them knows what is left to do.
-  write_json_file(folder_ / Manifest::kFileName, manifest_.to_json());
+  core::write_json_file(folder_ / Manifest::kFileName, manifest_.to_json());
   give_names(folder_, manifest_);
   remove_all_but(folder_, manifest_);
   return manifest_;
@@ -190,4 +190,4 @@ std::optional<Manifest> ShardWriter::finish_interrupted(const fs::path& folder, 
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -6,7 +6,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/data/shards/shard_reader.h"
 
-namespace lockstep {
+namespace lockstep::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -69,4 +69,4 @@ std::vector<std::string> find_damage(const fs::path& folder, const Manifest& man
   return problems;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -9,7 +9,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/models/families.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // Options of peft's LoraConfig that change what is computed, with the value that leaves it as it is; null and empty
@@ -63,18 +63,18 @@ std::int64_t rank_of(const Json& value, const char* key) {
 }
 
 // Matches whole names of modules.
-Regex compile(const std::string& pattern, const char* key) {
+text::Regex compile(const std::string& pattern, const char* key) {
   try {
-    return Regex(fmt::format(R"(\A(?:{})\z)", pattern));
+    return text::Regex(fmt::format(R"(\A(?:{})\z)", pattern));
   } catch (const InputError& error) {
     throw InputError(fmt::format("{}: {}", key, error.what()));
   }
 }
 
 template <class Value>
-std::vector<std::pair<Regex, Value>> read_patterns(const Json& config, const char* key,
-                                                   Value (*read)(const Json&, const char*)) {
-  std::vector<std::pair<Regex, Value>> patterns;
+std::vector<std::pair<text::Regex, Value>> read_patterns(const Json& config, const char* key,
+                                                         Value (*read)(const Json&, const char*)) {
+  std::vector<std::pair<text::Regex, Value>> patterns;
   const Json& object = value_of(config, key);
   if (object.is_null()) return patterns;
   if (!object.is_object()) throw InputError(fmt::format("{}: expected an object, found {}", key, object.dump()));
@@ -85,7 +85,8 @@ std::vector<std::pair<Regex, Value>> read_patterns(const Json& config, const cha
 }
 
 template <class Value>
-Value first_match(const std::vector<std::pair<Regex, Value>>& patterns, const std::string& module, Value otherwise) {
+Value first_match(const std::vector<std::pair<text::Regex, Value>>& patterns, const std::string& module,
+                  Value otherwise) {
   const auto found =
       std::ranges::find_if(patterns, [&](const auto& entry) { return entry.first.find(module, 0).has_value(); });
   return found == patterns.end() ? otherwise : found->second;
@@ -164,4 +165,4 @@ Json new_adapter_config(const LoraConfig& config, const ModelInfo& info, const s
           {"use_rslora", config.use_rslora}};
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

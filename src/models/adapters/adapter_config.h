@@ -9,7 +9,7 @@
 #include "lockstep/models/adapters/lora.h"
 #include "lockstep/text/components/regular_expression.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// What an adapter_config.json of peft says of each module.
 class AdapterConfig {
@@ -28,7 +28,7 @@ class AdapterConfig {
  private:
   /// Values by regular expressions of modules' names, which may have anything and a dot before them; the first counts.
   template <class Value>
-  using Patterns = std::vector<std::pair<Regex, Value>>;
+  using Patterns = std::vector<std::pair<text::Regex, Value>>;
 
   std::int64_t rank_ = 8;
   double alpha_ = 8, dropout_ = 0;
@@ -36,7 +36,7 @@ class AdapterConfig {
   Patterns<std::int64_t> ranks_;
   Patterns<double> alphas_;
   std::vector<std::string> targets_;
-  std::optional<Regex> target_pattern_;
+  std::optional<text::Regex> target_pattern_;
 };
 
 /// Whether the path of a module is one of `targets` or ends with one behind a dot: peft's rule.
@@ -46,4 +46,4 @@ bool is_target(const std::string& module, const std::vector<std::string>& target
 Json new_adapter_config(const LoraConfig& config, const ModelInfo& info, const std::vector<std::string>& targets,
                         bool fan_in_fan_out);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

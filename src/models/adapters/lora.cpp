@@ -15,7 +15,7 @@
 #include "models/weights/pickled_weights.h"
 #include "models/weights/save_weights.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 namespace fs = std::filesystem;
@@ -198,7 +198,7 @@ bool has_adapter(const LanguageModel& model) { return !model.info().adapter_conf
 
 void load_adapter(LanguageModel& model, const fs::path& folder) {
   if (has_adapter(model)) throw Error("load_adapter: the model has an adapter; merge it first");
-  Json json = read_json_file(folder / kAdapterConfigFile);
+  Json json = core::read_json_file(folder / kAdapterConfigFile);
   const AdapterConfig config = parse_config(json, folder / kAdapterConfigFile);
   const auto file = open_weights(folder);
   const auto projections = projections_of(model);
@@ -259,7 +259,7 @@ void save_adapter(const LanguageModel& model, const fs::path& folder, at::Scalar
   write_safetensors(folder / kWeightsFile, tensors, type);
   Json config = model.info().adapter_config;
   config["inference_mode"] = true;
-  write_json_file(folder / kAdapterConfigFile, config);
+  core::write_json_file(folder / kAdapterConfigFile, config);
 }
 
 void merge_adapter(LanguageModel& model) {
@@ -281,8 +281,8 @@ void remove_adapter_files(const fs::path& folder) {
   for (const char* name : {kAdapterConfigFile, kWeightsFile, kPickleFile}) {
     std::error_code error;
     fs::remove(folder / name, error);
-    if (error) throw_system_error("remove", folder / name, error.value());
+    if (error) core::throw_system_error("remove", folder / name, error.value());
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -7,8 +7,10 @@
 #include "lockstep/models/loss.h"
 #include "models/decoder/decoder_parts.h"
 #include "models/decoder/score_biases.h"
+#include "models/layers/initialization.h"
+#include "models/layers/register_at.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 struct DecoderState final : DecodingState {
@@ -217,4 +219,4 @@ OutputHead Decoder::output_head() const {
   return {tokens_->weight, tied_head_bias_, config_.logit_soft_cap};
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -6,8 +6,10 @@
 #include "lockstep/models/loss.h"
 #include "lockstep/models/model.h"
 #include "models/decoder/decoder_block.h"
+#include "models/layers/embedding.h"
+#include "models/layers/norm.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// Every decoder-only family: what differs between them is in DecoderConfig.
 class Decoder final : public LanguageModel {
@@ -41,4 +43,4 @@ class Decoder final : public LanguageModel {
   at::Tensor tied_head_bias_;         // undefined: none
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

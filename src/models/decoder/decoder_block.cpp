@@ -1,8 +1,9 @@
 #include "models/decoder/decoder_block.h"
 
 #include "models/decoder/decoder_parts.h"
+#include "models/layers/register_at.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 std::shared_ptr<Norm> add_norm(torch::nn::Module& module, const std::string& name, const DecoderConfig& config) {
@@ -78,4 +79,4 @@ at::Tensor DecoderBlock::residual(const at::Tensor& x, const DecoderPass& pass) 
   return attention_.is_narrowed(pass) ? x.index_select(0, pass.labelled) : x;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

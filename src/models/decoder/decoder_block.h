@@ -3,8 +3,9 @@
 #include <memory>
 
 #include "models/decoder/self_attention.h"
+#include "models/layers/norm.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// The MLP of one layer: activation(x up) down, or (activation(x gate) * x up) down. Its modules are registered in the
 /// layer.
@@ -36,4 +37,4 @@ class DecoderBlock : public torch::nn::Module {
   std::shared_ptr<Norm> attention_output_norm_, mlp_output_norm_;  // null: none
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -9,7 +9,7 @@
 #include "models/layers/activation.h"
 #include "models/layers/rope.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 enum class NormKind { kLayer, kRms, kOffsetRms };  // kOffsetRms: scaled by 1 + weight
 enum class PositionKind { kLearned, kRotary, kAlibi };
@@ -83,4 +83,4 @@ struct DecoderConfig {
   bool scale_residual_weights = false;  // the layers' output projections are born smaller by sqrt(2 layers)
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

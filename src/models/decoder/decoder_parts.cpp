@@ -1,6 +1,7 @@
 #include "models/decoder/decoder_parts.h"
+#include "models/layers/norm.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 std::shared_ptr<Projection> make_projection(const DecoderConfig& config, std::int64_t in, std::int64_t out,
                                             bool has_bias) {
@@ -15,4 +16,4 @@ std::shared_ptr<Norm> make_norm(const DecoderConfig& config, std::int64_t featur
   return std::make_shared<RmsNorm>(features, config.norm_epsilon, config.norm == NormKind::kOffsetRms);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

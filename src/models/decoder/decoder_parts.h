@@ -1,12 +1,13 @@
 #pragma once
 
 #include "models/decoder/decoder_config.h"
+#include "models/layers/norm.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 // The layers that DecoderConfig asks for.
 std::shared_ptr<Projection> make_projection(const DecoderConfig& config, std::int64_t in, std::int64_t out,
                                             bool has_bias);
 std::shared_ptr<Norm> make_norm(const DecoderConfig& config, std::int64_t features);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -7,7 +7,7 @@
 #include "lockstep/models/layers/packed_rows.h"
 #include "models/layers/attention.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // Slopes that halve in steps from head to head (Press et al. 2022): [heads].
@@ -52,4 +52,4 @@ std::vector<at::Tensor> step_biases(const DecoderConfig& config, const at::Tenso
   return biases;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

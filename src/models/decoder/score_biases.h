@@ -4,7 +4,7 @@
 
 #include "models/decoder/decoder_config.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 // What is added to the attention scores of each layer: ALiBi's slopes, and -inf for what a new token may not see.
 
@@ -15,4 +15,4 @@ std::vector<at::Tensor> sequence_biases(const DecoderConfig& config, std::int64_
 /// equal windows share a tensor.
 std::vector<at::Tensor> step_biases(const DecoderConfig& config, const at::Tensor& positions, std::int64_t keys);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -2,8 +2,9 @@
 
 #include "models/decoder/decoder_parts.h"
 #include "models/layers/attention.h"
+#include "models/layers/register_at.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 SelfAttention::SelfAttention(torch::nn::Module& layer_module, const DecoderConfig& config, const Rotary& rotary,
                              std::int64_t layer)
@@ -92,4 +93,4 @@ at::Tensor SelfAttention::rotate(const at::Tensor& x, const RotaryAngles& angles
   return config_.positions == PositionKind::kRotary ? rotary_.rotate(x, angles) : x;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -6,8 +6,9 @@
 #include "lockstep/models/layers/packed_rows.h"
 #include "models/decoder/decoder_config.h"
 #include "models/layers/kv_cache.h"
+#include "models/layers/norm.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// What the layers of one forward pass share: over packed sequences; over padded ones, which are to be continued; or
 /// one new token a row.
@@ -59,4 +60,4 @@ class SelfAttention {
   std::shared_ptr<Norm> query_norm_, key_norm_;  // null: none
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -2,7 +2,7 @@
 
 #include "lockstep/models/families.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 // One function a family, or a few that differ little; registry.cpp calls them.
 Family t5_family();
@@ -22,4 +22,4 @@ Family gpt_neo_family();
 Family opt_family();
 Family falcon_family();
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -8,7 +8,7 @@
 #include "models/config.h"
 #include "models/decoder/decoder.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // Options of transformers' PreTrainedConfig that change what any model computes.
@@ -121,4 +121,4 @@ DecoderConfig read_llama_like(const Json& config, const LlamaLikeDefaults& defau
   return decoder;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -3,7 +3,7 @@
 #include "lockstep/models/families.h"
 #include "models/decoder/decoder_config.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// A family whose models are Decoders, of what `read` makes of config.json. Sets what all of them have in common.
 Family decoder_family(Family family, DecoderConfig (*read)(const Json& config));
@@ -39,4 +39,4 @@ struct LlamaLikeDefaults {
 /// family.
 DecoderConfig read_llama_like(const Json& config, const LlamaLikeDefaults& defaults);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -6,7 +6,7 @@
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 DecoderNames falcon_names() {
@@ -104,4 +104,4 @@ Family falcon_family() {
       &read_falcon);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

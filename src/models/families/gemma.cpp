@@ -5,7 +5,7 @@
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 DecoderConfig read_any_gemma(const Json& config, const LlamaLikeDefaults& defaults) {
@@ -81,4 +81,4 @@ Family gemma2_family() {
                         &read_gemma2);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -5,7 +5,7 @@
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 DecoderNames gpt2_names() {
@@ -69,4 +69,4 @@ Family gpt2_family() {
                         &read_gpt2);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

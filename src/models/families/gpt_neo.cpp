@@ -6,7 +6,7 @@
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 DecoderNames gpt_neo_names() {
@@ -99,4 +99,4 @@ Family gpt_neo_family() {
                         &read_gpt_neo);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

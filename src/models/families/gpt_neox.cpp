@@ -5,7 +5,7 @@
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 DecoderNames gpt_neox_names() {
@@ -70,4 +70,4 @@ Family gpt_neox_family() {
                         &read_gpt_neox);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -8,7 +8,7 @@
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // The MLP takes what attention takes.
@@ -76,4 +76,4 @@ Family gptj_family() {
                         &read_gptj);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

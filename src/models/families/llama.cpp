@@ -3,7 +3,7 @@
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 DecoderConfig read_llama(const Json& config) {
@@ -27,4 +27,4 @@ Family llama_family() {
                         &read_llama);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -3,7 +3,7 @@
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 DecoderConfig read_mistral(const Json& config) {
@@ -26,4 +26,4 @@ Family mistral_family() {
                         &read_mistral);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -6,7 +6,7 @@
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 DecoderNames opt_names() {
@@ -68,4 +68,4 @@ Family opt_family() {
                         &read_opt);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

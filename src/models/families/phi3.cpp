@@ -6,7 +6,7 @@
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // Older files call longrope "su" or "yarn"; the length before scaling stands beside the rope parameters.
@@ -59,4 +59,4 @@ Family phi3_family() {
                         &read_phi3);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -3,7 +3,7 @@
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 DecoderConfig read_qwen(const Json& config, std::optional<std::int64_t> head_features) {
@@ -62,4 +62,4 @@ Family qwen3_family() {
       &read_qwen3);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

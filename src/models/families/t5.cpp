@@ -5,7 +5,7 @@
 #include "models/config.h"
 #include "models/families/all_families.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // transformers' defaults of one family.
@@ -107,4 +107,4 @@ Family umt5_family() {
                         &read_umt5);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // `value` ^= `value` >> `by`, without the sign, which torch's shifts keep.
@@ -45,4 +45,4 @@ at::Tensor hash_of_columns(const at::Tensor& keys, std::int64_t columns) {
   return hash;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 // Random numbers that are a function of keys, the same on every device: what masks and noise are made of.
-namespace lockstep {
+namespace lockstep::models {
 
 /// splitmix64's finaliser (Steele, Lea and Flood 2014).
 std::uint64_t mix(std::uint64_t value);
@@ -23,4 +23,4 @@ at::Tensor mix(const at::Tensor& values);
 /// a sign.
 at::Tensor hash_of_columns(const at::Tensor& keys, std::int64_t columns);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

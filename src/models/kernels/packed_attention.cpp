@@ -14,7 +14,7 @@
 #include "models/kernels/vector_math.h"
 #include "models/layers/dropout_mask.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // Queries whose scores are in memory at a time; and of how many numbers a task's scores are at most, if one head's are
@@ -349,4 +349,4 @@ at::Tensor attend_on_host(const at::Tensor& query, const at::Tensor& key, const 
   return PackedAttention::apply(query, key, value, distance_bias, call);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -9,7 +9,7 @@
 
 #include "models/kernels/vector_math.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // Rows whose gradients of the weight are summed one after another.
@@ -92,4 +92,4 @@ at::Tensor rms_norm_on_host(const at::Tensor& x, const at::Tensor& weight, doubl
   return RmsNormOnHost::apply(x, weight, epsilon);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

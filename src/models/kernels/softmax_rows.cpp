@@ -5,7 +5,7 @@
 
 #include "models/kernels/vector_math.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // Numbers whose sum is single precision; sums of them are double. They stay in the nearest cache.
@@ -47,4 +47,4 @@ double cross_entropy_of_row(float* logits, std::int64_t vocabulary, std::int64_t
   return static_cast<double>(maximum) - expected + std::log(sum);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// The cross-entropy of one position on the host, whose `logits` are overwritten, with the label's probability smoothed
 /// towards the mean over the vocabulary (Szegedy et al. 2016): (1 - smoothing) x nll(label) + smoothing x mean nll.
@@ -10,4 +10,4 @@ namespace lockstep {
 double cross_entropy_of_row(float* logits, std::int64_t vocabulary, std::int64_t label, double smoothing,
                             bool wants_gradient);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

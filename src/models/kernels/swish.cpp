@@ -8,7 +8,7 @@
 
 #include "models/kernels/vector_math.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 constexpr std::int64_t kGrain = 1 << 14;  // numbers that are worth a thread
@@ -88,4 +88,4 @@ at::Tensor swish_on_host(const at::Tensor& x, const at::Tensor& up, Swish swish)
                             static_cast<double>(swish.cubic));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

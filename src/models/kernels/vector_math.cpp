@@ -6,7 +6,7 @@
 #include <cstring>
 #include <limits>
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // Sums and maxima of as many numbers are taken side by side, which no compiler may do by itself: AVX's registers, as of
@@ -184,4 +184,4 @@ LOCKSTEP_VECTORISED void narrow(const float* from, c10::BFloat16* to, std::int64
   for (std::int64_t i = 0; i < size; ++i) to[i] = from[i];
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

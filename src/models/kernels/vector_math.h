@@ -11,7 +11,7 @@
 #define LOCKSTEP_VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 
 // Loops over consecutive numbers on the host, which stay in the nearest cache between one and the next.
-namespace lockstep {
+namespace lockstep::models {
 
 /// `x` where `is_met`, else `other`, by their bits: of a conditional expression GCC makes a branch, with what follows
 /// from a constant computed beforehand, and then cannot compute several numbers at a time.
@@ -55,4 +55,4 @@ void swish_gate_gradient(const float* x, const float* up, const float* upper, fl
 void widen(const c10::BFloat16* from, float* to, std::int64_t size);
 void narrow(const float* from, c10::BFloat16* to, std::int64_t size);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

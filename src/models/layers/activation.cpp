@@ -12,7 +12,7 @@
 #include "models/kernels/swish.h"
 #include "models/kernels/vector_math.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 using Holds = Activation::Holds;
@@ -130,4 +130,4 @@ Activation activation_by_name(const std::string& name) {
       fmt::format("config.json: the activation '{}' is not supported (supported: {})", name, fmt::join(known, ", ")));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -7,7 +7,7 @@
 
 #include "lockstep/models/layers/operand.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// x sigmoid(linear x + cubic x^3): SiLU (1, 0), the quick GELU (1.702, 0), and the GELU with a hyperbolic tangent,
 /// whose (1 + tanh(z)) / 2 is sigmoid(2 z) (Hendrycks and Gimpel 2016).
@@ -36,4 +36,4 @@ class Activation {
 /// By the name that config.json gives it. Throws InputError, listing those known, for another.
 Activation activation_by_name(const std::string& name);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -7,7 +7,7 @@
 #include "lockstep/models/layers/mixed_precision.h"
 #include "models/kernels/packed_attention.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
@@ -106,4 +106,4 @@ at::Tensor window_bias(const at::Tensor& positions, std::int64_t keys, std::opti
   return masked(is_hidden);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

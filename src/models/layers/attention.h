@@ -6,7 +6,7 @@
 #include "lockstep/models/layers/dropout.h"
 #include "lockstep/models/layers/packed_rows.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// softmax(q k^T x scale + biases) v, with dropout on the softmax.
 struct AttentionOptions {
@@ -43,4 +43,4 @@ at::Tensor padding_bias(const at::Tensor& lengths, std::int64_t key_length);
 /// 0 ... `keys` - 1: [rows..., keys]. Without a window: j <= i.
 at::Tensor window_bias(const at::Tensor& positions, std::int64_t keys, std::optional<std::int64_t> window);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

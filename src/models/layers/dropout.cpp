@@ -13,7 +13,7 @@
 #include "models/kernels/vector_math.h"
 #include "models/layers/dropout_mask.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // Consecutive elements of a row, from column `first_column` on: each is kept where a hash of its column exceeds the
@@ -129,4 +129,4 @@ c10::intrusive_ptr<DropoutMask> Dropout::next_mask(double probability) {
   return mask;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

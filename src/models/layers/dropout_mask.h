@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// Which elements one call of a Dropout keeps. A graph of autograd holds it rather than a tensor of them.
 struct DropoutMask : torch::CustomClassHolder {
@@ -24,4 +24,4 @@ struct DropoutMask : torch::CustomClassHolder {
              std::uint64_t key) const;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -2,7 +2,7 @@
 
 #include "lockstep/models/layers/gradients_in_place.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // Rows of a table, adding to the table's gradient in place.
@@ -45,4 +45,4 @@ at::Tensor Embedding::forward(const at::Tensor& ids) const {
   return at::embedding(weight, ids, padding_id.value_or(-1));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

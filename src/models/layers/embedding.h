@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// weight [count, features].
 struct Embedding : torch::nn::Module {
@@ -16,4 +16,4 @@ struct Embedding : torch::nn::Module {
   std::optional<std::int64_t> padding_id;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -6,7 +6,7 @@
 
 #include "models/kernels/keyed_hash.h"
 
-namespace lockstep {
+namespace lockstep::models {
 EmbeddingNoise::EmbeddingNoise(double alpha, std::uint64_t seed, std::uint64_t step,
                                std::span<const std::uint64_t> example_ids)
     : alpha_(alpha) {
@@ -38,4 +38,4 @@ at::Tensor EmbeddingNoise::add_to(const at::Tensor& x, const PackedRows& rows, c
   return x + noise;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 thread_local const GradientsInPlace* innermost = nullptr;
@@ -26,4 +26,4 @@ at::Tensor gradient_to_add_to(const at::Tensor& parameter) {
   return parameter.is_leaf() ? parameter.grad() : at::Tensor();
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

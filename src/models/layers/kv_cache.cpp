@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 constexpr std::int64_t kSmallestCapacity = 32;
@@ -46,4 +46,4 @@ void KvCache::reserve(const at::Tensor& like, std::int64_t length) {
   values_ = grown(values_, like, capacity);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

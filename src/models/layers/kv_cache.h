@@ -3,7 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// Keys and values of one attention layer, [batch, heads, capacity, features] each; grows by doubling.
 class KvCache {
@@ -25,4 +25,4 @@ class KvCache {
   at::Tensor keys_, values_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -7,7 +7,7 @@
 #include "lockstep/models/layers/gradients_in_place.h"
 #include "lockstep/models/layers/mixed_precision.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // What a layer needs to be computed again, the forward thread's guards among it: on a GPU, autograd has threads of its
@@ -89,4 +89,4 @@ at::Tensor run_layer(LayerObserver* observer, std::size_t layer, const std::vect
   return y;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -6,7 +6,7 @@
 #include "lockstep/models/layers/gradients_in_place.h"
 #include "lockstep/models/layers/mixed_precision.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // x W^T + b or x W + b of [tokens, features], adding to the parameters' gradients in place.
@@ -81,4 +81,4 @@ at::Tensor Conv1D::project(const at::Tensor& x) const {
   return at::addmm(bias, x.reshape({-1, x.size(-1)}), weight).view(shape);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -7,7 +7,7 @@
 
 #include "lockstep/models/layers/gradients_in_place.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 thread_local RoundedWeights* current_weights = nullptr;
@@ -97,4 +97,4 @@ at::Tensor linear_in_mixed_precision(const Operand& operand, const at::Tensor& w
                               operand);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

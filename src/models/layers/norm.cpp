@@ -5,7 +5,7 @@
 #include "models/kernels/rms_norm.h"
 #include "models/kernels/vector_math.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 RmsNorm::RmsNorm(std::int64_t features, double epsilon_, bool offset_) : epsilon(epsilon_), offset(offset_) {
   weight = register_parameter("weight", offset ? torch::zeros({features}) : torch::ones({features}));
@@ -31,4 +31,4 @@ at::Tensor LayerNorm::forward(const at::Tensor& x) const {
   return at::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

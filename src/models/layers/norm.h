@@ -6,7 +6,7 @@
 
 #include "lockstep/models/layers/operand.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 struct Norm : torch::nn::Module {
   virtual at::Tensor forward(const at::Tensor& x) const = 0;
@@ -32,4 +32,4 @@ struct LayerNorm final : Norm {
   double epsilon;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

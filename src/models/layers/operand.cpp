@@ -2,7 +2,7 @@
 
 #include "lockstep/models/layers/gradients_in_place.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 at::Tensor Recipe::repeat(const std::vector<at::Tensor>& inputs) {
   const at::NoGradGuard no_graph;
@@ -45,4 +45,4 @@ at::Tensor take_held(torch::autograd::AutogradContext& context, const torch::aut
   return static_cast<Recipe&>(*capsule).repeat({saved.begin() + static_cast<std::ptrdiff_t>(first), saved.end()});
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -6,7 +6,7 @@
 #include <limits>
 #include <numeric>
 
-namespace lockstep {
+namespace lockstep::models {
 
 PackedRows::PackedRows(std::span<const std::int64_t> lengths)
     : PackedRows(lengths, lengths.empty() ? 0 : *std::ranges::max_element(lengths)) {}
@@ -55,4 +55,4 @@ at::Tensor moved(const at::Tensor& tensor, at::Device device) {
   return (device.is_cuda() ? tensor.pin_memory() : tensor).to(device, /*non_blocking=*/device.is_cuda());
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// Registers `child` in `parent` below a path with dots, "attn.attention.q_proj"; modules on the way are made where
 /// they are missing.
@@ -21,4 +21,4 @@ std::shared_ptr<Module> register_at(torch::nn::Module& parent, const std::string
   return register_at(*next, path.substr(dot + 1), std::move(child));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

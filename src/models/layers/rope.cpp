@@ -11,7 +11,7 @@
 #include "lockstep/models/layers/packed_rows.h"
 #include "models/config.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 // rope_scaling, if there is something in it, goes before rope_parameters.
@@ -248,4 +248,4 @@ at::Tensor Rotary::rotate(const at::Tensor& x, const RotaryAngles& angles) const
   return at::cat({new_first, new_second, x.narrow(-1, 2 * half, rest)}, -1);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

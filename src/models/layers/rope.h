@@ -7,7 +7,7 @@
 
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// Rotary positions (Su et al. 2021) with the scalings of transformers' modeling_rope_utils.py.
 struct RotaryConfig {
@@ -68,4 +68,4 @@ class Rotary {
   at::Tensor frequencies_;  // for short sequences
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -9,9 +9,12 @@
 #include "lockstep/models/layers/linear.h"
 #include "lockstep/models/loss.h"
 #include "models/layers/attention.h"
+#include "models/layers/embedding.h"
+#include "models/layers/initialization.h"
 #include "models/layers/kv_cache.h"
+#include "models/layers/norm.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 struct T5Attention : torch::nn::Module {
@@ -430,4 +433,4 @@ std::shared_ptr<LanguageModel> make_t5(ModelInfo info, const T5Config& config) {
   return std::make_shared<T5>(std::move(info), config);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

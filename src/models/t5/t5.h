@@ -7,7 +7,7 @@
 #include "lockstep/models/model.h"
 #include "models/layers/activation.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// A model of T5's kind. families/t5.cpp fills it from config.json.
 struct T5Config {
@@ -25,4 +25,4 @@ struct T5Config {
 /// T5 (Raffel et al. 2020) as transformers' T5ForConditionalGeneration computes it.
 std::shared_ptr<LanguageModel> make_t5(ModelInfo info, const T5Config& config);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

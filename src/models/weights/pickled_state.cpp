@@ -12,7 +12,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 struct Sequence;
@@ -360,4 +360,4 @@ class Reader {
 
 std::map<std::string, PickledTensor> read_pickled_state(std::string_view pickle) { return Reader(pickle).read(); }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

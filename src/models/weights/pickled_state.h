@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// A tensor as the pickle of torch.save() describes it; its bytes lie in another record of the archive.
 struct PickledTensor {
@@ -25,4 +25,4 @@ struct PickledTensor {
 /// one.) Throws InputError saying what is wrong.
 std::map<std::string, PickledTensor> read_pickled_state(std::string_view pickle);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

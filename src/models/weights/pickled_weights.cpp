@@ -9,7 +9,7 @@
 #include "lockstep/core/error.h"
 #include "models/weights/pickled_state.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 using Archive = caffe2::serialize::PyTorchStreamReader;
@@ -94,4 +94,4 @@ std::vector<std::string> PickledWeights::names() const {
   return names;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

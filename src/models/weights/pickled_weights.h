@@ -7,7 +7,7 @@
 #include "lockstep/models/weights/mapped_file.h"
 #include "lockstep/models/weights/weight_file.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// A file of torch.save(state_dict), as pytorch_model.bin is one. Nothing in its pickle is run.
 class PickledWeights final : public WeightFile {
@@ -28,4 +28,4 @@ class PickledWeights final : public WeightFile {
   std::map<std::string, at::Tensor> tensors_;  // views of the mapped bytes
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -9,7 +9,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 constexpr std::uint64_t kAlignment = 64;  // of the first tensor, so that mapped ones are aligned
@@ -66,7 +66,7 @@ void write_safetensors(const std::filesystem::path& path,
   std::string text = header.dump();
   text.append((kAlignment - (kSafetensorsLengthBytes + text.size()) % kAlignment) % kAlignment, ' ');
   const std::uint64_t length = text.size();
-  AtomicFile file(path);
+  core::AtomicFile file(path);
   file.write({reinterpret_cast<const char*>(&length), kSafetensorsLengthBytes});
   file.write(text);
   for (const auto& [name, tensor] : tensors) {
@@ -76,4 +76,4 @@ void write_safetensors(const std::filesystem::path& path,
   file.commit();
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

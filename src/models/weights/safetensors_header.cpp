@@ -8,7 +8,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 using UnorderedJson = nlohmann::json;  // Json would compare each name with all before it
@@ -20,7 +20,7 @@ constexpr const char* kMetadata = "__metadata__";
 
 // nlohmann keeps the last of two equal keys in silence; the names are checked while it parses.
 UnorderedJson parse_json(std::string_view text) {
-  check_json_nesting(text);
+  core::check_json_nesting(text);
   std::vector<std::set<std::string>> open;
   const auto callback = [&](int, UnorderedJson::parse_event_t event, UnorderedJson& value) {
     if (event == UnorderedJson::parse_event_t::object_start) open.emplace_back();
@@ -146,4 +146,4 @@ SafetensorsHeader parse_safetensors_header(std::string_view file, const std::str
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -10,7 +10,7 @@
 #include "lockstep/models/weights/safetensors.h"
 #include "models/weights/weight_files.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 namespace fs = std::filesystem;
@@ -41,7 +41,7 @@ std::vector<NamedTensors> split(const NamedTensors& tensors, std::uint64_t item_
 void remove_file(const fs::path& path) {
   std::error_code error;
   fs::remove(path, error);
-  if (error) throw_system_error("remove", path, error.value());
+  if (error) core::throw_system_error("remove", path, error.value());
 }
 
 void remove_shards_but(const fs::path& folder, const std::set<std::string>& kept) {
@@ -90,11 +90,11 @@ void save_weights(const fs::path& folder, const NamedTensors& tensors, at::Scala
     }
   }
   const std::uint64_t total_size = static_cast<std::uint64_t>(numbers) * item_bytes;
-  write_json_file(
+  core::write_json_file(
       folder / kSafetensorsIndex,
       {{"metadata", {{"total_parameters", numbers}, {"total_size", total_size}}}, {"weight_map", weight_map}});
   remove_file(folder / kSafetensorsName);  // transformers would take it before the index
   remove_shards_but(folder, files);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

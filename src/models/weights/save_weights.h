@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// Writes tensors, converted to `type` one by one, as `model.safetensors`, or where they exceed `max_shard_bytes` as
 /// `model-00001-of-00003.safetensors` and so on with `model.safetensors.index.json`, cut where transformers cuts them.
@@ -22,4 +22,4 @@ void save_weights(const std::filesystem::path& folder, const std::vector<std::pa
 at::Tensor weight_to_save(const std::string& parameter, const at::Tensor& own,
                           const std::map<std::string, at::Tensor>* weights);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

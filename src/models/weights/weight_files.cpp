@@ -9,7 +9,7 @@
 #include "lockstep/models/weights/safetensors.h"
 #include "models/weights/pickled_weights.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 namespace fs = std::filesystem;
@@ -28,7 +28,7 @@ bool is_plain_name(const std::string& name) {
 }
 
 std::map<std::string, std::string> read_weight_map(const fs::path& index) {
-  const Json json = read_json_file(index);
+  const Json json = core::read_json_file(index);
   const auto refuse = [&](const std::string& why) {
     throw InputError(fmt::format("{}: {}; fetch or save the model again", index.string(), why));
   };
@@ -101,4 +101,4 @@ std::vector<std::string> WeightFiles::names() const {
   return names;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -7,7 +7,7 @@
 
 #include "lockstep/models/weights/weight_file.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 // Where transformers looks for weights, in its order; the shards' names stand in the index.
 inline constexpr const char* kSafetensorsName = "model.safetensors";
@@ -38,4 +38,4 @@ class WeightFiles {
   std::map<std::string, const WeightFile*> holders_;  // tensor -> its file
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

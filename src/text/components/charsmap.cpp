@@ -8,7 +8,7 @@
 #include "text/unicode/character_class.h"
 #include "text/unicode/grapheme.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 constexpr std::size_t kLongestCluster = 5;  // bytes; a longer one is replaced character by character
@@ -109,4 +109,4 @@ std::size_t Charsmap::apply_longest(std::string_view text, std::string& out) con
   return next;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// SentencePiece's precompiled normalization rules: a double-array trie (darts-clone) of what is replaced and the
 /// replacements.
@@ -43,4 +43,4 @@ class Charsmap {
   std::array<bool, 256> plain_;  // ASCII bytes that stay
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// U+2581, the visible blank of SentencePiece's vocabularies.
 inline constexpr std::string_view kMetaspace = "\xE2\x96\x81";
@@ -22,4 +22,4 @@ inline std::size_t first_word_bytes(std::string_view text) {
   return std::min(text.find(kMetaspace, blanks), text.size());
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

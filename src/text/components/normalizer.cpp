@@ -13,7 +13,7 @@
 #include "text/unicode/unicode_history.h"
 #include "text/unicode/unicode_normalizer.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 bool is_space_at(std::string_view text, std::size_t position) {
@@ -269,4 +269,4 @@ std::unique_ptr<const Normalizer> make_normalizer(const Json& json) {
   return maker->second(json);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -6,7 +6,7 @@
 #include "lockstep/core/json.h"
 #include "text/text_growth.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// A text on its way through the normalizers.
 struct NormalizedText {
@@ -27,4 +27,4 @@ class Normalizer {
 /// From the "normalizer" of a tokenizer.json; null for null. Throws InputError naming a type that is not known.
 std::unique_ptr<const Normalizer> make_normalizer(const Json& json);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

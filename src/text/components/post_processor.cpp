@@ -5,7 +5,7 @@
 #include "lockstep/core/error.h"
 #include "text/formats/tokenizer_settings.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 void read_template(const Json& json, SpecialFrame& frame) {
@@ -43,4 +43,4 @@ SpecialFrame read_post_processor(const Json& json) {
   return frame;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -5,7 +5,7 @@
 #include "lockstep/core/json.h"
 #include "lockstep/text/tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// The special tokens that stand round one text.
 struct SpecialFrame {
@@ -15,4 +15,4 @@ struct SpecialFrame {
 /// From the "post_processor" of a tokenizer.json, which may be null. Throws InputError naming a type that is not known.
 SpecialFrame read_post_processor(const Json& json);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -10,7 +10,7 @@
 #include "text/unicode/character_class.h"
 #include "text/unicode/unicode_history.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 using Steps = std::vector<std::unique_ptr<const PreTokenizer>>;
@@ -266,4 +266,4 @@ PreTokenizers make_pre_tokenizers(const Json& json) {
   return result;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -6,7 +6,7 @@
 #include "lockstep/core/json.h"
 #include "text/pieces.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// A step that cuts or rewrites the pieces of a text before the model sees them. Immutable.
 class PreTokenizer {
@@ -30,4 +30,4 @@ struct PreTokenizers {
 /// From the "pre_tokenizer" of a tokenizer.json, which may be null. Throws InputError naming a type that is not known.
 PreTokenizers make_pre_tokenizers(const Json& json);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

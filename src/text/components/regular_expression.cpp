@@ -11,7 +11,7 @@
 #include "lockstep/core/error.h"
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 using Predicate = std::function<bool(char32_t)>;
@@ -168,4 +168,4 @@ std::optional<TextRange> Regex::find(std::string_view text, std::size_t from) co
   return TextRange{static_cast<std::size_t>(match.region->beg[0]), static_cast<std::size_t>(match.region->end[0])};
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

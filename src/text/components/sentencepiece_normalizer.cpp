@@ -9,7 +9,7 @@
 #include "text/components/metaspace.h"
 #include "text/formats/base64.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 class SentencePieceNormalizer final : public Normalizer {
@@ -59,4 +59,4 @@ std::unique_ptr<const Normalizer> make_sentencepiece_normalizer(const Json& prec
   return std::make_unique<SentencePieceNormalizer>(std::move(rules));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -5,7 +5,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 // A delimiter that follows no delimiter joins the piece before it.
@@ -81,4 +81,4 @@ void merge_segments(SplitBehavior behavior, const std::vector<Segment>& segments
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

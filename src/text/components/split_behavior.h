@@ -6,7 +6,7 @@
 
 #include "lockstep/text/components/text_pattern.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// What becomes of the delimiters where a text is split (SplitDelimiterBehavior of Hugging Face tokenizers).
 enum class SplitBehavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
@@ -23,4 +23,4 @@ struct Segment {
 /// The pieces that `segments`, which cover a text in order, become.
 void merge_segments(SplitBehavior behavior, const std::vector<Segment>& segments, std::vector<TextRange>& pieces);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -7,7 +7,7 @@
 #include "text/components/word_patterns.h"
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 class Literal final : public TextPattern {
@@ -61,4 +61,4 @@ std::string read_character(const Json& component, const char* key) {
   throw InputError(fmt::format("{}: {}: expected one character, found '{}'", component.value("type", ""), key, text));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -14,7 +14,7 @@
 #include "text/text_growth.h"
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
@@ -58,7 +58,7 @@ class ByteLevel final : public TokenDecoder {
   void apply(std::vector<std::string>& tokens) const override {
     std::string bytes;
     for (const std::string& token : tokens) append_from_byte_alphabet(token, bytes);
-    tokens = {replace_invalid_utf8(bytes)};
+    tokens = {core::replace_invalid_utf8(bytes)};
   }
 };
 
@@ -120,7 +120,7 @@ class ByteFallback final : public TokenDecoder {
     std::string bytes;
     const auto flush = [&] {
       if (bytes.empty()) return;
-      if (find_invalid_utf8(bytes)) {
+      if (core::find_invalid_utf8(bytes)) {
         result.insert(result.end(), bytes.size(), std::string(kReplacement));
       } else {
         result.push_back(bytes);
@@ -223,7 +223,7 @@ class Latin1Bytes final : public TokenDecoder {
         bytes += token;
       }
     }
-    tokens = {drop_invalid_utf8(bytes)};
+    tokens = {core::drop_invalid_utf8(bytes)};
   }
 };
 
@@ -264,8 +264,8 @@ const std::map<std::string, Maker, std::less<>>& makers() {
       {"Fuse", [](const Json&) { return std::make_unique<Fuse>(); }},
       {"Strip",
        [](const Json& json) {
-         return std::make_unique<Strip>(json.at("content").get<std::string>(), json_count(json.at("start")),
-                                        json_count(json.at("stop")));
+         return std::make_unique<Strip>(json.at("content").get<std::string>(), core::json_count(json.at("start")),
+                                        core::json_count(json.at("stop")));
        }},
       {"WordPiece",
        [](const Json& json) {
@@ -287,4 +287,4 @@ std::unique_ptr<const TokenDecoder> make_token_decoder(const Json& json) {
   return maker->second(json);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -6,7 +6,7 @@
 
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// A step from tokens to text: rewrites, splits or joins them; all that are left at the end are joined. Immutable.
 class TokenDecoder {
@@ -18,4 +18,4 @@ class TokenDecoder {
 /// From the "decoder" of a tokenizer.json; null for null. Throws InputError naming a type that is not known.
 std::unique_ptr<const TokenDecoder> make_token_decoder(const Json& json);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -5,7 +5,7 @@
 
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 // Sets of character classes, as bits.
@@ -209,4 +209,4 @@ std::size_t gpt2_word_end(std::string_view text, std::size_t begin) {
   return blanks_end(text, begin);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

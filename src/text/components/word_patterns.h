@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::text {
 
 inline constexpr std::size_t kNoWord = std::string_view::npos;
 
@@ -17,4 +17,4 @@ WordMatcher find_word_matcher(std::string_view regex);
 /// GPT-2's: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ ; it matches everywhere.
 std::size_t gpt2_word_end(std::string_view text, std::size_t begin);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -4,7 +4,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 std::string decode_base64(std::string_view text) {
   std::string bytes(text.size() / 4 * 3, '\0');
@@ -26,4 +26,4 @@ std::string encode_base64(std::string_view bytes) {
   return text;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

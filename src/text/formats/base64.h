@@ -3,10 +3,10 @@
 #include <string>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// The bytes behind standard base64 (RFC 4648), padded. Throws InputError for anything else.
 std::string decode_base64(std::string_view text);
 std::string encode_base64(std::string_view bytes);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

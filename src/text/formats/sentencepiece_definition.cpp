@@ -10,7 +10,7 @@
 #include "text/formats/sentencepiece_proto.h"
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 namespace fs = std::filesystem;
@@ -130,10 +130,10 @@ TokenizerDefinition make_definition(const Proto& proto, TokenizerClass tokenizer
 TokenizerDefinition read_sentencepiece_model(const fs::path& path, TokenizerClass tokenizer_class,
                                              TokenizerFolderSettings& settings) {
   try {
-    return make_definition(parse_sentencepiece_proto(read_file(path)), tokenizer_class, settings);
+    return make_definition(parse_sentencepiece_proto(core::read_file(path)), tokenizer_class, settings);
   } catch (const InputError& error) {
     throw InputError(fmt::format("{}: {}", path.string(), error.what()));
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

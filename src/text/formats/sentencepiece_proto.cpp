@@ -5,7 +5,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 [[noreturn]] void refuse() { throw InputError("not a SentencePiece model (truncated or another format)"); }
@@ -128,4 +128,4 @@ SentencePieceProto parse_sentencepiece_proto(std::string_view bytes) {
   return proto;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// What a serialized SentencePiece ModelProto (sentencepiece_model.proto) says.
 struct SentencePieceProto {
@@ -30,4 +30,4 @@ struct SentencePieceProto {
 /// Throws InputError if `bytes` is not a protocol buffer message of that form, or has no pieces.
 SentencePieceProto parse_sentencepiece_proto(std::string_view bytes);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 constexpr std::string_view kCommonEos = "<|endoftext|>", kCommonPad = "<pad>";
@@ -79,4 +79,4 @@ SpecialTokens resolve_special_tokens(const TokenizerFolderSettings& settings, To
   return special;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -8,7 +8,7 @@
 #include "text/formats/tokenizer_settings.h"
 #include "text/models/token_model.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 struct SpecialTokens {
   std::optional<TokenId> bos, eos, pad;
@@ -21,4 +21,4 @@ struct SpecialTokens {
 SpecialTokens resolve_special_tokens(const TokenizerFolderSettings& settings, TokenizerClass tokenizer_class,
                                      const SpecialFrame& frame, const TokenModel& model, AddedTokens& added_tokens);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -6,7 +6,7 @@
 
 #include "text/models/byte_model.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 namespace fs = std::filesystem;
@@ -223,7 +223,8 @@ void build_byt5(const TokenizerFolderSettings& settings, TokenizerDefinition& de
 }  // namespace
 
 std::optional<TokenizerClass> find_tokenizer_class(const fs::path& folder, const Json& tokenizer_config) {
-  const Json config = fs::exists(folder / "config.json") ? read_json_file(folder / "config.json") : Json::object();
+  const Json config =
+      fs::exists(folder / "config.json") ? core::read_json_file(folder / "config.json") : Json::object();
   const auto text = [](const Json& json, const char* key) -> std::string {
     return json.is_object() && json.contains(key) && json.at(key).is_string() ? json.at(key).get<std::string>() : "";
   };
@@ -283,4 +284,4 @@ void apply_tokenizer_class(TokenizerClass tokenizer_class, const TokenizerFolder
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

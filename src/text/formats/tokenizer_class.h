@@ -7,7 +7,7 @@
 #include "text/formats/tokenizer_definition.h"
 #include "text/formats/tokenizer_settings.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// The tokenizer classes of transformers (5.x) that build a tokenizer anew round a vocabulary, whatever the rest of
 /// tokenizer.json says. All others take tokenizer.json as it is.
@@ -27,4 +27,4 @@ SpecialTokenTexts default_special_tokens(TokenizerClass tokenizer_class);
 void apply_tokenizer_class(TokenizerClass tokenizer_class, const TokenizerFolderSettings& settings,
                            TokenizerDefinition& definition);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -8,7 +8,7 @@
 #include "text/models/byte_model.h"
 #include "text/models/word_models.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 std::optional<std::string> text_option(const Json& options, const char* key) {
@@ -67,10 +67,10 @@ std::unique_ptr<const TokenModel> make_model(TokenizerDefinition& definition) {
   if (type == "WordPiece") {
     return std::make_unique<WordPieceModel>(std::move(definition.vocabulary), options.value("unk_token", "[UNK]"),
                                             options.value("continuing_subword_prefix", "##"),
-                                            json_count(options.value("max_input_chars_per_word", Json(100))));
+                                            core::json_count(options.value("max_input_chars_per_word", Json(100))));
   }
   if (type == kByteModelType) return std::make_unique<ByteModel>();
   throw InputError(fmt::format("the model '{}' is not supported", type));
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -11,7 +11,7 @@
 #include "text/models/unigram_model.h"
 #include "text/vocabulary.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// All that makes a tokenizer, as a tokenizer.json tells it; the other vocabulary files are brought into this form.
 struct TokenizerDefinition {
@@ -33,4 +33,4 @@ struct TokenizerDefinition {
 /// Takes vocabulary, merges and pieces out of `definition`. Throws InputError naming a model that is not known.
 std::unique_ptr<const TokenModel> make_model(TokenizerDefinition& definition);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -7,7 +7,7 @@
 #include "lockstep/core/digest.h"
 #include "lockstep/text/load_tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 namespace fs = std::filesystem;
@@ -33,7 +33,7 @@ std::vector<TokenizerFile> collect_tokenizer_files(const fs::path& folder, const
     const bool is_config = name == kConfigFile;
     const bool exists = fs::exists(folder / name);
     if (!exists && !is_config) continue;
-    TokenizerFile file{std::string(name), exists ? read_file(folder / name) : ""};
+    TokenizerFile file{std::string(name), exists ? core::read_file(folder / name) : ""};
     if (is_config && (missing_pad || !exists)) {
       Json rewritten = config;
       if (!rewritten.contains("tokenizer_class")) rewritten["tokenizer_class"] = tokenizer_class;
@@ -46,7 +46,7 @@ std::vector<TokenizerFile> collect_tokenizer_files(const fs::path& folder, const
 }
 
 std::string digest_of(const std::vector<TokenizerFile>& files) {
-  Sha256 digest;
+  core::Sha256 digest;
   for (const TokenizerFile& file : files) {
     digest.update(fmt::format("{} {}\n", file.name, file.bytes.size()));
     digest.update(file.bytes);
@@ -54,4 +54,4 @@ std::string digest_of(const std::vector<TokenizerFile>& files) {
   return digest.hex_digest();
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -16,7 +16,7 @@
 #include "lockstep/core/error.h"
 #include "text/formats/tokenizer_settings.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 namespace fs = std::filesystem;
@@ -145,7 +145,7 @@ class DocumentBuilder {
 rapidjson::Document parse_document(const std::string& text) {
   constexpr unsigned kFlags =
       rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag | rapidjson::kParseValidateEncodingFlag;
-  check_json_nesting(text);
+  core::check_json_nesting(text);
   rapidjson::MemoryStream bytes(text.data(), text.size());
   rapidjson::EncodedInputStream<rapidjson::UTF8<>, rapidjson::MemoryStream> stream(bytes);
   rapidjson::Reader reader;
@@ -165,7 +165,7 @@ rapidjson::Document parse_document(const std::string& text) {
 // Calls `read` with the root object; what is wrong with the file becomes an InputError that names it.
 template <typename Read>
 void parse_file(const fs::path& path, const Read& read) {
-  const std::string text = read_file(path);
+  const std::string text = core::read_file(path);
   try {
     const rapidjson::Document document = parse_document(text);
     if (!document.IsObject()) refuse("a JSON object");
@@ -200,7 +200,7 @@ TokenizerDefinition read_vocab_and_merges(const fs::path& vocabulary, const fs::
   TokenizerDefinition definition;
   definition.model_options["type"] = "BPE";
   parse_file(vocabulary, [&](const Value& root) { read_vocabulary(root, definition.vocabulary); });
-  const std::string text = read_file(merges);
+  const std::string text = core::read_file(merges);
   try {
     for (std::string_view rest = text; !rest.empty();) {
       const std::size_t end = std::min(rest.find('\n'), rest.size());
@@ -215,4 +215,4 @@ TokenizerDefinition read_vocab_and_merges(const fs::path& vocabulary, const fs::
   return definition;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

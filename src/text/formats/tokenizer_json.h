@@ -4,7 +4,7 @@
 
 #include "text/formats/tokenizer_definition.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// Reads a tokenizer.json of Hugging Face tokenizers. Throws InputError naming the file and what is wrong with it.
 TokenizerDefinition read_tokenizer_json(const std::filesystem::path& path);
@@ -12,4 +12,4 @@ TokenizerDefinition read_tokenizer_json(const std::filesystem::path& path);
 /// Reads a vocab.json and merges.txt (GPT-2's form): a BPE model and nothing round it.
 TokenizerDefinition read_vocab_and_merges(const std::filesystem::path& vocabulary, const std::filesystem::path& merges);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

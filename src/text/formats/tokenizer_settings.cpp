@@ -6,7 +6,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 namespace fs = std::filesystem;
@@ -15,7 +15,7 @@ constexpr double kNoLimit = 0x1p63;  // transformers writes 1e30 where a tokeniz
 
 Json read_object(const fs::path& path) {
   if (!fs::exists(path)) return Json::object();
-  Json json = read_json_file(path);
+  Json json = core::read_json_file(path);
   if (!json.is_object()) throw InputError(fmt::format("{}: expected a JSON object", path.string()));
   return json;
 }
@@ -59,13 +59,13 @@ void read_added_tokens(const Json& config, const Json& added, TokenizerFolderSet
 }  // namespace
 
 TokenId read_token_id(const Json& json) {
-  return static_cast<TokenId>(json_count(json, std::numeric_limits<TokenId>::max()));
+  return static_cast<TokenId>(core::json_count(json, std::numeric_limits<TokenId>::max()));
 }
 
 std::uint32_t read_extra_ids(const Json& config, std::uint32_t fallback) {
   constexpr std::uint64_t kMost = 100'000;
   try {
-    return static_cast<std::uint32_t>(json_count(config.value("extra_ids", Json(fallback)), kMost));
+    return static_cast<std::uint32_t>(core::json_count(config.value("extra_ids", Json(fallback)), kMost));
   } catch (const InputError& error) {
     throw InputError(fmt::format("tokenizer_config.json: extra_ids: {}", error.what()));
   }
@@ -116,4 +116,4 @@ TokenizerFolderSettings read_folder_settings(const fs::path& folder) {
   return settings;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -8,7 +8,7 @@
 #include "lockstep/core/json.h"
 #include "text/added_tokens.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// The special tokens of a tokenizer, as texts, by what they are for.
 struct SpecialTokenTexts {
@@ -40,4 +40,4 @@ AddedToken read_added_token(const Json& json, TokenId id);
 /// The text of a special token, given as such or as an object with "content"; none for null or a missing key.
 std::optional<std::string> read_token_text(const Json& object, const char* key);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -11,7 +11,7 @@
 #include "text/models/word_hash.h"
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 constexpr std::size_t kShortWord = 64;  // up to here a scan for the best pair beats a heap
@@ -206,4 +206,4 @@ void BpeModel::merge_long(std::vector<TokenId>& ids, std::size_t first) const {
   for (std::uint32_t i = 0; i != kNoSymbol; i = list[i].next) ids.push_back(list[i].id);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -12,7 +12,7 @@
 #include "text/models/token_model.h"
 #include "text/vocabulary.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// Byte pair encoding (Sennrich et al. 2016) as Hugging Face tokenizers' BPE.
 class BpeModel final : public TokenModel {
@@ -63,4 +63,4 @@ class BpeModel final : public TokenModel {
   bool separable_at_blanks_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::text

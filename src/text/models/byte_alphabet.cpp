@@ -5,7 +5,7 @@
 
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 constexpr std::size_t kLowCharacters = 0x144;  // the alphabet ends at U+0143
@@ -55,4 +55,4 @@ void append_from_byte_alphabet(std::string_view token, std::string& bytes) {
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

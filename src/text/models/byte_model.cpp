@@ -5,7 +5,7 @@
 
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 constexpr TokenId kFirstByte = 3;
@@ -29,4 +29,4 @@ std::optional<std::string_view> ByteModel::token(TokenId id) const {
   return id < tokens_.size() ? std::optional<std::string_view>(tokens_[id]) : std::nullopt;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

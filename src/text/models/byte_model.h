@@ -4,7 +4,7 @@
 
 #include "text/models/token_model.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// The "type" of a definition whose model this is.
 inline constexpr std::string_view kByteModelType = "ByT5";
@@ -22,4 +22,4 @@ class ByteModel final : public TokenModel {
   std::vector<std::string> tokens_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::text

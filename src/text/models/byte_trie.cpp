@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace lockstep {
+namespace lockstep::text {
 
 ByteTrie::ByteTrie(Strings strings) {
   std::stable_sort(strings.begin(), strings.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -43,4 +43,4 @@ void ByteTrie::build(const Strings& sorted) {
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// Strings and a number for each, walked byte by byte: the prefixes of a text that are among the strings.
 class ByteTrie {
@@ -54,4 +54,4 @@ class ByteTrie {
   std::uint32_t first_[256] = {};
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -6,7 +6,7 @@
 
 #include "lockstep/text/tokenizer.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// The model of a tokenizer: words to ids, by its vocabulary. Immutable.
 class TokenModel {
@@ -26,4 +26,4 @@ class TokenModel {
   virtual bool separable_at_blanks() const { return false; }
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -12,7 +12,7 @@
 #include "text/models/word_cache.h"
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 constexpr double kUnknownPenalty = 10.0;  // SentencePiece's kUnkPenalty
@@ -222,4 +222,4 @@ void UnigramModel::append_unknown(std::string_view text, std::vector<TokenId>& r
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -13,7 +13,7 @@
 #include "text/models/token_model.h"
 #include "text/vocabulary.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// The most likely segmentation under a unigram language model (Kudo 2018), with the tie-breaking of SentencePiece's
 /// EncodeOptimized().
@@ -56,4 +56,4 @@ class UnigramModel final : public TokenModel {
   std::uint64_t number_;      // never used again, unlike an address
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::text

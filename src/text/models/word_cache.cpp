@@ -1,6 +1,6 @@
 #include "text/models/word_cache.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 WordCache::WordCache() : slots_(kSlots) {}
 
@@ -26,4 +26,4 @@ void WordCache::insert(std::string_view word, std::uint64_t hash, std::span<cons
   ids_.insert(ids_.end(), ids.begin(), ids.end());
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -9,7 +9,7 @@
 #include "lockstep/text/tokenizer.h"
 #include "text/models/word_hash.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// The ids of words met before. Bounded: when full, it forgets everything. For one thread.
 class WordCache {
@@ -69,4 +69,4 @@ class WordCache {
   std::size_t words_ = 0;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// Mixes all bits of `value` (the finalizer of MurmurHash3, whose low bits are fit for a table of a power of two).
 inline std::uint64_t mix_bits(std::uint64_t value) {
@@ -36,4 +36,4 @@ inline std::uint64_t hash_word(std::string_view word) {
   return mix_bits(hash ^ tail);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -6,7 +6,7 @@
 #include "lockstep/core/error.h"
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 TokenId WordLevelModel::unknown_id() const {
   if (const auto id = vocabulary_.find(unk_token_)) return *id;
@@ -44,4 +44,4 @@ void WordPieceModel::encode(std::string_view word, std::vector<TokenId>& ids) co
   ids.push_back(unknown_id());
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -5,7 +5,7 @@
 #include "text/models/token_model.h"
 #include "text/vocabulary.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// A token a word: WordLevel of Hugging Face tokenizers.
 class WordLevelModel : public TokenModel {
@@ -44,4 +44,4 @@ class WordPieceModel final : public WordLevelModel {
   std::size_t max_characters_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -6,7 +6,7 @@
 #include <iterator>
 #include <memory>
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 constexpr std::uint32_t kStretches[] = {
@@ -112,4 +112,4 @@ void append_utf8(char32_t code_point, std::string& text) {
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// What the tokenizers' patterns tell apart: \p{L}, \p{N}, \p{M}, \p{P}, \p{S}, \s (Unicode White_Space) and the rest,
 /// by the Unicode version of Hugging Face tokenizers' regex engine.
@@ -63,4 +63,4 @@ void append_utf8(char32_t code_point, std::string& text);
 /// True if `text`, which is valid UTF-8, is one code point.
 bool is_one_character(std::string_view text);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

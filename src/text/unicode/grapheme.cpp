@@ -4,7 +4,7 @@
 
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 enum class Break { kOther, kControl, kPrepend, kExtend };
@@ -47,4 +47,4 @@ std::size_t short_grapheme_end(std::string_view text, std::size_t begin) {
   return end;
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -4,7 +4,7 @@
 
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 bool exists_in(char32_t code_point, unsigned version) {
@@ -45,4 +45,4 @@ bool is_legacy_control(char32_t code_point) {
          has_category(code_point, U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CS_MASK | U_GC_CO_MASK);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

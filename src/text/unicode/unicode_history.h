@@ -1,6 +1,6 @@
 #pragma once
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// Hugging Face tokenizers is built of libraries with Unicode tables of different age. These are the sets as each of
 /// its components has them.
@@ -16,4 +16,4 @@ bool is_legacy_nonspacing_mark(char32_t code_point);
 /// BertNormalizer: Cc, Cf, Cs or Co of Unicode 8.
 bool is_legacy_control(char32_t code_point);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -9,7 +9,7 @@
 #include "lockstep/core/error.h"
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 void check(UErrorCode status, const char* what) {
@@ -119,4 +119,4 @@ void lowercase(std::string& text) {
   text = std::move(result);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

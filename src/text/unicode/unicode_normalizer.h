@@ -4,7 +4,7 @@
 
 #include "text/components/normalizer.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 enum class UnicodeForm { kNfc, kNfd, kNfkc, kNfkd };
 
@@ -14,4 +14,4 @@ std::unique_ptr<const Normalizer> make_unicode_normalizer(UnicodeForm form);
 /// Every character in lower case by itself (Rust's char::to_lowercase: no final sigma), by Unicode 17.
 void lowercase(std::string& text);
 
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -14,7 +14,7 @@
 #include "lockstep/core/json.h"
 #include "lockstep/core/worker_pool.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -49,7 +49,7 @@ bool is_plain_name(const std::string& name) {
 }
 
 CheckpointFile parse_file(const Json& json) {
-  CheckpointFile file{json.at("name").get<std::string>(), json_count(json.at("bytes")),
+  CheckpointFile file{json.at("name").get<std::string>(), core::json_count(json.at("bytes")),
                       json.at("sha256").get<std::string>()};
   if (!is_plain_name(file.name)) {
     throw InputError(fmt::format("expected names of files in this folder, found {}", json.at("name").dump()));
@@ -58,7 +58,7 @@ CheckpointFile parse_file(const Json& json) {
 }
 
 std::vector<CheckpointFile> read_manifest(const fs::path& checkpoint) {
-  const Json json = read_json_file(checkpoint / kCheckpointManifestFile);
+  const Json json = core::read_json_file(checkpoint / kCheckpointManifestFile);
   if (!json.is_object() || json.value("format", Json()) != Json(kFormat)) {
     throw InputError(fmt::format("expected \"format\": \"{}\", found another file", kFormat));
   }
@@ -86,7 +86,7 @@ std::string flaw_of_size(const fs::path& folder, const CheckpointFile& expected)
 
 std::string flaw_of_bytes(const fs::path& folder, const CheckpointFile& expected) {
   try {
-    if (sha256_file(folder / expected.name) == expected.sha256) return "";
+    if (core::sha256_file(folder / expected.name) == expected.sha256) return "";
     return fmt::format("{}: its bytes are not those that were written (sha256)", expected.name);
   } catch (const Error& error) {
     return fmt::format("{}: {}", expected.name, error.what());
@@ -101,7 +101,7 @@ std::string first_of(const std::vector<std::string>& flaws) {
 void move(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::rename(from, to, error);
-  if (error) throw_system_error("rename " + from.string() + " into", to, error.value());
+  if (error) core::throw_system_error("rename " + from.string() + " into", to, error.value());
 }
 
 }  // namespace
@@ -119,12 +119,12 @@ bool is_optimizer_file_name(std::string_view name) {
 CheckpointFile describe_file(const fs::path& folder, const std::string& name) {
   const fs::path path = folder / name;
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) throw_system_error("open", path, errno);
+  if (descriptor < 0) core::throw_system_error("open", path, errno);
   const int error_number = ::fsync(descriptor) == 0 ? 0 : errno;
   ::posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
   ::close(descriptor);
-  if (error_number != 0) throw_system_error("sync to disk", path, error_number);
-  return {name, fs::file_size(path), sha256_file(path)};
+  if (error_number != 0) core::throw_system_error("sync to disk", path, error_number);
+  return {name, fs::file_size(path), core::sha256_file(path)};
 }
 
 std::string flaw_of(const fs::path& checkpoint) {
@@ -142,7 +142,7 @@ std::string flaw_of(const fs::path& checkpoint) {
   for (const CheckpointFile& file : files) flaws.push_back(flaw_of_size(checkpoint, file));
   if (std::string flaw = first_of(flaws); !flaw.empty()) return flaw;
   {
-    WorkerPool pool(std::min(files.size(), kReadingThreads));
+    core::WorkerPool pool(std::min(files.size(), kReadingThreads));
     for (std::size_t i = 0; i < files.size(); ++i) {
       pool.submit([&, i] { flaws[i] = flaw_of_bytes(checkpoint, files[i]); });
     }
@@ -166,7 +166,7 @@ void CheckpointFolder::begin(std::uint64_t step, std::uint64_t expected_bytes) {
   const fs::path partial = partial_path(step);
   std::error_code error;
   fs::remove_all(partial, error);
-  if (error) throw_system_error("remove the folder", partial, error.value());
+  if (error) core::throw_system_error("remove the folder", partial, error.value());
   const std::uint64_t available = fs::space(output_dir_, error).available;
   if (!error && available < expected_bytes) {
     throw Error(
@@ -175,7 +175,7 @@ void CheckpointFolder::begin(std::uint64_t step, std::uint64_t expected_bytes) {
                     path(step).string(), expected_bytes, available));
   }
   fs::create_directories(partial, error);
-  if (error) throw_system_error("create the folder", partial, error.value());
+  if (error) core::throw_system_error("create the folder", partial, error.value());
 }
 
 void CheckpointFolder::commit(std::uint64_t step, const std::vector<CheckpointFile>& files) {
@@ -190,16 +190,16 @@ void CheckpointFolder::commit(std::uint64_t step, const std::vector<CheckpointFi
     }
     list.push_back({{"name", file.name}, {"bytes", file.bytes}, {"sha256", file.sha256}});
   }
-  write_json_file(partial / kCheckpointManifestFile,
-                  {{"format", kFormat}, {"format_version", kFormatVersion}, {"step", step}, {"files", list}});
-  sync_folder(partial);
+  core::write_json_file(partial / kCheckpointManifestFile,
+                        {{"format", kFormat}, {"format_version", kFormatVersion}, {"step", step}, {"files", list}});
+  core::sync_folder(partial);
   // Exchanging the names leaves no moment without a checkpoint of this step.
   if (::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE) != 0) {
     std::error_code error;
     if (fs::exists(place, error)) remove(step);
     move(partial, place);
   }
-  sync_folder(output_dir_);
+  core::sync_folder(output_dir_);
   std::error_code ignored;
   fs::remove_all(partial, ignored);  // what was there before
 }
@@ -218,7 +218,7 @@ std::vector<std::uint64_t> CheckpointFolder::steps() const {
     const auto step = step_of(entry.path().filename().string());
     if (step && entry.is_directory(unreadable)) steps.push_back(*step);
   }
-  if (error) throw_system_error("list the folder", output_dir_, error.value());
+  if (error) core::throw_system_error("list the folder", output_dir_, error.value());
   std::ranges::sort(steps);
   return steps;
 }
@@ -258,7 +258,7 @@ void CheckpointFolder::rename_to_hidden(std::uint64_t step, std::string_view suf
   const fs::path hidden = hidden_path(step, suffix);
   std::error_code error;
   fs::remove_all(hidden, error);
-  if (error) throw_system_error("remove the folder", hidden, error.value());
+  if (error) core::throw_system_error("remove the folder", hidden, error.value());
   move(path(step), hidden);
 }
 
@@ -271,4 +271,4 @@ void CheckpointFolder::remove_hidden(std::string_view suffix) {
   for (const fs::path& folder : hidden) fs::remove_all(folder, error);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -10,7 +10,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/models/weights/safetensors.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -45,7 +45,7 @@ std::string error_to_text(const std::string& message) {
   return Json{{"error", message}}.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::uint64_t checkpoint_bytes(const ParameterLayout& layout, const Optimizer& optimizer) {
+std::uint64_t checkpoint_bytes(const sharding::ParameterLayout& layout, const Optimizer& optimizer) {
   constexpr std::uint64_t kOtherFiles = 16 << 20;  // the tokenizer, above all
   std::int64_t elements = 0;
   for (const auto& bucket : layout.buckets()) elements += bucket.size;
@@ -64,13 +64,14 @@ CheckpointWriter::CheckpointWriter(TrainedModel model, CheckpointOptions options
 
 CheckpointWriter::~CheckpointWriter() = default;  // futures of std::async wait
 
-void CheckpointWriter::begin(const LoopState& state, const ParameterLayout& layout, const Ownership& ownership,
-                             FlatParameters& parameters, const Optimizer& optimizer, bool is_urgent) {
+void CheckpointWriter::begin(const LoopState& state, const sharding::ParameterLayout& layout,
+                             const sharding::Ownership& ownership, sharding::FlatParameters& parameters,
+                             const Optimizer& optimizer, bool is_urgent) {
   if (is_under_way_) collect();
   wait_for_placing();
   start_ = Clock::now();
   state_ = state;
-  problem_ = text_of_root(*communicator_, begin_folder(state.position.step, checkpoint_bytes(layout, optimizer)));
+  problem_ = comm::text_of_root(*communicator_, begin_folder(state.position.step, checkpoint_bytes(layout, optimizer)));
   if (!problem_.empty()) return report(problem_);
   copy_.take(layout, parameters, optimizer, communicator_->is_root(), writes_moments(ownership));
   const int moments_files = ownership.is_shared ? communicator_->world_size() : 1;
@@ -79,7 +80,7 @@ void CheckpointWriter::begin(const LoopState& state, const ParameterLayout& layo
   part_ = in_background(
       is_urgent,
       [this, described = std::move(described), moments_files] { return write_part(described, moments_files); },
-      [who = describe_rank(*communicator_)](const std::string& message) {
+      [who = comm::describe_rank(*communicator_)](const std::string& message) {
         return error_to_text(fmt::format("{}: {}", who, message));
       });
   is_under_way_ = true;
@@ -112,7 +113,7 @@ std::string CheckpointWriter::write_part(const TrainerState& state, int moments_
   }
   if (!copy_.moments().empty()) {
     const std::string name = optimizer_file_name(moments_files == 1 ? 0 : communicator_->rank(), moments_files);
-    write_safetensors(partial / name, copy_.moments());
+    models::write_safetensors(partial / name, copy_.moments());
     files.push_back(describe_file(partial, name));
   }
   return to_text(files);
@@ -129,7 +130,7 @@ void CheckpointWriter::collect() {
   is_under_way_ = false;
   std::vector<CheckpointFile> files;
   std::string problem;
-  for (const std::string& text : texts_of_ranks(*communicator_, part_.get())) {
+  for (const std::string& text : comm::texts_of_ranks(*communicator_, part_.get())) {
     const Json part = Json::parse(text);
     if (part.contains("error")) {
       if (problem.empty()) problem = part["error"].get<std::string>();
@@ -184,7 +185,7 @@ void CheckpointWriter::report(const std::string& problem) {
 std::string CheckpointWriter::finish() {
   if (is_under_way_) collect();
   wait_for_placing();
-  return text_of_root(*communicator_, problem_);
+  return comm::text_of_root(*communicator_, problem_);
 }
 
 std::chrono::duration<double> CheckpointWriter::time_to_save() const {
@@ -192,4 +193,4 @@ std::chrono::duration<double> CheckpointWriter::time_to_save() const {
   return std::chrono::duration<double>(last_seconds_ > 0 ? last_seconds_.load() : kUnknown);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -13,7 +13,7 @@
 #include "lockstep/models/weights/safetensors.h"
 #include "lockstep/train/checkpoints/checkpoint.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -22,7 +22,7 @@ constexpr const char* kRemedy = "resume from another checkpoint, or train anew";
 
 // Of what is remembered under one name.
 struct SavedStretch {
-  const SafetensorsFile* file;
+  const models::SafetensorsFile* file;
   std::string name;
   std::int64_t end;  // in its flat order
 };
@@ -33,13 +33,13 @@ class SavedState {
   SavedState(const fs::path& checkpoint, const std::map<std::string, std::int64_t>& sizes)
       : checkpoint_(checkpoint), sizes_(sizes) {
     for (const fs::path& path : optimizer_files(checkpoint)) {
-      files_.push_back(std::make_unique<SafetensorsFile>(path));
+      files_.push_back(std::make_unique<models::SafetensorsFile>(path));
       for (const std::string& name : files_.back()->names()) add(*files_.back(), name);
     }
   }
 
   /// Copies elements `part` of what is remembered under `name`.
-  void copy(const std::string& name, Part part, const at::Tensor& into) const {
+  void copy(const std::string& name, comm::Part part, const at::Tensor& into) const {
     const auto found = stretches_.find(name);
     std::int64_t here = part.begin;
     while (here < part.end) {
@@ -70,12 +70,12 @@ class SavedState {
     for (const auto& entry : fs::directory_iterator(checkpoint, error)) {
       if (is_optimizer_file_name(entry.path().filename().string())) paths.push_back(entry.path());
     }
-    if (error) throw_system_error("list the folder", checkpoint, error.value());
+    if (error) core::throw_system_error("list the folder", checkpoint, error.value());
     std::ranges::sort(paths);
     return paths;
   }
 
-  void add(const SafetensorsFile& file, const std::string& name) {
+  void add(const models::SafetensorsFile& file, const std::string& name) {
     const std::size_t slash = name.rfind('/');
     const std::string whole = name.substr(0, slash);
     std::int64_t begin = -1;
@@ -108,7 +108,7 @@ class SavedState {
 
   fs::path checkpoint_;
   const std::map<std::string, std::int64_t>& sizes_;
-  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::vector<std::unique_ptr<models::SafetensorsFile>> files_;
   std::map<std::string, SavedStretches> stretches_;
 };
 
@@ -128,4 +128,4 @@ void load_optimizer_state(const fs::path& checkpoint, const Optimizer& optimizer
   for (const OptimizerStretch& stretch : optimizer.state()) saved.copy(stretch.name, stretch.part, stretch.tensor);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -8,7 +8,7 @@
 
 #include "lockstep/train/optimizers/optimizer.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// What a rank saves of an optimizer's state, by parameters, so that a run with other buckets, parts or ranks can read
 /// it: flat fp32 stretches, views of the state, named after the parameter, what is remembered of it, and the first
@@ -22,4 +22,4 @@ std::vector<std::pair<std::string, at::Tensor>> saved_state(const Optimizer& opt
 /// or extent, twice there, or of parameters that are not trained.
 void load_optimizer_state(const std::filesystem::path& checkpoint, const Optimizer& optimizer);
 
-}  // namespace lockstep
+}  // namespace lockstep::train

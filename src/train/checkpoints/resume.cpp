@@ -15,7 +15,7 @@
 #include "lockstep/train/checkpoints/checkpoint.h"
 #include "lockstep/train/same_inputs.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -31,14 +31,14 @@ constexpr std::array kShapingKeys = {
     "max_skipped_steps", "evaluation_strategy", "gradient_reduce_dtype", "early_stopping_patience"};
 
 // The default where a checkpoint is from a time without the key.
-std::string setting(const std::string& key, const SharedFacts& settings) {
-  const auto found = std::ranges::find(settings, key, &SharedFacts::value_type::first);
+std::string setting(const std::string& key, const comm::SharedFacts& settings) {
+  const auto found = std::ranges::find(settings, key, &comm::SharedFacts::value_type::first);
   return found == settings.end() ? setting(key, Hyperparameters().values()) : found->second;
 }
 
 std::string difference_of_runs(const TrainerState& saved, const Hyperparameters& hyperparameters,
-                               const SharedFacts& identity) {
-  std::string difference = describe_differences(saved.identity, identity);
+                               const comm::SharedFacts& identity) {
+  std::string difference = comm::describe_differences(saved.identity, identity);
   const auto compare = [&](const char* key, const auto& expected, const auto& found) {
     if (expected == found) return;
     difference += fmt::format("{}{}: expected {}, found {}", difference.empty() ? "" : "; ", key, expected, found);
@@ -55,7 +55,7 @@ std::string difference_of_runs(const TrainerState& saved, const Hyperparameters&
 }
 
 ResumePoint open_named(const fs::path& checkpoint, const Hyperparameters& hyperparameters,
-                       const SharedFacts& identity) {
+                       const comm::SharedFacts& identity) {
   if (const std::string flaw = flaw_of(checkpoint); !flaw.empty()) {
     throw InputError(
         fmt::format("resume_from_checkpoint: {}: {}; give another checkpoint, or auto", checkpoint.string(), flaw));
@@ -66,7 +66,7 @@ ResumePoint open_named(const fs::path& checkpoint, const Hyperparameters& hyperp
   return point;
 }
 
-std::optional<ResumePoint> open_newest(const Hyperparameters& hyperparameters, const SharedFacts& identity) {
+std::optional<ResumePoint> open_newest(const Hyperparameters& hyperparameters, const comm::SharedFacts& identity) {
   const fs::path output_dir = hyperparameters.output_dir;
   const CheckpointFolder folder(output_dir);
   const std::vector<std::uint64_t> steps = folder.steps();
@@ -98,7 +98,7 @@ std::optional<TrainerState> run_in(const fs::path& output_dir) {
   }
 }
 
-std::optional<ResumePoint> choose(const Hyperparameters& hyperparameters, const SharedFacts& identity) {
+std::optional<ResumePoint> choose(const Hyperparameters& hyperparameters, const comm::SharedFacts& identity) {
   const std::string& from = hyperparameters.resume_from_checkpoint;
   if (from == "never") return std::nullopt;
   if (from != "auto") return open_named(from, hyperparameters, identity);
@@ -109,9 +109,9 @@ std::optional<ResumePoint> choose(const Hyperparameters& hyperparameters, const 
 
 }  // namespace
 
-SharedFacts run_identity(const Hyperparameters& hyperparameters, const TokenizedDataset& training,
-                         const TokenizedDataset* validation, const LanguageModel& model) {
-  SharedFacts identity = {{"seed", fmt::to_string(hyperparameters.seed)}};
+comm::SharedFacts run_identity(const Hyperparameters& hyperparameters, const TokenizedDataset& training,
+                               const TokenizedDataset* validation, const LanguageModel& model) {
+  comm::SharedFacts identity = {{"seed", fmt::to_string(hyperparameters.seed)}};
   std::ranges::copy(data_facts(training, validation), std::back_inserter(identity));
   std::string weights;
   for (const auto& [name, value] : model_facts(model)) {
@@ -121,45 +121,46 @@ SharedFacts run_identity(const Hyperparameters& hyperparameters, const Tokenized
       identity.emplace_back(name, value);
     }
   }
-  identity.emplace_back("the model's weights at the start", fmt::format("sha256 {:.12}...", sha256(weights)));
+  identity.emplace_back("the model's weights at the start", fmt::format("sha256 {:.12}...", core::sha256(weights)));
   return identity;
 }
 
-std::optional<ResumePoint> find_resume_point(const Hyperparameters& hyperparameters, const SharedFacts& identity,
+std::optional<ResumePoint> find_resume_point(const Hyperparameters& hyperparameters, const comm::SharedFacts& identity,
                                              Communicator& communicator) {
   std::optional<ResumePoint> point;
-  run_on_all(communicator, [&] {
+  comm::run_on_all(communicator, [&] {
     if (communicator.is_root()) point = choose(hyperparameters, identity);
   });
-  const std::string checkpoint = text_of_root(communicator, point ? point->checkpoint.string() : "");
-  const std::string state = text_of_root(communicator, point ? point->state.to_text() : "");
+  const std::string checkpoint = comm::text_of_root(communicator, point ? point->checkpoint.string() : "");
+  const std::string state = comm::text_of_root(communicator, point ? point->state.to_text() : "");
   if (checkpoint.empty()) return std::nullopt;
   return ResumePoint{checkpoint, TrainerState::from_text(state, checkpoint)};
 }
 
-bool holds_unfinished_run(const fs::path& output_dir, const SharedFacts& identity) {
+bool holds_unfinished_run(const fs::path& output_dir, const comm::SharedFacts& identity) {
   const auto run = run_in(output_dir);
-  return run && !run->is_finished && describe_differences(run->identity, identity).empty();
+  return run && !run->is_finished && comm::describe_differences(run->identity, identity).empty();
 }
 
 void load_checkpoint_weights(const fs::path& checkpoint, LanguageModel& model) {
-  if (has_adapter(model)) return copy_adapter(checkpoint, model);
-  const PretrainedWeights weights(checkpoint);
+  if (models::has_adapter(model)) return models::copy_adapter(checkpoint, model);
+  const models::PretrainedWeights weights(checkpoint);
   weights.check(model);
   for (const auto& parameter : model.named_parameters()) weights.copy(parameter.key(), parameter.value());
 }
 
 void warn_of_other_settings(const ResumePoint& point, const Hyperparameters& hyperparameters) {
-  const auto shaping = [](SharedFacts settings) {
+  const auto shaping = [](comm::SharedFacts settings) {
     std::erase_if(settings, [](const auto& setting) {
       return std::ranges::find(kShapingKeys, std::string_view(setting.first)) == kShapingKeys.end();
     });
     return settings;
   };
-  const std::string difference = describe_differences(shaping(point.state.settings), shaping(hyperparameters.values()));
+  const std::string difference =
+      comm::describe_differences(shaping(point.state.settings), shaping(hyperparameters.values()));
   if (difference.empty()) return;
   spdlog::warn("{} was written with other settings ({}): the run goes on with the new ones", point.checkpoint.string(),
                difference);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

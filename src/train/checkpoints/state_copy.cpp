@@ -6,7 +6,7 @@
 
 #include "train/checkpoints/optimizer_state.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 void copy_to_host(const at::Tensor& tensor, at::Tensor& copy) {
@@ -16,8 +16,8 @@ void copy_to_host(const at::Tensor& tensor, at::Tensor& copy) {
 
 }  // namespace
 
-void StateCopy::take(const ParameterLayout& layout, FlatParameters& parameters, const Optimizer& optimizer,
-                     bool with_weights, bool with_moments) {
+void StateCopy::take(const sharding::ParameterLayout& layout, sharding::FlatParameters& parameters,
+                     const Optimizer& optimizer, bool with_weights, bool with_moments) {
   const at::NoGradGuard no_grad;
   std::vector<bool> is_copied(layout.buckets().size(), !with_weights);
   for (std::size_t unit = 0; unit < layout.units(); ++unit) {
@@ -39,4 +39,4 @@ void StateCopy::take(const ParameterLayout& layout, FlatParameters& parameters, 
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -7,20 +7,20 @@
 #include "lockstep/core/error.h"
 #include "lockstep/train/checkpoints/checkpoint.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 constexpr std::uint64_t kVersion = 1;
 
 // Objects, so that the file reads well.
-Json to_object(const SharedFacts& facts) {
+Json to_object(const comm::SharedFacts& facts) {
   Json object = Json::object();
   for (const auto& [name, value] : facts) object[name] = value;
   return object;
 }
 
-SharedFacts to_facts(const Json& object) {
-  SharedFacts facts;
+comm::SharedFacts to_facts(const Json& object) {
+  comm::SharedFacts facts;
   for (const auto& [name, value] : object.items()) facts.emplace_back(name, value.get<std::string>());
   return facts;
 }
@@ -59,30 +59,30 @@ std::string TrainerState::to_text() const {
 
 TrainerState TrainerState::from_text(const std::string& text, const std::string& where) {
   try {
-    check_json_nesting(text);
+    core::check_json_nesting(text);
     const Json json = Json::parse(text);
     if (json.at("version") != kVersion) {
       throw InputError(fmt::format("expected version {}, found {}; resume it with the Lockstep that wrote it", kVersion,
                                    json["version"].dump()));
     }
     TrainerState state;
-    state.loop.position = {json_count(json.at("step")), json.at("is_evaluated").get<bool>()};
-    state.loop.optimizer_updates = json_count(json.at("optimizer_updates"));
-    state.loop.skipped_steps = json_count(json.at("skipped_steps"));
-    state.loop.skipped_in_a_row = json_count(json.at("skipped_in_a_row"));
+    state.loop.position = {core::json_count(json.at("step")), json.at("is_evaluated").get<bool>()};
+    state.loop.optimizer_updates = core::json_count(json.at("optimizer_updates"));
+    state.loop.skipped_steps = core::json_count(json.at("skipped_steps"));
+    state.loop.skipped_in_a_row = core::json_count(json.at("skipped_in_a_row"));
     // Checkpoints from before fp16 have none.
     if (json.contains("loss_scale")) {
-      state.loop.loss_scaler = {json["loss_scale"].get<double>(), json_count(json.at("steps_at_loss_scale"))};
+      state.loop.loss_scaler = {json["loss_scale"].get<double>(), core::json_count(json.at("steps_at_loss_scale"))};
       if (!(state.loop.loss_scaler.scale >= 1)) {
         throw InputError(fmt::format("loss_scale: expected 1 or more, found {}", json["loss_scale"].dump()));
       }
     }
     if (!json.at("best_metric").is_null()) state.loop.best.metric = json["best_metric"].get<double>();
-    state.loop.best.step = json_count(json.at("best_step"));
-    state.loop.best.others_since = json_count(json.at("evaluations_since_best"));
+    state.loop.best.step = core::json_count(json.at("best_step"));
+    state.loop.best.others_since = core::json_count(json.at("evaluations_since_best"));
     state.is_finished = json.at("is_finished").get<bool>();
-    state.global_batch_size = json_count(json.at("global_batch_size"));
-    state.ranks = static_cast<int>(json_count(json.at("ranks"), INT32_MAX));
+    state.global_batch_size = core::json_count(json.at("global_batch_size"));
+    state.ranks = static_cast<int>(core::json_count(json.at("ranks"), INT32_MAX));
     state.epochs = json.at("epochs");
     state.identity = to_facts(json.at("identity"));
     state.settings = to_facts(json.at("settings"));
@@ -95,12 +95,12 @@ TrainerState TrainerState::from_text(const std::string& text, const std::string&
 }
 
 void TrainerState::write(const std::filesystem::path& folder) const {
-  write_file(folder / kTrainerStateFile, to_text());
+  core::write_file(folder / kTrainerStateFile, to_text());
 }
 
 TrainerState TrainerState::read(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / kTrainerStateFile;
-  return from_text(read_file(path), path.string());
+  return from_text(core::read_file(path), path.string());
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

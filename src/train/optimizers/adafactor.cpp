@@ -7,7 +7,7 @@
 #include <limits>
 #include <utility>
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 constexpr double kDecayRate = -0.8;
@@ -22,8 +22,9 @@ at::Tensor Adafactor::Piece::gradient(const std::vector<at::Tensor>& gradients) 
   return gradients[bucket].narrow(0, begin, parameter.numel()).view(parameter.sizes());
 }
 
-Adafactor::Adafactor(const ParameterLayout& layout, const Ownership& ownership, const std::vector<at::Tensor>& own,
-                     const Hyperparameters& hyperparameters, std::shared_ptr<Communicator> communicator)
+Adafactor::Adafactor(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
+                     const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters,
+                     std::shared_ptr<Communicator> communicator)
     : is_shared_(ownership.is_shared),
       communicator_(std::move(communicator)),
       // A GPU takes all at once.
@@ -31,7 +32,7 @@ Adafactor::Adafactor(const ParameterLayout& layout, const Ownership& ownership, 
   std::vector<at::Tensor> counts = {at::empty({0}, layout.options())};
   std::vector<double> sizes;
   std::int64_t end = 0;
-  for (const ParameterLayout::Entry& entry : layout.entries()) {
+  for (const sharding::ParameterLayout::Entry& entry : layout.entries()) {
     sizes.push_back(static_cast<double>(entry.parameter.numel()));
     if (!is_matrix(entry.parameter)) continue;
     const std::int64_t rows = entry.parameter.size(-2), columns = entry.parameter.size(-1);
@@ -49,7 +50,7 @@ Adafactor::Adafactor(const ParameterLayout& layout, const Ownership& ownership, 
 
   std::int64_t number = 0;
   std::size_t matrices = 0;
-  for (const ParameterLayout::Entry& entry : layout.entries()) {
+  for (const sharding::ParameterLayout::Entry& entry : layout.entries()) {
     const OwnedPart owned = owned_part(entry, ownership);
     const Piece piece{.entry = number++,
                       .weight_decay = entry.decayed ? hyperparameters.weight_decay : 0,
@@ -66,7 +67,7 @@ Adafactor::Adafactor(const ParameterLayout& layout, const Ownership& ownership, 
   entries_of_pieces_ = at::tensor(entries, at::kLong).to(layout.options().device());
 }
 
-void Adafactor::add_vector(const ParameterLayout::Entry& entry, const OwnedPart& owned, Piece piece,
+void Adafactor::add_vector(const sharding::ParameterLayout::Entry& entry, const OwnedPart& owned, Piece piece,
                            const at::Tensor& own) {
   const std::string name = entry.name + "/exp_avg_sq";
   state_sizes_.emplace(name, entry.parameter.numel());
@@ -83,7 +84,7 @@ void Adafactor::add_vector(const ParameterLayout::Entry& entry, const OwnedPart&
   }
 }
 
-void Adafactor::add_matrix(const ParameterLayout::Entry& entry, const Matrix& matrix, const OwnedPart& owned,
+void Adafactor::add_matrix(const sharding::ParameterLayout::Entry& entry, const Matrix& matrix, const OwnedPart& owned,
                            Piece piece, const at::Tensor& own) {
   const auto& [count, rows, columns, row_begin, column_begin] = matrix;
   const bool is_saved = owned.of_parameter.begin == 0 && owned.of_parameter.size() > 0;
@@ -184,4 +185,4 @@ void Adafactor::sum_over_ranks(at::Tensor& tensor) const {
   if (!tensor.is_cpu()) tensor.copy_(on_host);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -6,7 +6,7 @@
 
 #include "lockstep/train/optimizers/optimizer.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// Adafactor (Shazeer and Stern 2018) as `optim: adafactor` of the Hugging Face Trainer has it: transformers' class
 /// with scale_parameter=False, relative_step=False, clip_threshold=1, decay_rate=-0.8, eps=1e-30 and no first moment;
@@ -19,8 +19,9 @@ namespace lockstep {
 class Adafactor final : public Optimizer {
  public:
   /// As make_optimizer().
-  Adafactor(const ParameterLayout& layout, const Ownership& ownership, const std::vector<at::Tensor>& own,
-            const Hyperparameters& hyperparameters, std::shared_ptr<Communicator> communicator);
+  Adafactor(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
+            const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters,
+            std::shared_ptr<Communicator> communicator);
 
  private:
   /// What a thread computes at a time: elements of consecutive rows of a matrix, or of a vector. Tensors are views.
@@ -44,9 +45,10 @@ class Adafactor final : public Optimizer {
   };
 
   void update(const std::vector<at::Tensor>& gradients, double learning_rate) override;
-  void add_vector(const ParameterLayout::Entry& entry, const OwnedPart& owned, Piece piece, const at::Tensor& own);
-  void add_matrix(const ParameterLayout::Entry& entry, const Matrix& matrix, const OwnedPart& owned, Piece piece,
+  void add_vector(const sharding::ParameterLayout::Entry& entry, const OwnedPart& owned, Piece piece,
                   const at::Tensor& own);
+  void add_matrix(const sharding::ParameterLayout::Entry& entry, const Matrix& matrix, const OwnedPart& owned,
+                  Piece piece, const at::Tensor& own);
   template <class Compute>
   void for_each_piece(const Compute& compute);
   void update_means(const std::vector<at::Tensor>& gradients, double mean_decay);
@@ -68,4 +70,4 @@ class Adafactor final : public Optimizer {
   at::Tensor means_, counts_, sums_, scales_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -2,10 +2,10 @@
 
 #include <ATen/ATen.h>
 
-namespace lockstep {
+namespace lockstep::train {
 
-AdamW::AdamW(const ParameterLayout& layout, const Ownership& ownership, const std::vector<at::Tensor>& own,
-             const Hyperparameters& hyperparameters)
+AdamW::AdamW(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
+             const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters)
     : beta1_(hyperparameters.adam_beta1),
       beta2_(hyperparameters.adam_beta2),
       epsilon_(hyperparameters.adam_epsilon),
@@ -40,4 +40,4 @@ void AdamW::update(const std::vector<at::Tensor>& gradients, double learning_rat
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -5,15 +5,15 @@
 
 #include "lockstep/train/optimizers/optimizer.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// AdamW with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2). Remembers "exp_avg" and "exp_avg_sq",
 /// as torch.optim.AdamW names them: running means of the gradients and of their squares.
 class AdamW final : public Optimizer {
  public:
   /// As make_optimizer().
-  AdamW(const ParameterLayout& layout, const Ownership& ownership, const std::vector<at::Tensor>& own,
-        const Hyperparameters& hyperparameters);
+  AdamW(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
+        const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters);
 
  private:
   void update(const std::vector<at::Tensor>& gradients, double learning_rate) override;
@@ -29,4 +29,4 @@ class AdamW final : public Optimizer {
   std::vector<Group> groups_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -4,7 +4,7 @@
 #include <ATen/Parallel.h>
 #include <algorithm>
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 struct Piece {
@@ -24,8 +24,8 @@ struct Piece {
 
 }  // namespace
 
-Lion::Lion(const ParameterLayout& layout, const Ownership& ownership, const std::vector<at::Tensor>& own,
-           const Hyperparameters& hyperparameters)
+Lion::Lion(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
+           const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters)
     : beta1_(hyperparameters.adam_beta1),
       beta2_(hyperparameters.adam_beta2),
       own_(own),
@@ -49,4 +49,4 @@ void Lion::update(const std::vector<at::Tensor>& gradients, double learning_rate
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

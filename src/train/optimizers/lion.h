@@ -5,15 +5,15 @@
 
 #include "lockstep/train/optimizers/optimizer.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// Lion: the sign of an interpolated momentum, with decoupled weight decay (Chen et al. 2023, algorithm 2). Remembers
 /// "exp_avg", a running mean of the gradients. Its betas are adam_beta1 and adam_beta2, as in the Hugging Face Trainer.
 class Lion final : public Optimizer {
  public:
   /// As make_optimizer().
-  Lion(const ParameterLayout& layout, const Ownership& ownership, const std::vector<at::Tensor>& own,
-       const Hyperparameters& hyperparameters);
+  Lion(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
+       const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters);
 
  private:
   void update(const std::vector<at::Tensor>& gradients, double learning_rate) override;
@@ -23,4 +23,4 @@ class Lion final : public Optimizer {
   std::vector<DecayedPart> parts_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::train

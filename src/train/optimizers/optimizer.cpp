@@ -10,7 +10,7 @@
 #include "train/optimizers/adamw.h"
 #include "train/optimizers/lion.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 void Optimizer::step(const std::vector<at::Tensor>& gradients, double learning_rate) {
   const at::NoGradGuard no_grad;
@@ -18,11 +18,12 @@ void Optimizer::step(const std::vector<at::Tensor>& gradients, double learning_r
   update(gradients, learning_rate);
 }
 
-std::vector<at::Tensor> Optimizer::remember_each(const std::string& kind, const ParameterLayout& layout,
-                                                 const Ownership& ownership, const std::vector<at::Tensor>& own) {
+std::vector<at::Tensor> Optimizer::remember_each(const std::string& kind, const sharding::ParameterLayout& layout,
+                                                 const sharding::Ownership& ownership,
+                                                 const std::vector<at::Tensor>& own) {
   std::vector<at::Tensor> remembered;
-  for (const at::Tensor& part : own) remembered.push_back(zero_buffer(part.numel(), part.options()));
-  for (const ParameterLayout::Entry& entry : layout.entries()) {
+  for (const at::Tensor& part : own) remembered.push_back(sharding::zero_buffer(part.numel(), part.options()));
+  for (const sharding::ParameterLayout::Entry& entry : layout.entries()) {
     const std::string name = entry.name + "/" + kind;
     state_sizes_.emplace(name, entry.parameter.numel());
     const OwnedPart part = owned_part(entry, ownership);
@@ -33,14 +34,15 @@ std::vector<at::Tensor> Optimizer::remember_each(const std::string& kind, const 
   return remembered;
 }
 
-std::vector<DecayedPart> decayed_parts(const ParameterLayout& layout, const Ownership& ownership, double weight_decay) {
+std::vector<DecayedPart> decayed_parts(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
+                                       double weight_decay) {
   std::vector<DecayedPart> parts;
   for (const bool decayed : {true, false}) {
     for (std::size_t i = 0; i < layout.buckets().size(); ++i) {
       for (const auto& stretch : layout.buckets()[i].stretches) {
-        const Part owned = ownership.parts[i];
-        const Part part{std::max(stretch.part.begin, owned.begin) - owned.begin,
-                        std::min(stretch.part.end, owned.end) - owned.begin};
+        const comm::Part owned = ownership.parts[i];
+        const comm::Part part{std::max(stretch.part.begin, owned.begin) - owned.begin,
+                              std::min(stretch.part.end, owned.end) - owned.begin};
         if (stretch.decayed == decayed && part.size() > 0) parts.push_back({i, part, decayed ? weight_decay : 0});
       }
     }
@@ -48,15 +50,15 @@ std::vector<DecayedPart> decayed_parts(const ParameterLayout& layout, const Owne
   return parts;
 }
 
-OwnedPart owned_part(const ParameterLayout::Entry& entry, const Ownership& ownership) {
-  const Part owned = ownership.parts[entry.bucket];
+OwnedPart owned_part(const sharding::ParameterLayout::Entry& entry, const sharding::Ownership& ownership) {
+  const comm::Part owned = ownership.parts[entry.bucket];
   const std::int64_t begin = std::max(owned.begin, entry.offset);
   const std::int64_t end = std::min(owned.end, entry.offset + entry.parameter.numel());
   return {.of_parameter = {begin - entry.offset, end - entry.offset},
           .of_own = {begin - owned.begin, end - owned.begin}};
 }
 
-std::unique_ptr<Optimizer> make_optimizer(const ParameterLayout& layout, const Ownership& ownership,
+std::unique_ptr<Optimizer> make_optimizer(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
                                           const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters,
                                           std::shared_ptr<Communicator> communicator) {
   if (hyperparameters.optim == "adafactor") {
@@ -66,4 +68,4 @@ std::unique_ptr<Optimizer> make_optimizer(const ParameterLayout& layout, const O
   return std::make_unique<AdamW>(layout, ownership, own, hyperparameters);
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::train

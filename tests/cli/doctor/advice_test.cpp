@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 using testing::AllOf;
@@ -151,4 +151,4 @@ TEST(DoctorAdvice, EveryFaultHasALine) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::cli

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <fstream>
 
-namespace lockstep {
+namespace lockstep::cli {
 namespace {
 
 namespace fs = std::filesystem;
@@ -102,4 +102,4 @@ TEST(DoctorDevices, EachGpuHasItsNearestAdapter) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::cli

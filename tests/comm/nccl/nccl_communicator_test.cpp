@@ -10,7 +10,7 @@
 #include "lockstep/comm/nccl/nccl_version.h"
 
 // NcclCommunicator on a stand-in for NCCL and CUDA, whose ranks are threads and whose device memory is the host's.
-namespace lockstep {
+namespace lockstep::comm {
 namespace {
 
 using testing::HasSubstr;
@@ -328,4 +328,4 @@ TEST_F(NcclWatchdogDeathTest, ARankThatDoesNotJoinEndsTheJob) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::comm

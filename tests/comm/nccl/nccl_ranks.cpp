@@ -16,7 +16,7 @@ using lockstep::Communicator;
 
 void expect(bool condition, const Communicator& communicator, std::string_view what) {
   if (condition) return;
-  fmt::print(stderr, "{}: {}\n", lockstep::describe_rank(communicator), what);
+  fmt::print(stderr, "{}: {}\n", lockstep::comm::describe_rank(communicator), what);
   std::exit(EXIT_FAILURE);
 }
 
@@ -31,7 +31,7 @@ at::Tensor slow_values(std::int64_t size, at::ScalarType type, at::Device device
 void check(Communicator& communicator, at::Device device, std::int64_t size, at::ScalarType type) {
   const int ranks = communicator.world_size();
   const std::string of = fmt::format(" of {} {} is wrong", size, toString(type));
-  const lockstep::Part part = lockstep::part_of(size, communicator.rank(), ranks);
+  const lockstep::comm::Part part = lockstep::comm::part_of(size, communicator.rank(), ranks);
   const auto own = [&](const at::Tensor& tensor) { return tensor.narrow(0, part.begin, part.size()); };
   const at::Tensor mine = slow_values(size, type, device, communicator.rank() + 1);
   const at::Tensor sum = slow_values(size, type, device, ranks * (ranks + 1) / 2);
@@ -50,8 +50,8 @@ void check(Communicator& communicator, at::Device device, std::int64_t size, at:
 
 void check_all(bool is_small) {
   const auto host = lockstep::make_communicator();
-  const at::Device device = lockstep::compute_device_of_rank("cuda", *host);
-  const auto communicator = lockstep::make_communicator_for(device, host, std::chrono::seconds(60));
+  const at::Device device = lockstep::comm::compute_device_of_rank("cuda", *host);
+  const auto communicator = lockstep::comm::make_communicator_for(device, host, std::chrono::seconds(60));
   for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble, at::kLong}) {
     for (const std::int64_t size : {1, 15, 33, 4096, 70'001, 6'553'600, 5'000'017}) {
       if (size <= 4096 || !is_small) check(*communicator, device, size, type);

@@ -12,7 +12,7 @@
 
 #include "data/fixtures.h"
 
-namespace lockstep::test {
+namespace lockstep::data {
 namespace {
 
 using testing::AllOf;
@@ -52,12 +52,12 @@ std::string to_bytes(const arrow::Table& table, Format format, std::int64_t batc
 }
 
 std::vector<Row> read_bytes(const std::string& bytes, Format format) {
-  const TemporaryFolder folder;
-  return read_all(Dataset::from_file(folder.write(name_of(format), bytes)));
+  const test::TemporaryFolder folder;
+  return test::read_all(Dataset::from_file(folder.write(text::name_of(format), bytes)));
 }
 
 std::string error_of(const arrow::Table& table, Format format) {
-  return input_error([&] { read_bytes(to_bytes(table, format), format); });
+  return test::input_error([&] { read_bytes(to_bytes(table, format), format); });
 }
 
 class ArrowReader : public testing::TestWithParam<Format> {};
@@ -102,8 +102,8 @@ TEST_P(ArrowReader, NamesTheRowOfNullsAndOfWhatIsNoNumber) {
   const auto error = [&](const std::shared_ptr<arrow::DataType>& type, const std::string& json) {
     return error_of(*make_table(good, make_array(type, json)), GetParam());
   };
-  EXPECT_THAT(error(arrow::utf8(), R"(["a", "b", null])"),
-              AllOf(HasSubstr(name_of(GetParam()) + ": row 3: "), HasSubstr("\"model_output\""), HasSubstr("null")));
+  EXPECT_THAT(error(arrow::utf8(), R"(["a", "b", null])"), AllOf(HasSubstr(text::name_of(GetParam()) + ": row 3: "),
+                                                                 HasSubstr("\"model_output\""), HasSubstr("null")));
   EXPECT_THAT(error(arrow::float64(), "[1, NaN, 1]"), AllOf(HasSubstr("row 2"), HasSubstr("nan")));
   EXPECT_THAT(error(arrow::float64(), "[Inf, 1, 1]"), AllOf(HasSubstr("row 1"), HasSubstr("inf")));
 }
@@ -164,7 +164,7 @@ TEST_P(ArrowReader, SurvivesDamage) {
       read_bytes(bytes, GetParam());
     } catch (const Error& error) {
       ++refused;
-      EXPECT_THAT(error.what(), HasSubstr(name_of(GetParam()))) << "seed " << seed;
+      EXPECT_THAT(error.what(), HasSubstr(text::name_of(GetParam()))) << "seed " << seed;
     }
   }
   EXPECT_GT(refused, 200) << "seed " << seed;
@@ -175,4 +175,4 @@ INSTANTIATE_TEST_SUITE_P(Stream, ArrowReader, testing::Values(Format::stream));
 INSTANTIATE_TEST_SUITE_P(Parquet, ArrowReader, testing::Values(Format::parquet));
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::data

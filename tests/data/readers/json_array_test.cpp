@@ -3,19 +3,19 @@
 
 #include "data/fixtures.h"
 
-namespace lockstep::test {
+namespace lockstep::data {
 namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
 
 std::vector<Row> read_json(const std::string& bytes) {
-  const TemporaryFolder folder;
-  return read_all(Dataset::from_file(folder.write("rows.json", bytes)));
+  const test::TemporaryFolder folder;
+  return test::read_all(Dataset::from_file(folder.write("rows.json", bytes)));
 }
 
 std::string json_error(const std::string& bytes) {
-  return input_error([&] { read_json(bytes); });
+  return test::input_error([&] { read_json(bytes); });
 }
 
 constexpr const char* kRow = "{\"model_input\": \"a\", \"model_output\": \"b\"}";
@@ -39,9 +39,9 @@ TEST(JsonArray, MayBeEmpty) {
 TEST(JsonArray, IsToldFromJsonLinesByItsFirstCharacter) {
   EXPECT_EQ(read_json(std::string("\n ") + kRow + "\n").size(), 1U);
   EXPECT_EQ(read_json(std::string("\n [") + kRow + "]").size(), 1U);
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto path = folder.write("rows.jsonl", std::string("[") + kRow + "]\n");
-  EXPECT_THAT(input_error([&] { read_all(Dataset::from_file(path)); }), HasSubstr("an array"));
+  EXPECT_THAT(test::input_error([&] { test::read_all(Dataset::from_file(path)); }), HasSubstr("an array"));
 }
 
 // Rows of every length, so that the ends of what is in memory fall on every kind of character.
@@ -102,4 +102,4 @@ TEST(JsonLines, ReadsRowsNestedBeyondAnyStack) {
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::data

@@ -6,7 +6,7 @@
 
 #include "data/fixtures.h"
 
-namespace lockstep::test {
+namespace lockstep::data {
 namespace {
 
 using testing::AllOf;
@@ -23,7 +23,7 @@ std::vector<std::string> names(const std::vector<Dataset>& datasets) {
 }
 
 // A DatasetDict with the splits train and test; their files are never read.
-std::filesystem::path write_dataset_dict(const TemporaryFolder& folder) {
+std::filesystem::path write_dataset_dict(const test::TemporaryFolder& folder) {
   folder.write("dataset_dict.json", R"({"splits": ["train", "test"]})");
   for (const std::string split : {"train", "test"}) {
     std::filesystem::create_directory(folder.path() / split);
@@ -35,7 +35,7 @@ std::filesystem::path write_dataset_dict(const TemporaryFolder& folder) {
 }
 
 TEST(Locations, PatternsGiveTheirFilesSortedByName) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   for (const std::string name : {"b.jsonl", "a.jsonl", "B.jsonl", "c.csv"}) folder.write(name, kRow);
   const std::string base = folder.path().string();
   EXPECT_THAT(names(Dataset::find(base + "/*.jsonl", DatasetOptions())),
@@ -43,70 +43,72 @@ TEST(Locations, PatternsGiveTheirFilesSortedByName) {
   EXPECT_THAT(names(Dataset::find(base + "/[ab].jsonl", DatasetOptions())),
               ElementsAre(base + "/a.jsonl", base + "/b.jsonl"));
   EXPECT_THAT(names(Dataset::find(base + "/c.csv", DatasetOptions())), ElementsAre(base + "/c.csv"));
-  EXPECT_THAT(input_error([&] { Dataset::find(base + "/*.parquet", DatasetOptions()); }),
+  EXPECT_THAT(test::input_error([&] { Dataset::find(base + "/*.parquet", DatasetOptions()); }),
               HasSubstr("*.parquet: expected a file"));
 }
 
 TEST(Locations, AFileMayHaveThePatternsCharacters) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   folder.write("a.jsonl", kRow);
   const auto path = folder.write("[a].jsonl", kRow);
   EXPECT_THAT(names(Dataset::find(path.string(), DatasetOptions())), ElementsAre(path.string()));
   const auto colon = folder.write("a:b.jsonl", kRow);
-  EXPECT_EQ(read_all(Dataset::from_file(colon)).size(), 1U);
+  EXPECT_EQ(test::read_all(Dataset::from_file(colon)).size(), 1U);
 }
 
 TEST(Locations, ADatasetDictIsReadBySplit) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const std::string path = write_dataset_dict(folder).string();
   EXPECT_EQ(Dataset::from_file(path).name(), path + ":train");
   const auto test = Dataset::from_file(path + ":test");
   EXPECT_EQ(test.name(), path + ":test");
   EXPECT_THAT(test.files(), ElementsAre(folder.path() / "test/b.arrow", folder.path() / "test/a.arrow"));
-  EXPECT_THAT(input_error([&] { Dataset::from_file(path, {.default_split = "validation"}); }),
+  EXPECT_THAT(test::input_error([&] { Dataset::from_file(path, {.default_split = "validation"}); }),
               AllOf(HasSubstr("\"validation\" (the default)"), HasSubstr("\"train\", \"test\"")));
-  EXPECT_THAT(input_error([&] { Dataset::from_file(path + ":dev"); }),
+  EXPECT_THAT(test::input_error([&] { Dataset::from_file(path + ":dev"); }),
               AllOf(HasSubstr("\"dev\""), HasSubstr("\"train\", \"test\"")));
 }
 
 TEST(Locations, NamesWhatIsWrongWithASavedDataset) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto train = write_dataset_dict(folder) / "train";
   EXPECT_EQ(Dataset::from_file(train).files().size(), 2U);
-  EXPECT_THAT(input_error([&] { Dataset::from_file(train.string() + ":test"); }), HasSubstr("without splits"));
+  EXPECT_THAT(test::input_error([&] { Dataset::from_file(train.string() + ":test"); }), HasSubstr("without splits"));
   std::filesystem::remove(train / "a.arrow");
-  EXPECT_THAT(input_error([&] { Dataset::from_file(train); }), HasSubstr("a.arrow"));
+  EXPECT_THAT(test::input_error([&] { Dataset::from_file(train); }), HasSubstr("a.arrow"));
   folder.write("train/state.json", "{}");
-  EXPECT_THAT(input_error([&] { Dataset::from_file(train); }), HasSubstr("_data_files"));
+  EXPECT_THAT(test::input_error([&] { Dataset::from_file(train); }), HasSubstr("_data_files"));
   folder.write("dataset_dict.json", "[]");
-  EXPECT_THAT(input_error([&] { Dataset::from_file(folder.path()); }), HasSubstr("splits"));
+  EXPECT_THAT(test::input_error([&] { Dataset::from_file(folder.path()); }), HasSubstr("splits"));
 }
 
 TEST(Locations, APipeIsRefused) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto path = folder.path() / "pipe.jsonl";
   ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
   std::thread writer([&] { const std::ofstream opened(path); });  // opening a pipe waits for its other end
-  EXPECT_THAT(input_error([&] { Dataset::from_file(path).open(); }), HasSubstr("pipe.jsonl: "));
+  EXPECT_THAT(test::input_error([&] { Dataset::from_file(path).open(); }), HasSubstr("pipe.jsonl: "));
   writer.join();
 }
 
 TEST(Locations, CompressedTextIsReadAndDamageIsNamed) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const std::string member(  // kRow by gzip
       "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\xca\xcd\x4f\x49\xcd\x89\xcf\xcc\x2b\x28\x2d\x51\xb2\x52"
       "\x50\x4a\x54\xd2\x51\x80\x8a\xe5\x97\x96\x40\x05\x93\x94\x6a\xb9\x00\xa7\xdb\x1f\x4e\x2a\x00\x00\x00",
       51);
-  EXPECT_EQ(read_all(Dataset::from_file(folder.write("twice.jsonl.gz", member + member))).size(), 2U);
-  EXPECT_THAT(input_error([&] {
-                read_all(Dataset::from_file(folder.write("cut.jsonl.gz", member.substr(0, member.size() - 12))));
+  EXPECT_EQ(test::read_all(Dataset::from_file(folder.write("twice.jsonl.gz", member + member))).size(), 2U);
+  EXPECT_THAT(test::input_error([&] {
+                test::read_all(Dataset::from_file(folder.write("cut.jsonl.gz", member.substr(0, member.size() - 12))));
               }),
               AllOf(HasSubstr("cut.jsonl.gz"), HasSubstr("damaged or cut short")));
-  EXPECT_THAT(input_error([&] { read_all(Dataset::from_file(folder.write("r.csv.zst", "model_input\n"))); }),
-              AllOf(HasSubstr("r.csv.zst"), HasSubstr("damaged or cut short")));
-  EXPECT_THAT(input_error([&] { Dataset::from_file(folder.write("r.parquet.gz", member)); }), HasSubstr("decompress"));
-  EXPECT_THAT(input_error([&] { Dataset::from_file(folder.write("r.gz", member)); }), EndsWith("and .arrow"));
+  EXPECT_THAT(
+      test::input_error([&] { test::read_all(Dataset::from_file(folder.write("r.csv.zst", "model_input\n"))); }),
+      AllOf(HasSubstr("r.csv.zst"), HasSubstr("damaged or cut short")));
+  EXPECT_THAT(test::input_error([&] { Dataset::from_file(folder.write("r.parquet.gz", member)); }),
+              HasSubstr("decompress"));
+  EXPECT_THAT(test::input_error([&] { Dataset::from_file(folder.write("r.gz", member)); }), EndsWith("and .arrow"));
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::data

@@ -9,7 +9,7 @@
 #include "lockstep/data/shards/shard_reader.h"
 #include "lockstep/data/shards/shard_writer.h"
 
-namespace lockstep::test {
+namespace lockstep::data {
 namespace {
 
 using testing::AllOf;
@@ -37,8 +37,8 @@ Manifest description(bool has_encoder, std::uint64_t vocabulary_size) {
   return manifest;
 }
 
-WorkerPool& pool() {
-  static WorkerPool threads(2);
+core::WorkerPool& pool() {
+  static core::WorkerPool threads(2);
   return threads;
 }
 
@@ -68,7 +68,7 @@ Manifest write_shards(const std::filesystem::path& folder, const std::vector<Exa
 std::map<std::string, std::string> contents(const std::filesystem::path& folder) {
   std::map<std::string, std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    files[entry.path().filename().string()] = read_file(entry.path());
+    files[entry.path().filename().string()] = core::read_file(entry.path());
   }
   return files;
 }
@@ -77,7 +77,7 @@ TEST(Shards, GiveBackTheExamples) {
   for (const bool has_encoder : {true, false}) {
     for (const std::uint64_t vocabulary : {300ULL, 65535ULL, 65536ULL, 200000ULL}) {
       for (const std::size_t per_shard : {20, 70, 200}) {
-        const TemporaryFolder folder;
+        const test::TemporaryFolder folder;
         const auto examples = random_examples(200, static_cast<TokenId>(vocabulary), 11);
         const auto manifest = write_shards(folder.path(), examples, has_encoder, vocabulary, per_shard,
                                            {.compression = per_shard > 20 ? 4 : 0});
@@ -99,7 +99,7 @@ TEST(Shards, GiveBackTheExamples) {
 }
 
 TEST(Shards, KeepExamplesWithoutInput) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const std::vector<Example> examples{{{}, {5, 6}}, {{7}, {2}}};
   write_shards(folder.path(), examples, false, 300, 10);
   const auto dataset = PreparedDataset::open(folder.path(), VerifyShards::yes);
@@ -108,7 +108,7 @@ TEST(Shards, KeepExamplesWithoutInput) {
 }
 
 TEST(Shards, LeaveNothingElseInTheFolder) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   folder.write("shard-00001.h5.4711.partial", "left by a killed process");
   const auto manifest = write_shards(folder.path(), random_examples(2000, 300, 3), true, 300, 40);
   ASSERT_EQ(manifest.shards.size(), 50U);
@@ -117,7 +117,7 @@ TEST(Shards, LeaveNothingElseInTheFolder) {
 }
 
 TEST(Shards, HaveTheSameBytesWheneverTheyAreWritten) {
-  const TemporaryFolder first, second;
+  const test::TemporaryFolder first, second;
   const auto examples = random_examples(500, 300, 5);
   write_shards(first.path(), examples, true, 300, 80, {.compression = 1});
   std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // HDF5's time stamps count seconds
@@ -126,7 +126,7 @@ TEST(Shards, HaveTheSameBytesWheneverTheyAreWritten) {
 }
 
 TEST(Shards, CanBeReadByManyThreads) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto examples = random_examples(1000, 300, 9);
   write_shards(folder.path(), examples, true, 300, 30);
   const auto dataset = PreparedDataset::open(folder.path(), VerifyShards::no);
@@ -161,7 +161,7 @@ class InterruptedShards : public testing::Test {
   }
 
   std::vector<Example> examples_;
-  TemporaryFolder whole_, folder_;
+  test::TemporaryFolder whole_, folder_;
 };
 
 TEST_F(InterruptedShards, AreContinuedWithTheMissingOnes) {
@@ -170,10 +170,10 @@ TEST_F(InterruptedShards, AreContinuedWithTheMissingOnes) {
 }
 
 TEST_F(InterruptedShards, AreWrittenAgainIfDamaged) {
-  std::string bytes = read_file(folder_.path() / "shard-00001.h5");
+  std::string bytes = core::read_file(folder_.path() / "shard-00001.h5");
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
-  write_file(folder_.path() / "shard-00001.h5", bytes);
-  write_file(folder_.path() / "shard-00002.json", "{");
+  core::write_file(folder_.path() / "shard-00001.h5", bytes);
+  core::write_file(folder_.path() / "shard-00002.json", "{");
   std::filesystem::remove(folder_.path() / "shard-00003.json");
   EXPECT_EQ(continue_writing(), 1U);
   EXPECT_EQ(contents(folder_.path()), contents(whole_.path()));
@@ -192,7 +192,7 @@ TEST_F(InterruptedShards, AreFinishedFromTheManifestAlone) {
 }
 
 TEST(Shards, HaveTheSameBytesForAnyNumberOfProcesses) {
-  const TemporaryFolder whole, shared;
+  const test::TemporaryFolder whole, shared;
   const auto examples = random_examples(700, 300, 23);
   write_shards(whole.path(), examples, true, 300, 50);
   constexpr std::uint64_t kRanks = 3;
@@ -214,31 +214,31 @@ class DamagedShards : public testing::Test {
   void SetUp() override { manifest_ = write_shards(folder_.path(), random_examples(300, 300, 1), true, 300, 100); }
   std::filesystem::path shard(std::size_t i) const { return folder_.path() / manifest_.shards[i].name; }
   std::string open_error(VerifyShards verify = VerifyShards::yes) const {
-    return input_error([&] { PreparedDataset::open(folder_.path(), verify); });
+    return test::input_error([&] { PreparedDataset::open(folder_.path(), verify); });
   }
   void edit_manifest(const std::function<void(Json&)>& edit) const {
-    Json json = read_json_file(folder_.path() / "manifest.json");
+    Json json = core::read_json_file(folder_.path() / "manifest.json");
     edit(json);
-    write_json_file(folder_.path() / "manifest.json", json);
+    core::write_json_file(folder_.path() / "manifest.json", json);
   }
 
-  TemporaryFolder folder_;
+  test::TemporaryFolder folder_;
   Manifest manifest_;
 };
 
 TEST_F(DamagedShards, NameTheShardAndBothDigestsOfAFlippedBit) {
-  std::string bytes = read_file(shard(1));
+  std::string bytes = core::read_file(shard(1));
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
-  write_file(shard(1), bytes);
+  core::write_file(shard(1), bytes);
   const auto message = open_error();
   EXPECT_THAT(message, AllOf(HasSubstr(shard(1).string()), HasSubstr(manifest_.shards[1].sha256)));
 }
 
 TEST_F(DamagedShards, AreNotReadEvenUnverified) {
-  std::string bytes = read_file(shard(0));
+  std::string bytes = core::read_file(shard(0));
   for (std::size_t i = 0; i < 64; ++i)
     bytes[bytes.size() / 2 + i] = static_cast<char>(bytes[bytes.size() / 2 + i] ^ 85);
-  write_file(shard(0), bytes);
+  core::write_file(shard(0), bytes);
   EXPECT_THROW(PreparedDataset::open(folder_.path(), VerifyShards::no)->read(0), Error);  // Fletcher32
 }
 
@@ -276,4 +276,4 @@ TEST_F(DamagedShards, RefuseCountsThatDisagree) {
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::data

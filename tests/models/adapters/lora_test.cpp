@@ -7,7 +7,7 @@
 #include "lockstep/models/families.h"
 #include "lockstep/models/pretrained.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 using test::input_error;
@@ -29,7 +29,7 @@ std::shared_ptr<LanguageModel> make(const char* config) {
 }
 
 double loss(LanguageModel& model) {
-  const std::vector<Example> examples = {{{3, 4, 5}, {6, 1}}, {{7}, {8, 9, 1}}};
+  const std::vector<data::Example> examples = {{{3, 4, 5}, {6, 1}}, {{7}, {8, 9, 1}}};
   const std::vector<std::uint64_t> ids = {0, 1};
   Dropout none;
   return model.loss_sum(collate(examples, ids, model.info().has_encoder, 0, 0), none).item<double>();
@@ -69,11 +69,11 @@ TEST(Lora, TheFamilySaysWhatIsAdaptedByDefault) {
 
 TEST(Lora, UnknownTargetsAreRefusedWithThoseThatThereAre) {
   const auto model = make(kGpt2);
-  EXPECT_THAT(input_error([&] {
+  EXPECT_THAT(test::input_error([&] {
                 add_lora(*model, {.target_modules = {"c_fc", "q_proj"}}, 1);
               }),
               AllOf(HasSubstr("'q_proj'"), HasSubstr("c_attn, c_fc, c_proj")));
-  EXPECT_THAT(input_error([&] { add_lora(*model, {.target_modules = {"attn"}}, 1); }), HasSubstr("'attn'"));
+  EXPECT_THAT(test::input_error([&] { add_lora(*model, {.target_modules = {"attn"}}, 1); }), HasSubstr("'attn'"));
   EXPECT_FALSE(has_adapter(*model));
 }
 
@@ -89,7 +89,7 @@ TEST(Lora, OneSeedGivesOneAdapter) {
 
 TEST(Lora, SavedLoadedAndMergedItComputesTheSame) {
   for (const char* config : {kGpt2, kT5}) {
-    const TemporaryFolder folder;
+    const test::TemporaryFolder folder;
     const auto model = make(config);
     const double before = loss(*model);
     add_lora(*model, {.rank = 3, .use_rslora = true, .target_modules = {"all-linear"}}, 1);
@@ -113,7 +113,7 @@ TEST(Lora, SavedLoadedAndMergedItComputesTheSame) {
 // Their tensors may have no memory then.
 TEST(Lora, OtherWeightsAreSavedInsteadOfItsOwn) {
   for (const char* config : {kGpt2, kT5}) {
-    const TemporaryFolder folder;
+    const test::TemporaryFolder folder;
     const auto model = make(config);
     const auto save_with = [&](const std::map<std::string, at::Tensor>& weights) {
       if (has_adapter(*model)) return save_adapter(*model, folder.path(), at::kFloat, &weights);
@@ -143,9 +143,9 @@ TEST(Lora, OtherWeightsAreSavedInsteadOfItsOwn) {
 TEST(Lora, AnAdapterOfTheHeadHasNoDropout) {
   const Json json = Json::parse(kGpt2);
   const auto model = find_family(json).build(json, {.untied_head = true});
-  EXPECT_THAT(input_error([&] { add_lora(*model, {.dropout = 0.1, .target_modules = {"lm_head"}}, 1); }),
+  EXPECT_THAT(test::input_error([&] { add_lora(*model, {.dropout = 0.1, .target_modules = {"lm_head"}}, 1); }),
               HasSubstr("lora_dropout"));
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

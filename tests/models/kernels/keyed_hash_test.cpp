@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 TEST(KeyedHash, TensorsHaveTheNumbersOfTheHost) {
@@ -29,4 +29,4 @@ TEST(KeyedHash, KnowsSplitmix64) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -7,15 +7,16 @@
 #include <vector>
 
 #include "models/gradients_of.h"
+#include "models/layers/norm.h"
 
-namespace lockstep::test {
+namespace lockstep::models {
 namespace {
 
 constexpr double kEpsilon = 1e-5;
 
-ValueAndGradients on_host(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& upper) {
-  return gradients_of([](const at::Tensor& a, const at::Tensor& b) { return rms_norm_on_host(a, b, kEpsilon); }, x,
-                      weight, upper);
+test::ValueAndGradients on_host(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& upper) {
+  return test::gradients_of([](const at::Tensor& a, const at::Tensor& b) { return rms_norm_on_host(a, b, kEpsilon); },
+                            x, weight, upper);
 }
 
 TEST(RmsNorm, IsThatOfLibTorch) {
@@ -23,12 +24,12 @@ TEST(RmsNorm, IsThatOfLibTorch) {
   const std::vector<std::vector<std::int64_t>> shapes = {{1, 1}, {7, 5}, {65, 33}, {200, 512}, {3, 4, 16}, {0, 8}};
   for (const auto& shape : shapes) {
     const at::Tensor x = 3 * torch::randn(shape), weight = torch::randn({shape.back()}), upper = torch::randn(shape);
-    const ValueAndGradients found = on_host(x, weight, upper);
+    const test::ValueAndGradients found = on_host(x, weight, upper);
     const auto in_double = [&](const at::Tensor& a, const at::Tensor& b) {
       return at::rms_norm(a, {a.size(-1)}, b, kEpsilon);
     };
-    const ValueAndGradients expected =
-        gradients_of(in_double, x.to(at::kDouble), weight.to(at::kDouble), upper.to(at::kDouble));
+    const test::ValueAndGradients expected =
+        test::gradients_of(in_double, x.to(at::kDouble), weight.to(at::kDouble), upper.to(at::kDouble));
     EXPECT_TRUE(found.value.to(at::kDouble).allclose(expected.value, 1e-5, 1e-5)) << x.sizes();
     EXPECT_TRUE(found.of_first.to(at::kDouble).allclose(expected.of_first, 1e-4, 1e-5)) << x.sizes();
     EXPECT_TRUE(found.of_second.to(at::kDouble).allclose(expected.of_second, 1e-4, 1e-4)) << x.sizes();
@@ -39,7 +40,8 @@ TEST(RmsNorm, TakesTensorsThatLieApart) {
   torch::manual_seed(4);
   const at::Tensor x = torch::randn({6, 40}).narrow(1, 8, 16), weight = torch::randn({16});
   const at::Tensor upper = torch::randn({16, 6}).t();
-  const ValueAndGradients found = on_host(x, weight, upper), expected = on_host(x.clone(), weight, upper.contiguous());
+  const test::ValueAndGradients found = on_host(x, weight, upper),
+                                expected = on_host(x.clone(), weight, upper.contiguous());
   EXPECT_TRUE(found.value.equal(expected.value));
   EXPECT_TRUE(found.of_first.equal(expected.of_first));
 }
@@ -49,9 +51,9 @@ TEST(RmsNorm, HasTheSameBitsForAnyNumberOfThreads) {
   const at::Tensor x = torch::randn({500, 24}), weight = torch::randn({24}), upper = torch::randn({500, 24});
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
-  const ValueAndGradients alone = on_host(x, weight, upper);
+  const test::ValueAndGradients alone = on_host(x, weight, upper);
   at::set_num_threads(3);
-  const ValueAndGradients shared = on_host(x, weight, upper);
+  const test::ValueAndGradients shared = on_host(x, weight, upper);
   at::set_num_threads(threads);
   EXPECT_TRUE(alone.value.equal(shared.value));
   EXPECT_TRUE(alone.of_first.equal(shared.of_first));
@@ -59,4 +61,4 @@ TEST(RmsNorm, HasTheSameBitsForAnyNumberOfThreads) {
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::models

@@ -5,7 +5,7 @@
 
 #include "models/gradients_of.h"
 
-namespace lockstep::test {
+namespace lockstep::models {
 namespace {
 
 constexpr Swish kGelu{1.59576912F, 0.0713548163F};
@@ -35,12 +35,12 @@ TEST_P(SwishForms, HasTheValuesAndGradientsOfLibTorch) {
   const auto [swish, expected] = GetParam();
   const at::Tensor x = example(37, 21), up = torch::randn({37, 21}), upper = torch::randn({37, 21});
   for (const bool is_gated : {false, true}) {
-    const auto found = gradients_of(
+    const auto found = test::gradients_of(
         [&](const at::Tensor& a, const at::Tensor& b) { return swish_on_host(a, is_gated ? b : at::Tensor(), swish); },
         x, up, upper);
-    const auto wanted =
-        gradients_of([&](const at::Tensor& a, const at::Tensor& b) { return is_gated ? expected(a) * b : expected(a); },
-                     x.to(at::kDouble), up.to(at::kDouble), upper.to(at::kDouble));
+    const auto wanted = test::gradients_of(
+        [&](const at::Tensor& a, const at::Tensor& b) { return is_gated ? expected(a) * b : expected(a); },
+        x.to(at::kDouble), up.to(at::kDouble), upper.to(at::kDouble));
     expect_near(found.value, wanted.value);
     expect_near(found.of_first, wanted.of_first);
     expect_near(found.of_second, wanted.of_second);
@@ -55,9 +55,9 @@ INSTANTIATE_TEST_SUITE_P(All, SwishForms,
 TEST(Swish, TakesHalvesOfRowsAndTensorsThatLieApart) {
   const at::Tensor both = example(30, 16), upper = torch::randn({8, 30}).t();
   const auto gated = [](const at::Tensor& x, const at::Tensor& up) { return swish_on_host(x, up, kGelu); };
-  const ValueAndGradients found = gradients_of(gated, both.narrow(1, 0, 8), both.narrow(1, 8, 8), upper);
-  const ValueAndGradients expected =
-      gradients_of(gated, both.narrow(1, 0, 8).clone(), both.narrow(1, 8, 8).clone(), upper.contiguous());
+  const test::ValueAndGradients found = test::gradients_of(gated, both.narrow(1, 0, 8), both.narrow(1, 8, 8), upper);
+  const test::ValueAndGradients expected =
+      test::gradients_of(gated, both.narrow(1, 0, 8).clone(), both.narrow(1, 8, 8).clone(), upper.contiguous());
   EXPECT_TRUE(found.value.equal(expected.value));
   EXPECT_TRUE(found.of_first.equal(expected.of_first));
   EXPECT_TRUE(found.of_second.equal(expected.of_second));
@@ -66,4 +66,4 @@ TEST(Swish, TakesHalvesOfRowsAndTensorsThatLieApart) {
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::models

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 class VectorMath : public testing::TestWithParam<std::int64_t> {
@@ -87,4 +87,4 @@ TEST(VectorMath, WhatIsNotFiniteStaysSo) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 struct Case {
@@ -139,4 +139,4 @@ TEST(PackedAttention, OfNothingIsNothing) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

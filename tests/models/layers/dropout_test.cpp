@@ -7,7 +7,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 constexpr std::array<std::uint64_t, 3> kExamples = {5, 9, 1};
@@ -79,4 +79,4 @@ TEST(Dropout, DropsNothingInEvaluationOrWithoutProbability) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 constexpr std::int64_t kEmbeddedFeatures = 64;
@@ -68,4 +68,4 @@ TEST(EmbeddingNoise, GradientsPassAndWithoutAlphaNothingIsAdded) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

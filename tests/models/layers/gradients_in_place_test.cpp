@@ -9,13 +9,13 @@
 #include "lockstep/models/layers/mixed_precision.h"
 #include "models/small_models.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 constexpr std::array<std::uint64_t, 3> kExampleIds = {4, 7, 2};
 
 void run_backward(LanguageModel& model) {
-  const std::vector<Example> examples = {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}};
+  const std::vector<data::Example> examples = {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}};
   const Batch batch = collate(examples, kExampleIds, model.info().has_encoder, model.info().decoder_start_id, 0);
   Dropout dropout(5, 6, kExampleIds);
   (model.loss_sum(batch, dropout) * 0.3).backward();
@@ -94,4 +94,4 @@ TEST(GradientsInPlace, EndWithTheirScope) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

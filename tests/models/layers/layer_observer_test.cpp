@@ -10,7 +10,7 @@
 #include "models/recomputing_observer.h"
 #include "models/small_models.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 constexpr std::array<std::uint64_t, 3> kIds = {4, 7, 2};
@@ -22,7 +22,7 @@ std::map<std::string, at::Tensor> values_of(LanguageModel& model, bool recompute
   model.zero_grad();
   std::map<std::string, at::Tensor> values;
   for (const std::uint64_t step : {6, 7}) {
-    const std::vector<Example> examples = {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}};
+    const std::vector<data::Example> examples = {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}};
     Batch batch = collate(examples, kIds, model.info().has_encoder, model.info().decoder_start_id, 0);
     batch.noise = EmbeddingNoise(5, 5, step, kIds);
     Dropout dropout(5, step, kIds);
@@ -142,7 +142,7 @@ TEST(RecomputedLayer, MemoryIsThatOfOneLayer) {
     const auto model = test::model_of(config);
     const std::vector<std::uint64_t> ids = {1, 2};
     const std::vector<TokenId> tokens(100, 3);
-    const Batch batch = collate(std::vector<Example>{{tokens, tokens}, {tokens, tokens}}, ids,
+    const Batch batch = collate(std::vector<data::Example>{{tokens, tokens}, {tokens, tokens}}, ids,
                                 model->info().has_encoder, model->info().decoder_start_id, 0);
     const auto peak = [&](bool recomputes) {
       test::RecomputingObserver observer(recomputes);
@@ -160,4 +160,4 @@ TEST(RecomputedLayer, MemoryIsThatOfOneLayer) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -13,7 +13,7 @@
 #include "lockstep/models/layers/linear.h"
 #include "lockstep/models/loss.h"
 
-namespace lockstep::test {
+namespace lockstep::models {
 namespace {
 
 constexpr at::ScalarType kTypes[] = {at::kBFloat16, at::kHalf};
@@ -161,4 +161,4 @@ TEST(Fp16Head, KeepsSmallGradientsByTheLossScale) {
 }
 
 }  // namespace
-}  // namespace lockstep::test
+}  // namespace lockstep::models

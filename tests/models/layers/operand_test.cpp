@@ -8,7 +8,7 @@
 #include "lockstep/models/layers/linear.h"
 #include "models/layers/activation.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 Recipe::Compute counted(int& calls) {
@@ -86,4 +86,4 @@ TEST_P(Gate, HasTheGradientsOfItsParts) {
 INSTANTIATE_TEST_SUITE_P(Activations, Gate, testing::Values("silu", "gelu_new", "relu", "linear", "quick_gelu"));
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

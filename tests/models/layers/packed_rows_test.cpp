@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 const PackedRows kRows(std::vector<std::int64_t>{2, 3, 0, 1});
@@ -56,4 +56,4 @@ TEST(PackedRows, OfOneLengthAreNoCopy) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -10,7 +10,7 @@
 #include "data/fixtures.h"
 #include "models/weights/pickled_state.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 using test::input_error;
@@ -64,7 +64,7 @@ std::string archive_of(const std::vector<std::pair<std::string, at::Tensor>>& te
 }
 
 TEST(PickledWeights, WhatTorchWritesIsReadAsItLies) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const std::vector<std::pair<std::string, at::Tensor>> tensors = {
       {"a", at::randn({2, 3})}, {"half", at::randn({5}).to(at::kHalf)}, {"transposed", at::randn({3, 4}).t()}};
   const PickledWeights file(folder.write("pytorch_model.bin", archive_of(tensors)));
@@ -76,7 +76,7 @@ TEST(PickledWeights, WhatTorchWritesIsReadAsItLies) {
 }
 
 TEST(PickledWeights, ChangedBytesEndInAMessageOrInTensorsThatLieInTheFile) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const std::string whole = archive_of({{"a", at::randn({2, 3})}, {"b", at::randn({3, 4}).t()}});
   std::mt19937 random(std::random_device{}());
   std::size_t refused = 0;
@@ -99,10 +99,10 @@ TEST(PickledWeights, ChangedBytesEndInAMessageOrInTensorsThatLieInTheFile) {
 
 TEST(PickledState, ContainersMayHoldThemselves) {
   const std::string cycle("\x80\x02}q\x00(X\x01\x00\x00\x00sh\x00u.", 16);
-  EXPECT_THAT(input_error([&] { read_pickled_state(cycle); }), HasSubstr("'s' is no tensor"));
+  EXPECT_THAT(test::input_error([&] { read_pickled_state(cycle); }), HasSubstr("'s' is no tensor"));
 }
 
 TEST(PickledState, AnEmptyOneIsOne) { EXPECT_THAT(read_pickled_state("\x80\x02}."), SizeIs(0)); }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

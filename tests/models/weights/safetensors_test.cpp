@@ -5,7 +5,7 @@
 
 #include "data/fixtures.h"
 
-namespace lockstep {
+namespace lockstep::models {
 namespace {
 
 using test::input_error;
@@ -19,7 +19,7 @@ std::string file_of(const std::string& header, const std::string& tensors) {
 }
 
 TEST(Safetensors, WhatIsWrittenIsReadBack) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const std::vector<std::pair<std::string, at::Tensor>> tensors = {{"a", at::randn({2, 3})},
                                                                    {"scalar", at::scalar_tensor(4, at::kLong)},
                                                                    {"half", at::randn({5}).to(at::kBFloat16)},
@@ -67,19 +67,19 @@ TEST(Safetensors, MalformedFilesAreNamed) {
       {file_of(R"({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})", "12345678"), "the file holds 8"},
       {file_of(R"({"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}, "a": {}})", "1"), "twice"},
   };
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   for (const auto& [bytes, expected] : cases) {
     const auto path = folder.write("model.safetensors", bytes);
-    const std::string message = input_error([&] { SafetensorsFile file(path); });
+    const std::string message = test::input_error([&] { SafetensorsFile file(path); });
     EXPECT_THAT(message, HasSubstr("model.safetensors"));
     EXPECT_THAT(message, HasSubstr(expected));
   }
 }
 
 TEST(Safetensors, AMissingFileIsNamed) {
-  EXPECT_THAT(input_error([] { SafetensorsFile file("/nowhere/model.safetensors"); }),
+  EXPECT_THAT(test::input_error([] { SafetensorsFile file("/nowhere/model.safetensors"); }),
               HasSubstr("/nowhere/model.safetensors"));
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::models

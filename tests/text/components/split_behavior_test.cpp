@@ -4,7 +4,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 using testing::ElementsAre;
@@ -32,4 +32,4 @@ TEST(SplitBehavior, DealsWithDelimitersAsTokenizersDoes) {
 TEST(SplitBehavior, AnUnknownNameIsRefused) { EXPECT_THROW(parse_split_behavior("Sideways"), InputError); }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::text

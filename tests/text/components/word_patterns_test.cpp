@@ -7,7 +7,7 @@
 #include "lockstep/text/components/regular_expression.h"
 #include "text/unicode/character_class.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 using testing::ElementsAre;
@@ -63,4 +63,4 @@ TEST(WordPatterns, AgreeWithTheRegexEngineOnEveryCodePoint) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -5,7 +5,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 using testing::ElementsAre;
@@ -85,4 +85,4 @@ TEST(BpeModel, NamesTheMergeThatTheVocabularyCannotMake) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::text

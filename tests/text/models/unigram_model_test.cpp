@@ -6,7 +6,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 using testing::ElementsAre;
@@ -72,4 +72,4 @@ TEST(UnigramModel, WordByWordIsTheWholeTextInSinglePrecision) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::text

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <string>
 
-namespace lockstep {
+namespace lockstep::text {
 namespace {
 
 TEST(WordCache, EncodesAWordOnceUntilItIsFull) {
@@ -29,4 +29,4 @@ TEST(WordCache, EncodesAWordOnceUntilItIsFull) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::text

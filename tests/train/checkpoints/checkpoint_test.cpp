@@ -8,7 +8,7 @@
 #include "lockstep/core/digest.h"
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -37,7 +37,7 @@ fs::path save(const fs::path& output_dir, std::uint64_t step, const std::string&
   const fs::path partial = folder.partial_path(step);
   std::vector<CheckpointFile> files;
   for (const std::string& name : {std::string(kModelFile), std::string(kTrainerStateFile), optimizer_file_name(0, 1)}) {
-    write_file(partial / name, name + content);
+    core::write_file(partial / name, name + content);
     files.push_back(describe_file(partial, name));
   }
   folder.commit(step, files);
@@ -51,30 +51,30 @@ TEST(Checkpoint, NamesSortAsStepsDo) {
 }
 
 TEST(Checkpoint, AFileIsDescribedBySizeAndHash) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const std::string bytes(3'000'000, 'x');
   folder.write("weights", bytes);
   const CheckpointFile file = describe_file(folder.path(), "weights");
   EXPECT_EQ(file.name, "weights");
   EXPECT_EQ(file.bytes, bytes.size());
-  EXPECT_EQ(file.sha256, sha256(bytes));
-  EXPECT_THAT(input_error([&] { describe_file(folder.path(), "none"); }), HasSubstr("none"));
+  EXPECT_EQ(file.sha256, core::sha256(bytes));
+  EXPECT_THAT(test::input_error([&] { describe_file(folder.path(), "none"); }), HasSubstr("none"));
 }
 
 TEST(Checkpoint, IsWholeAsItWasWritten) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const fs::path checkpoint = save(folder.path(), 7);
   EXPECT_EQ(checkpoint.filename(), "checkpoint-000007");
   EXPECT_THAT(names_in(folder.path()), ElementsAre("checkpoint-000007"));
   EXPECT_THAT(names_in(checkpoint),
               ElementsAre(kCheckpointManifestFile, kModelFile, optimizer_file_name(0, 1), kTrainerStateFile));
   EXPECT_EQ(flaw_of(checkpoint), "");
-  write_file(checkpoint / "notes.txt", "of a user");
+  core::write_file(checkpoint / "notes.txt", "of a user");
   EXPECT_EQ(flaw_of(checkpoint), "");
 }
 
 TEST(Checkpoint, EveryDamageIsFound) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto damaged = [&](const std::function<void(const fs::path&)>& damage) {
     const fs::path checkpoint = save(folder.path(), 1);
     damage(checkpoint);
@@ -86,7 +86,7 @@ TEST(Checkpoint, EveryDamageIsFound) {
   for (std::size_t bit = 0; bit < 8 * whole.size(); bit += 5) {
     std::string bytes = whole;
     bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << bit % 8));
-    EXPECT_THAT(damaged([&](const fs::path& path) { write_file(path / kModelFile, bytes); }),
+    EXPECT_THAT(damaged([&](const fs::path& path) { core::write_file(path / kModelFile, bytes); }),
                 AllOf(StartsWith("model.safetensors: "), HasSubstr("sha256")));
   }
   EXPECT_EQ(damaged([](const fs::path& path) { fs::remove(path / kModelFile); }), "model.safetensors: missing");
@@ -101,11 +101,11 @@ TEST(Checkpoint, EveryDamageIsFound) {
 }
 
 TEST(Checkpoint, AManifestThatIsNoneIsAFlaw) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const fs::path checkpoint = save(folder.path(), 1);
-  const Json good = read_json_file(checkpoint / kCheckpointManifestFile);
+  const Json good = core::read_json_file(checkpoint / kCheckpointManifestFile);
   const auto with = [&](const std::string& manifest) {
-    write_file(checkpoint / kCheckpointManifestFile, manifest);
+    core::write_file(checkpoint / kCheckpointManifestFile, manifest);
     return flaw_of(checkpoint);
   };
   const auto changed = [&](const std::function<void(Json&)>& change) {
@@ -134,27 +134,27 @@ TEST(Checkpoint, AManifestThatIsNoneIsAFlaw) {
 }
 
 TEST(Checkpoint, NamesThatLeadOutOfTheFolderAreNotFollowed) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const fs::path checkpoint = save(folder.path(), 1);
   const fs::path secret = folder.write("secret", "secret");
   fs::create_directory(checkpoint / "below");
-  write_file(checkpoint / "below" / "secret", "secret");
-  const Json good = read_json_file(checkpoint / kCheckpointManifestFile);
+  core::write_file(checkpoint / "below" / "secret", "secret");
+  const Json good = core::read_json_file(checkpoint / kCheckpointManifestFile);
   for (const std::string& name : {std::string("../secret"), secret.string(), std::string("below/secret"),
                                   std::string(".."), std::string("."), std::string(""), std::string("a\0b", 3)}) {
     Json manifest = good;
-    manifest["files"].push_back({{"name", name}, {"bytes", 6}, {"sha256", sha256("secret")}});
-    write_json_file(checkpoint / kCheckpointManifestFile, manifest);
+    manifest["files"].push_back({{"name", name}, {"bytes", 6}, {"sha256", core::sha256("secret")}});
+    core::write_json_file(checkpoint / kCheckpointManifestFile, manifest);
     EXPECT_THAT(flaw_of(checkpoint), HasSubstr("expected names of files in this folder")) << name;
   }
 }
 
 TEST(CheckpointFolder, IsNotThereBeforeItIsCommitted) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   CheckpointFolder checkpoints(folder.path() / "made");
   EXPECT_THAT(checkpoints.steps(), IsEmpty());
   checkpoints.begin(3, 0);
-  write_file(checkpoints.partial_path(3) / kModelFile, "half");
+  core::write_file(checkpoints.partial_path(3) / kModelFile, "half");
   EXPECT_THAT(checkpoints.steps(), IsEmpty());
   checkpoints.begin(3, 0);
   EXPECT_THAT(names_in(checkpoints.partial_path(3)), IsEmpty());
@@ -163,10 +163,10 @@ TEST(CheckpointFolder, IsNotThereBeforeItIsCommitted) {
 }
 
 TEST(CheckpointFolder, CommitsOnlyFilesThatAreThere) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   CheckpointFolder checkpoints(folder.path());
   checkpoints.begin(3, 0);
-  write_file(checkpoints.partial_path(3) / kModelFile, "half");
+  core::write_file(checkpoints.partial_path(3) / kModelFile, "half");
   EXPECT_THAT(
       [&] {
         checkpoints.commit(3, {{kModelFile, 4}, {optimizer_file_name(1, 2), 9}});
@@ -182,7 +182,7 @@ TEST(CheckpointFolder, CommitsOnlyFilesThatAreThere) {
 }
 
 TEST(CheckpointFolder, ADiskWithoutRoomIsNamedBeforeAnythingIsWritten) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   CheckpointFolder checkpoints(folder.path());
   EXPECT_THAT([&] { checkpoints.begin(3, std::uint64_t{1} << 62); },
               ThrowsMessage<Error>(AllOf(HasSubstr("checkpoint-000003"), HasSubstr("4611686018427387904 bytes"),
@@ -191,16 +191,16 @@ TEST(CheckpointFolder, ADiskWithoutRoomIsNamedBeforeAnythingIsWritten) {
 }
 
 TEST(CheckpointFolder, AnEarlierOneOfTheSameStepIsReplaced) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   save(folder.path(), 5, "old");
   const fs::path checkpoint = save(folder.path(), 5, "new");
   EXPECT_EQ(flaw_of(checkpoint), "");
-  EXPECT_EQ(read_file(checkpoint / kModelFile), std::string(kModelFile) + "new");
+  EXPECT_EQ(core::read_file(checkpoint / kModelFile), std::string(kModelFile) + "new");
   EXPECT_THAT(names_in(folder.path()), ElementsAre("checkpoint-000005"));
 }
 
 TEST(CheckpointFolder, StepsAreThoseOfItsOwnNames) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   for (const std::uint64_t step : {1'000'000, 0, 20, 3}) save(folder.path(), step);
   for (const char* name : {"checkpoint-500", "checkpoint-0000007", "checkpoint-00000a", "checkpoint--00001",
                            "checkpoint-000009.old", "checkpoint-99999999999999999999999", "checkpoint-", "best"}) {
@@ -211,7 +211,7 @@ TEST(CheckpointFolder, StepsAreThoseOfItsOwnNames) {
 }
 
 TEST(CheckpointFolder, PruningKeepsTheNewestAndOneMore) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   CheckpointFolder checkpoints(folder.path());
   for (const std::uint64_t step : {2, 4, 6, 8, 999'999, 1'000'000}) save(folder.path(), step);
   checkpoints.prune(7, std::nullopt);
@@ -224,7 +224,7 @@ TEST(CheckpointFolder, PruningKeepsTheNewestAndOneMore) {
 }
 
 TEST(CheckpointFolder, LeftoversOfKilledRunsGo) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   CheckpointFolder checkpoints(folder.path());
   save(folder.path(), 1);
   for (const char* name : {".checkpoint-000002.partial", ".checkpoint-000001.removed"}) {
@@ -242,7 +242,7 @@ TEST(CheckpointFolder, LeftoversOfKilledRunsGo) {
 }
 
 TEST(CheckpointFolder, WhatIsReplacedGoesOnceThereIsSomethingElse) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   CheckpointFolder checkpoints(folder.path());
   for (const std::uint64_t step : {1, 2, 3}) save(folder.path(), step, "old");
   checkpoints.set_aside_after(1);
@@ -260,4 +260,4 @@ TEST(CheckpointFolder, WhatIsReplacedGoesOnceThereIsSomethingElse) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

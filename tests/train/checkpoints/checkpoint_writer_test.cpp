@@ -13,7 +13,7 @@
 #include "lockstep/train/checkpoints/resume.h"
 #include "train/optimizers/adamw.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -38,8 +38,8 @@ class FileSizeLimit {
   rlimit before_{};
 };
 
-std::vector<NamedParameter> named(const LanguageModel& model) {
-  std::vector<NamedParameter> parameters;
+std::vector<sharding::NamedParameter> named(const LanguageModel& model) {
+  std::vector<sharding::NamedParameter> parameters;
   for (const auto& parameter : model.named_parameters()) parameters.push_back({parameter.key(), parameter.value()});
   return parameters;
 }
@@ -60,9 +60,9 @@ class CheckpointWriterTest : public testing::Test {
   test::TemporaryFolder folder_;
   TrainedModel trained_ = TrainedModel::create(fs::path(LOCKSTEP_EXAMPLES) / "models" / "scan-t5", 1);
   std::shared_ptr<Communicator> communicator_ = make_communicator();
-  ParameterLayout layout_{named(*trained_.model)};
-  Ownership ownership_ = Ownership::whole(layout_);
-  FlatParameters parameters_{layout_, ownership_, communicator_, false};
+  sharding::ParameterLayout layout_{named(*trained_.model)};
+  sharding::Ownership ownership_ = sharding::Ownership::whole(layout_);
+  sharding::FlatParameters parameters_{layout_, ownership_, communicator_, false};
   AdamW optimizer_{layout_, ownership_, parameters_.own(), Hyperparameters()};
 };
 
@@ -120,4 +120,4 @@ TEST_F(CheckpointWriterTest, KeepsTheNewestAndTheBest) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

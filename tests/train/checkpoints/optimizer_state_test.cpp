@@ -11,7 +11,7 @@
 #include "train/optimizers/adafactor.h"
 #include "train/optimizers/adamw.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -23,8 +23,8 @@ using testing::HasSubstr;
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-std::vector<NamedParameter> random_parameters(std::mt19937& random) {
-  std::vector<NamedParameter> parameters;
+std::vector<sharding::NamedParameter> random_parameters(std::mt19937& random) {
+  std::vector<sharding::NamedParameter> parameters;
   for (std::size_t i = 0; i < 3 + random() % 9; ++i) {
     std::vector<std::int64_t> shape;
     for (std::size_t dimension = 0; dimension < 1 + random() % 3; ++dimension) {
@@ -36,7 +36,7 @@ std::vector<NamedParameter> random_parameters(std::mt19937& random) {
   return parameters;
 }
 
-BucketOptions random_options(std::mt19937& random) {
+sharding::BucketOptions random_options(std::mt19937& random) {
   return {.bytes = static_cast<std::int64_t>(64U << random() % 10), .spans_units = random() % 3 != 0};
 }
 
@@ -48,14 +48,14 @@ Hyperparameters with(const std::string& optim) {
 
 // What the ranks of a job hold.
 struct Ranks {
-  Ranks(const std::vector<NamedParameter>& parameters, const BucketOptions& options, int number,
+  Ranks(const std::vector<sharding::NamedParameter>& parameters, const sharding::BucketOptions& options, int number,
         const std::string& optim)
       : layout(parameters, options) {
     for (int rank = 0; rank < number; ++rank) {
-      Ownership ownership{.is_shared = true};
+      sharding::Ownership ownership{.is_shared = true};
       std::vector<at::Tensor> own;
       for (const auto& bucket : layout.buckets()) {
-        ownership.parts.push_back(part_of(bucket.size, rank, number));
+        ownership.parts.push_back(comm::part_of(bucket.size, rank, number));
         own.push_back(at::zeros({ownership.parts.back().size()}));
       }
       optimizers.push_back(make_optimizer(layout, ownership, own, with(optim), make_communicator()));
@@ -74,8 +74,9 @@ struct Ranks {
 
   void save(const fs::path& folder) const {
     for (std::size_t rank = 0; rank < optimizers.size(); ++rank) {
-      write_safetensors(folder / optimizer_file_name(static_cast<int>(rank), static_cast<int>(optimizers.size())),
-                        saved_state(*optimizers[rank]));
+      models::write_safetensors(
+          folder / optimizer_file_name(static_cast<int>(rank), static_cast<int>(optimizers.size())),
+          saved_state(*optimizers[rank]));
     }
   }
 
@@ -83,7 +84,7 @@ struct Ranks {
     for (const auto& optimizer : optimizers) load_optimizer_state(folder, *optimizer);
   }
 
-  ParameterLayout layout;
+  sharding::ParameterLayout layout;
   std::vector<std::unique_ptr<Optimizer>> optimizers;
 };
 
@@ -103,11 +104,11 @@ TEST_P(EveryOptimizer, OtherRanksAndBucketsReadWhatWasWritten) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     const auto parameters = random_parameters(random);
-    const TemporaryFolder folder;
+    const test::TemporaryFolder folder;
     Ranks writers(parameters, random_options(random), static_cast<int>(1 + random() % 5), GetParam());
     writers.fill();
     writers.save(folder.path());
-    const BucketOptions options = random_options(random);
+    const sharding::BucketOptions options = random_options(random);
     const int number = static_cast<int>(1 + random() % 5);
     Ranks readers(parameters, options, number, GetParam()), expected(parameters, options, number, GetParam());
     readers.load(folder.path());
@@ -123,17 +124,17 @@ std::vector<std::string> names_of(const NamedTensors& state) {
 }
 
 TEST(OptimizerState, NamesSayWhereAStretchBelongs) {
-  const ParameterLayout layout({{"a.weight", at::zeros({5, 5}).requires_grad_()},  // elements 48 to 73 of 80
-                                {"b/c", at::zeros({40}).requires_grad_()}});       // 0 to 40 of 48
-  const Ownership ownership{.is_shared = true, .parts = {{16, 64}}};
+  const sharding::ParameterLayout layout({{"a.weight", at::zeros({5, 5}).requires_grad_()},  // elements 48 to 73 of 80
+                                          {"b/c", at::zeros({40}).requires_grad_()}});       // 0 to 40 of 48
+  const sharding::Ownership ownership{.is_shared = true, .parts = {{16, 64}}};
   const AdamW optimizer(layout, ownership, {at::zeros({48})}, {});
   EXPECT_THAT(names_of(saved_state(optimizer)), ElementsAre("b/c/exp_avg/16 24", "a.weight/exp_avg/0 16",
                                                             "b/c/exp_avg_sq/16 24", "a.weight/exp_avg_sq/0 16"));
 }
 
 TEST(OptimizerState, MeansOfAMatrixAreSavedByTheRankThatHasItsFirstElement) {
-  const ParameterLayout layout({{"a.weight", at::zeros({5, 6}).requires_grad_()},  // elements 48 to 78 of 80
-                                {"b/c", at::zeros({40}).requires_grad_()}});       // 0 to 40 of 48
+  const sharding::ParameterLayout layout({{"a.weight", at::zeros({5, 6}).requires_grad_()},  // elements 48 to 78 of 80
+                                          {"b/c", at::zeros({40}).requires_grad_()}});       // 0 to 40 of 48
   const auto communicator = make_communicator();
   const Adafactor first(layout, {.is_shared = true, .parts = {{0, 64}}}, {at::zeros({64})}, {}, communicator);
   const Adafactor second(layout, {.is_shared = true, .parts = {{64, 80}}}, {at::zeros({16})}, {}, communicator);
@@ -145,9 +146,9 @@ TEST(OptimizerState, MeansOfAMatrixAreSavedByTheRankThatHasItsFirstElement) {
 
 TEST_P(EveryOptimizer, ARunGoesOnAsIfItHadNotStopped) {
   at::manual_seed(5);
-  const ParameterLayout layout(
+  const sharding::ParameterLayout layout(
       {{"weight", at::zeros({9, 7}).requires_grad_()}, {"bias", at::zeros({40}).requires_grad_()}}, {.bytes = 1});
-  const Ownership whole = Ownership::whole(layout);
+  const sharding::Ownership whole = sharding::Ownership::whole(layout);
   std::vector<at::Tensor> own, gradients;
   for (const auto& bucket : layout.buckets()) {
     own.push_back(at::randn({bucket.size}));
@@ -163,8 +164,8 @@ TEST_P(EveryOptimizer, ARunGoesOnAsIfItHadNotStopped) {
   const auto undisturbed = make(own);
   step(*undisturbed);
   step(*undisturbed);
-  const TemporaryFolder folder;
-  write_safetensors(folder.path() / optimizer_file_name(0, 1), saved_state(*undisturbed));
+  const test::TemporaryFolder folder;
+  models::write_safetensors(folder.path() / optimizer_file_name(0, 1), saved_state(*undisturbed));
   const std::vector<at::Tensor> own_then = {own[0].clone(), own[1].clone()};
   const std::vector<at::Tensor> own_of_forgetful = {own[0].clone(), own[1].clone()};
   const auto resumed = make(own_then), forgetful = make(own_of_forgetful);
@@ -178,9 +179,9 @@ TEST_P(EveryOptimizer, ARunGoesOnAsIfItHadNotStopped) {
     step(*optimizer);
   }
   for (const auto& entry : layout.entries()) {
-    const at::Tensor expected = ParameterLayout::view(own[entry.bucket], entry);
-    EXPECT_TRUE(ParameterLayout::view(own_then[entry.bucket], entry).equal(expected)) << entry.name;
-    EXPECT_FALSE(ParameterLayout::view(own_of_forgetful[entry.bucket], entry).equal(expected)) << entry.name;
+    const at::Tensor expected = sharding::ParameterLayout::view(own[entry.bucket], entry);
+    EXPECT_TRUE(sharding::ParameterLayout::view(own_then[entry.bucket], entry).equal(expected)) << entry.name;
+    EXPECT_FALSE(sharding::ParameterLayout::view(own_of_forgetful[entry.bucket], entry).equal(expected)) << entry.name;
   }
   EXPECT_EQ(resumed->updates(), 3);
 }
@@ -195,16 +196,16 @@ class OptimizerStateFiles : public testing::Test {
     return tensors;
   }
   std::string load() {
-    const ParameterLayout layout({{"weight", at::zeros({4, 5}).requires_grad_()}});
-    const Ownership whole = Ownership::whole(layout);
+    const sharding::ParameterLayout layout({{"weight", at::zeros({4, 5}).requires_grad_()}});
+    const sharding::Ownership whole = sharding::Ownership::whole(layout);
     AdamW optimizer(layout, whole, {at::zeros({layout.buckets()[0].size})}, {});
-    return input_error([&] { load_optimizer_state(folder_.path(), optimizer); });
+    return test::input_error([&] { load_optimizer_state(folder_.path(), optimizer); });
   }
   void write(const NamedTensors& tensors, int rank = 0) {
-    write_safetensors(folder_.path() / optimizer_file_name(rank, 2), tensors);
+    models::write_safetensors(folder_.path() / optimizer_file_name(rank, 2), tensors);
   }
 
-  TemporaryFolder folder_;
+  test::TemporaryFolder folder_;
 };
 
 TEST_F(OptimizerStateFiles, WhatIsMissingIsNamed) {
@@ -250,4 +251,4 @@ TEST_F(OptimizerStateFiles, ATruncatedFileIsRefused) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -8,7 +8,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/train/checkpoints/checkpoint.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -52,8 +52,8 @@ class Resume : public testing::Test {
   }
 
   test::TemporaryFolder folder_;
-  SharedFacts identity_ = {{"seed", "1"}, {"training data", "9 rows"}};
-  SharedFacts saved_settings_ = {};
+  comm::SharedFacts identity_ = {{"seed", "1"}, {"training data", "9 rows"}};
+  comm::SharedFacts saved_settings_ = {};
 };
 
 TEST_F(Resume, WithoutCheckpointsARunStartsAnew) {
@@ -68,7 +68,7 @@ TEST_F(Resume, AutoTakesTheNewestThatIsWholeAndWarnsOfThoseThatAreNot) {
   EXPECT_EQ(resumes_after(), 10U);
   const fs::path newest = save(1000000);
   damage(newest);
-  const CapturedLog log;
+  const test::CapturedLog log;
   EXPECT_EQ(resumes_after(), 10U);
   EXPECT_THAT(log.text(), AllOf(HasSubstr("warning: " + newest.string() + " is skipped: "), HasSubstr("expected"),
                                 HasSubstr("bytes")));
@@ -81,7 +81,7 @@ TEST_F(Resume, NeverStartsAnew) {
 
 TEST_F(Resume, WhereNoneIsWholeTheRunIsRefusedUnlessItMayOverwrite) {
   damage(save(3));
-  const CapturedLog log;
+  const test::CapturedLog log;
   EXPECT_THAT(resuming(), ThrowsMessage<InputError>(
                               AllOf(HasSubstr("expected a whole checkpoint"), HasSubstr("overwrite_output_dir"))));
   EXPECT_EQ(resumes_after({{"overwrite_output_dir", true}}), 0U);
@@ -139,7 +139,7 @@ TEST_F(Resume, AnUnfinishedRunIsKnownByItsIdentity) {
   EXPECT_FALSE(holds_unfinished_run(output_dir(), {{"seed", "2"}}));
   leave_run(true);
   EXPECT_FALSE(holds_unfinished_run(output_dir(), identity_));
-  write_file(output_dir() / kTrainerStateFile, R"({"best_metric": null, "epoch": 3.0})");  // of transformers
+  core::write_file(output_dir() / kTrainerStateFile, R"({"best_metric": null, "epoch": 3.0})");  // of transformers
   EXPECT_FALSE(holds_unfinished_run(output_dir(), identity_));
 }
 
@@ -147,14 +147,14 @@ TEST_F(Resume, OtherSettingsThatShapeTheResultsMakeAWarning) {
   Hyperparameters saved = settings({{"learning_rate", 0.5}, {"logging_steps", 3}});
   const ResumePoint point{"checkpoint-000003", {.settings = saved.values()}};
   {
-    const CapturedLog log;
+    const test::CapturedLog log;
     warn_of_other_settings(point, settings({{"learning_rate", 0.5}, {"per_device_train_batch_size", 1}}));
     EXPECT_EQ(log.text(), "");
   }
-  const CapturedLog log;
+  const test::CapturedLog log;
   warn_of_other_settings(point, settings());
   EXPECT_THAT(log.text(), HasSubstr("learning_rate: expected 0.5, found 0.0001"));
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

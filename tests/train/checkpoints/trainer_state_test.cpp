@@ -5,7 +5,7 @@
 
 #include "lockstep/core/error.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 using testing::AllOf;
@@ -73,4 +73,4 @@ TEST(BestEvaluation, TakesTheLeastAndCountsThoseSince) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

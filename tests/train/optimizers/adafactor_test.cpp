@@ -9,7 +9,7 @@
 #include <stdexcept>
 #include <thread>
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 // transformers' Adafactor with scale_parameter=False and relative_step=False, written out for one parameter.
@@ -68,9 +68,13 @@ class ThreadCommunicator final : public Communicator {
     tensor.copy_(world_.sum);
     world_.meeting.arrive_and_wait();
   }
-  std::shared_ptr<PendingCollective> begin_all_reduce_sum(at::Tensor, std::string) override { return unexpected(); }
-  std::shared_ptr<PendingCollective> begin_reduce_scatter_sum(at::Tensor, std::string) override { return unexpected(); }
-  std::shared_ptr<PendingCollective> begin_all_gather(at::Tensor, std::string) override { return unexpected(); }
+  std::shared_ptr<comm::PendingCollective> begin_all_reduce_sum(at::Tensor, std::string) override {
+    return unexpected();
+  }
+  std::shared_ptr<comm::PendingCollective> begin_reduce_scatter_sum(at::Tensor, std::string) override {
+    return unexpected();
+  }
+  std::shared_ptr<comm::PendingCollective> begin_all_gather(at::Tensor, std::string) override { return unexpected(); }
   void broadcast_from_root(at::Tensor) override { unexpected(); }
   void barrier() override { unexpected(); }
   void set_timeout(std::chrono::seconds) override {}
@@ -79,7 +83,7 @@ class ThreadCommunicator final : public Communicator {
   void abort(int) override { std::abort(); }
 
  private:
-  static std::shared_ptr<PendingCollective> unexpected() { throw std::logic_error("not for this test"); }
+  static std::shared_ptr<comm::PendingCollective> unexpected() { throw std::logic_error("not for this test"); }
   World& world_;
   int rank_;
 };
@@ -91,8 +95,8 @@ Hyperparameters adafactor_settings() {
   return hyperparameters;
 }
 
-std::vector<NamedParameter> random_matrices(std::mt19937& random) {
-  std::vector<NamedParameter> parameters;
+std::vector<sharding::NamedParameter> random_matrices(std::mt19937& random) {
+  std::vector<sharding::NamedParameter> parameters;
   for (std::size_t i = 0; i < 2 + random() % 5; ++i) {
     std::vector<std::int64_t> shape;
     for (std::size_t dimension = 0; dimension < 1 + random() % 3; ++dimension) {
@@ -104,7 +108,7 @@ std::vector<NamedParameter> random_matrices(std::mt19937& random) {
   return parameters;
 }
 
-at::Tensor random_gradient(const ParameterLayout::Entry& entry, std::mt19937& random) {
+at::Tensor random_gradient(const sharding::ParameterLayout::Entry& entry, std::mt19937& random) {
   at::Tensor gradient = torch::randn(entry.parameter.sizes()) * std::pow(10.0, static_cast<double>(random() % 5) - 4);
   if (random() % 4 == 0) gradient.select(0, 0).zero_();
   if (random() % 8 == 0) gradient.zero_();
@@ -115,24 +119,24 @@ at::Tensor random_gradient(const ParameterLayout::Entry& entry, std::mt19937& ra
 void expect_reference(std::uint32_t seed, int ranks) {
   std::mt19937 random(seed);
   torch::manual_seed(seed);
-  const ParameterLayout layout(random_matrices(random), {.bytes = 64 << random() % 16});
+  const sharding::ParameterLayout layout(random_matrices(random), {.bytes = 64 << random() % 16});
   std::vector<Reference> references;
   std::vector<at::Tensor> buckets;
   for (const auto& bucket : layout.buckets()) buckets.push_back(torch::zeros({bucket.size}));
   for (const auto& entry : layout.entries()) {
     references.emplace_back(entry.parameter, entry.parameter.dim() > 1 ? 0.1 : 0);
-    ParameterLayout::view(buckets[entry.bucket], entry).copy_(entry.parameter.detach());
+    sharding::ParameterLayout::view(buckets[entry.bucket], entry).copy_(entry.parameter.detach());
   }
   World world(ranks);
   struct Rank {
-    Ownership ownership;
+    sharding::Ownership ownership;
     std::vector<at::Tensor> own = {}, gradients = {};
     std::unique_ptr<Adafactor> optimizer = nullptr;
   };
   std::vector<Rank> all;
   for (int rank = 0; rank < ranks; ++rank) {
     const auto communicator = std::make_shared<ThreadCommunicator>(world, rank);
-    Rank one{ranks == 1 ? Ownership::whole(layout) : Ownership::shared(layout, *communicator)};
+    Rank one{ranks == 1 ? sharding::Ownership::whole(layout) : sharding::Ownership::shared(layout, *communicator)};
     for (std::size_t i = 0; i < buckets.size(); ++i) one.own.push_back(one.ownership.own(buckets[i], i));
     one.optimizer = std::make_unique<Adafactor>(layout, one.ownership, one.own, adafactor_settings(), communicator);
     all.push_back(std::move(one));
@@ -143,7 +147,7 @@ void expect_reference(std::uint32_t seed, int ranks) {
     for (std::size_t i = 0; i < references.size(); ++i) {
       const auto& entry = layout.entries()[i];
       const at::Tensor gradient = random_gradient(entry, random);
-      ParameterLayout::view(gradients[entry.bucket], entry).copy_(gradient);
+      sharding::ParameterLayout::view(gradients[entry.bucket], entry).copy_(gradient);
       references[i].step(gradient.to(torch::kDouble), 0.01 * step);
     }
     std::vector<std::thread> threads;
@@ -158,7 +162,7 @@ void expect_reference(std::uint32_t seed, int ranks) {
   }
   for (std::size_t i = 0; i < references.size(); ++i) {
     const auto& entry = layout.entries()[i];
-    const at::Tensor found = ParameterLayout::view(buckets[entry.bucket], entry).to(torch::kDouble);
+    const at::Tensor found = sharding::ParameterLayout::view(buckets[entry.bucket], entry).to(torch::kDouble);
     EXPECT_TRUE(found.allclose(references[i].value, 1e-4, 2e-6))
         << entry.name << " " << entry.parameter.sizes() << " of " << (found - references[i].value).abs().max();
   }
@@ -179,15 +183,15 @@ TEST(Adafactor, RanksThatShareMatricesFollowTransformers) {
 }
 
 TEST(Adafactor, RemembersRowsAndColumnsAlone) {
-  const ParameterLayout layout(
+  const sharding::ParameterLayout layout(
       {{"weight", torch::zeros({1000, 2000}).requires_grad_()}, {"bias", torch::zeros({2000}).requires_grad_()}});
   std::vector<at::Tensor> own;
   for (const auto& bucket : layout.buckets()) own.push_back(torch::zeros({bucket.size}));
-  const Adafactor optimizer(layout, Ownership::whole(layout), own, adafactor_settings(), make_communicator());
+  const Adafactor optimizer(layout, sharding::Ownership::whole(layout), own, adafactor_settings(), make_communicator());
   std::int64_t numbers = 0;
   for (const auto& [name, size] : optimizer.state_sizes()) numbers += size;
   EXPECT_EQ(numbers, 1000 + 2000 + 2000);
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

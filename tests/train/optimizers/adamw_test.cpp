@@ -4,7 +4,7 @@
 #include <torch/torch.h>
 #include "lockstep/sharding/flat_parameters.h"
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 // The update written out as in Loshchilov and Hutter 2019, in double precision.
@@ -23,14 +23,14 @@ TEST(AdamW, FollowsThePublishedUpdate) {
     const at::Tensor value = tensor.detach().to(torch::kDouble).clone();
     references.push_back({value, torch::zeros_like(value), torch::zeros_like(value), decay});
   }
-  const ParameterLayout layout({{"weight", weight}, {"bias", bias}});
-  const FlatParameters parameters(layout, Ownership::whole(layout), make_communicator(), false);
-  AdamW optimizer(layout, Ownership::whole(layout), parameters.own(), hyperparameters);
+  const sharding::ParameterLayout layout({{"weight", weight}, {"bias", bias}});
+  const sharding::FlatParameters parameters(layout, sharding::Ownership::whole(layout), make_communicator(), false);
+  AdamW optimizer(layout, sharding::Ownership::whole(layout), parameters.own(), hyperparameters);
   for (int step = 1; step <= 5; ++step) {
     const double learning_rate = 0.01 * step;
     const at::Tensor gradients = torch::randn({layout.buckets().front().size});
     for (std::size_t i = 0; i < 2; ++i) {
-      const at::Tensor gradient = ParameterLayout::view(gradients, layout.entries()[i]).to(torch::kDouble);
+      const at::Tensor gradient = sharding::ParameterLayout::view(gradients, layout.entries()[i]).to(torch::kDouble);
       auto& [value, mean, square, decay] = references[i];
       value.mul_(1 - learning_rate * decay);
       mean.mul_(0.9).add_(gradient, 0.1);
@@ -48,7 +48,7 @@ TEST(AdamW, FollowsThePublishedUpdate) {
 // The borders of the parts lie within what weight decay applies to, and at its end.
 TEST(AdamW, PartsOfTwoRanksAreTheWhole) {
   torch::manual_seed(4);
-  const ParameterLayout layout(
+  const sharding::ParameterLayout layout(
       {{"weight", torch::randn({9, 7}).requires_grad_()}, {"bias", torch::randn({40}).requires_grad_()}});
   const std::int64_t size = layout.buckets().front().size;
   ASSERT_EQ(size, 112);
@@ -71,4 +71,4 @@ TEST(AdamW, PartsOfTwoRanksAreTheWhole) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-namespace lockstep {
+namespace lockstep::train {
 namespace {
 
 Hyperparameters lion_settings() {
@@ -17,14 +17,14 @@ Hyperparameters lion_settings() {
 // The update written out as in Chen et al. 2023; more elements than a thread takes at a time.
 TEST(Lion, FollowsThePublishedUpdate) {
   torch::manual_seed(3);
-  const ParameterLayout layout(
+  const sharding::ParameterLayout layout(
       {{"weight", torch::randn({300, 257}).requires_grad_()}, {"bias", torch::randn({70000}).requires_grad_()}});
   const std::int64_t size = layout.buckets().front().size;
   const at::Tensor own = torch::randn({size});
   at::Tensor expected = own.clone(), momentum = torch::zeros({size});
   at::Tensor decay = torch::full({size}, 0.1);
   decay.slice(0, 0, layout.entries()[1].offset).zero_();
-  Lion optimizer(layout, Ownership::whole(layout), {own}, lion_settings());
+  Lion optimizer(layout, sharding::Ownership::whole(layout), {own}, lion_settings());
   for (int step = 1; step <= 5; ++step) {
     const double rate = 0.01 * step;
     at::Tensor gradients = torch::randn({size});
@@ -40,7 +40,7 @@ TEST(Lion, FollowsThePublishedUpdate) {
 
 TEST(Lion, PartsOfTwoRanksAreTheWhole) {
   torch::manual_seed(4);
-  const ParameterLayout layout(
+  const sharding::ParameterLayout layout(
       {{"weight", torch::randn({9, 7}).requires_grad_()}, {"bias", torch::randn({40}).requires_grad_()}});
   const std::int64_t size = layout.buckets().front().size;
   const at::Tensor start = torch::randn({size});
@@ -62,4 +62,4 @@ TEST(Lion, PartsOfTwoRanksAreTheWhole) {
 }
 
 }  // namespace
-}  // namespace lockstep
+}  // namespace lockstep::train

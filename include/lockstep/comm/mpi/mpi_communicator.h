@@ -5,7 +5,7 @@
 
 #include "lockstep/comm/communicator.h"
 
-namespace lockstep {
+namespace lockstep::comm {
 
 class MpiProgress;
 
@@ -50,4 +50,4 @@ class MpiCommunicator final : public Communicator {
 /// E.g. "Open MPI 4.1.4". Callable before MPI is initialised.
 std::string mpi_library_version();
 
-}  // namespace lockstep
+}  // namespace lockstep::comm

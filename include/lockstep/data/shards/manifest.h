@@ -11,7 +11,7 @@
 #include "lockstep/data/row_plan.h"
 #include "lockstep/data/tokenization_report.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// One shard, as `manifest.json` names it.
 struct ShardEntry {
@@ -68,4 +68,4 @@ struct Manifest {
   bool operator==(const Manifest&) const = default;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data

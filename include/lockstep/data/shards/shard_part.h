@@ -7,7 +7,7 @@
 
 #include "lockstep/data/shards/manifest.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// One finished shard of a set that is still being written: `shard-00003.h5`, and beside it, written after it,
 /// `shard-00003.json` with its checksum and its part of the report. A shard without the second is not finished.
@@ -26,4 +26,4 @@ struct ShardPart {
   static std::optional<ShardPart> find(const std::filesystem::path& folder, std::uint64_t number);
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -9,7 +9,7 @@
 #include "lockstep/data/shards/manifest.h"
 #include "lockstep/data/tokenized_dataset.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 enum class VerifyShards { yes, no };
 
@@ -48,4 +48,4 @@ class PreparedDataset final : public TokenizedDataset {
   std::uint64_t size_ = 0;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -12,7 +12,7 @@
 #include "lockstep/data/tokenize_datasets.h"
 #include "lockstep/data/work_share.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 class ShardBuffer;
 
@@ -35,7 +35,7 @@ struct ShardOptions {
 class ShardWriter final : public ExampleSink {
  public:
   /// `description` says what the shards are made from (all but report and shards).
-  ShardWriter(std::filesystem::path folder, Manifest description, WorkerPool& pool, ShardOptions options = {});
+  ShardWriter(std::filesystem::path folder, Manifest description, core::WorkerPool& pool, ShardOptions options = {});
   /// Waits for the shards that are being written.
   ~ShardWriter() override;
 
@@ -77,4 +77,4 @@ class ShardWriter final : public ExampleSink {
   std::unique_ptr<Output> output_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::data

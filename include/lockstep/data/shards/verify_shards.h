@@ -6,7 +6,7 @@
 
 #include "lockstep/data/shards/manifest.h"
 
-namespace lockstep {
+namespace lockstep::data {
 
 /// Reads every shard of `folder`, whose manifest is given, to the last id. Returns what is wrong, a message each:
 /// a shard (named by its path) that is missing, of another size or sha256, damaged by HDF5's own checksums,
@@ -14,4 +14,4 @@ namespace lockstep {
 /// is whole.
 std::vector<std::string> find_damage(const std::filesystem::path& folder, const Manifest& manifest);
 
-}  // namespace lockstep
+}  // namespace lockstep::data

@@ -8,7 +8,7 @@
 
 #include "lockstep/models/model.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// A LoRA adapter (Hu et al. 2021): chosen linear layers y = W x become y = W x + scale x B A dropout(x).
 struct LoraConfig {
@@ -55,4 +55,4 @@ void merge_adapter(LanguageModel& model);
 /// transformers would apply them to it.
 void remove_adapter_files(const std::filesystem::path& folder);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -6,7 +6,7 @@
 
 #include "lockstep/models/layers/operand.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 struct DropoutMask;
 
@@ -44,4 +44,4 @@ class Dropout {
   std::int64_t length_ = 0;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

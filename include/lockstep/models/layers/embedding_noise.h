@@ -7,7 +7,7 @@
 
 #include "lockstep/models/layers/packed_rows.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// Which embeddings of a model noise is for.
 enum class Embedded : std::uint64_t { kInput = 1, kDecoderInput = 2 };
@@ -32,4 +32,4 @@ class EmbeddingNoise {
   std::vector<std::int64_t> row_keys_;  // [rows]
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -3,7 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <optional>
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// While one exists, what this thread computes forward adds its parameters' gradients to those that are there, with the
 /// product that makes them, rather than hand autograd a tensor of each to be added: backward() fills Tensor::grad() of
@@ -30,4 +30,4 @@ class GradientsInPlace {
 /// Where such a backward pass adds the gradient of `parameter`; undefined: nowhere, it returns it.
 at::Tensor gradient_to_add_to(const at::Tensor& parameter);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

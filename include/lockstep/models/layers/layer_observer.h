@@ -7,7 +7,7 @@
 
 #include "lockstep/models/layers/dropout.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// Is told when a model's layers compute, so that their parameters may be somewhere else in between.
 class LayerObserver {
@@ -34,4 +34,4 @@ using LayerFunction = std::function<at::Tensor(const std::vector<at::Tensor>& in
 at::Tensor run_layer(LayerObserver* observer, std::size_t layer, const std::vector<at::Tensor>& inputs,
                      Dropout& dropout, const LayerFunction& compute);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -8,7 +8,7 @@
 #include "lockstep/models/layers/dropout.h"
 #include "lockstep/models/layers/operand.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// What a LoRA adapter adds to a linear layer (Hu et al. 2021): scale x B A dropout(x).
 struct LowRankTerm {
@@ -50,4 +50,4 @@ struct Conv1D final : Projection {
   bool is_transposed() const override { return true; }
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

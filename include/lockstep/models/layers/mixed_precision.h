@@ -6,7 +6,7 @@
 
 #include "lockstep/models/layers/operand.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// Whether this machine's CPU has instructions for products in `type`. Without them, those in bf16 and fp16 are slow.
 bool cpu_has(at::ScalarType type);
@@ -54,4 +54,4 @@ class MixedPrecision {
 at::Tensor linear_in_mixed_precision(const Operand& operand, const at::Tensor& weight, const at::Tensor& bias,
                                      bool is_transposed);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// Computes a tensor of a forward pass again in the backward pass, for all that need it: once, and it is freed when the
 /// last of them has had it.
@@ -50,4 +50,4 @@ void hold(const Operand& operand, torch::autograd::AutogradContext& context, tor
 at::Tensor take_held(torch::autograd::AutogradContext& context, const torch::autograd::variable_list& saved,
                      std::size_t first);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// Rows of different lengths, one after another without padding: what is computed for each token by itself sees
 /// [tokens, features], and none in vain. A token's place is where it would be in rows padded to a common length.
@@ -44,4 +44,4 @@ struct PackedRows {
 /// `tensor` on `device`. From page-locked memory to a GPU, without a wait.
 at::Tensor moved(const at::Tensor& tensor, at::Device device);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string_view>
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// A whole file mapped into memory, to be read.
 class MappedFile {
@@ -24,4 +24,4 @@ class MappedFile {
   std::uint64_t size_ = 0;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

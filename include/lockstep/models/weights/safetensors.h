@@ -12,7 +12,7 @@
 #include "lockstep/models/weights/safetensors_header.h"
 #include "lockstep/models/weights/weight_file.h"
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// A safetensors file mapped into memory.
 class SafetensorsFile final : public WeightFile {
@@ -36,4 +36,4 @@ void write_safetensors(const std::filesystem::path& path,
                        const std::vector<std::pair<std::string, at::Tensor>>& tensors,
                        std::optional<at::ScalarType> type = std::nullopt);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// An element type that Lockstep reads, by its name in safetensors files.
 struct SafetensorsType {
@@ -40,4 +40,4 @@ struct SafetensorsHeader {
 /// naming `path` and what is wrong.
 SafetensorsHeader parse_safetensors_header(std::string_view file, const std::string& path);
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::models {
 
 /// A file of named tensors, mapped into memory: what is read of it is page cache, not a copy.
 class WeightFile {
@@ -18,4 +18,4 @@ class WeightFile {
   virtual at::Tensor tensor(const std::string& name) const = 0;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::models

@@ -7,7 +7,7 @@
 
 struct re_pattern_buffer;
 
-namespace lockstep {
+namespace lockstep::text {
 
 /// A regular expression of Oniguruma, the engine of Hugging Face tokenizers, with that library's Unicode tables for
 /// \w, \d, \p{L}, \p{N}, \p{M}, \p{P}, \p{S} and the categories that they consist of.
@@ -28,4 +28,4 @@ class Regex final : public TextPattern {
   std::unique_ptr<re_pattern_buffer, Free> regex_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::text

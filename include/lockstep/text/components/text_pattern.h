@@ -7,7 +7,7 @@
 
 #include "lockstep/core/json.h"
 
-namespace lockstep {
+namespace lockstep::text {
 
 struct TextRange {
   std::size_t begin, end;
@@ -46,4 +46,4 @@ void for_each_match(const TextPattern& pattern, std::string_view text, const OnM
   }
 }
 
-}  // namespace lockstep
+}  // namespace lockstep::text

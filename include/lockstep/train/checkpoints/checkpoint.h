@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// A file of a checkpoint, as its manifest names it.
 struct CheckpointFile {
@@ -77,4 +77,4 @@ class CheckpointFolder {
   std::filesystem::path output_dir_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::train

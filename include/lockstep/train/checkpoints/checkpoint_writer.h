@@ -17,7 +17,7 @@
 #include "lockstep/train/checkpoints/state_copy.h"
 #include "lockstep/train/checkpoints/trainer_state.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 struct CheckpointOptions {
   std::filesystem::path output_dir = {};
@@ -42,8 +42,8 @@ class CheckpointWriter {
 
   /// Copies the state and begins to write it, once the checkpoint before is done; at the usual priority if it is
   /// urgent, because the run is to end.
-  void begin(const LoopState& state, const ParameterLayout& layout, const Ownership& ownership,
-             FlatParameters& parameters, const Optimizer& optimizer, bool is_urgent = false);
+  void begin(const LoopState& state, const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
+             sharding::FlatParameters& parameters, const Optimizer& optimizer, bool is_urgent = false);
   /// 1 if this rank's part of what is under way is written, else 0: to be summed over ranks.
   double own_progress() const;
   /// Takes the sum: with the last part, rank 0 begins to put the checkpoint in place.
@@ -56,7 +56,9 @@ class CheckpointWriter {
 
  private:
   using Clock = std::chrono::steady_clock;
-  bool writes_moments(const Ownership& ownership) const { return ownership.is_shared || communicator_->is_root(); }
+  bool writes_moments(const sharding::Ownership& ownership) const {
+    return ownership.is_shared || communicator_->is_root();
+  }
   std::string begin_folder(std::uint64_t step, std::uint64_t bytes);
   std::string write_part(const TrainerState& state, int moments_files);
   /// Collects what the ranks have written, once all have.
@@ -81,4 +83,4 @@ class CheckpointWriter {
   std::atomic<double> last_seconds_ = 0;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::train

@@ -10,7 +10,7 @@
 #include "lockstep/sharding/parameter_layout.h"
 #include "lockstep/train/optimizers/optimizer.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// What a rank writes of a checkpoint, copied to the host between two steps, so that training goes on meanwhile. The
 /// memory is kept for the next copy: of the trained weights on rank 0, and of the optimizer's state (its moments), a
@@ -19,8 +19,8 @@ class StateCopy {
  public:
   /// All ranks call it alike, because ranks that share parameters gather them, layer by layer where layers are freed.
   /// `with_weights` and `with_moments`: what this rank copies.
-  void take(const ParameterLayout& layout, FlatParameters& parameters, const Optimizer& optimizer, bool with_weights,
-            bool with_moments);
+  void take(const sharding::ParameterLayout& layout, sharding::FlatParameters& parameters, const Optimizer& optimizer,
+            bool with_weights, bool with_moments);
 
   /// By the parameters' names; empty without weights.
   const std::map<std::string, at::Tensor>& weights() const { return weights_; }
@@ -32,4 +32,4 @@ class StateCopy {
   std::vector<std::pair<std::string, at::Tensor>> moments_;
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::train

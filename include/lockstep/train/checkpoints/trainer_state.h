@@ -10,7 +10,7 @@
 #include "lockstep/train/loss_scaler.h"
 #include "lockstep/train/metric_sink.h"
 
-namespace lockstep {
+namespace lockstep::train {
 
 /// The best of a run's evaluations: that of the least loss, of several alike the first.
 struct BestEvaluation {
@@ -39,9 +39,9 @@ struct TrainerState {
   bool is_finished = false;
   std::uint64_t global_batch_size = 0;
   int ranks = 0;
-  SharedFacts identity = {};  // what must be alike for the run to be the same (train/checkpoints/resume.h)
-  SharedFacts settings = {};  // Hyperparameters::values()
-  Json epochs = {};           // EpochSink::state()
+  comm::SharedFacts identity = {};  // what must be alike for the run to be the same (train/checkpoints/resume.h)
+  comm::SharedFacts settings = {};  // Hyperparameters::values()
+  Json epochs = {};                 // EpochSink::state()
 
   /// As kTrainerStateFile (train/checkpoints/checkpoint.h).
   void write(const std::filesystem::path& folder) const;
@@ -52,4 +52,4 @@ struct TrainerState {
   static TrainerState from_text(const std::string& text, const std::string& where);
 };
 
-}  // namespace lockstep
+}  // namespace lockstep::train
