@@ -31,9 +31,17 @@ class Page:
     prose: list[tuple[int, str]]  # lines outside of blocks
 
     def inline_code(self):
-        for number, line in self.prose:
-            for code in re.findall(r"`([^`]+)`", line):
-                yield f"{self.name}:{number}", code
+        """(place, code). Code may go on in the next line of its paragraph."""
+        paragraph = []
+        for number, line in [*self.prose, (0, "")]:
+            if line.strip():
+                paragraph.append((number, line))
+                continue
+            text = "\n".join(line for _, line in paragraph)
+            for match in re.finditer(r"`([^`]+)`", text):
+                number = paragraph[text.count("\n", 0, match.start())][0]
+                yield f"{self.name}:{number}", match[1].replace("\n", " ")
+            paragraph = []
 
     def links(self):
         for number, line in self.prose:

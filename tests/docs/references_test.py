@@ -244,3 +244,31 @@ def test_metrics_page_has_every_key_of_a_line():
                   for key in re.findall(r"`([a-z_]+)`", cells[0])}
     assert "loss" in keys
     assert keys == documented
+
+
+def test_messages_on_the_troubleshooting_page_are_those_of_the_sources():
+    files = [file for folder in ["src", "data_prep", "slurm"] for file in (ROOT / folder).rglob("*") if file.is_file()]
+    sources = re.sub(r'"\s*"', "", "\n".join(file.read_text(encoding="utf-8") for file in files))
+    page = read_page(ROOT / "docs" / "troubleshooting.md")
+    missing = []
+    for number, cells in table_rows(page, ["symptom", "cause", "cure"]):
+        for code in re.findall(r"`([^`]+)`", cells[0]):
+            if "error:" in code or code in ("No space left on device", "CANCELLED"):
+                continue  # Slurm's and the system's
+            parts = re.split(r"\.\.\.|\b\d+\b|\bN\b|\bSIGKILL\b", code)
+            missing += [f"{page.name}:{number}: {part.strip()}" for part in parts
+                        if len(part.strip()) > 8 and part.strip() not in sources]
+    assert not missing, join(missing)
+
+
+def test_names_in_cpp_are_those_of_the_headers():
+    """Their programs are built by tests/install; here, what they include and name exists."""
+    headers = {str(file.relative_to(ROOT / "include")): file.read_text(encoding="utf-8") for file in (ROOT / "include").rglob("*.h")}
+    unknown = []
+    for page in user_pages():
+        for block in page.blocks:
+            if block.language == "cpp":
+                unknown += [f"{block.place}: {name}" for name in re.findall(r"#include <(lockstep/[^>]+)>", block.text) if name not in headers]
+                unknown += [f"{block.place}: lockstep::{name}" for name in re.findall(r"lockstep::(\w+)", block.text)
+                            if not any(re.search(rf"\b{name}\b", text) for text in headers.values())]
+    assert not unknown, join(unknown)
