@@ -8,28 +8,20 @@ repeats what failed.
 import hashlib
 import json
 import os
-import random
 import shutil
 import signal
 import time
 
 import pytest
-from conftest import example_rows, load_saved, random_model, read_lines, run, write_rows
+from conftest import example_rows, load_saved, random_model, read_lines, run, setting, write_rows
 from distributed import SHARDINGS, distance, result_of
 from long_job import MPIRUN, LongJob, wait_until
 from safetensors.torch import load_file
 from training_workplace import write_job
 
-KILLS = int(os.environ.get("LOCKSTEP_KILLS", "5"))
+KILLS = setting("KILLS", 5)
 STOPPED = 85
 TIMES = ("seconds", "tokens_per_second", "mfu", "input_wait")
-
-
-@pytest.fixture
-def rng():
-    seed = int(os.environ.get("LOCKSTEP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
-    print(f"seed {seed} (again: LOCKSTEP_SEED={seed})")
-    return random.Random(seed)
 
 
 def prepare(folder, kind, rows=24, validation=8, **keys):
@@ -191,7 +183,7 @@ def test_killed_at_any_moment_and_started_again(kind, ranks, rng, tmp_path):
 
 
 EVERY_PAIR = [(kind, sharding) for kind in ("t5-v1.1", "gpt2") for sharding in SHARDINGS]
-PAIRS = EVERY_PAIR if int(os.environ.get("LOCKSTEP_CASES", "2")) > 2 else [EVERY_PAIR[i] for i in (0, 5, 2, 7)]
+PAIRS = EVERY_PAIR if setting("CASES", 2) > 2 else [EVERY_PAIR[i] for i in (0, 5, 2, 7)]
 
 
 @pytest.mark.parametrize("kind,sharding", PAIRS)

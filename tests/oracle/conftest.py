@@ -1,6 +1,7 @@
 """What the oracle tests share: the built programs, and small models whose weights transformers made.
 
-LOCKSTEP_CASES sets the number of random cases; LOCKSTEP_SEED repeats one that failed.
+The tests draw the same cases in every run, each its own. LOCKSTEP_SEED=random draws others, LOCKSTEP_SEED=N repeats a
+case that failed, and LOCKSTEP_CASES sets how many are drawn.
 """
 
 import copy
@@ -10,6 +11,8 @@ import pathlib
 import random
 import shutil
 import subprocess
+import sys
+import zlib
 
 import pytest
 
@@ -17,6 +20,24 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("LOCKSTEP_BIN", ROOT / "build" / "bin"))
 EXAMPLE_MODELS = {"t5": ROOT / "examples" / "models" / "scan-t5", "gpt2": ROOT / "examples" / "models" / "nl2bash-gpt2"}
 EXAMPLE_DATA = {"t5": ROOT / "examples" / "data" / "scan", "gpt2": ROOT / "examples" / "data" / "nl2bash"}
+
+
+def setting(name, default):
+    """How much the tests draw or repeat: the number LOCKSTEP_`name` of the environment."""
+    return int(os.environ.get(f"LOCKSTEP_{name}", default))
+
+
+GIVEN_SEED = os.environ.get("LOCKSTEP_SEED", "")
+BASE_SEED = random.SystemRandom().randrange(1, 1 << 30) if GIVEN_SEED == "random" else 1
+
+
+def seed_of(request, case=0):
+    """The seed of a case of a test. It depends on the test's name, so that different tests draw different cases. A number
+    in LOCKSTEP_SEED replaces it."""
+    if GIVEN_SEED not in ("", "random"):
+        return int(GIVEN_SEED) + case
+    name = request.node.nodeid.rpartition("/")[2]
+    return zlib.crc32(f"{BASE_SEED} {name} {case}".encode()) % (1 << 30)
 
 
 def run(*command, ranks=None, check=True, cwd=None, **environment):
@@ -139,9 +160,36 @@ def load_saved(kind, folder):
     return model.eval(), transformers.AutoTokenizer.from_pretrained(folder), info
 
 
-@pytest.fixture(params=range(int(os.environ.get("LOCKSTEP_CASES", "2"))), ids=lambda case: f"case{case}")
+def pytest_generate_tests(metafunc):
+    """A test that takes `seed` runs once for each case: CASES of its module, where it costs much, else two."""
+    if "seed" in metafunc.fixturenames:
+        cases = getattr(metafunc.module, "CASES", setting("CASES", 2))
+        metafunc.parametrize("seed", range(cases), indirect=True, ids=lambda case: f"case{case}")
+
+
+@pytest.fixture
 def seed(request):
-    base = int(os.environ.get("LOCKSTEP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
-    value = base + request.param
+    value = seed_of(request, request.param)
     print(f"seed {value} (again: LOCKSTEP_SEED={value} LOCKSTEP_CASES=1)")
     return value
+
+
+@pytest.fixture
+def rng(request):
+    value = seed_of(request)
+    print(f"seed {value} (again: LOCKSTEP_SEED={value})")
+    return random.Random(value)
+
+
+@pytest.fixture(autouse=True)
+def seeded_libraries(request):
+    """What draws from the generators of `random` and torch depends on the test only, and not on those before it."""
+    random.seed(seed_of(request))
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed_of(request))
+
+
+def pytest_terminal_summary(terminalreporter):
+    how = {"": "the fixed one", "random": "drawn at random"}.get(GIVEN_SEED)
+    drawn = f"LOCKSTEP_SEED={GIVEN_SEED}" if how is None else f"derived from each test's name and {BASE_SEED}, {how}"
+    terminalreporter.write_line(f"seeds: {drawn}")

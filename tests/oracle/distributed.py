@@ -9,13 +9,14 @@ import time
 
 import pytest
 import torch
-from conftest import example_rows, load_saved, random_model, read_lines, run, write_rows
+from conftest import example_rows, load_saved, random_model, read_lines, run, setting, write_rows
 from ddp_loop import train_rank
 from long_job import MPIRUN, TIMEOUT, LongJob, wait_until, write_long_job
 from safetensors.torch import load_file
 from training_workplace import order_of, rows_apart, step_losses, without_dropout, without_kinks, write_job
 
 KINDS = ["t5-v1.1", "gpt2", "llama"]
+CASES = setting("CASES", 1)
 SHARDINGS = ["none", "state", "state_and_gradients", "full"]
 
 
@@ -50,7 +51,7 @@ def test_ranks_and_sharding_change_nothing(kind, seed, tmp_path):
     assert len(losses) == 30 + 8  # an evaluation after each epoch of 4 steps, and at the end
     everything = [(ranks, sharding, accumulation) for ranks in (1, 2, 4, 3) for sharding in SHARDINGS
                   for accumulation in (1, 3)]
-    cases = everything if int(os.environ.get("LOCKSTEP_CASES", "2")) > 2 else [(3, "full", 3), rng.choice(everything[:-8])]
+    cases = everything if setting("CASES", 2) > 2 else [(3, "full", 3), rng.choice(everything[:-8])]
 
     def train(name, ranks, sharding, accumulation):
         run("lockstep", "train", job, f"output_dir={tmp_path / name}", f"optimizer_sharding={sharding}",
@@ -100,7 +101,7 @@ def test_a_rank_that_is_stopped_ends_the_job_in_time(sharding, tmp_path):
 
 def test_a_rank_that_is_killed_ends_the_job(tmp_path):
     job = write_long_job(tmp_path)
-    for _ in range(int(os.environ.get("LOCKSTEP_KILLS", "3"))):
+    for _ in range(setting("KILLS", 3)):
         with LongJob(job, [*MPIRUN, "-n", 3], "overwrite_output_dir=true") as running:
             running.wait_for_steps()
             time.sleep(random.random() / 5)

@@ -4,7 +4,6 @@ import bz2
 import csv
 import gzip
 import json
-import os
 import random
 import subprocess
 import sys
@@ -29,11 +28,9 @@ DRAWERS = {
 TYPES = {"text": pa.string(), "whole": pa.int64(), "real": pa.float64(), "flag": pa.bool_(), "label": pa.string()}
 
 
-@pytest.fixture(params=range(int(os.environ.get("LOCKSTEP_CASES", "2"))), ids=lambda case: f"case{case}")
-def draw(request):
-    base = int(os.environ.get("LOCKSTEP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
-    print(f"seed {base + request.param} (again: LOCKSTEP_SEED={base + request.param} LOCKSTEP_CASES=1)")
-    return random.Random(base + request.param)
+@pytest.fixture
+def draw(seed):
+    return random.Random(seed)
 
 
 class Table:

@@ -13,7 +13,6 @@ from conftest import random_model, run
 from hub_server import Hub
 from hub_workplace import Client, FOLDER, LFS, NAME, NEEDED, bodies, check_cache, contents, files
 from hub_workplace import client, hub  # noqa: F401
-from prep_workplace import rng  # noqa: F401
 
 
 # ---- networks

@@ -1,7 +1,6 @@
 """LoRA adapters against peft, on random configurations of every family: adapters made there and here, training, merging."""
 
 import json
-import os
 import random
 import re
 import shutil
@@ -9,7 +8,7 @@ import shutil
 import peft
 import pytest
 import torch
-from conftest import EXAMPLE_MODELS, draw_stable, example_rows, read_lines, run, write_rows
+from conftest import EXAMPLE_MODELS, draw_stable, example_rows, read_lines, run, seed_of, setting, write_rows
 from model_families import FAMILIES, has_encoder, make_model
 from models import assert_close, assert_values_equal, forget_lengths, open_model, reference_generation, stable_case, stable_model
 from safetensors.torch import load_file, save_file
@@ -21,7 +20,7 @@ torch.set_num_threads(1)
 PEFT_DEFAULTS = peft.utils.constants.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 DEFAULT_TARGETS = {"umt5": ["q", "v"], "phi3": ["qkv_proj"]}  # peft has none for them
 # Families whose layers differ; with more cases, all.
-TRAINED = FAMILIES if int(os.environ.get("LOCKSTEP_CASES", "2")) > 2 else ["t5-v1.1", "umt5", "gpt2", "llama", "phi3", "opt"]
+TRAINED = FAMILIES if setting("CASES", 2) > 2 else ["t5-v1.1", "umt5", "gpt2", "llama", "phi3", "opt"]
 SHARE = 0.1  # of models.assert_values_close(): lora_alpha multiplies the rounding of what is zero, too
 DROPOUTS = ["dropout_rate", "resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout", "attention_dropout"]
 
@@ -202,9 +201,9 @@ def train_as_peft_does(rng, family, seed, tmp_path):
 
 
 @pytest.mark.parametrize("family", TRAINED)
-def test_training_follows_peft_and_peft_loads_the_result(family, tmp_path):
-    seed = random.SystemRandom().randrange(1, 1 << 30)
-    print(f"seed {seed}")
+def test_training_follows_peft_and_peft_loads_the_result(family, request, tmp_path):
+    seed = seed_of(request)
+    print(f"seed {seed} (again: LOCKSTEP_SEED={seed})")
     rng = random.Random(seed)
     torch.manual_seed(seed)
 

@@ -9,7 +9,7 @@ import h5py
 import pytest
 import sentencepiece
 from prep_workplace import CONFIGS, FIXTURES, Workplace, contents, make_rows, manifest_of, read_rows, write_rows
-from prep_workplace import kind, rng, t5, workplace  # noqa: F401
+from prep_workplace import kind, t5, workplace  # noqa: F401
 from transformers import AutoTokenizer
 
 HOSTILE = [

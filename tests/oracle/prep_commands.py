@@ -12,7 +12,7 @@ import pytest
 import sentencepiece
 from conftest import run
 from prep_workplace import FIXTURES, PREP, Workplace, contents, make_rows, manifest_of, read_rows, write_rows
-from prep_workplace import kind, rng, t5, workplace  # noqa: F401
+from prep_workplace import kind, t5, workplace  # noqa: F401
 from tokenizers import ByteLevelBPETokenizer
 
 SHARDED = {"shard_text_bytes": 20_000}

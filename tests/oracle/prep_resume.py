@@ -7,10 +7,11 @@ import subprocess
 import time
 
 import pytest
+from conftest import setting
 from prep_workplace import FIXTURES, PREP, contents, manifest_of, read_rows, write_rows
-from prep_workplace import kind, rng, t5, workplace  # noqa: F401
+from prep_workplace import kind, t5, workplace  # noqa: F401
 
-KILLS = int(os.environ.get("LOCKSTEP_KILLS", "20"))
+KILLS = setting("KILLS", 20)
 SHARDED = {"shard_text_bytes": 150_000}
 
 

@@ -1,15 +1,15 @@
 """A place for lockstep-prep to run in, and what its oracles share."""
 
 import json
-import os
 import random
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import BIN
 
-PREP = Path(os.environ["LOCKSTEP_BIN"]) / "lockstep-prep"
+PREP = BIN / "lockstep-prep"
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 CONFIGS = {
     "t5": {"model_type": "t5", "vocab_size": 32128, "is_encoder_decoder": True, "n_positions": 512},
@@ -95,10 +95,3 @@ def contents(folder):
 
 def manifest_of(folder):
     return json.loads((folder / "manifest.json").read_text())
-
-
-@pytest.fixture
-def rng():
-    seed = int(os.environ.get("LOCKSTEP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
-    print(f"seed {seed} (again: LOCKSTEP_SEED={seed})")
-    return random.Random(seed)

@@ -1,14 +1,11 @@
 """Ids and decoded texts against tokenizers and transformers: random tokenizers, hostile texts, every code point."""
 
 import json
-import os
 import random
 
 import pytest
 from tokenizer_workplace import BEHAVIORS, FIXTURES, compare, hostile_texts, is_panic, probe, random_tokenizer
 from tokenizers import Tokenizer
-
-CASES = int(os.environ.get("LOCKSTEP_CASES", "2"))
 
 
 @pytest.fixture(scope="session")
