@@ -4,8 +4,10 @@ import copy
 
 import pytest
 import torch
-from conftest import example_rows, load_saved, random_model, run
+from conftest import example_rows, load_saved, random_model, run, setting
 from training_workplace import stable_training, step_losses, steps_of, torch_loss_sum, without_dropout, write_job
+
+CASES = setting("CASES", 1)
 
 torch.set_num_threads(1)  # small models: more threads only wait for each other
 

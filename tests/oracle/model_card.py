@@ -8,10 +8,11 @@ import sys
 import huggingface_hub
 import pytest
 import yaml
-from conftest import example_rows, random_model, read_lines, run, write_rows
+from conftest import example_rows, random_model, read_lines, run, seed_of, setting, write_rows
 from training_workplace import write_job
 
 KINDS = {"t5-v1.1": "text2text-generation", "llama": "text-generation"}
+CASES = setting("CASES", 1)
 
 
 def section(text, title):
@@ -28,10 +29,14 @@ def code(text, language):
     return re.search(rf"```{language}\n(.*?)```", text, re.DOTALL).group(1)
 
 
-@pytest.fixture(params=KINDS)
-def trained(request, seed, tmp_path):
+@pytest.fixture(scope="module", params=[(kind, case) for kind in KINDS for case in range(CASES)], ids=lambda value: f"{value[0]}-case{value[1]}")
+def trained(request, tmp_path_factory):
     """The kind, the job's file and the card of a model trained with validation data, of which some rows are cut."""
-    kind, is_t5 = request.param, request.param.startswith("t5")
+    kind, case = request.param
+    is_t5 = kind.startswith("t5")
+    seed = seed_of(request, case)
+    tmp_path = tmp_path_factory.mktemp(kind)
+    print(f"seed {seed} (again: LOCKSTEP_SEED={seed} LOCKSTEP_CASES=1)")
     random_model(kind, tmp_path / "model", seed)
     rows = example_rows("t5" if is_t5 else "gpt2", 30, seed)
     write_rows(tmp_path / "validation.jsonl", rows[20:])
@@ -53,8 +58,9 @@ def test_the_card_is_one_of_the_hub(trained):
     assert card.text.startswith("\n# result\n")
 
 
-def test_the_card_tells_what_the_run_did(trained, tmp_path):
+def test_the_card_tells_what_the_run_did(trained):
     kind, job, card = trained
+    tmp_path = job.parent
     metrics = read_lines(tmp_path / "result" / "metrics.jsonl")
     steps = [line for line in metrics if line["event"] == "step"]
     evaluations = [line for line in metrics if line["event"] == "evaluation"]
@@ -87,13 +93,14 @@ def test_the_card_tells_what_the_run_did(trained, tmp_path):
 
 def test_its_job_is_the_job(trained, tmp_path):
     _, job, card = trained
+    result = job.parent / "result"
     again = tmp_path / "again.yaml"
     again.write_text(code(section(card.text, "Job"), "yaml"))
     expected = {**yaml.safe_load(job.read_text()), "learning_rate": 2.5e-3}
     del expected["evaluation_strategy"]  # the default
     assert yaml.safe_load(again.read_text()) == expected
     run("lockstep", "train", again, "overwrite_output_dir=true", ranks=2)
-    replaced = huggingface_hub.ModelCard.load(tmp_path / "result" / "README.md")
+    replaced = huggingface_hub.ModelCard.load(result / "README.md")
     assert replaced.text.replace("overwrite_output_dir: true\n", "") == card.text
 
 
@@ -106,7 +113,7 @@ def run_its_lines(card, folder):
 
 def test_its_lines_open_the_model(trained, tmp_path):
     _, job, card = trained
-    run_its_lines(card, tmp_path)
+    run_its_lines(card, job.parent)
     run("lockstep", "train", job, "peft_type=lora", "max_steps=1", f"output_dir={tmp_path / 'adapter'}")
     card = huggingface_hub.ModelCard.load(tmp_path / "adapter" / "README.md")
     assert card.data.library_name == "peft" and "with a LoRA adapter" in card.text

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 import transformers
-from conftest import draw_stable, example_rows, load_saved, moved_by_an_ulp, random_model, run
+from conftest import draw_stable, example_rows, load_saved, moved_by_an_ulp, random_model, run, setting
 from distributed import distance
 from safetensors.torch import load_file
 from training_workplace import encode, step_losses, torch_loss_sum, without_dropout, without_kinks, write_job
@@ -14,6 +14,7 @@ torch.set_num_threads(1)  # small models: more threads only wait for each other
 
 OPTIMIZERS = ["adamw", "adafactor", "lion"]
 KINDS = ["t5-v1.1", "gpt2", "llama"]
+CASES = setting("CASES", 1)
 SHARDINGS = ["none", "state", "state_and_gradients", "full"]
 
 

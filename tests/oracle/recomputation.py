@@ -5,12 +5,13 @@ import random
 import pytest
 import torch
 import transformers
-from conftest import example_rows, random_model, run
+from conftest import example_rows, random_model, run, setting
 from memory import peak_of_training
 from safetensors.torch import load_file
 from training_workplace import step_losses, write_job
 
 KINDS = ["t5-v1.0", "t5-v1.1", "gpt2", "llama"]
+CASES = setting("CASES", 1)
 SHARDINGS = ["none", "state", "state_and_gradients", "full"]
 
 

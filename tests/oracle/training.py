@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -9,11 +10,12 @@ import shutil
 import pytest
 import torch
 from conftest import (BIN, EXAMPLE_DATA, EXAMPLE_MODELS, ROOT, example_rows, greedy_answer, load_saved, random_model, read_lines,
-                      run, write_rows)
+                      run, setting, write_rows)
 from training_workplace import (encode, order_of, rows_apart, stable_training, step_losses, steps_of, torch_loss_sum, torch_losses,
                                 without_dropout, without_kinks, write_job)
 
 KINDS = ["t5-v1.0", "t5-v1.1", "gpt2", "llama"]
+CASES = setting("CASES", 1)
 
 torch.set_num_threads(1)  # small models: more threads only wait for each other
 
@@ -44,13 +46,13 @@ def test_fifty_steps_are_those_of_pytorch_whatever_makes_them_fast(kind, seed, t
     """A plain loop in PyTorch, a row at a time, has none of it; then what a job can turn on or off, one by one. Without
     ReLU, whose gradient jumps: PyTorch's own norms, from weights 1e-7 apart, were 1e-3 apart behind twenty steps."""
     has_encoder = kind.startswith("t5")
-    rows, _, _, losses, norms = stable_training(kind, tmp_path / "model", seed, 12, 50, (1e-3, 0.1, 5), (1e-5, 1e-4),
+    rows, _, _, losses, norms = stable_training(kind, tmp_path / "model", seed, 6, 50, (1e-3, 0.1, 5), (1e-5, 1e-4),
                                                 **without_kinks(kind))
-    job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, max_steps=50, global_batch_size=12, learning_rate=1e-3,
+    job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, max_steps=50, global_batch_size=6, learning_rate=1e-3,
                     weight_decay=0.1, warmup_steps=5)
     run("lockstep-prep", job)
     for keys in [[], ["per_device_train_batch_size=1"], ["max_tokens_per_micro_batch=60"], ["gradient_checkpointing=true"],
-                 ["threads_per_rank=1", "optimizer_sharding=none"]]:
+                 ["threads_per_rank=2", "optimizer_sharding=none"]]:
         run("lockstep", "train", job, "overwrite_output_dir=true", *keys)
         steps = steps_of(tmp_path / "result")
         assert [step["loss"] for step in steps] == pytest.approx(losses, rel=1e-5), keys
@@ -158,7 +160,7 @@ def test_rank_0_alone_may_read_the_weights(kind, seed, tmp_path):
 def test_evaluate_and_generate_equal_transformers(kind, seed, tmp_path):
     has_encoder = kind.startswith("t5")
     random_model(kind, tmp_path / "model", seed)
-    drawn = example_rows("t5" if has_encoder else "gpt2", int(os.environ.get("LOCKSTEP_ROWS", "40")), seed)
+    drawn = example_rows("t5" if has_encoder else "gpt2", setting("ROWS", 40), seed)
     model, tokenizer, _ = load_saved(kind, tmp_path / "model")
     answers = [greedy_answer(model, encode(tokenizer, row, has_encoder)[0], 12) for row in drawn]
     rows, answers = zip(*((row, ids) for row, (ids, clear) in zip(drawn, answers, strict=True) if clear), strict=True)
@@ -187,12 +189,15 @@ def test_evaluate_and_generate_equal_transformers(kind, seed, tmp_path):
 
 @pytest.mark.parametrize("kind", ["t5", "gpt2"])
 def test_ranks_micro_batches_and_accumulation_change_nothing(kind, seed, tmp_path):
-    """With the dropout of the model's config, and noise on embeddings: masks and noise belong to examples, not to ranks."""
-    rows = example_rows(kind, 30, seed)
+    """With the dropout of the model's config, and noise on embeddings: masks and noise belong to examples, not to ranks.
+    A T5 sets test_size of its rows apart for evaluation, so that its epochs have fewer steps."""
+    epochs, global_batch, test_size = 3, 8, 0.2
+    rows = example_rows(kind, 34, seed)
+    evaluated = math.ceil(test_size * len(rows)) if kind == "t5" else 0
     dropout = {"dropout_rate": 0.1} if kind == "t5" else {}
     random_model("t5-v1.1" if kind == "t5" else "gpt2", tmp_path / "model", seed, **dropout, **without_kinks(kind))
-    job = write_job(tmp_path, tmp_path / "model", rows, kind == "t5", num_train_epochs=3, global_batch_size=8,
-                    learning_rate=2e-3, evaluation_strategy="epoch", neftune_noise_alpha=5)
+    job = write_job(tmp_path, tmp_path / "model", rows, kind == "t5", num_train_epochs=epochs, global_batch_size=global_batch,
+                    learning_rate=2e-3, evaluation_strategy="epoch", test_size=test_size, neftune_noise_alpha=5)
     run("lockstep-prep", job)
     losses, evaluations = [], []
     for ranks, rows_each, accumulation in [(None, 8, 1), (1, 3, 1), (2, 4, 1), (2, 100, 3), (3, 2, 2)]:
@@ -202,7 +207,8 @@ def test_ranks_micro_batches_and_accumulation_change_nothing(kind, seed, tmp_pat
         losses.append(step_losses(output))
         evaluations.append([line["eval_loss"] for line in read_lines(output / "metrics.jsonl")
                             if line["event"] == "evaluation"])
-    assert len(losses[0]) == (12 if kind == "gpt2" else 12)
+    assert len(losses[0]) == epochs * math.ceil((len(rows) - evaluated) / global_batch)
+    assert len(evaluations[0]) == (epochs if evaluated else 0)
     for other in losses[1:]:
         assert other == pytest.approx(losses[0], rel=1e-5)
     for other in evaluations[1:]:
