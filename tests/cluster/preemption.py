@@ -176,7 +176,7 @@ def test_a_node_that_is_killed(node, cluster, workplace, undisturbed):
 
 
 def test_an_array_of_three(cluster, workplace):
-    """Each task with a line of its own; the one that is stopped comes back, alone."""
+    """Each task has overrides of its own; only the one that is stopped comes back."""
     rates = {1: "1e-3", 2: "5e-4", 3: "'2e-4'"}
     folders = {task: workplace.parent / f"sweep {task}" for task in rates}
     sweep = workplace.parent / "sweep.txt"
@@ -193,7 +193,9 @@ def test_an_array_of_three(cluster, workplace):
     wait_until(lambda: metrics.exists() and metrics.read_bytes().count(b"\n") >= 10, 60, lambda: text(3) + cluster.logs())
     cluster.run("scancel", "--signal=TERM", f"{number}_3")
     wait_until(lambda: set(cluster.state_of(number).split()) == {"COMPLETED"}, 90, lambda: "\n".join(map(text, rates)))
-    assert [text(task).count("train.sbatch: ") for task in rates] == [1, 1, 3], "\n".join(map(text, rates))
+    said = "\n".join(map(text, rates))
+    assert [len(re.findall(r"requeued \d+ times: ", text(task))) for task in rates] == [1, 1, 2], said
+    assert [text(task).count("stopped; it is requeued") for task in rates] == [0, 0, 1], said
     for task, rate in rates.items():
         steps = read_lines(folders[task] / "metrics.jsonl")
         assert [line["step"] for line in steps] == list(range(1, 101))
