@@ -5,7 +5,7 @@
 namespace lockstep::test {
 
 /// Whether layers are computed again in backward, and how many were begun.
-struct RecomputingObserver final : LayerObserver {
+struct RecomputingObserver final : models::LayerObserver {
   explicit RecomputingObserver(bool recomputes_) : recomputes(recomputes_) {}
   void before_layer(std::size_t, const at::Tensor&) override { ++layers; }
   void after_layer(std::size_t, const at::Tensor&) override {}

@@ -53,7 +53,7 @@ std::string to_bytes(const arrow::Table& table, Format format, std::int64_t batc
 
 std::vector<Row> read_bytes(const std::string& bytes, Format format) {
   const test::TemporaryFolder folder;
-  return test::read_all(Dataset::from_file(folder.write(text::name_of(format), bytes)));
+  return test::read_all(Dataset::from_file(folder.write(name_of(format), bytes)));
 }
 
 std::string error_of(const arrow::Table& table, Format format) {
@@ -102,7 +102,7 @@ TEST_P(ArrowReader, NamesTheRowOfNullsAndOfWhatIsNoNumber) {
   const auto error = [&](const std::shared_ptr<arrow::DataType>& type, const std::string& json) {
     return error_of(*make_table(good, make_array(type, json)), GetParam());
   };
-  EXPECT_THAT(error(arrow::utf8(), R"(["a", "b", null])"), AllOf(HasSubstr(text::name_of(GetParam()) + ": row 3: "),
+  EXPECT_THAT(error(arrow::utf8(), R"(["a", "b", null])"), AllOf(HasSubstr(name_of(GetParam()) + ": row 3: "),
                                                                  HasSubstr("\"model_output\""), HasSubstr("null")));
   EXPECT_THAT(error(arrow::float64(), "[1, NaN, 1]"), AllOf(HasSubstr("row 2"), HasSubstr("nan")));
   EXPECT_THAT(error(arrow::float64(), "[Inf, 1, 1]"), AllOf(HasSubstr("row 1"), HasSubstr("inf")));
@@ -164,7 +164,7 @@ TEST_P(ArrowReader, SurvivesDamage) {
       read_bytes(bytes, GetParam());
     } catch (const Error& error) {
       ++refused;
-      EXPECT_THAT(error.what(), HasSubstr(text::name_of(GetParam()))) << "seed " << seed;
+      EXPECT_THAT(error.what(), HasSubstr(name_of(GetParam()))) << "seed " << seed;
     }
   }
   EXPECT_GT(refused, 200) << "seed " << seed;
