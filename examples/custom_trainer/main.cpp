@@ -5,10 +5,7 @@
 #include <string>
 #include <vector>
 
-#include <lockstep/core/error.h>
-#include <lockstep/data/tokenize_datasets.h>
-#include <lockstep/train/base_trainer.h>
-#include <lockstep/train/training_loop.h>
+#include <lockstep/lockstep.h>
 
 namespace {
 

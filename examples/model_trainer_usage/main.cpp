@@ -6,8 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <lockstep/core/error.h>
-#include <lockstep/train/generation_model_trainer.h>
+#include <lockstep/lockstep.h>
 
 namespace fs = std::filesystem;
 
