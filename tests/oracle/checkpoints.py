@@ -15,7 +15,7 @@ import time
 import pytest
 from conftest import example_rows, load_saved, random_model, read_lines, run, setting, write_rows
 from distributed import SHARDINGS, distance, result_of
-from long_job import MPIRUN, LongJob, wait_until
+from long_job import MPIRUN, LongJob, listens, wait_until
 from safetensors.torch import load_file
 from training_workplace import write_job
 
@@ -50,8 +50,10 @@ class Training(LongJob):
         return [pid for pid in [self.launcher.pid, *self.processes()] if self.name_of(pid) == "lockstep"]
 
     def pids_of_all(self):
-        """Once they have started. To be called before the moment of a signal, since a busy machine takes a second to tell."""
-        assert self.wait_for(lambda: len(self.pids()) == self.world_size), self.stderr()
+        """Once all have handlers for the signals that ask them to stop. To be called before the moment of a signal, since a
+        busy machine takes a second to tell."""
+        signals = [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]
+        assert self.wait_for(lambda: len(self.pids()) == self.world_size and all(listens(pid, signals) for pid in self.pids())), self.stderr()
         return self.pids()
 
     def is_over(self):

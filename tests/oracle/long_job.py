@@ -30,6 +30,16 @@ def wait_until(condition, seconds, explain):
         time.sleep(0.05)
 
 
+def listens(pid, signals):
+    """Whether a process has handlers for the signals."""
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    caught = int(status.split("SigCgt:")[1].split()[0], 16)
+    return all(caught >> (number - 1) & 1 for number in signals)
+
+
 class LongJob:
     """Starts `launcher` with `lockstep train JOB`, and whatever follows. It is killed behind the context."""
 

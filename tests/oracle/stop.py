@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import time
@@ -13,7 +12,7 @@ import pytest
 from conftest import BIN, ROOT, example_rows, random_model, run, write_rows
 from hub_server import Hub
 from hub_workplace import LFS, NAME, files
-from long_job import wait_until
+from long_job import listens, wait_until
 from training_workplace import write_job
 
 STOPPED = 85
@@ -65,14 +64,7 @@ class Started:
 
     def wait_until_it_listens(self, ranks=1):
         """Until every rank has handlers for the signals."""
-        def listens(pid):
-            with contextlib.suppress(OSError):
-                status = pathlib.Path(f"/proc/{pid}/status").read_text()
-                caught = int(status.split("SigCgt:")[1].split()[0], 16)
-                return all(caught >> (number - 1) & 1 for number in SIGNALS)
-            return False
-
-        wait_until(lambda: len(self.ranks()) == ranks and all(map(listens, self.ranks())), 30, self.stderr)
+        wait_until(lambda: len(self.ranks()) == ranks and all(listens(pid, SIGNALS) for pid in self.ranks()), 60, self.stderr)
 
     def stop(self, number=signal.SIGTERM, rank=-1):
         """Asks one rank alone."""
