@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 
-#include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <limits>
+#include <mutex>
 #include <thread>
 
 #include "lockstep/core/error.h"
@@ -11,9 +13,12 @@
 namespace lockstep::batching {
 namespace {
 
-constexpr std::uint64_t kRows = 40;
+using std::chrono::milliseconds;
 
-// Rows of growing length, that counts what is read, and may be slow or damaged.
+constexpr std::uint64_t kRows = 40;
+constexpr std::chrono::seconds kDeadline{60};  // within which a busy machine does what takes it a moment
+
+// Rows of growing length. They count what is read of them; they can be damaged, and keep readers waiting.
 class WatchedRows final : public TokenizedDataset {
  public:
   std::uint64_t size() const override { return kRows; }
@@ -21,20 +26,40 @@ class WatchedRows final : public TokenizedDataset {
   std::uint32_t input_length(std::uint64_t index) const override { return static_cast<std::uint32_t>(index + 1); }
   std::uint32_t target_length(std::uint64_t) const override { return 2; }
   data::Example read(std::uint64_t index) const override {
-    std::this_thread::sleep_for(delay);
-    ++reads;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return reads_ < allowed_; });
+      ++reads_;
+    }
+    changed_.notify_all();
     if (index == damaged) throw InputError("row " + std::to_string(index) + " is damaged");
     return {std::vector<TokenId>(index + 1, 3), {4, 5}};
   }
   const std::string& tokenizer_digest() const override { return digest_; }
   std::string content_digest() const override { return digest_; }
 
-  std::chrono::milliseconds delay{0};
+  // Reading waits once `count` rows have been read.
+  void allow(std::uint64_t count) {
+    {
+      const std::lock_guard lock(mutex_);
+      allowed_ = count;
+    }
+    changed_.notify_all();
+  }
+  // False if `count` rows have not been read within `timeout`.
+  bool wait_for_reads(std::uint64_t count, std::chrono::milliseconds timeout) const {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, timeout, [&] { return reads_ >= count; });
+  }
+
   std::uint64_t damaged = kRows;
-  mutable std::atomic<std::uint64_t> reads = 0;
 
  private:
   std::string digest_ = "digest";
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  mutable std::uint64_t reads_ = 0;
+  std::uint64_t allowed_ = std::numeric_limits<std::uint64_t>::max();
 };
 
 InputSource source_of(const std::shared_ptr<WatchedRows>& rows, int rank = 0, int world_size = 1) {
@@ -83,29 +108,33 @@ TEST(StepInputs, AnErrorIsThrownWhereTheRowIsNeeded) {
 TEST(StepInputs, ReadsAheadButNotFar) {
   const auto rows = std::make_shared<WatchedRows>();
   StepInputs inputs(source_of(rows), 0, 1000);
-  const auto settled = [&] {
-    std::uint64_t before = 0;
-    do {
-      before = rows->reads;
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    } while (rows->reads != before);
-    return before;
-  };
-  EXPECT_GE(settled(), 4U);
-  EXPECT_LE(settled(), 9 * 4U);
+  EXPECT_TRUE(rows->wait_for_reads(4, kDeadline));
+  // Eight items wait at most, and a ninth is being made. The time only decides how surely a thread that reads on is
+  // seen.
+  EXPECT_FALSE(rows->wait_for_reads(9 * 4 + 1, milliseconds(200)));
 }
 
-TEST(StepInputs, ARowsWaitIsCountedWhereNothingIsComputedMeanwhile) {
+// Measures time: a pause of 50 ms at the wrong moment fails it, and launch/test.sh tries it twice.
+TEST(StepInputsTiming, ARowsWaitIsCountedWhereNothingIsComputedMeanwhile) {
   const auto rows = std::make_shared<WatchedRows>();
-  rows->delay = std::chrono::milliseconds(20);
+  rows->allow(0);
   StepInputs inputs(source_of(rows), 0, 1000);
+  const auto start = std::chrono::steady_clock::now();
+  std::jthread opener([&] {
+    std::this_thread::sleep_for(milliseconds(100));
+    rows->allow(std::numeric_limits<std::uint64_t>::max());
+  });
   inputs.next_plan();
   inputs.next_batch();
-  EXPECT_GT(inputs.take_waited_s(), 0.02);
-  EXPECT_EQ(inputs.take_waited_s(), 0);
-  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  const double waited_s = inputs.take_waited_s();
+  EXPECT_GT(waited_s, 0.05);
+  EXPECT_LE(waited_s, elapsed.count());
+  EXPECT_EQ(inputs.take_waited_s(), 0) << "what was taken is not counted again";
+  // Batches are made one after the other: the second is there once a row of the fourth has been read.
+  ASSERT_TRUE(rows->wait_for_reads(3 * 4 + 1, kDeadline));
   inputs.next_batch();
-  EXPECT_LT(inputs.take_waited_s(), 0.02);
+  EXPECT_LT(inputs.take_waited_s(), 0.05);
 }
 
 }  // namespace
