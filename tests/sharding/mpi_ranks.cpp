@@ -287,7 +287,7 @@ int main(int argc, char** argv) {
   check_reducer(*communicator, communicator);
   check_parameters(*communicator, communicator);
   check_broadcast(*communicator);
-  comm::check_agreement(*communicator);
+  lockstep::comm::check_agreement(*communicator);
   check_text(*communicator);
   check_facts(*communicator);
   communicator->barrier();
