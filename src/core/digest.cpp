@@ -27,7 +27,7 @@ ContextHandle begin_digest(const EVP_MD* algorithm, const char* name) {
 
 constexpr std::uint64_t kWholeFile = std::numeric_limits<std::uint64_t>::max();
 
-// `bytes` of a file from `begin` on, or to its end if that comes first.
+// Calls `visit` on the blocks of the range [begin, begin + bytes) of a file, cut off at the end of the file.
 template <class Visit>
 void read_in_blocks(const std::filesystem::path& path, std::uint64_t begin, std::uint64_t bytes, const Visit& visit) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -63,7 +63,7 @@ void Sha256::update(std::string_view bytes) { EVP_DigestUpdate(context_->handle.
 Sha256::Bytes Sha256::take() {
   Bytes digest{};
   EVP_DigestFinal_ex(context_->handle.get(), digest.data(), nullptr);
-  EVP_DigestInit_ex(context_->handle.get(), nullptr, nullptr);  // the algorithm again: no look-up, no allocation
+  EVP_DigestInit_ex(context_->handle.get(), nullptr, nullptr);  // keeps the algorithm, and so allocates nothing
   return digest;
 }
 
@@ -85,7 +85,7 @@ std::string sha256_of_piece(const std::filesystem::path& path, std::uint64_t beg
 
 std::string git_blob_id(const std::filesystem::path& path) {
   const ContextHandle context = begin_digest(EVP_sha1(), "SHA-1");
-  std::error_code unreadable;  // is told by read_in_blocks()
+  std::error_code unreadable;  // is reported by read_in_blocks()
   const std::string header = fmt::format("blob {}", std::filesystem::file_size(path, unreadable));
   EVP_DigestUpdate(context.get(), header.c_str(), header.size() + 1);
   read_in_blocks(path, 0, kWholeFile,

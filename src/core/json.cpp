@@ -9,7 +9,7 @@
 namespace lockstep::core {
 
 void check_json_nesting(std::string_view text) {
-  constexpr std::size_t kDeepest = 200;  // real files have some 20 levels
+  constexpr std::size_t kDeepest = 200;  // real files have about 20 levels
   std::size_t depth = 0;
   bool in_string = false;
   for (std::size_t i = 0; i < text.size(); ++i) {

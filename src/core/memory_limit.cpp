@@ -22,15 +22,15 @@ std::uint64_t physical_bytes(const fs::path& root) {
   return kNone;
 }
 
-// A file that holds a number, or "max" or nothing: no limit.
+// Reads a number from a file. No file, or "max" in it, means no limit.
 std::uint64_t number_in(const fs::path& path) {
   std::ifstream file(path);
   std::uint64_t number = 0;
   return file >> number ? number : kNone;
 }
 
-// Lowest of a group and those that it lies in. In a container the group's own path may not be seen: the folder at the
-// top is then the container's.
+// Returns the lowest limit of a control group and its ancestors. Inside a container the group's own path may be
+// invisible; the folder `top` then is the container's group.
 std::uint64_t lowest_limit(const fs::path& top, const fs::path& group, const char* file) {
   std::uint64_t lowest = number_in(top / file);
   for (fs::path path = group.relative_path(); !path.empty(); path = path.parent_path()) {
@@ -42,7 +42,7 @@ std::uint64_t lowest_limit(const fs::path& top, const fs::path& group, const cha
 std::uint64_t control_group_bytes(const fs::path& root) {
   std::uint64_t lowest = kNone;
   std::ifstream file(root / "proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {  // 0::/a/b, or of version 1: 4:memory:/a/b
+  for (std::string line; std::getline(file, line);) {  // "0::/a/b"; in version 1, "4:memory:/a/b"
     const std::size_t first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1);

@@ -22,7 +22,7 @@ void install_stop_signals() {
     struct sigaction action {};
     action.sa_handler = remember;
     action.sa_flags = SA_RESTART;
-    if (signal.number == SIGINT) action.sa_flags |= SA_RESETHAND;  // the second ends the process
+    if (signal.number == SIGINT) action.sa_flags |= SA_RESETHAND;  // the second SIGINT ends the process
     ::sigemptyset(&action.sa_mask);
     ::sigaction(signal.number, &action, nullptr);
   }

@@ -7,11 +7,11 @@ namespace lockstep::core {
 namespace {
 
 struct Sequence {
-  std::size_t length;  // of an ill-formed one: its maximal subpart, at least 1
+  std::size_t length;  // if ill-formed, that of its maximal subpart, at least 1
   bool valid;
 };
 
-// The sequence that starts `text`.
+// Returns the sequence at the start of `text`.
 Sequence scan(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);

@@ -8,7 +8,7 @@
 
 namespace lockstep::test {
 
-/// What is logged while it lives, in lines as "warning: the message".
+/// Captures what is logged during its lifetime, as lines like "warning: the message".
 class CapturedLog {
  public:
   CapturedLog() : before_(spdlog::default_logger()) {

@@ -9,7 +9,7 @@
 namespace lockstep::core {
 namespace {
 
-// The two vectors of FIPS 180-2, appendix B.
+// The two test vectors of FIPS 180-2, appendix B.
 TEST(Digest, MatchesPublishedVectors) {
   EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   Sha256 digest;

@@ -11,13 +11,13 @@ using testing::ExitedWithCode;
 using testing::KilledBySignal;
 using testing::ThrowsMessage;
 
-// Each in a process of its own, whose flag nothing has set.
+// Every test runs in its own process, whose flag is not set.
 class StopFlag : public testing::Test {
  protected:
   StopFlag() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
 };
 
-// Ends this process with 0 if `condition` holds.
+// Exits with code 0 if `condition` holds, else with 1.
 [[noreturn]] void leave_if(bool condition) { ::_exit(condition ? 0 : 1); }
 
 TEST_F(StopFlag, IsSetByEachOfTheSignals) {

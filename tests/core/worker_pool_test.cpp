@@ -21,7 +21,7 @@ TEST(WorkerPool, RunsTasksInTheirOrder) {
   WorkerPool pool(1);
   std::vector<int> run;
   for (int i = 0; i < 5; ++i) pool.submit([&run, i] { run.push_back(i); });
-  EXPECT_TRUE(run.empty());  // there is no other thread
+  EXPECT_TRUE(run.empty());  // the pool has no thread of its own
   while (pool.work_along()) {
   }
   EXPECT_EQ(run, (std::vector<int>{0, 1, 2, 3, 4}));
@@ -41,7 +41,7 @@ TEST(WorkerPool, EndsAfterTheTaskAtWorkAndForgetsTheOthers) {
     });
     begun.get_future().wait();
     pool.submit([&] { ended += 100; });
-    // The pool ends while the first task is at work, and must wait for it.
+    // The pool is destroyed while the first task runs, and must wait for it.
     release = std::jthread([&may_end] {
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
       may_end.set_value();

@@ -6,17 +6,18 @@
 
 namespace lockstep::core {
 
-/// A file that appears under its name complete or not at all: written beside it under a temporary
-/// name, synced to disk, then renamed over. Without commit() the destructor removes the temporary file.
+/// Writes a file that appears under its name either complete or not at all. The bytes go to a temporary file in the
+/// same folder; commit() syncs it to disk and renames it. Without commit(), the destructor removes the temporary file.
 class AtomicFile {
  public:
-  /// Creates missing parent folders. Throws Error if the file cannot be made, InputError if `path` is a folder.
+  /// Opens the temporary file and creates missing parent folders. Throws Error if the file cannot be created,
+  /// InputError if `path` is a folder.
   explicit AtomicFile(std::filesystem::path path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  /// Throws Error naming the file and the reason, e.g. a full disk.
+  /// Appends `bytes`. Throws Error, naming the file and the reason (e.g. a full disk), if that fails.
   void write(std::string_view bytes);
   void commit();
 
@@ -26,14 +27,15 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
-/// Writes the whole of `bytes` as an AtomicFile.
+/// Writes `bytes` as the whole content of the file, through an AtomicFile.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
-/// A new or renamed file survives a power cut only once the folder that holds its name is on disk, too. File systems
-/// that cannot do that are left alone.
+/// Syncs a folder to disk: a new or renamed file survives a power cut only once its folder's entry is on disk, too.
+/// Does nothing on file systems that cannot sync a folder.
 void sync_folder(const std::filesystem::path& folder);
 
-/// The whole file. Throws InputError naming it if it cannot be read.
+/// Returns the content of the file. Throws InputError, naming the file, if it is missing or may not be read; Error for
+/// other failures.
 std::string read_file(const std::filesystem::path& path);
 
 }  // namespace lockstep::core

@@ -9,7 +9,7 @@
 
 namespace lockstep::core {
 
-/// SHA-256 computed piece by piece.
+/// Computes SHA-256 incrementally.
 class Sha256 {
  public:
   Sha256();
@@ -20,9 +20,9 @@ class Sha256 {
   using Bytes = std::array<unsigned char, 32>;
 
   void update(std::string_view bytes);
-  /// The digest of all bytes since the beginning or the last digest taken; the next begins anew.
+  /// Returns the digest of all bytes since construction or the last take(), and resets the state.
   Bytes take();
-  /// The same in 64 lower-case hexadecimal digits.
+  /// Calls take() and returns the digest as 64 lower-case hexadecimal digits.
   std::string hex_digest();
 
  private:
@@ -31,12 +31,13 @@ class Sha256 {
 };
 
 std::string sha256(std::string_view bytes);
-/// Throws InputError if the file cannot be read.
+/// Returns the SHA-256 of a file in hexadecimal. Throws InputError if the file is missing or may not be read.
 std::string sha256_file(const std::filesystem::path& path);
-/// Of `bytes` of the file from byte `begin` on, or of those that it has.
+/// Returns the SHA-256 of the range [begin, begin + bytes) of a file, cut off at the end of the file. Throws as
+/// sha256_file() does.
 std::string sha256_of_piece(const std::filesystem::path& path, std::uint64_t begin, std::uint64_t bytes);
-/// The name that git gives to a file's content: SHA-1 over "blob SIZE\0" and the bytes, in 40 lower-case hexadecimal
-/// digits. Throws InputError if the file cannot be read.
+/// Returns the id that git gives to a file's content: the SHA-1 of "blob SIZE\0" followed by the bytes, as 40
+/// lower-case hexadecimal digits. Throws InputError if the file is missing or may not be read.
 std::string git_blob_id(const std::filesystem::path& path);
 
 }  // namespace lockstep::core

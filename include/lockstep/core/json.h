@@ -8,21 +8,21 @@
 
 namespace lockstep::core {
 
-/// JSON that keeps the order of keys, so that files a user gave come back as they were.
+/// JSON that preserves the order of keys, so that a user's file keeps its order when it is written again.
 using Json = nlohmann::ordered_json;
 
-/// Throws InputError if arrays and objects are nested so deep in `text` that functions which follow them down might
-/// exhaust the stack.
+/// Throws InputError if arrays and objects in `text` are nested so deeply that recursive functions could exhaust the
+/// stack.
 void check_json_nesting(std::string_view text);
 
-/// `value` as a whole number from 0 to `largest`; get() would convert negative and fractional ones too. Throws
-/// InputError, saying what was found, for another value.
+/// Returns `value` as a whole number from 0 to `largest`. Throws InputError, quoting what was found, for any other
+/// value; get() would silently convert negative and fractional numbers.
 std::uint64_t json_count(const Json& value, std::uint64_t largest = UINT64_MAX);
 
-/// Reads a JSON file. Throws InputError naming the file, and the line of a syntax error.
+/// Reads a JSON file. Throws InputError naming the file and, for a syntax error, the line.
 Json read_json_file(const std::filesystem::path& path);
 
-/// Writes `json` with an indent of two spaces and a final newline, atomically (AtomicFile).
+/// Writes `json` atomically (through AtomicFile), with an indent of two spaces and a final newline.
 void write_json_file(const std::filesystem::path& path, const Json& json);
 
 }  // namespace lockstep::core

@@ -5,8 +5,9 @@
 
 namespace lockstep::core {
 
-/// The bytes of memory that all processes of this host may use together, or those of this process's control group, if
-/// it allows less; as `root`/proc and `root`/sys tell. It is the same at every start, unlike what is free. 0: unknown.
+/// Returns the memory limit in bytes: the smaller of the host's physical memory and the limit of this process's control
+/// group, read from `root`/proc and `root`/sys. Unlike free memory, it is the same at every start. Returns 0 if it is
+/// unknown.
 std::uint64_t memory_limit(const std::filesystem::path& root = "/");
 
 }  // namespace lockstep::core

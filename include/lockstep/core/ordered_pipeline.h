@@ -12,13 +12,13 @@
 
 namespace lockstep::core {
 
-/// Turns inputs into outputs on a pool's threads, and hands these back in the order of the inputs. Used from the thread
-/// that the pool belongs to. Pipelines may share a pool, and one may push into another as it consumes.
+/// Transforms inputs on a pool's threads and delivers the outputs in the order of the inputs. Must be used from the
+/// thread that owns the pool. Several pipelines may share a pool, and one may push into another while it consumes.
 template <typename Input, typename Output>
 class OrderedPipeline {
  public:
-  /// `transform` runs in any of the threads, and what it refers to outlives the pool; `consume` in the caller's, within
-  /// push() and finish(). At most `max_in_flight` inputs are under way, so that memory is bounded.
+  /// `transform` runs on any thread of the pool, so whatever it refers to must outlive the pool. `consume` runs on the
+  /// caller's thread, within push() and finish(). At most `max_in_flight` inputs are in flight, which bounds memory.
   OrderedPipeline(WorkerPool& pool, std::size_t max_in_flight, std::function<Output(Input)> transform,
                   std::function<void(Output)> consume)
       : pool_(pool),
@@ -26,9 +26,10 @@ class OrderedPipeline {
         consume_(std::move(consume)),
         max_in_flight_(max_in_flight) {}
 
-  /// Rethrows what `transform` threw for an earlier input, or `consume` for its output, and forgets the later ones.
+  /// Adds an input. Rethrows what `transform` threw for an earlier input, or `consume` for its output, and then drops
+  /// the outputs of all inputs after it.
   void push(Input input) {
-    // Shared, since std::function wants to be copyable.
+    // Shared because std::function must be copyable.
     const auto task = std::make_shared<std::packaged_task<Output()>>(
         [transform = transform_, moved = std::move(input)]() mutable { return (*transform)(std::move(moved)); });
     in_flight_.push_back(task->get_future());
@@ -36,7 +37,7 @@ class OrderedPipeline {
     if (in_flight_.size() >= max_in_flight_) consume_first();
   }
 
-  /// Waits for all inputs to be consumed.
+  /// Waits until all outputs are consumed. Throws as push() does.
   void finish() {
     while (!in_flight_.empty()) consume_first();
   }

@@ -1,6 +1,6 @@
 #pragma once
 
-// To be included before RapidJSON: other libraries of the process export theirs, of other versions.
+// Must be included before RapidJSON: other libraries in the process export their own versions of its symbols.
 #define RAPIDJSON_NAMESPACE lockstep::rapidjson
 #define RAPIDJSON_NAMESPACE_BEGIN namespace lockstep::rapidjson {
 #define RAPIDJSON_NAMESPACE_END }

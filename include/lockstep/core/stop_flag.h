@@ -8,11 +8,11 @@
 
 namespace lockstep::core {
 
-/// The exit code of a run that ended on request.
+/// The exit code of a run that stopped on request.
 inline constexpr int kStoppedExitCode = 85;
 
-/// The run ends on request, in good order: what() says why, and what is saved; the same command run again goes on. All
-/// ranks of a job throw it alike, or some do within run_on_all().
+/// Reports that the run stops on request, in good order: what() says why and what was saved, and the same command
+/// resumes the run. Either all ranks of a job throw it, or some do within run_on_all().
 class Stopped : public Error {
  public:
   using Error::Error;
@@ -26,15 +26,15 @@ struct StopSignal {
 inline constexpr std::array<StopSignal, 3> kStopSignals = {
     {{SIGTERM, "SIGTERM"}, {SIGUSR1, "SIGUSR1"}, {SIGINT, "SIGINT"}}};
 
-/// From then on the stop signals only set a flag, and whoever works looks at it. A second SIGINT ends the process at
-/// once, as the first does by default.
+/// Installs handlers that make the stop signals only set a flag, which long-running work polls. A second SIGINT ends
+/// the process at once, as the first does by default.
 void install_stop_signals();
 
-/// The number of the first stop signal that came; 0: none.
+/// Returns the number of the first stop signal received, or 0 if there was none.
 int stop_signal();
 
-/// Throws Stopped, "stopped: SIGTERM; CONSEQUENCE", if a stop signal has come. For work of one rank by itself; where
-/// ranks work together, StopRequests lets them agree.
+/// Throws Stopped with the message "stopped: SIGTERM; CONSEQUENCE" if a stop signal has been received. For work that
+/// one rank does by itself; ranks that work together agree through StopRequests.
 void check_stop_signal(const std::string& consequence);
 
 }  // namespace lockstep::core

@@ -7,15 +7,15 @@
 
 namespace lockstep::core {
 
-/// Byte offset of the first byte that is not part of a valid UTF-8 sequence (RFC 3629: no surrogates, no overlong
-/// forms, at most U+10FFFF); none if `text` is valid.
+/// Returns the offset of the first byte that is not part of a valid UTF-8 sequence (RFC 3629: no surrogates, no
+/// overlong forms, at most U+10FFFF), or none if `text` is valid.
 std::optional<std::size_t> find_invalid_utf8(std::string_view text);
 
-/// `text` with U+FFFD for the maximal subpart of every ill-formed sequence, as the Unicode Standard (3.9) recommends
-/// and Python's errors="replace" does.
+/// Returns `text` with each maximal subpart of an ill-formed sequence replaced by U+FFFD, as the Unicode Standard (3.9)
+/// recommends and Python's errors="replace" does.
 std::string replace_invalid_utf8(std::string_view text);
 
-/// `text` without its ill-formed sequences (Python's errors="ignore").
+/// Returns `text` without its ill-formed sequences, as Python's errors="ignore" does.
 std::string drop_invalid_utf8(std::string_view text);
 
 }  // namespace lockstep::core

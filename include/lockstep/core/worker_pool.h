@@ -10,20 +10,20 @@
 
 namespace lockstep::core {
 
-/// Threads that run tasks, first come, first served. The thread that submits them works along where it would have to
-/// wait, so that `num_threads` threads are busy in all; with one, no other is started. For use from one thread.
+/// Runs tasks on threads, first come, first served. The owner's thread takes tasks, too, while it would otherwise wait
+/// (work_along()), so `num_threads` counts it; a pool of one starts no threads. Must be used from one thread.
 class WorkerPool {
  public:
-  /// 0: a thread for each core.
+  /// Starts `num_threads` - 1 threads; 0 means one thread per core.
   explicit WorkerPool(std::size_t num_threads);
-  /// Tasks that no thread has begun are forgotten.
+  /// Drops tasks that no thread has started, and waits for those that run.
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
   std::size_t num_threads() const { return workers_.size() + 1; }
   void submit(std::function<void()> task);
-  /// Runs a task in the caller's thread; false if all have been taken.
+  /// Runs one waiting task on the caller's thread. Returns false if no task is waiting.
   bool work_along();
 
  private:
@@ -34,7 +34,7 @@ class WorkerPool {
   std::condition_variable work_arrived_;
   std::deque<std::function<void()>> waiting_;
   bool stopping_ = false;
-  std::vector<std::jthread> workers_;  // last: joined before the rest goes
+  std::vector<std::jthread> workers_;  // last, so that it is joined before the other members are destroyed
 };
 
 }  // namespace lockstep::core
