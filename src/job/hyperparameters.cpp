@@ -9,7 +9,7 @@
 namespace lockstep::job {
 namespace {
 
-constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
+constexpr double kLargestInteger = 9007199254740992;  // 2^53: a double holds integers up to here exactly
 
 KeyTable::Text to_text(const HyperparameterValue& value) {
   if (const auto* flag = std::get_if<bool>(&value)) return {{*flag ? "true" : "false"}};
@@ -172,7 +172,7 @@ void Hyperparameters::validate() {
     spdlog::warn("evaluation_strategy: '{}' is not one of: no, epoch; using epoch", evaluation_strategy);
     evaluation_strategy = "epoch";
   }
-  if (optim.starts_with("adamw_")) optim = "adamw";  // the Hugging Face Trainer's names of several implementations
+  if (optim.starts_with("adamw_")) optim = "adamw";  // the Hugging Face Trainer's names for several implementations
   try {
     core::parse_byte_size(max_shard_size);
   } catch (const InputError& error) {

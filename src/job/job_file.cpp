@@ -110,7 +110,7 @@ std::vector<std::pair<std::string, std::string>> JobFile::values() const {
 
 std::string JobFile::to_text() const {
   JobFile job = *this, defaults;
-  defaults.has_encoder = !has_encoder;  // must be given
+  defaults.has_encoder = !has_encoder;  // required, so it must differ from the default
   KeyTable of_job, of_defaults;
   job.bind(of_job);
   defaults.bind(of_defaults);

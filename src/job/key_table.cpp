@@ -17,9 +17,9 @@ struct Overloaded : Handlers... {
   using Handlers::operator()...;
 };
 template <class... Handlers>
-Overloaded(Handlers...) -> Overloaded<Handlers...>;  // clang 14 does not deduce it by itself
+Overloaded(Handlers...) -> Overloaded<Handlers...>;  // clang 14 does not deduce this by itself
 
-// Levenshtein's distance.
+// Computes the Levenshtein distance.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -45,7 +45,7 @@ std::optional<Number> parse_number(const std::string& text) {
   return number;
 }
 
-// Reads the text of one value; knows where it stands and what is valid.
+// Parses the text of one value, given its place and its valid values.
 struct ValueParser {
   const std::string& text;
   const std::string& where;  // "FILE: line N: KEY"
@@ -102,7 +102,7 @@ std::string show(const KeyTable::Target& target) {
       target);
 }
 
-// As a job file has it: texts in quotes, as JSON's are.
+// Formats a value for a job file: texts are quoted as in JSON.
 std::string show_in_job(const KeyTable::Target& target) {
   const auto quote = [](const auto& value) { return Json(value).dump(-1, ' ', false, Json::error_handler_t::replace); };
   return std::visit(Overloaded{

@@ -12,12 +12,12 @@
 
 namespace lockstep::job {
 
-/// A hyperparameter's value given by name.
+/// The value of a hyperparameter that is set by name.
 using HyperparameterValue = std::variant<bool, std::int64_t, double, std::string, std::vector<std::string>>;
-/// E.g. {{"num_train_epochs", 3}, {"learning_rate", 1e-3}, {"output_dir", "result"}}.
+/// Hyperparameters by name, e.g. {{"num_train_epochs", 3}, {"learning_rate", 1e-3}, {"output_dir", "result"}}.
 using HyperparameterChoices = std::map<std::string, HyperparameterValue>;
 
-/// How a model is trained. The names and defaults are those of transformers' TrainingArguments and of prompt2model.
+/// Defines how a model is trained. Names and defaults follow transformers' TrainingArguments and prompt2model.
 struct Hyperparameters {
   std::string output_dir = "result";
   std::optional<std::string> logging_dir;
@@ -74,19 +74,19 @@ struct Hyperparameters {
   std::optional<bool> lora_use_rslora;
   std::vector<std::string> lora_target_modules;
 
-  /// Throws InputError for an unknown name (naming the nearest and all that are supported), a value of the wrong type
-  /// or out of range.
+  /// Sets the named values and validates the result. Throws InputError for an unknown name (suggesting the nearest and
+  /// listing all that are supported) and for a value of the wrong type or out of range.
   static Hyperparameters from_choices(const HyperparameterChoices& choices);
 
-  /// Binds every key to this object's members.
+  /// Binds every key to a member of this object.
   void bind(KeyTable& table);
-  /// Replaces what older names or unknown strategies stand for (evaluation_strategy: warning, then "epoch") and
-  /// checks what concerns several keys. Throws InputError.
+  /// Checks constraints between keys, maps the Hugging Face Trainer's names of AdamW to "adamw", and replaces an
+  /// unknown evaluation_strategy by "epoch" with a warning. Throws InputError if a constraint is violated.
   void validate();
 
-  /// Every key with its value, as a job file has it.
+  /// Returns every key with its value, in the notation of a job file.
   std::vector<std::pair<std::string, std::string>> values() const;
-  /// Those with other values than by default, as lines of a job file.
+  /// Returns the keys whose values differ from the defaults, as lines of a job file.
   std::string changes() const;
 
   bool operator==(const Hyperparameters&) const = default;

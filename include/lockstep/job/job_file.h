@@ -10,7 +10,7 @@
 
 namespace lockstep::job {
 
-/// One job, for lockstep-prep and lockstep train alike. Paths are relative to the working folder.
+/// Describes one job, for both lockstep-prep and lockstep train. Paths are relative to the working directory.
 struct JobFile {
   std::string pretrained_model_name;
   bool has_encoder = false;
@@ -31,21 +31,21 @@ struct JobFile {
   std::int64_t shard_text_bytes = 32 << 20;
   Hyperparameters hyperparameters;
 
-  /// Binds every key, the hyperparameters' too.
+  /// Binds every key, including those of the hyperparameters.
   void bind(KeyTable& table);
 
-  /// Every key with its value, as a job file has it.
+  /// Returns every key with its value, in the notation of a job file.
   std::vector<std::pair<std::string, std::string>> values() const;
 
-  /// A job file of the same job: the keys that must be given, and those with other values than by default.
+  /// Returns a job file that describes the same job: the required keys and those whose values differ from the defaults.
   std::string to_text() const;
 };
 
-/// Reads a YAML job file and then the overrides, each "key=value". Throws InputError naming file, line, key, the
-/// nearest key that exists, and what would be valid.
+/// Reads a YAML job file, then applies the overrides, each "key=value". Throws InputError naming the file, the line,
+/// the key, the nearest existing key, and what would be valid.
 JobFile load_job_file(const std::filesystem::path& path, const std::vector<std::string>& overrides);
 
-/// The keys of a job file with defaults and help, a line each.
+/// Returns one line per key of a job file, with its help and default.
 std::string describe_job_keys();
 
 }  // namespace lockstep::job

@@ -11,24 +11,24 @@
 
 namespace lockstep::job {
 
-/// Settings that can be given by name: each key is bound to a variable, with its valid values and one line of help.
+/// Settings that can be set by name: each key is bound to a variable and has its valid values and one line of help.
 class KeyTable {
  public:
   using Target =
       std::variant<bool*, std::int64_t*, double*, std::string*, std::optional<bool>*, std::optional<std::int64_t>*,
                    std::optional<double>*, std::optional<std::string>*, std::vector<std::string>*>;
 
-  /// The valid values of a number, bounds included.
+  /// The valid range of a number, bounds included.
   struct Range {
     double minimum = -std::numeric_limits<double>::infinity();
     double maximum = std::numeric_limits<double>::infinity();
   };
-  /// The valid values of a text; empty: any.
+  /// The valid values of a text; if empty, any text is valid.
   using Choices = std::vector<std::string>;
 
-  /// A value as it stands in a job file or on the command line.
+  /// The text of a value, as written in a job file or on the command line.
   struct Text {
-    std::vector<std::string> items;  // one, unless it is a list
+    std::vector<std::string> items;  // exactly one, unless it is a list
     bool is_list = false;
   };
 
@@ -38,17 +38,18 @@ class KeyTable {
   void add(std::string name, Target target, std::string help, Range range);
   void add(std::string name, Target target, std::string help, Choices choices);
 
-  /// Throws InputError for an unknown key (naming a near one), a value of the wrong type or out of range. `where`
-  /// begins the message, e.g. "job.yaml: line 3".
+  /// Sets a key. Throws InputError for an unknown key (suggesting the nearest) and for a value of the wrong type or out
+  /// of range. `where` begins the message, e.g. "job.yaml: line 3".
   void set(std::string_view name, const Text& value, const std::string& where);
 
-  /// One line a key: name, present value, help.
+  /// Returns one line per key: its name, help, valid choices, and current value.
   std::string describe() const;
 
-  /// Every key with its present value, as a job file has it.
+  /// Returns every key with its current value, in the notation of a job file.
   std::vector<std::pair<std::string, std::string>> values() const;
 
-  /// The keys whose values are others than in `defaults`, which binds the same keys, as lines of a job file.
+  /// Returns the keys whose values differ from those in `defaults`, as lines of a job file. `defaults` must bind the
+  /// same keys.
   std::string changes(const KeyTable& defaults) const;
 
  private:
