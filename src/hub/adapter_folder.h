@@ -6,8 +6,8 @@
 
 namespace lockstep::hub {
 
-/// The base that the adapter in `folder` names, a folder or a model of the hub with its revision; none if there is no
-/// adapter_config.json. Throws InputError if that names none.
+/// Returns the base model that the adapter in `folder` names: a folder, or a hub model with its revision. Returns none
+/// if there is no adapter_config.json. Throws InputError if that file names no base model.
 std::optional<std::string> base_of_adapter(const std::filesystem::path& folder);
 
 }  // namespace lockstep::hub

@@ -33,7 +33,7 @@ void rename_into_place(const fs::path& from, const fs::path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) core::throw_system_error("rename into place", to, errno);
 }
 
-// What is known of one commit without the network.
+// Collects what is known about one commit without using the network.
 class Knowledge {
  public:
   Knowledge(const fs::path& model, const std::string& commit)
@@ -46,17 +46,17 @@ class Knowledge {
       const Json json = core::read_json_file(tree);
       for (const auto& file : json.at("files").items()) listed_->insert(file.key());
     } catch (const std::exception&) {
-      listed_.reset();  // of another version: as good as none
+      listed_.reset();  // written by another version: ignored
     }
   }
 
   bool has(std::string_view file) const { return exists(snapshot_ / file); }
-  // True if the commit is known to have no such file.
+  // Returns true if the commit is known not to have the file.
   bool lacks(const std::string& file) const { return (listed_ && !listed_->contains(file)) || exists(absent_ / file); }
   const fs::path& snapshot() const { return snapshot_; }
 
  private:
-  // A link to a blob that is gone is no file.
+  // A dangling link does not count as a file.
   static bool exists(const fs::path& path) {
     std::error_code error;
     return fs::exists(path, error);
@@ -80,7 +80,7 @@ SnapshotState state_of_weights(const Knowledge& known) {
   SnapshotState state = SnapshotState::complete;
   for (const auto& [name, is_index] : weights_files()) {
     if (!known.has(name)) {
-      // A preferred form may exist.
+      // The model may have weights in a preferred format.
       if (!known.lacks(std::string(name))) state = SnapshotState::usable;
       continue;
     }
@@ -128,11 +128,11 @@ void CachedModel::link(const std::string& commit, const std::string& file, const
   create_folder(pointer.parent_path());
   std::error_code error;
   if (fs::read_symlink(pointer, error) == target) return;
-  // Outside of the snapshots, where a link that a killed process leaves is nobody's file.
+  // The link is made outside the snapshots, where one that a killed process leaves does no harm.
   const fs::path fresh = folder_ / fmt::format(".link.{}", unique_suffix());
   if (::symlink(target.c_str(), fresh.c_str()) == 0) return rename_into_place(fresh, pointer);
   if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS) core::throw_system_error("link", pointer, errno);
-  rename_into_place(blob(etag), pointer);  // as huggingface_hub does where there are no links
+  rename_into_place(blob(etag), pointer);  // huggingface_hub does the same on file systems without links
 }
 
 void CachedModel::note_absent(const std::string& commit, const std::string& file) const {
@@ -145,7 +145,7 @@ void CachedModel::write_ref(const std::string& commit) const {
   if (is_commit(name_.revision) || this->commit() == commit) return;
   const fs::path ref = folder_ / "refs" / name_.revision;
   create_folder(ref.parent_path());
-  // huggingface_hub takes every file below refs/ for a revision.
+  // huggingface_hub treats every file below refs/ as a revision.
   const fs::path fresh = folder_ / fmt::format(".ref.{}", unique_suffix());
   core::write_file(fresh, commit);
   rename_into_place(fresh, ref);

@@ -10,23 +10,24 @@
 
 namespace lockstep::hub {
 
-/// How much of a commit the cache holds.
+/// Says how much of a commit the cache holds.
 enum class SnapshotState {
   incomplete,
-  usable,    // what loading a model needs; whether the model has further files is not known
+  usable,    // enough to load the model; it is unknown whether the model has more files
   complete,  // every needed file that the model has
 };
 
-/// For the name of a file of this process's own. A process's number alone is not unique where nodes share the folder.
+/// Returns a suffix for names of files that only this process uses. A process id by itself is not unique where several
+/// nodes share the folder.
 std::string unique_suffix();
 
-/// A model in the cache, laid out as huggingface_hub has it (file_download.py, _snapshot_download.py):
-///   models--ORG--NAME/blobs/ETAG                the contents; ETAG.incomplete while they are fetched
+/// A model in the cache, in huggingface_hub's layout (file_download.py, _snapshot_download.py):
+///   models--ORG--NAME/blobs/ETAG                the contents; ETAG.incomplete during the download
 ///   models--ORG--NAME/snapshots/COMMIT/FILE     -> ../../blobs/ETAG
 ///   models--ORG--NAME/refs/REVISION             the commit of a branch or tag
 ///   models--ORG--NAME/.no_exist/COMMIT/FILE     empty: the commit has no such file
 ///   models--ORG--NAME/trees/COMMIT.json         huggingface_hub's list of all files of the commit
-///   .locks/models--ORG--NAME/ETAG.lock          held while a blob is fetched
+///   .locks/models--ORG--NAME/ETAG.lock          held during the download of a blob
 class CachedModel {
  public:
   CachedModel(std::filesystem::path cache, ModelName name);
@@ -38,14 +39,15 @@ class CachedModel {
   std::filesystem::path blob(const std::string& etag) const { return folder_ / "blobs" / etag; }
   std::filesystem::path lock(const std::string& etag) const;
 
-  /// The commit of the name's revision, as far as the cache knows it.
+  /// Returns the commit of the name's revision, or none if the cache does not know it.
   std::optional<std::string> commit() const;
   SnapshotState state(const std::string& commit, ModelFiles files) const;
 
-  /// Makes `file` of the commit be the blob.
+  /// Makes `file` of the commit a link to the blob.
   void link(const std::string& commit, const std::string& file, const std::string& etag) const;
   void note_absent(const std::string& commit, const std::string& file) const;
-  /// Makes the name's revision be `commit`. To be called last: what a revision names is complete.
+  /// Makes the name's revision refer to `commit`. Must be called last, so that a revision always refers to a complete
+  /// commit.
   void write_ref(const std::string& commit) const;
 
  private:

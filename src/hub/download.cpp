@@ -34,8 +34,8 @@ bool holds(const fs::path& blob, const std::optional<std::uint64_t>& size) {
   return !size || fs::file_size(blob, error) == *size;
 }
 
-// Held by one process at a time, as filelock, which huggingface_hub uses, holds it. Where the file system has no locks,
-// it holds nobody up, which costs bandwidth alone: see IncompleteFile.
+// Held by one process at a time, in the way of filelock, which huggingface_hub uses. On file systems without locks it
+// excludes nobody, which only costs bandwidth: see IncompleteFile.
 class BlobLock {
  public:
   BlobLock(const fs::path& path, const std::string& file) {
@@ -55,7 +55,7 @@ class BlobLock {
   BlobLock& operator=(const BlobLock&) = delete;
 
  private:
-  // Removed meanwhile: the next process would make and lock another file.
+  // Returns true if the lock file was removed meanwhile: the next process would create and lock another one.
   bool is_gone() const {
     struct stat status {};
     return ::fstat(descriptor_, &status) == 0 && status.st_nlink == 0;
@@ -64,8 +64,8 @@ class BlobLock {
   int descriptor_ = -1;
 };
 
-// The beginning of a blob. Every writer puts the same bytes at the same places and none cuts a file off, so that two of
-// them, where the lock does not hold, do no harm.
+// Holds the beginning of a blob. Every writer puts the same bytes at the same positions and none truncates the file, so
+// two writers do no harm where the lock does not work.
 class IncompleteFile {
  public:
   explicit IncompleteFile(fs::path path) : path_(std::move(path)) {
@@ -76,7 +76,7 @@ class IncompleteFile {
   IncompleteFile(const IncompleteFile&) = delete;
   IncompleteFile& operator=(const IncompleteFile&) = delete;
 
-  // Of this file, whatever has become of its name.
+  // Returns a path to the content of the open file, whatever its name refers to now.
   fs::path content() const { return fmt::format("/proc/self/fd/{}", descriptor_); }
 
   std::uint64_t size() const { return static_cast<std::uint64_t>(status().st_size); }
@@ -99,13 +99,13 @@ class IncompleteFile {
 
   void discard() { ::unlink(path_.c_str()); }
 
-  // Gives it the name `blob`, once it is on disk.
+  // Syncs the file to disk and then gives it the name `blob`.
   void publish(const fs::path& blob) {
     if (::fsync(descriptor_) != 0) core::throw_system_error("sync to disk", path_, errno);
-    // Another process may have made another file of the same name.
+    // Another process may have created a new file under the same name.
     const fs::path own = fmt::format("{}.{}.incomplete", blob.string(), unique_suffix());
     const bool linked =
-        ::linkat(AT_FDCWD, content().c_str(), AT_FDCWD, own.c_str(), AT_SYMLINK_FOLLOW) == 0;  // else no links here
+        ::linkat(AT_FDCWD, content().c_str(), AT_FDCWD, own.c_str(), AT_SYMLINK_FOLLOW) == 0;  // false: no hard links
     if (!linked && !is_named()) {
       throw Error(fmt::format("{}: expected to be the only process that writes it, found another's file; start again",
                               path_.string()));
@@ -138,7 +138,7 @@ class IncompleteFile {
   int descriptor_ = -1;
 };
 
-// One blob on its way into the cache.
+// Downloads one blob into the cache.
 class BlobDownload {
  public:
   BlobDownload(HubClient& client, const std::string& commit, const HubClient::File& file, const fs::path& blob,
@@ -175,7 +175,7 @@ class BlobDownload {
       const std::uint64_t before = reached_;
       try {
         if (!file_.size || incomplete_.size() > *file_.size)
-          incomplete_.start_anew();  // nothing that could be continued
+          incomplete_.start_anew();  // there is nothing to resume from
         client_.fetch(commit_, file_.name, incomplete_.size(),
                       [&](std::uint64_t position, std::string_view bytes) { take(position, bytes); });
         done = true;
@@ -197,7 +197,7 @@ class BlobDownload {
     reached_ = end;
   }
 
-  // What is wrong with the bytes that are there; empty if nothing is.
+  // Describes what is wrong with the downloaded bytes; empty if nothing is.
   std::string damage() const {
     if (file_.size && incomplete_.size() != *file_.size) {
       return fmt::format("expected {} bytes, found {}", *file_.size, incomplete_.size());
@@ -220,7 +220,7 @@ class BlobDownload {
   const fs::path& blob_;
   const std::function<void(std::uint64_t)>& on_bytes_;
   IncompleteFile incomplete_;
-  std::uint64_t reached_;  // the end of what has ever come
+  std::uint64_t reached_;  // the end of the furthest byte received so far
 };
 
 }  // namespace

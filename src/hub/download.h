@@ -9,12 +9,12 @@
 
 namespace lockstep::hub {
 
-/// Bytes of `file` that are still to be fetched, as far as its size is known.
+/// Returns the number of bytes of `file` that remain to be downloaded, or 0 if its size is unknown.
 std::uint64_t missing_bytes(const CachedModel& model, const HubClient::File& file);
 
-/// Makes `file` part of the commit in the cache. If no other model file has the same content there yet, it is fetched
-/// into ETAG.incomplete, which the next attempt, of this process or another, continues; checked against its ETag; and
-/// then renamed. `on_bytes` learns how many bytes have come. Throws Error if it cannot be had.
+/// Makes `file` part of the commit in the cache. If no blob with its ETag is there yet, downloads it into
+/// ETAG.incomplete (from which a later attempt, by any process, resumes), checks it against the ETag, and renames it.
+/// Passes the number of new bytes to `on_bytes`. Throws Error if the download fails.
 void fetch_into_cache(HubClient& client, const CachedModel& model, const std::string& commit,
                       const HubClient::File& file, const std::function<void(std::uint64_t)>& on_bytes);
 

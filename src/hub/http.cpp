@@ -64,7 +64,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
-// Of "bytes 100-199/200".
+// Returns 100 for "bytes 100-199/200".
 std::optional<std::uint64_t> first_byte(std::string_view content_range) {
   constexpr std::string_view kUnit = "bytes ";
   if (!content_range.starts_with(kUnit)) return std::nullopt;
@@ -75,7 +75,7 @@ std::optional<std::uint64_t> first_byte(std::string_view content_range) {
   return first;
 }
 
-// The hub tells in its own way when its limit of requests ends: RateLimit: "api";r=0;t=55
+// Returns the seconds until the hub's rate limit resets. The hub has its own header for them: RateLimit: "api";r=0;t=55
 std::optional<double> rate_limit_reset(std::string_view rate_limit) {
   const std::size_t found = rate_limit.find(";t=");
   if (found == std::string_view::npos || rate_limit.find(";r=0;") == std::string_view::npos) return std::nullopt;
@@ -85,7 +85,7 @@ std::optional<double> rate_limit_reset(std::string_view rate_limit) {
   return seconds;
 }
 
-// What the callbacks of one exchange share.
+// The state that the callbacks of one exchange share.
 struct Exchange {
   CURL* handle;
   const HttpRequest& request;
@@ -116,7 +116,7 @@ struct Exchange {
 std::size_t on_header(char* data, std::size_t, std::size_t count, void* user) {
   auto& response = static_cast<Exchange*>(user)->response;
   const std::string_view line(data, count);
-  if (line.starts_with("HTTP/")) response.headers.clear();  // of an interim answer
+  if (line.starts_with("HTTP/")) response.headers.clear();  // those of an interim response
   const std::size_t colon = line.find(':');
   if (colon != std::string_view::npos) {
     response.headers[lower_case(line.substr(0, colon))] = trimmed(line.substr(colon + 1));
@@ -131,7 +131,7 @@ std::size_t on_body(char* data, std::size_t, std::size_t count, void* user) {
     return count;
   } catch (...) {
     exchange.failure = std::current_exception();
-    return count == 0 ? 1 : 0;  // no exception may pass through libcurl
+    return count == 0 ? 1 : 0;  // exceptions must not pass through libcurl
   }
 }
 
@@ -201,7 +201,7 @@ HttpResponse HttpConnection::perform(const HttpRequest& request, const BodySink&
   Handle& handle = *handle_;
   Exchange exchange{handle.curl.get(), request, sink, {}, 0, false, nullptr};
   HeaderList headers;
-  add_header(headers, "Accept-Encoding: identity");  // sizes and ranges are those of the file
+  add_header(headers, "Accept-Encoding: identity");  // sizes and ranges must be those of the file itself
   if (!request.token.empty()) add_header(headers, "Authorization: Bearer " + request.token);
   const std::string range = fmt::format("{}-", request.offset);
   handle.set(CURLOPT_URL, request.url.c_str());

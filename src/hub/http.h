@@ -14,20 +14,21 @@
 
 namespace lockstep::hub {
 
-/// The network or the server does not do what it should.
+/// Reports that the network or the server failed.
 class NetworkError : public Error {
  public:
   using Error::Error;
 };
 
-/// The exchange broke off: no connection, a silent server, a cut answer. Another attempt may succeed.
+/// Reports that an exchange broke off: no connection, a silent server, a truncated response. Another attempt may
+/// succeed.
 class TransferFailed : public NetworkError {
  public:
   TransferFailed(const std::string& message, bool connected, std::optional<double> retry_after_s = std::nullopt)
       : NetworkError(message), connected_(connected), retry_after_s_(retry_after_s) {}
-  /// False if the server was not reached at all.
+  /// Returns false if the server was not reached at all.
   bool connected() const { return connected_; }
-  /// The pause that the server asks for.
+  /// Returns the pause that the server asks for before another attempt.
   std::optional<double> retry_after_s() const { return retry_after_s_; }
 
  private:
@@ -39,35 +40,36 @@ struct HttpRequest {
   enum class Method { get, head };
   Method method = Method::get;
   std::string url = {};
-  std::string token = {};    // sent as Authorization, to this URL alone
-  std::uint64_t offset = 0;  // first byte wanted (Range)
+  std::string token = {};    // sent as Authorization, only to this URL
+  std::uint64_t offset = 0;  // first byte to fetch (Range)
 };
 
 struct HttpResponse {
   long status = 0;
-  std::map<std::string, std::string> headers;  // by lower-case name
-  std::string body;                            // unless a sink took it; at most the first 16 MiB
+  std::map<std::string, std::string> headers;  // keys in lower case
+  std::string body;                            // at most 16 MiB; empty if a sink received it
   std::optional<double> retry_after_s;         // as the server asks
 
-  /// Empty if there is none.
+  /// Returns the value of a header, or an empty string if it is missing.
   const std::string& header(const std::string& name) const;
 };
 
-/// Takes the body of a successful answer (200 or 206) as it comes: the bytes, and where in the file they belong.
+/// Receives the body of a successful response (200 or 206) in pieces: the position in the file, and the bytes.
 using BodySink = std::function<void(std::uint64_t position, std::string_view bytes)>;
 
-/// Requests over libcurl, one at a time, which keep their connection. Proxies are those of the environment
+/// Performs requests through libcurl, one at a time, and reuses its connection. Proxies are taken from the environment
 /// (https_proxy, no_proxy).
 class HttpConnection {
  public:
-  /// `timeout_s`: without a byte from the server. `ca_bundle`: certificates to trust; empty: the system's.
+  /// `timeout_s` limits how long the server may stay silent. `ca_bundle` holds the trusted certificates; empty means
+  /// the system's.
   HttpConnection(double timeout_s, const std::filesystem::path& ca_bundle);
   ~HttpConnection();
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
 
-  /// One exchange: redirects are not followed. What `sink` throws ends it and is thrown on. Throws TransferFailed, or
-  /// another NetworkError for what no repetition can mend.
+  /// Performs one exchange without following redirects. An exception from `sink` ends the exchange and is rethrown.
+  /// Throws TransferFailed, or another NetworkError if a retry cannot help.
   HttpResponse perform(const HttpRequest& request, const BodySink& sink = {});
 
  private:
@@ -75,13 +77,13 @@ class HttpConnection {
   std::unique_ptr<Handle> handle_;
 };
 
-/// Scheme, host and port of a URL, in a form that can be compared. Throws NetworkError if it is none.
+/// Returns scheme, host and port of a URL in a normalized form. Throws NetworkError if `url` is no URL.
 std::string url_origin(const std::string& url);
-/// `reference` as it stands in a document at `base`. Throws NetworkError if it is no URL.
+/// Resolves `reference` relative to the URL `base`. Throws NetworkError if the result is no URL.
 std::string resolve_url(const std::string& base, const std::string& reference);
-/// Percent-encodes all but letters, digits and -._~
+/// Percent-encodes all characters except letters, digits and -._~
 std::string url_encode(std::string_view text);
-/// Without the query, which holds the signature of URLs that need no token.
+/// Returns the URL without its query, which may hold a signature that replaces a token.
 std::string url_for_message(const std::string& url);
 
 }  // namespace lockstep::hub

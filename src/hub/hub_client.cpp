@@ -13,10 +13,10 @@ namespace lockstep::hub {
 namespace {
 
 constexpr int kAttempts = 6;
-constexpr int kAttemptsToConnect = 3;  // a node without network should say so soon
+constexpr int kAttemptsToConnect = 3;  // so that a node without network fails soon
 constexpr int kMostRedirects = 10;
 
-// Origins that a redirect may take the token to, as huggingface_hub has them (utils/_http.py).
+// The origins to which a redirect may carry the token, as in huggingface_hub (utils/_http.py).
 constexpr std::array kHubs{"https://huggingface.co:443", "https://hf.co:443"};
 
 bool is_transient(long status) {
@@ -29,14 +29,14 @@ bool is_redirect(const HttpResponse& response) {
   return std::ranges::find(kStatuses, response.status) != kStatuses.end() && !response.header("location").empty();
 }
 
-// Of `"abc"` and `W/"abc"`.
+// Returns abc for `"abc"` and for `W/"abc"`.
 std::string_view without_quotes(std::string_view etag) {
   if (etag.starts_with("W/")) etag.remove_prefix(2);
   if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') etag = etag.substr(1, etag.size() - 2);
   return etag;
 }
 
-// It becomes the name of a file.
+// The ETag becomes a file name.
 bool is_safe(std::string_view etag) {
   constexpr std::size_t kLongest = 128;
   return !etag.empty() && etag.size() <= kLongest && etag.front() != '.' &&
@@ -71,7 +71,7 @@ HubClient::Listing HubClient::list(const std::string& revision) {
     Listing listing{json.at("sha"), {}};
     for (const Json& file : json.at("siblings")) listing.files.insert(file.at("rfilename").get<std::string>());
     if (is_commit(listing.commit)) return listing;
-  } catch (const Json::exception&) {  // said below
+  } catch (const Json::exception&) {  // reported below
   }
   not_a_hub(url, fmt::format("'{:.60}'", response.body));
 }
@@ -122,7 +122,7 @@ HttpResponse HubClient::follow(HttpRequest request, const BodySink& sink) {
     check(response, request.url, to_hub);
     if (!is_redirect(response)) return response;
     request.url = resolve_url(request.url, response.header("location"));
-    // What the hub says of a file that lies elsewhere is in its redirect.
+    // The headers about a file that is stored elsewhere are those of the hub's redirect.
     if (request.method == HttpRequest::Method::head && !is_hub(request.url)) return response;
   }
   throw NetworkError(fmt::format("{}: expected an answer, found more than {} redirects; check HF_ENDPOINT and proxies",
@@ -131,7 +131,7 @@ HttpResponse HubClient::follow(HttpRequest request, const BodySink& sink) {
 
 void HubClient::check(const HttpResponse& response, const std::string& url, bool from_hub) const {
   if ((response.status >= 200 && response.status < 300) || is_redirect(response)) return;
-  // Storage refuses a signed URL that has expired: the hub gives a new one.
+  // Storage refuses a signed URL after it expires; on a retry the hub issues a new one.
   if (is_transient(response.status) || !from_hub) {
     throw TransferFailed(fmt::format("{}: HTTP status {}", url_for_message(url), response.status), true,
                          response.retry_after_s);

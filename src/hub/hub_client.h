@@ -11,14 +11,15 @@
 
 namespace lockstep::hub {
 
-/// The hub has answered that it does not give what was asked for.
+/// Reports that the hub refused a request.
 class Refused : public InputError {
  public:
   using InputError::InputError;
 };
 
-/// The hub's routes (huggingface_hub: hf_api.py, file_download.py). Requests are repeated where the network or the
-/// server fails for the moment. The token goes to the hub alone, never along with a redirect to a host of storage.
+/// Talks to the hub's routes (huggingface_hub: hf_api.py, file_download.py). Retries list() and describe() after
+/// temporary failures of the network or the server. Sends the token only to the hub, never along with a redirect to a
+/// storage host.
 class HubClient {
  public:
   HubClient(const HubSettings& settings, ModelName name);
@@ -29,7 +30,7 @@ class HubClient {
     std::string commit;
     std::set<std::string> files;
   };
-  /// What `revision` of the model is.
+  /// Returns the commit that `revision` refers to, and its files.
   Listing list(const std::string& revision);
 
   struct File {
@@ -39,7 +40,7 @@ class HubClient {
   };
   File describe(const std::string& commit, const std::string& file);
 
-  /// One attempt to fetch `file` from byte `offset` on. Throws TransferFailed with what went wrong for the moment.
+  /// Tries once to download `file` from byte `offset` on. Throws TransferFailed for a temporary failure.
   void fetch(const std::string& commit, const std::string& file, std::uint64_t offset, const BodySink& sink);
 
  private:

@@ -18,7 +18,7 @@ constexpr std::array<WeightsFile, 4> kWeights{{
     {"pytorch_model.bin.index.json", true},
 }};
 
-// What stands in an index becomes a path.
+// Names from an index become paths, so they must not lead out of the folder.
 bool is_plain_file_name(const std::string& name) {
   return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos;
 }

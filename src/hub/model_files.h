@@ -8,19 +8,20 @@
 
 namespace lockstep::hub {
 
-/// The files of a model but its weights: config.json, generation_config.json, and all that a tokenizer may have.
+/// Returns the names of all files of a model except its weights: config.json, generation_config.json, and every file
+/// that a tokenizer may have.
 std::vector<std::string> description_files();
 
-/// A file that holds all weights, or the index that names the files that do.
+/// A file that holds all weights, or an index of the files that do.
 struct WeightsFile {
   std::string_view name;
   bool is_index;
 };
 
-/// The forms in which weights are read, the preferred first. A model needs the first that it has.
+/// Returns the supported weight formats in order of preference. Of a model only the first one that it has is needed.
 std::span<const WeightsFile> weights_files();
 
-/// The files that an index names, each once. Throws InputError if it is not one.
+/// Returns the files that an index names, without duplicates. Throws InputError if the file is not an index.
 std::vector<std::string> files_of_index(const std::filesystem::path& index);
 
 }  // namespace lockstep::hub

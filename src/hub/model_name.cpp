@@ -23,7 +23,7 @@ bool is_repository(std::string_view text) {
   return is_name_part(text.substr(0, slash)) && is_name_part(text.substr(slash + 1));
 }
 
-// git check-ref-format's rules, as far as a file's path needs them.
+// Checks git check-ref-format's rules, as far as a file's path needs them.
 bool is_revision(std::string_view text) {
   const auto is_allowed = [](char c) { return c > ' ' && c != 0x7f && !contains("~^:?*[\\", {&c, 1}); };
   return !text.empty() && !contains(text, "..") && !contains(text, "//") && !contains(text, "/.") &&

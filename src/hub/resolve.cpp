@@ -27,13 +27,13 @@ std::uint64_t megabytes(std::uint64_t bytes) {
   return static_cast<std::uint64_t>(static_cast<double>(bytes) / kMegabyte);
 }
 
-// Brings one commit of a model into the cache.
+// Downloads one commit of a model into the cache.
 class ModelDownload {
  public:
   ModelDownload(HubClient& client, const CachedModel& model, const ResolveOptions& options)
       : client_(client), model_(model), options_(options) {}
 
-  // Returns the commit.
+  // Downloads `revision` and returns its commit.
   std::string run(const std::string& revision) {
     listing_ = client_.list(revision);
     std::vector<std::string> files;
@@ -121,7 +121,7 @@ class ModelDownload {
   HubClient::Listing listing_;
 };
 
-// Says of each place why the model is not there. `on_hub`: what is known of the hub, and the remedy.
+// Explains for each place why the model is not there. `on_hub` says what is known of the hub, and the remedy.
 [[noreturn]] void not_found(const CachedModel& model, const std::string& name, const std::string& on_hub) {
   std::error_code error;
   const std::string_view in_cache = !fs::exists(model.folder(), error) ? "is none"
@@ -172,7 +172,7 @@ ResolvedModel resolve_hub_model(const CachedModel& model, const std::string& nam
     if (state != SnapshotState::incomplete) return found(model, *commit);
     not_found(model, name, without_network(name, settings.endpoint + " is not asked, since HF_HUB_OFFLINE is set"));
   }
-  // A commit that can be used is completed rather than replaced by a newer one.
+  // A usable commit is completed rather than replaced by a newer one.
   const bool keeps_commit = state != SnapshotState::incomplete && !options.refresh;
   try {
     HubClient client(settings, model.name());

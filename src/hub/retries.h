@@ -7,17 +7,17 @@
 
 namespace lockstep::hub {
 
-/// The pauses between the attempts of one request: they double from half a second on, up to 8 s, each shortened by a
-/// random part, so that the many processes of a cluster do not all come back at once.
+/// Pauses between the attempts of one request. The pauses double from half a second up to 8 s, each shortened by a
+/// random part, so that the many processes of a cluster do not all retry at once.
 class Retries {
  public:
-  /// `attempts`: in all, without progress between them.
+  /// Allows `attempts` attempts in all without progress in between.
   explicit Retries(int attempts);
 
-  /// Waits before another attempt, `retry_after_s` if the server said so. False if no attempt is left, or if the server
-  /// asks for more patience than five minutes. `why` is logged.
+  /// Sleeps before another attempt, at least `retry_after_s` if the server gave it, and logs `why`. Returns false at
+  /// once if no attempt is left or the server asks for more than five minutes. Throws Stopped if a stop signal came.
   bool wait(const std::string& why, std::optional<double> retry_after_s);
-  /// There was progress: counts anew.
+  /// Resets the count of failed attempts, because there was progress.
   void reset();
 
  private:

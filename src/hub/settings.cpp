@@ -22,7 +22,7 @@ class Environment {
  public:
   explicit Environment(const std::function<const char*(const char*)>& variable) : variable_(variable) {}
 
-  // The first of the variables that is set and not empty.
+  // Returns the value of the first variable that is set and not empty.
   template <class... Names>
   std::string first(Names... names) const {
     for (const char* name : {names...}) {

@@ -17,7 +17,7 @@ class CachedModelTest : public testing::Test {
   CachedModel model(const std::string& revision = "main") const { return {files_.cache(), {"org/name", revision}}; }
   SnapshotState state(ModelFiles files = ModelFiles::all) const { return model().state(kCommit, files); }
 
-  // A T5 of which nothing is left open but the weights.
+  // Adds a T5 model of which everything is known except the weights.
   void add_description() {
     files_.add({"config.json", "generation_config.json", "spiece.model", "tokenizer_config.json"});
     files_.note_absent({"tokenizer.model", "tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json",
@@ -41,7 +41,7 @@ TEST_F(CachedModelTest, KnowsTheCommitOfARevision) {
   model().write_ref(kOther);
   EXPECT_EQ(model().commit(), kOther);
   EXPECT_EQ(model(kCommit).commit(), kCommit);
-  model(kCommit).write_ref(kCommit);  // is its own name
+  model(kCommit).write_ref(kCommit);  // a commit needs no ref
   EXPECT_EQ(std::distance(fs::recursive_directory_iterator(files_.folder() / "refs"), {}), 1);
   model("refs/pr/1").write_ref(kCommit);
   EXPECT_EQ(model("refs/pr/1").commit(), kCommit);

@@ -9,7 +9,7 @@
 
 namespace lockstep::test {
 
-/// A cache that goes with the test, with files of one commit of org/name.
+/// A temporary cache with files of one commit of org/name, removed at the end of the test.
 class CachedFiles {
  public:
   CachedFiles() {

@@ -14,7 +14,7 @@ TEST(ModelName, HasARepositoryAndARevision) {
   EXPECT_TRUE(parse_model_name(std::string(96, 'o') + "/" + std::string(96, 'n')));
 }
 
-// huggingface_hub.utils.validate_repo_id refuses the same names.
+// huggingface_hub.utils.validate_repo_id rejects the same names.
 TEST(ModelName, IsNoPathAndNothingElse) {
   for (const char* text :
        {"",   "/",   "/tmp/model", "./model", "../model", "model/", "a/b/c",  "a//b",       "-a",  "a-",   ".a",

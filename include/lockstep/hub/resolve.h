@@ -9,40 +9,41 @@
 
 namespace lockstep::hub {
 
-/// Which files of a model are needed: config and tokenizer, or the weights too.
+/// Selects the files of a model that are needed: only config and tokenizer, or the weights, too.
 enum class ModelFiles { without_weights, all };
 
 struct ResolveOptions {
   ModelFiles files = ModelFiles::all;
-  /// Asks the hub for the revision even if the cache has it, and takes what has changed.
+  /// Asks the hub for the revision even if the cache has it, and downloads what has changed.
   bool refresh = false;
-  /// Called before weights are downloaded with the folder that has all other files, so that a model that is not
-  /// supported is found first. What it throws ends the download.
+  /// Called before weights are downloaded, with the folder that holds all other files, so that an unsupported model is
+  /// rejected first. An exception from it ends the download.
   std::function<void(const std::filesystem::path&)> before_weights = {};
   bool show_progress = true;
 };
 
-/// A model; of an adapter (a folder with adapter_config.json) its base.
+/// Locates a model. For an adapter (a folder with adapter_config.json), it locates the base model.
 struct ResolvedModel {
   std::filesystem::path folder;
-  std::string commit = {};               // of a model of the hub; empty for a local folder
-  std::filesystem::path cache = {};      // that it lies in; empty for a local folder
-  std::string name = {};                 // of the hub; of a local folder its absolute path
-  std::filesystem::path adapter = {};    // the adapter's folder; empty: none
-  std::filesystem::path tokenizer = {};  // that has the tokenizer: the adapter's, or else `folder`
+  std::string commit = {};               // of a hub model; empty for a local folder
+  std::filesystem::path cache = {};      // the cache that holds it; empty for a local folder
+  std::string name = {};                 // its name on the hub, or the absolute path of a local folder
+  std::filesystem::path adapter = {};    // the adapter's folder; empty if there is none
+  std::filesystem::path tokenizer = {};  // the folder with the tokenizer: the adapter's if it has one, else `folder`
 };
 
-/// The folder of a model: `name` itself if there is such a file or folder, else the model of the hub of that name
-/// ("ORG/NAME", "ORG/NAME@REVISION") in the cache, else the same after its download into the cache. The cache is that
-/// of huggingface_hub, which both read and write. Safe against other processes and against being killed at any moment.
-/// Throws InputError that says what was looked for, where, and the remedy; Error if the network fails.
+/// Returns the folder of a model: `name` itself if such a file or folder exists; otherwise the hub model of that name
+/// ("ORG/NAME" or "ORG/NAME@REVISION") in the cache, downloaded first if it is not there. The cache is shared with
+/// huggingface_hub, in its layout. Safe against concurrent processes and against being killed at any moment. If the
+/// hub cannot be reached, uses what the cache has, as long as that is usable. Throws InputError, saying what was looked
+/// for, where, and the remedy; Error if a download is damaged or does not fit on the disk.
 ///
-/// A folder with adapter_config.json is an adapter, as for transformers: the base that it names is resolved in the same
-/// way, relative paths from the working folder.
+/// A folder with adapter_config.json is an adapter, as in transformers: the base model that it names is resolved in the
+/// same way, with paths relative to the working directory.
 ResolvedModel resolve_model(const std::string& name, const ResolveOptions& options, const HubSettingsSource& settings);
 
-/// The folder of the commit `commit` of `name` in the first of the caches that has it, without the network. Throws
-/// InputError if none has.
+/// Returns the folder of `commit` of the hub model `name` in the first of the caches that has it, without using the
+/// network. Throws InputError if none has it.
 std::filesystem::path find_cached_model(const std::string& name, const std::string& commit, ModelFiles files,
                                         const std::vector<std::filesystem::path>& caches);
 

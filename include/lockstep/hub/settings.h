@@ -6,26 +6,27 @@
 
 namespace lockstep::hub {
 
-/// Where models of the Hugging Face hub are kept and fetched from.
+/// Says where models of the Hugging Face hub are cached, and how they are downloaded.
 struct HubSettings {
   std::filesystem::path cache;  // holds models--ORG--NAME
   std::string endpoint = "https://huggingface.co";
-  std::string token;         // empty: none
+  std::string token;         // empty if there is none
   std::string token_origin;  // where the token was found, for messages
   bool offline = false;
-  double timeout_s = 10;            // without a byte from the server
-  std::filesystem::path ca_bundle;  // certificates to trust; empty: the system's
+  double timeout_s = 10;            // of silence from the server before a transfer fails
+  std::filesystem::path ca_bundle;  // trusted certificates; empty for the system's
 };
 
-/// The settings that huggingface_hub takes from the same variables: HF_HUB_CACHE, HF_HOME and XDG_CACHE_HOME,
+/// Returns the settings, read from the same variables as in huggingface_hub: HF_HUB_CACHE, HF_HOME and XDG_CACHE_HOME,
 /// HF_ENDPOINT, HF_TOKEN and HF_TOKEN_PATH, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT; SSL_CERT_FILE, REQUESTS_CA_BUNDLE
-/// or CURL_CA_BUNDLE. `variable` gives an environment variable, or null. Throws InputError for values that are none.
+/// or CURL_CA_BUNDLE. `variable` returns the value of an environment variable, or null. Throws InputError for a
+/// malformed endpoint or timeout.
 HubSettings hub_settings(const std::function<const char*(const char*)>& variable);
 
-/// The same of this process's environment.
+/// Returns the settings read from this process's environment.
 HubSettings hub_settings_of_environment();
 
-/// Gives the settings when they are needed: what is wrong with them does not concern a model that lies in a folder.
+/// Provides the settings on demand, so that a mistake in them does not affect models in local folders.
 using HubSettingsSource = std::function<HubSettings()>;
 
 }  // namespace lockstep::hub
