@@ -15,7 +15,7 @@ bool is_blank_at(std::string_view text, std::size_t position) {
 void AddedTokens::add(AddedToken token) {
   if (token.content.empty()) return;
   const auto [found, is_new] = by_content_.try_emplace(token.content);
-  // Several may have had one id, of which the last counts.
+  // If several tokens had this id, by_id_ holds the last of them, and must keep it.
   if (const auto former = by_id_.find(found->second.id); !is_new && former != by_id_.end()) {
     if (former->second == token.content) by_id_.erase(former);
   }

@@ -19,14 +19,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The vocabulary of a folder, and the class round it.
+// The tokenizer definition in a folder, and the class to apply to it.
 struct Source {
   TokenizerDefinition definition;
   TokenizerClass tokenizer_class;
   bool has_tokenizer_json;
 };
 
-// As AutoTokenizer: tokenizer.json comes first where there are several.
+// Reads the first vocabulary file in AutoTokenizer's order, in which tokenizer.json comes first.
 Source read_source(const fs::path& folder, const fs::path& config_folder, TokenizerFolderSettings& settings) {
   const auto has = [&](const char* name) { return fs::exists(folder / name); };
   const auto named = find_tokenizer_class(config_folder, settings.config);

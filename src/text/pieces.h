@@ -12,12 +12,12 @@
 
 namespace lockstep::text {
 
-/// A text and the stretches of it that are words so far; none of them is empty. Kept and reused by one thread, so that
-/// a text costs no allocation.
+/// A text and the ranges of it that are pieces so far, none of them empty. One thread keeps and reuses it, so that a
+/// text costs no allocation.
 class Pieces {
  public:
-  /// One piece, all of `text`, which must outlive the next reset(). What begins before `origin_end` stems from the
-  /// first character of the user's text.
+  /// Starts with one piece, all of `text`, which must stay valid until the next reset(). What begins before
+  /// `origin_end` stems from the first character of the user's text.
   void reset(std::string_view text, std::size_t origin_end) {
     text_ = text;
     origin_end_ = origin_end;
@@ -32,7 +32,7 @@ class Pieces {
   }
   bool at_origin(std::size_t i) const { return ranges_[i].begin < origin_end_; }
 
-  /// Cuts every piece: `cut` (text of the piece, emit) calls emit(begin, end) for what becomes of it, in order.
+  /// Splits every piece: cut(text of the piece, emit) calls emit(begin, end) for each of its parts, in order.
   template <typename Cut>
   void split(const Cut& cut) {
     next_ranges_.clear();
@@ -44,8 +44,9 @@ class Pieces {
     ranges_.swap(next_ranges_);
   }
 
-  /// Rewrites every piece: to what `prefix` (its text, whether it is at the origin) gives, which stems from the piece's
-  /// first character, and then what `append` (text, out) appends to `out` for the text, one character after another.
+  /// Rewrites every piece to a prefix and the rewritten text. prefix(text, at_origin) returns the prefix, which counts
+  /// as stemming from the piece's first character. append(text, out) appends the rewritten text and must treat each
+  /// character independently.
   template <typename Prefix, typename Append>
   void rewrite(const Prefix& prefix, const Append& append) {
     next_buffer_.clear();
@@ -69,7 +70,7 @@ class Pieces {
   }
 
  private:
-  // Of the piece's characters, those that begin before the end of the origin.
+  // Returns the size of those characters of piece i that begin before the end of the origin.
   std::size_t bytes_of_origin(std::size_t i) const {
     if (!at_origin(i)) return 0;
     const std::string_view text = (*this)[i];
@@ -82,7 +83,7 @@ class Pieces {
   std::string buffer_, next_buffer_;
   std::vector<TextRange> ranges_, next_ranges_;
   std::size_t origin_end_ = 0;
-  std::size_t largest_ = 0;  // bytes that the text may become
+  std::size_t largest_ = 0;  // limit for the size of the text, in bytes
 };
 
 }  // namespace lockstep::text

@@ -10,7 +10,7 @@
 
 namespace lockstep::text {
 
-// What one thread reuses from text to text; the cache is of the tokenizer that it used last.
+// The buffers that one thread reuses from text to text. The cache belongs to the tokenizer that the thread used last.
 struct PipelineTokenizer::Workspace {
   std::uint64_t owner = 0;
   WordCache cache;

@@ -15,8 +15,8 @@
 
 namespace lockstep::text {
 
-/// The way of a text through Hugging Face tokenizers: added tokens are found, the rest is normalized, cut into words
-/// and given to the model.
+/// Encodes in the steps of Hugging Face tokenizers: finds added tokens, normalizes the rest, splits it into words, and
+/// passes these to the model.
 class PipelineTokenizer final : public Tokenizer {
  public:
   struct Components {
@@ -46,7 +46,7 @@ class PipelineTokenizer final : public Tokenizer {
 
   Components components_;
   AddedTokenFinder raw_, normalized_;
-  std::uint64_t number_;  // never used again, unlike an address
+  std::uint64_t number_;  // unique, and never reused, unlike an address
 };
 
 }  // namespace lockstep::text

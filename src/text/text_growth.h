@@ -8,8 +8,8 @@
 
 namespace lockstep::text {
 
-/// The bytes that a tokenizer's components may make of a text of `bytes`. Known ones at most triple it; a chain of
-/// hostile ones would double it again and again.
+/// Returns the limit, in bytes, to which a tokenizer's components may expand a text of `bytes`. Known components at
+/// most triple it; a hostile chain could double it again and again.
 constexpr std::size_t largest_growth(std::size_t bytes) { return std::max<std::size_t>(64 << 10, 128 * bytes); }
 
 inline void check_growth(std::size_t bytes, std::size_t largest) {

@@ -10,7 +10,7 @@
 namespace lockstep::text {
 namespace {
 
-constexpr TokenId kLargestId = 1 << 24;  // far above any vocabulary; a broken file must not take gigabytes
+constexpr TokenId kLargestId = 1 << 24;  // far above any vocabulary, so that a broken file cannot take gigabytes
 
 }  // namespace
 

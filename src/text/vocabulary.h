@@ -10,18 +10,18 @@
 
 namespace lockstep::text {
 
-/// Tokens and their ids, both ways.
+/// Maps tokens to ids and back.
 class Vocabulary {
  public:
-  /// A token that is there already gets the new id.
+  /// Adds a token. One that is already there gets the new id.
   void add(std::string_view token, TokenId id);
   void reserve(std::size_t tokens);
 
   std::optional<TokenId> find(std::string_view token) const;
-  /// None for an id that no token has.
+  /// Returns none for an id that no token has.
   std::optional<std::string_view> token(TokenId id) const;
   std::size_t size() const { return entries_.size(); }
-  /// Bytes of the longest token.
+  /// Returns the size of the longest token in bytes.
   std::size_t longest() const { return longest_; }
 
  private:
@@ -37,8 +37,8 @@ class Vocabulary {
   std::string bytes_;
   std::size_t longest_ = 0;
   std::vector<Entry> entries_;
-  std::vector<std::uint32_t> slots_;  // open addressing; indices of entries_
-  std::vector<std::uint32_t> by_id_;  // indices of entries_
+  std::vector<std::uint32_t> slots_;  // open addressing; indices into entries_
+  std::vector<std::uint32_t> by_id_;  // indices into entries_
 };
 
 }  // namespace lockstep::text

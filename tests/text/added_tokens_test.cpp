@@ -7,7 +7,7 @@ namespace {
 
 using testing::ElementsAre;
 
-// The stretches of text in their order, tokens in angle brackets.
+// Returns the parts of the text in order, with tokens in angle brackets.
 std::vector<std::string> split(std::string_view text, std::vector<AddedToken> tokens) {
   AddedTokens added;
   for (TokenId id = 0; id < tokens.size(); ++id) {

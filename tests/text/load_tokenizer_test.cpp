@@ -26,7 +26,7 @@ class LoadTokenizer : public testing::Test {
   void copy(const char* tokenizer) { fs::copy(kTokenizers / tokenizer, folder_, fs::copy_options::recursive); }
   void write(const char* name, const Json& json) { core::write_json_file(folder_ / name, json); }
 
-  // A word-level tokenizer.json; `components` are merged into it.
+  // Writes a word-level tokenizer.json with `components` merged into it.
   void write_tokenizer(const Json& components) {
     Json json{
         {"added_tokens", Json::array()},
@@ -124,7 +124,7 @@ TEST_F(LoadTokenizer, NumbersThatAreNoIdsAreNamed) {
 }
 
 TEST_F(LoadTokenizer, NumbersAreReadExactly) {
-  const auto first_id = [&](const char* score) {  // of "ab": one piece, or the two that score -2 together
+  const auto first_id = [&](const char* score) {  // of "ab": one piece, or two that sum to -2
     core::write_file(folder_ / "tokenizer.json", fmt::format(R"({{"model": {{"type": "Unigram", "unk_id": 0,
                               "vocab": [["<unk>", 0e130], ["ab", {}], ["a", -1], ["b", -1.0]]}}}})",
                                                              score));
@@ -148,7 +148,7 @@ TEST_F(LoadTokenizer, ATokenMayBeLongerThanTheStackIsDeep) {
   EXPECT_EQ(load_tokenizer(folder_)->encode(token), std::vector<TokenId>{7});
 }
 
-// The message of the InputError that encode() throws.
+// Returns the message of the InputError that encode() throws.
 std::string encode_error(const fs::path& folder, const std::string& text) {
   try {
     load_tokenizer(folder)->encode(text);

@@ -1,5 +1,5 @@
-// tokenizer_probe FOLDER: for every JSON string on standard input, a line with its ids and their texts, for the
-// oracles.
+// tokenizer_probe FOLDER prints the tokenizer's properties, then a line with the ids and decoded texts for every JSON
+// string on standard input. The oracles use it.
 
 #include <iostream>
 #include <string>

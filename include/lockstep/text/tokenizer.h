@@ -15,53 +15,53 @@ namespace lockstep::text {
 
 using TokenId = std::uint32_t;
 
-/// A file of a tokenizer, to be written beside a model's weights.
+/// A tokenizer file, to be written next to a model's weights.
 struct TokenizerFile {
   std::string name;
   std::string bytes;
 };
 
-/// Text to token ids and back, with the special tokens and limits of a pretrained model's folder.
+/// Converts text to token ids and back, with the special tokens and limits that a pretrained model's folder defines.
 /// Immutable: all const functions may be called from several threads at once.
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  /// Appends the ids of `text`, without BOS or EOS. Added tokens that stand in the text (such as
-  /// "<extra_id_0>" or "</s>") become their own id, as in transformers. Throws InputError, naming the byte
-  /// offset, if `text` is not valid UTF-8.
+  /// Appends the ids of `text`, without adding BOS or EOS. Added tokens that occur in the text (such as "<extra_id_0>"
+  /// or "</s>") become their own ids, as in transformers. Throws InputError, naming the byte offset, if `text` is not
+  /// valid UTF-8.
   virtual void encode(std::string_view text, std::vector<TokenId>& ids) const = 0;
   std::vector<TokenId> encode(std::string_view text) const;
 
-  /// The text of `ids`, as transformers' decode() gives it without clean_up_tokenization_spaces.
+  /// Returns the text of `ids`, as transformers' decode() does without clean_up_tokenization_spaces.
   virtual std::string decode(std::span<const TokenId> ids, bool skip_special_tokens = true) const = 0;
 
-  /// The token as the vocabulary spells it, e.g. "Ġhello" or "▁hello". Throws Error for an id that is not in it.
+  /// Returns the token as the vocabulary spells it, e.g. "Ġhello" or "▁hello". Throws Error for an unknown id.
   virtual std::string token(TokenId id) const = 0;
 
-  /// Number of entries of the vocabulary file itself.
+  /// Returns the number of entries in the vocabulary file itself.
   virtual std::size_t vocabulary_size() const = 0;
 
   const std::optional<TokenId>& bos_id() const { return settings_.bos; }
   const std::optional<TokenId>& eos_id() const { return settings_.eos; }
-  /// EOS where the folder defines no padding token.
+  /// Returns the id of the padding token, or that of EOS if the folder defines none.
   const std::optional<TokenId>& pad_id() const { return settings_.pad; }
-  /// True if transformers' tokenizer puts BOS before a text; encode() does not.
+  /// Returns true if transformers' tokenizer adds BOS before a text; encode() does not.
   bool adds_bos() const { return settings_.adds_bos; }
-  /// True if it puts EOS behind a text.
+  /// Returns true if transformers' tokenizer adds EOS after a text; encode() does not.
   bool adds_eos() const { return settings_.adds_eos; }
-  /// The tokenizer's own limit in tokens; none if it states none (or transformers' "very large").
+  /// Returns the tokenizer's own limit in tokens; none if it states none (or transformers' "very large integer").
   const std::optional<std::size_t>& model_max_length() const { return settings_.model_max_length; }
 
-  /// SHA-256 over the names and bytes of the files that save() writes.
+  /// Returns the SHA-256 over the names and bytes of the files that save() writes.
   const std::string& digest() const { return settings_.digest; }
 
-  /// Writes the tokenizer's files into an existing folder, byte for byte, so that transformers'
-  /// AutoTokenizer opens it. Where no padding token was defined, tokenizer_config.json gains EOS as one.
+  /// Writes the tokenizer's files into an existing folder, byte for byte, so that transformers' AutoTokenizer can load
+  /// it. If no padding token was defined, tokenizer_config.json gains EOS as padding token.
   void save(const std::filesystem::path& folder) const;
 
  protected:
-  /// What load_tokenizer() finds in the folder beside the vocabulary.
+  /// What load_tokenizer() reads from the folder besides the vocabulary.
   struct Settings {
     std::optional<TokenId> bos, eos, pad;
     bool adds_bos = false, adds_eos = false;

@@ -11,9 +11,9 @@
 namespace lockstep::text {
 namespace {
 
-constexpr std::size_t kLongestCluster = 5;  // bytes; a longer one is replaced character by character
+constexpr std::size_t kLongestCluster = 5;  // bytes; longer clusters are replaced character by character
 
-// darts-clone's unit.
+// Accessors for a unit of darts-clone's double array.
 bool has_leaf(std::uint32_t unit) { return (unit >> 8 & 1) == 1; }
 std::uint32_t value(std::uint32_t unit) { return unit & 0x7FFFFFFF; }
 std::uint32_t label(std::uint32_t unit) { return unit & 0x800000FF; }
@@ -67,7 +67,7 @@ void Charsmap::apply(std::string_view text, std::string& out, std::size_t larges
   for (std::size_t position = 0; position < text.size();) {
     std::size_t plain = position;
     while (plain < text.size() && plain_[static_cast<unsigned char>(text[plain])]) ++plain;
-    if (plain < text.size() && plain > position && !is_ascii(text[plain])) --plain;  // it may carry an accent
+    if (plain < text.size() && plain > position && !is_ascii(text[plain])) --plain;  // a combining mark may follow
     out += text.substr(position, plain - position);
     if (plain == text.size()) return;
     if (matching_ == Matching::kLongest) {
@@ -97,7 +97,7 @@ void Charsmap::apply_to_cluster(std::string_view cluster, std::string& out) cons
   }
 }
 
-// Returns the bytes of `text` that it has read, a rule's or a character's.
+// Appends one replacement or one unchanged character to `out`. Returns the number of bytes of `text` that it consumed.
 std::size_t Charsmap::apply_longest(std::string_view text, std::string& out) const {
   if (const auto rule = find(text, /*longest=*/true)) {
     out += rule->replacement;

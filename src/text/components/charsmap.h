@@ -9,38 +9,38 @@
 
 namespace lockstep::text {
 
-/// SentencePiece's precompiled normalization rules: a double-array trie (darts-clone) of what is replaced and the
-/// replacements.
+/// SentencePiece's precompiled normalization rules: a double-array trie (darts-clone) of the texts to replace, and
+/// their replacements.
 class Charsmap {
  public:
-  /// What is looked up at a place of the text: grapheme clusters and characters, as Hugging Face tokenizers'
-  /// Precompiled does, or the longest rule that matches, as SentencePiece itself does. They differ where marks combine.
+  /// Selects what is looked up: grapheme clusters and characters, as Hugging Face tokenizers' Precompiled does, or the
+  /// longest matching rule, as SentencePiece itself does. The results differ for combining marks.
   enum class Matching { kClusters, kLongest };
 
-  /// Throws InputError if `bytes` is not such a map.
+  /// Throws InputError if `bytes` is not a precompiled charsmap.
   Charsmap(std::string_view bytes, Matching matching);
 
-  /// Appends the normalized `text`, which is valid UTF-8, to `out`. Throws InputError if `out` becomes longer than
+  /// Appends the normalized `text` to `out`. `text` must be valid UTF-8. Throws InputError if `out` grows beyond
   /// `largest` bytes.
   void apply(std::string_view text, std::string& out, std::size_t largest) const;
 
-  /// True if `text` is left as it is, found without a look at more than its bytes.
+  /// Returns true if a fast scan shows that `text` needs no replacement. False does not mean that it needs one.
   bool leaves(std::string_view text) const;
 
  private:
   struct Rule {
-    std::size_t length;  // bytes of the text
+    std::size_t length;  // bytes of the text that are replaced
     std::string_view replacement;
   };
-  /// The rule for the shortest or the longest prefix of `text`.
+  /// Returns the rule for the shortest (or the longest) prefix of `text` that has one.
   std::optional<Rule> find(std::string_view text, bool longest = false) const;
   void apply_to_cluster(std::string_view cluster, std::string& out) const;
   std::size_t apply_longest(std::string_view text, std::string& out) const;
 
   Matching matching_;
   std::vector<std::uint32_t> units_;
-  std::string replacements_;     // each ends in NUL
-  std::array<bool, 256> plain_;  // ASCII bytes that stay
+  std::string replacements_;     // each ends with a NUL
+  std::array<bool, 256> plain_;  // true for ASCII bytes that no rule replaces
 };
 
 }  // namespace lockstep::text

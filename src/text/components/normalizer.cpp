@@ -20,7 +20,7 @@ bool is_space_at(std::string_view text, std::size_t position) {
   return character_class(code_point_at(text, position)) == CharacterClass::kSpace;
 }
 
-// Replaces every character; `map` gives what stands for it, none to remove it.
+// Replaces every character by what `map` returns for it, or removes it if that is none.
 template <typename Map>
 void map_characters(NormalizedText& normalized, const Map& map) {
   std::string result;
@@ -145,7 +145,7 @@ class ByteLevel final : public Normalizer {
   }
 };
 
-// SentencePiece's "nmt" rules.
+// Applies SentencePiece's "nmt" rules.
 class Nmt final : public Normalizer {
  public:
   void apply(NormalizedText& normalized) const override {

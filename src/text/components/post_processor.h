@@ -7,12 +7,12 @@
 
 namespace lockstep::text {
 
-/// The special tokens that stand round one text.
+/// The special tokens that are added before and after a text.
 struct SpecialFrame {
   std::vector<TokenId> before, behind;
 };
 
-/// From the "post_processor" of a tokenizer.json, which may be null. Throws InputError naming a type that is not known.
+/// Reads the "post_processor" of a tokenizer.json, which may be null. Throws InputError naming an unknown type.
 SpecialFrame read_post_processor(const Json& json);
 
 }  // namespace lockstep::text

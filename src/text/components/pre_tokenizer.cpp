@@ -17,7 +17,7 @@ using Steps = std::vector<std::unique_ptr<const PreTokenizer>>;
 
 bool is_space(char32_t c) { return character_class(c) == CharacterClass::kSpace; }
 
-// Finds the segments of each piece and merges them.
+// Splits each piece into segments and merges these according to the behavior.
 class SegmentSplit : public PreTokenizer {
  public:
   explicit SegmentSplit(SplitBehavior behavior) : behavior_(behavior) {}
@@ -88,7 +88,7 @@ class CharacterSplit final : public SegmentSplit {
   bool ascii_[128];
 };
 
-// Split with Isolated by a pattern that matches everywhere.
+// Implements Split with the behavior Isolated for a pattern that matches everywhere.
 class WordSplit final : public PreTokenizer {
  public:
   explicit WordSplit(WordMatcher matcher) : matcher_(matcher) {}
@@ -107,7 +107,7 @@ class WordSplit final : public PreTokenizer {
   WordMatcher matcher_;
 };
 
-// \w+|[^\w\s]+ are the words, and blanks vanish.
+// Keeps the words \w+|[^\w\s]+ and drops blanks.
 class Whitespace final : public PreTokenizer {
  public:
   void apply(Pieces& pieces) const override {
@@ -195,7 +195,7 @@ std::unique_ptr<const PreTokenizer> make_metaspace(const Json& json) {
                                      !split.is_boolean() || split.get<bool>());
 }
 
-// Of the patterns that have a matcher, those that match at every place of every text.
+// Returns true if the matcher, one of word_patterns.h, matches at every position of every text.
 bool matches_everywhere(WordMatcher matcher) {
   for (const std::string_view text : {"1", "a", " ", "\n", ".", "\x01", "\xCC\x81", "\xE4\xB8\x80"}) {
     if (matcher(text, 0) == kNoWord) return false;

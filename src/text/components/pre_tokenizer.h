@@ -8,7 +8,7 @@
 
 namespace lockstep::text {
 
-/// A step that cuts or rewrites the pieces of a text before the model sees them. Immutable.
+/// A step that splits or rewrites the pieces of a text before the model sees them. Immutable.
 class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
@@ -18,8 +18,8 @@ class PreTokenizer {
 /// All steps of a tokenizer, in order.
 struct PreTokenizers {
   std::vector<std::unique_ptr<const PreTokenizer>> steps;
-  /// The last step is to spell every byte in GPT-2's alphabet: left to the model's side, which need not do it for a
-  /// word that it knows.
+  /// True if the last step spells every byte in GPT-2's alphabet. That step is left to the caller of the model, which
+  /// can skip it for cached words.
   bool ends_in_byte_alphabet = false;
 
   void apply(Pieces& pieces) const {
@@ -27,7 +27,8 @@ struct PreTokenizers {
   }
 };
 
-/// From the "pre_tokenizer" of a tokenizer.json, which may be null. Throws InputError naming a type that is not known.
+/// Creates the steps from the "pre_tokenizer" of a tokenizer.json, which may be null. Throws InputError naming an
+/// unknown type.
 PreTokenizers make_pre_tokenizers(const Json& json);
 
 }  // namespace lockstep::text

@@ -18,13 +18,14 @@ using Predicate = std::function<bool(char32_t)>;
 
 bool has_class(char32_t c, CharacterClass wanted) { return character_class(c) == wanted; }
 
-// \w of Oniguruma: unlike the Rust crate's it has the superscript and fraction digits of Latin-1 but no joiners.
+// Implements Oniguruma's \w: unlike the Rust crate's, it includes the superscript and fraction digits of Latin-1 but no
+// joiners.
 bool is_oniguruma_word(char32_t c) {
   if (c == 0xB2 || c == 0xB3 || c == 0xB9 || (c >= 0xBC && c <= 0xBE)) return true;
   return c != 0x200C && c != 0x200D && is_word_character(c);
 }
 
-// The properties that patterns use, by the name in \p{...}. Oniguruma has room for 20 of a program's own.
+// The properties that patterns use, by their name in \p{...}. Oniguruma has room for 20 user-defined ones.
 const std::map<std::string, Predicate, std::less<>>& properties() {
   static const auto properties = [] {
     std::map<std::string, Predicate, std::less<>> map{
@@ -53,7 +54,7 @@ std::string message(int code, OnigErrorInfo* info = nullptr) {
   return {reinterpret_cast<const char*>(text), static_cast<std::size_t>(length)};
 }
 
-// A set of code points as Oniguruma takes it: the number of ranges, then the first and last of each.
+// Converts a set of code points to Oniguruma's form: the number of ranges, then the first and last of each.
 std::vector<OnigCodePoint> code_point_ranges(const Predicate& contains) {
   constexpr char32_t kCodePoints = 0x110000;
   std::vector<OnigCodePoint> ranges{0};
@@ -69,7 +70,8 @@ std::vector<OnigCodePoint> code_point_ranges(const Predicate& contains) {
   return ranges;
 }
 
-// Debian's Oniguruma knows an older Unicode; the property "lockstepL" is what its \p{L} should be. Returns that name.
+// Defines a property by the tables of character_class.h and returns its name ("lockstepL" for "L"), because Debian's
+// Oniguruma has older tables.
 std::string define_property(std::string_view name) {
   static std::mutex mutex;
   static std::map<std::string, std::vector<OnigCodePoint>, std::less<>> defined;  // Oniguruma keeps pointers into it
@@ -84,7 +86,7 @@ std::string define_property(std::string_view name) {
   return own;
 }
 
-// The pattern with its \p{...}, \w and \d in terms of those properties.
+// Rewrites the pattern so that its \p{...}, \w and \d use those properties.
 std::string with_own_properties(std::string_view pattern) {
   std::string result;
   while (!pattern.empty()) {
@@ -132,8 +134,8 @@ struct MatchParameters {
   ~MatchParameters() { onig_free_match_param(parameters); }
 };
 
-// How often a search may go back and try otherwise: usual patterns do so a few times a character, hostile ones for
-// years.
+// Limits the backtracking of a search. Usual patterns backtrack a few times per character, hostile ones practically
+// forever.
 constexpr unsigned long kRetries = 1'000'000, kRetriesPerByte = 100;
 
 }  // namespace

@@ -8,7 +8,7 @@
 namespace lockstep::text {
 namespace {
 
-// A delimiter that follows no delimiter joins the piece before it.
+// Merges a delimiter into the preceding piece, unless that is a delimiter, too.
 void merge_with_previous(const std::vector<Segment>& segments, std::vector<TextRange>& pieces) {
   bool after_delimiter = false;
   for (const Segment& segment : segments) {
@@ -21,7 +21,7 @@ void merge_with_previous(const std::vector<Segment>& segments, std::vector<TextR
   }
 }
 
-// The same from right to left.
+// Merges a delimiter into the following piece, unless that is a delimiter, too.
 void merge_with_next(const std::vector<Segment>& segments, std::vector<TextRange>& pieces) {
   bool before_delimiter = false;
   for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {

@@ -71,7 +71,7 @@ class Metaspace final : public TokenDecoder {
 
  private:
   std::string replacement_;
-  bool drops_;  // the blank that begins the text, which the pre-tokenizer put there
+  bool drops_;  // removes the blank at the start of the text, which the pre-tokenizer added
 };
 
 class Replace final : public TokenDecoder {
@@ -102,11 +102,11 @@ class Replace final : public TokenDecoder {
   std::string content_;
 };
 
-// The byte of a token such as <0x41>.
+// Returns the byte of a token such as <0x41>.
 std::optional<char> fallback_byte(const std::string& token) {
   if (token.size() != 6 || !token.starts_with("<0x") || token.back() != '>') return std::nullopt;
   unsigned byte = 0;
-  // Rust's from_str_radix takes a plus sign.
+  // Rust's from_str_radix accepts a plus sign.
   const char* begin = token.data() + (token[3] == '+' ? 4 : 3);
   const auto [end, error] = std::from_chars(begin, token.data() + 5, byte, 16);
   if (error != std::errc() || end != token.data() + 5) return std::nullopt;
@@ -168,7 +168,7 @@ class Strip final : public TokenDecoder {
   std::size_t start_, stop_;
 };
 
-// What BERT's and CTC's decoders call clean-up.
+// Applies what BERT's and CTC's decoders call clean-up.
 void clean_up(std::string& text) {
   static constexpr std::pair<const char*, const char*> kRules[] = {
       {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
@@ -209,7 +209,8 @@ class BpeDecoder final : public TokenDecoder {
   std::string suffix_;
 };
 
-// Characters below U+0100 are bytes, tokens with others stand for themselves, and what is not UTF-8 vanishes (ByT5).
+// Implements ByT5's decoder: tokens of one character below U+0100 are bytes, all others stand for themselves, and
+// invalid UTF-8 is dropped.
 class Latin1Bytes final : public TokenDecoder {
  public:
   void apply(std::vector<std::string>& tokens) const override {
@@ -229,7 +230,7 @@ class Latin1Bytes final : public TokenDecoder {
 
 using Maker = std::function<std::unique_ptr<const TokenDecoder>(const Json&)>;
 
-// A sequence in a sequence is taken apart, so that the outermost one bounds what all of them make of a text.
+// Flattens nested sequences, so that the outermost one limits the growth of a text for all of them together.
 void add_parts(const Json& json, std::vector<std::unique_ptr<const TokenDecoder>>& parts) {
   for (const Json& part : json.at("decoders")) {
     if (part.is_object() && part.value("type", "") == "Sequence") {

@@ -8,7 +8,7 @@
 namespace lockstep::text {
 namespace {
 
-// Sets of character classes, as bits.
+// Sets of character classes are bit masks.
 constexpr unsigned bit(CharacterClass kind) { return 1U << static_cast<unsigned>(kind); }
 constexpr unsigned kLetters = bit(CharacterClass::kLetter), kNumbers = bit(CharacterClass::kNumber);
 constexpr unsigned kMarks = bit(CharacterClass::kMark), kSpaces = bit(CharacterClass::kSpace);
@@ -37,7 +37,7 @@ constexpr std::array<std::uint8_t, 128> kAsciiSets = [] {
   return sets;
 }();
 
-// The set of the character at `position`, which moves behind it.
+// Returns the set of the character at `position`, and moves `position` past it.
 unsigned next_set(std::string_view text, std::size_t& position) {
   const auto byte = static_cast<unsigned char>(text[position]);
   if (byte < 0x80) {
@@ -51,7 +51,7 @@ bool is_in(std::string_view text, std::size_t position, unsigned sets) {
   return position < text.size() && (next_set(text, position) & sets) != 0;
 }
 
-// Behind the last character of `sets` from `position` on, of at most `limit` characters.
+// Returns the end of a run of characters of `sets` that begins at `position`, with at most `limit` characters.
 std::size_t run_end(std::string_view text, std::size_t position, unsigned sets, std::size_t limit = kNoWord) {
   for (; position < text.size() && limit > 0; --limit) {
     std::size_t next = position;
@@ -70,7 +70,7 @@ std::size_t line_breaks_end(std::string_view text, std::size_t position) {
 
 bool is_ascii_letter(char byte) { return is_ascii(byte) && kAsciiSets[static_cast<unsigned char>(byte)] == kLetters; }
 
-// Behind 's, 't, 're, 've, 'm, 'll or 'd at `begin`; kNoWord without one.
+// Returns the end of 's, 't, 're, 've, 'm, 'll or 'd at `begin`, or kNoWord.
 std::size_t contraction_end(std::string_view text, std::size_t begin) {
   if (text[begin] != '\'') return kNoWord;
   for (const std::string_view ending : {"s", "t", "re", "ve", "m", "ll", "d"}) {
@@ -79,7 +79,7 @@ std::size_t contraction_end(std::string_view text, std::size_t begin) {
   return kNoWord;
 }
 
-// The same with (?i:...), which takes U+017F, the long s, for an s.
+// Returns the end of (?i:'s|'t|'re|'ve|'m|'ll|'d) at `begin`, or kNoWord. U+017F, the long s, counts as an s.
 std::size_t contraction_end_any_case(std::string_view text, std::size_t begin) {
   if (text[begin] != '\'') return kNoWord;
   constexpr std::string_view kLongS = "\xC5\xBF";
@@ -93,7 +93,7 @@ std::size_t contraction_end_any_case(std::string_view text, std::size_t begin) {
   return end == kNoWord ? kNoWord : begin + end;
 }
 
-// \s+(?!\S)|\s+ : a run of blanks leaves its last one to the word behind it, unless it is the only one.
+// Matches \s+(?!\S)|\s+ : a run of blanks leaves its last blank to a following word, unless that is its only one.
 std::size_t blanks_end(std::string_view text, std::size_t begin) {
   std::size_t end = begin, last = begin;
   while (end < text.size()) {
@@ -105,7 +105,7 @@ std::size_t blanks_end(std::string_view text, std::size_t begin) {
   return end == text.size() || last == begin ? end : last;
 }
 
-// \s*[\r\n]+|\s+(?!\S)|\s+ : a run of blanks up to its last line break, if it has one.
+// Matches \s*[\r\n]+|\s+(?!\S)|\s+ : a run of blanks up to its last line break, if it has one.
 std::size_t blanks_or_lines_end(std::string_view text, std::size_t begin) {
   const std::size_t end = run_end(text, begin, kSpaces);
   for (std::size_t i = end; i > begin; --i) {
@@ -129,7 +129,8 @@ std::size_t gpt4_word_end(std::string_view text, std::size_t begin) {
   return blanks_or_lines_end(text, begin);
 }
 
-// DeepSeek V3's last pattern; digits and Chinese were split off before it, and controls match nowhere.
+// Matches DeepSeek V3's last pattern. Digits and Chinese characters were split off before, and control characters do
+// not match.
 std::size_t deepseek_word_end(std::string_view text, std::size_t begin) {
   constexpr unsigned kWord = kLetters | kMarks, kSigns = kPunctuation | kSymbols;
   std::size_t second = begin;
@@ -148,18 +149,18 @@ std::size_t deepseek_word_end(std::string_view text, std::size_t begin) {
   return (first & kSpaces) != 0 ? blanks_or_lines_end(text, begin) : kNoWord;
 }
 
-// \p{N}{1,3}
+// Matches \p{N}{1,3}
 std::size_t three_digits_end(std::string_view text, std::size_t begin) {
   const std::size_t end = run_end(text, begin, kNumbers, 3);
   return end == begin ? kNoWord : end;
 }
 
-// [一-龥぀-ゟ゠-ヿ]+
+// Matches [一-龥぀-ゟ゠-ヿ]+
 std::size_t chinese_or_japanese_end(std::string_view text, std::size_t begin) {
   std::size_t end = begin;
   while (end < text.size()) {
     const auto byte = static_cast<unsigned char>(text[end]);
-    if (byte < 0xE3 || byte > 0xE9) break;  // all of them have three bytes and begin so
+    if (byte < 0xE3 || byte > 0xE9) break;  // these characters have three bytes, the first from E3 to E9
     std::size_t next = end;
     const char32_t c = next_code_point(text, next);
     if (!(c >= 0x4E00 && c <= 0x9FA5) && !(c >= 0x3040 && c <= 0x30FF)) break;

@@ -5,7 +5,7 @@
 
 namespace lockstep::text {
 
-/// The bytes behind standard base64 (RFC 4648), padded. Throws InputError for anything else.
+/// Decodes padded standard base64 (RFC 4648). Throws InputError for anything else.
 std::string decode_base64(std::string_view text);
 std::string encode_base64(std::string_view bytes);
 

@@ -16,10 +16,10 @@ namespace {
 namespace fs = std::filesystem;
 using Proto = SentencePieceProto;
 
-constexpr std::uint32_t kDefaultExtraIds = 100;  // transformers' T5Tokenizer
+constexpr std::uint32_t kDefaultExtraIds = 100;  // the default of transformers' T5Tokenizer
 
-// All pairs of tokens that make a token, the lowest id first (transformers' generate_merges): SentencePiece's BPE has
-// no list of merges.
+// Returns all pairs of tokens that form a token, sorted by its id (transformers' generate_merges), because
+// SentencePiece's BPE has no list of merges.
 BpeModel::Merges generate_merges(const std::vector<Proto::Piece>& pieces, const Vocabulary& vocabulary) {
   struct Pair {
     TokenId merged;
@@ -61,7 +61,7 @@ Json precompiled(const Proto& proto) {
   return {{"type", "Precompiled"}, {"precompiled_charsmap", encode_base64(proto.precompiled_charsmap)}};
 }
 
-// <extra_id_0> has the highest id and the others go down from it, behind the file's own pieces.
+// Appends the extra ids after the file's own pieces, in descending order: <extra_id_0> gets the highest id.
 void append_extra_ids(const Json& config, TokenizerDefinition& definition) {
   auto id = static_cast<TokenId>(definition.pieces.size());
   for (std::uint32_t i = read_extra_ids(config, kDefaultExtraIds); i > 0; --i) {
@@ -69,7 +69,7 @@ void append_extra_ids(const Json& config, TokenizerDefinition& definition) {
   }
 }
 
-// What transformers builds round a model of no class of its own.
+// Builds the components that transformers uses for a model without a tokenizer class of its own.
 void build_generic(const Proto& proto, TokenizerDefinition& definition) {
   const Json replace{{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "▁"}};
   definition.normalizer = {{"type", "Sequence"}, {"normalizers", Json::array()}};

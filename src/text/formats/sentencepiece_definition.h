@@ -8,8 +8,9 @@
 
 namespace lockstep::text {
 
-/// The tokenizer of a SentencePiece model file alone, as transformers (5.x) converts it for `tokenizer_class`. Adds the
-/// special tokens that the file names to `settings` where it has none. Throws InputError naming the file.
+/// Builds a tokenizer definition from a SentencePiece model file, as transformers (5.x) converts it for
+/// `tokenizer_class`. For the generic class, fills in special tokens that `settings` lacks with those of the file.
+/// Throws InputError naming the file.
 TokenizerDefinition read_sentencepiece_model(const std::filesystem::path& path, TokenizerClass tokenizer_class,
                                              TokenizerFolderSettings& settings);
 

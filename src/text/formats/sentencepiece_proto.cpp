@@ -15,7 +15,7 @@ class FieldReader {
  public:
   explicit FieldReader(std::string_view bytes) : rest_(bytes) {}
 
-  // Moves to the next field; false at the end.
+  // Moves to the next field; returns false at the end.
   bool next() {
     if (rest_.empty()) return false;
     const std::uint64_t tag = read_varint();
@@ -63,7 +63,7 @@ class FieldReader {
   std::uint64_t number_ = 0, value_ = 0;
 };
 
-constexpr std::size_t kLongestPiece = 4096;  // bytes; SentencePiece's own have some 20 characters
+constexpr std::size_t kLongestPiece = 4096;  // bytes; SentencePiece's own pieces have about 20 characters
 
 SentencePieceProto::Piece parse_piece(std::string_view bytes) {
   SentencePieceProto::Piece piece;

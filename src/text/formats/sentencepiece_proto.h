@@ -8,7 +8,7 @@
 
 namespace lockstep::text {
 
-/// What a serialized SentencePiece ModelProto (sentencepiece_model.proto) says.
+/// The content of a serialized SentencePiece ModelProto (sentencepiece_model.proto).
 struct SentencePieceProto {
   enum PieceType : std::uint32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
   enum ModelType : std::uint32_t { kUnigram = 1, kBpe = 2, kWord = 3, kChar = 4 };
@@ -21,13 +21,13 @@ struct SentencePieceProto {
   std::vector<Piece> pieces;  // by id
   ModelType model_type = kUnigram;
   std::int64_t unk_id = 0;
-  std::int64_t bos_id = 1, eos_id = 2;  // -1: none
+  std::int64_t bos_id = 1, eos_id = 2;  // -1 if there is none
   std::string unk_piece = "<unk>", bos_piece = "<s>", eos_piece = "</s>";
   bool byte_fallback = false;
   std::string precompiled_charsmap;
 };
 
-/// Throws InputError if `bytes` is not a protocol buffer message of that form, or has no pieces.
+/// Parses a ModelProto. Throws InputError if `bytes` is not such a message or has no pieces.
 SentencePieceProto parse_sentencepiece_proto(std::string_view bytes);
 
 }  // namespace lockstep::text

@@ -15,7 +15,7 @@ class Resolver {
     return added_tokens_.find(content) != nullptr || model_.find(content).has_value();
   }
 
-  // The id of `content`, which becomes a special token.
+  // Makes `content` a special token and returns its id.
   TokenId make_special(const std::string& content) {
     const AddedToken* known = added_tokens_.find(content);
     AddedToken token = known ? *known : AddedToken{.content = content};
@@ -25,13 +25,13 @@ class Resolver {
     return token.id;
   }
 
-  // A special token that is already among the added ones.
+  // Returns the id of an added token that is special.
   std::optional<TokenId> find_special(std::string_view content) const {
     const AddedToken* known = added_tokens_.find(content);
     return known != nullptr && known->special ? std::optional(known->id) : std::nullopt;
   }
 
-  // An id that the post-processor names becomes an added token too.
+  // Makes the token of an id that the post-processor names an added token, too.
   std::optional<TokenId> adopt(std::optional<TokenId> id) {
     if (!id || added_tokens_.find(*id) != nullptr) return id;
     const auto text = model_.token(*id);
@@ -52,7 +52,7 @@ SpecialTokens resolve_special_tokens(const TokenizerFolderSettings& settings, To
   Resolver resolver(model, added_tokens);
   const SpecialTokenTexts usual = default_special_tokens(tokenizer_class);
   SpecialTokens special;
-  // A class's own padding token that the model does not know would be of no use: EOS pads then.
+  // A padding token that only the class defines is useless if the model does not know it; EOS then pads.
   const bool pads = settings.special.pad || (usual.pad && resolver.has(*usual.pad));
   using Text = std::optional<std::string> SpecialTokenTexts::*;
   for (const auto& [text, id] : {std::pair<Text, std::optional<TokenId>*>{&SpecialTokenTexts::bos, &special.bos},

@@ -12,12 +12,12 @@ namespace lockstep::text {
 
 struct SpecialTokens {
   std::optional<TokenId> bos, eos, pad;
-  bool frames_with_bos = false, frames_with_eos = false;  // by the post-processor
+  bool frames_with_bos = false, frames_with_eos = false;  // the post-processor adds them
 };
 
-/// The special tokens of a folder: those that its settings name, else those of its class, else what the post-processor
-/// puts round a text. They all become added tokens; one that the vocabulary lacks gets an id behind it, as in
-/// transformers.
+/// Determines the special tokens of a folder: those that its settings name, else those of its class, else those that
+/// the post-processor adds to a text, whose BOS takes precedence. Makes all of them added tokens; one that the
+/// vocabulary lacks gets the next free id, as in transformers.
 SpecialTokens resolve_special_tokens(const TokenizerFolderSettings& settings, TokenizerClass tokenizer_class,
                                      const SpecialFrame& frame, const TokenModel& model, AddedTokens& added_tokens);
 

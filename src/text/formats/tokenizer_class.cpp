@@ -14,11 +14,11 @@ namespace fs = std::filesystem;
 struct ClassEntry {
   TokenizerClass tokenizer_class;
   const char* name;
-  std::initializer_list<std::string_view> model_types;  // whose own class it is
+  std::initializer_list<std::string_view> model_types;  // the model types that use this class by default
   SpecialTokenTexts special;
 };
 
-// transformers: models/auto/tokenization_auto.py, and the defaults of each class's constructor.
+// Follows transformers: models/auto/tokenization_auto.py, and the defaults of each class's constructor.
 const ClassEntry kClasses[] = {
     {TokenizerClass::kT5,
      "T5Tokenizer",
@@ -48,7 +48,7 @@ const ClassEntry kClasses[] = {
     {TokenizerClass::kByT5, "ByT5Tokenizer", {"byt5"}, {.eos = "</s>", .unk = "<unk>", .pad = "<pad>"}},
 };
 
-// Types of models that take tokenizer.json as it is, whatever class tokenizer_config.json names.
+// Model types that use tokenizer.json unchanged, whatever class tokenizer_config.json names.
 constexpr std::string_view kGenericModelTypes[] = {"bigbird_pegasus",
                                                    "ernie4_5",
                                                    "flex_olmo",
@@ -75,7 +75,7 @@ constexpr std::string_view kGenericModelTypes[] = {"bigbird_pegasus",
                                                    "phimoe",
                                                    "stablelm",
                                                    "umt5"};
-// Of which the class that tokenizer_config.json names is known to be wrong.
+// Model types whose tokenizer_config.json is known to name a wrong class.
 constexpr std::string_view kWronglyNamed[] = {"qwen2"};
 
 const ClassEntry* find_entry(TokenizerClass tokenizer_class) {
@@ -119,7 +119,7 @@ Json sequence(const char* list, std::initializer_list<Json> parts) {
   return json;
 }
 
-// The precompiled charsmap among the normalizers; null without one.
+// Returns the precompiled charsmap among the normalizers, or null.
 Json find_charsmap(const Json& normalizer) {
   if (!normalizer.is_object()) return nullptr;
   if (normalizer.value("type", "") == "Precompiled") return normalizer;
@@ -153,7 +153,7 @@ void build_llama(const Json& config, TokenizerDefinition& definition) {
   const bool add_prefix_space = !prefix.is_boolean() || prefix.get<bool>();
   const Json legacy = config.value("legacy", Json());
   const bool is_legacy = legacy.is_boolean() && legacy.get<bool>();
-  // An explicit null counts as not legacy, as in transformers.
+  // An explicit null means not legacy, as in transformers.
   const char* scheme = !add_prefix_space ? "never" : (is_legacy ? "always" : "first");
   definition.normalizer = nullptr;
   definition.pre_tokenizer = metaspace(scheme, false);
@@ -254,7 +254,7 @@ SpecialTokenTexts default_special_tokens(TokenizerClass tokenizer_class) {
 void apply_tokenizer_class(TokenizerClass tokenizer_class, const TokenizerFolderSettings& settings,
                            TokenizerDefinition& definition) {
   if (tokenizer_class == TokenizerClass::kByT5) return build_byt5(settings, definition);
-  // A folder whose class does not fit its model is taken as tokenizer.json has it.
+  // If the class does not fit the model, tokenizer.json is used unchanged.
   if (definition.model_type() != (tokenizer_class == TokenizerClass::kT5 ? "Unigram" : "BPE")) return;
   const Json prefix = settings.config.value("add_prefix_space", Json());
   const bool add_prefix_space = prefix.is_boolean() && prefix.get<bool>();
@@ -265,7 +265,7 @@ void apply_tokenizer_class(TokenizerClass tokenizer_class, const TokenizerFolder
     case TokenizerClass::kT5:
       return build_t5(definition);
     case TokenizerClass::kLlama:
-      // Llama 3's folders name this class too; transformers then takes tokenizer.json as it is.
+      // Llama 3's folders name this class, too; transformers then uses tokenizer.json unchanged.
       if (mentions_byte_level(definition.pre_tokenizer) || mentions_byte_level(definition.decoder)) return;
       return build_llama(settings.config, definition);
     case TokenizerClass::kGemma:

@@ -9,21 +9,21 @@
 
 namespace lockstep::text {
 
-/// The tokenizer classes of transformers (5.x) that build a tokenizer anew round a vocabulary, whatever the rest of
-/// tokenizer.json says. All others take tokenizer.json as it is.
+/// The tokenizer classes of transformers (5.x) that rebuild everything except the vocabulary, whatever else
+/// tokenizer.json says. All other classes (kGeneric) use tokenizer.json unchanged.
 enum class TokenizerClass { kGeneric, kT5, kLlama, kGemma, kGpt2, kGptNeoX, kQwen2, kRoberta, kByT5 };
 
-/// The class that AutoTokenizer chooses for a folder, by tokenizer_config.json and config.json; none if they name
-/// neither a class nor a known type of model.
+/// Returns the class that AutoTokenizer chooses for a folder by tokenizer_config.json and config.json, or none if these
+/// name neither a class nor a known model type.
 std::optional<TokenizerClass> find_tokenizer_class(const std::filesystem::path& folder, const Json& tokenizer_config);
 
-/// The class's name in tokenizer_config.json.
+/// Returns the name of the class in tokenizer_config.json.
 const char* name_of(TokenizerClass tokenizer_class);
 
-/// The special tokens that a class has where the folder names none.
+/// Returns the special tokens that a class uses if the folder names none.
 SpecialTokenTexts default_special_tokens(TokenizerClass tokenizer_class);
 
-/// Replaces the components round the vocabulary by those of the class.
+/// Replaces every component except the vocabulary by that of the class.
 void apply_tokenizer_class(TokenizerClass tokenizer_class, const TokenizerFolderSettings& settings,
                            TokenizerDefinition& definition);
 

@@ -13,24 +13,25 @@
 
 namespace lockstep::text {
 
-/// All that makes a tokenizer, as a tokenizer.json tells it; the other vocabulary files are brought into this form.
+/// Everything that defines a tokenizer, in the structure of a tokenizer.json. Other vocabulary files are converted to
+/// it.
 struct TokenizerDefinition {
-  Json normalizer, pre_tokenizer, post_processor, decoder;  // null: none
+  Json normalizer, pre_tokenizer, post_processor, decoder;  // null if there is none
   Json model_options = Json::object();                      // "model" without its vocabulary and merges
-  Vocabulary vocabulary;                                    // of BPE, WordPiece, WordLevel
+  Vocabulary vocabulary;                                    // for BPE, WordPiece, WordLevel
   BpeModel::Merges merges;
-  UnigramModel::Pieces pieces;  // of Unigram
+  UnigramModel::Pieces pieces;  // for Unigram
   std::vector<AddedToken> added_tokens;
-  /// T5's own file: ids as the sentencepiece library gives them, also where transformers reads the file otherwise
-  /// (combining marks, blanks other than the space, equally likely segmentations).
+  /// True for T5's own file: ids are those of the sentencepiece library even where transformers reads the file
+  /// differently (combining marks, blanks other than the space, equally likely segmentations).
   bool as_sentencepiece = false;
 
   const std::string& model_type() const { return model_options.at("type").get_ref<const std::string&>(); }
-  /// The id of a token of the vocabulary or an added one.
+  /// Returns the id of a token in the vocabulary or among the added tokens.
   std::optional<TokenId> find(std::string_view token) const;
 };
 
-/// Takes vocabulary, merges and pieces out of `definition`. Throws InputError naming a model that is not known.
+/// Creates the model. Moves the vocabulary out of `definition`. Throws InputError naming an unknown model type.
 std::unique_ptr<const TokenModel> make_model(TokenizerDefinition& definition);
 
 }  // namespace lockstep::text

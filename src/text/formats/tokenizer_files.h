@@ -10,13 +10,13 @@
 
 namespace lockstep::text {
 
-/// The tokenizer's files of a folder, as Tokenizer::save() writes them. tokenizer_config.json is rewritten only where
-/// it is missing (naming `tokenizer_class`), or where `missing_pad`, the token to pad with, has to be added to it.
+/// Returns the tokenizer files of a folder as Tokenizer::save() writes them. Changes tokenizer_config.json only if it
+/// is missing (it then names `tokenizer_class`), or if `missing_pad`, the token to pad with, must be added.
 std::vector<TokenizerFile> collect_tokenizer_files(const std::filesystem::path& folder, const Json& config,
                                                    const char* tokenizer_class,
                                                    const std::optional<std::string>& missing_pad);
 
-/// SHA-256 over names and bytes.
+/// Returns the SHA-256 over names and bytes of the files.
 std::string digest_of(const std::vector<TokenizerFile>& files);
 
 }  // namespace lockstep::text

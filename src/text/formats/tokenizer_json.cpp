@@ -29,7 +29,7 @@ std::string_view text_of(const Value& value) {
   return {value.GetString(), value.GetStringLength()};
 }
 
-// An element of a list of lists.
+// Returns an element of a list of lists.
 const Value& item(const Value& list, rapidjson::SizeType index) {
   if (!list.IsArray() || list.Size() <= index) refuse("pairs in the model's lists");
   return list[index];
@@ -42,7 +42,7 @@ Json to_json(const Value& value) {
   return Json::parse(text.GetString(), text.GetString() + text.GetSize());
 }
 
-// The value under `key`; null where there is none.
+// Returns the value of `key`, or null if it is missing.
 Json component(const Value& root, const char* key) {
   const auto found = root.FindMember(key);
   return found == root.MemberEnd() ? Json() : to_json(found->value);
@@ -83,7 +83,7 @@ void read_pieces(const Value& pieces, UnigramModel::Pieces& result) {
   }
 }
 
-// Older files leave the type out: only BPE has merges, only a Unigram's vocabulary is a list.
+// Guesses a type that older files omit: only BPE has merges, and only a Unigram model's vocabulary is a list.
 std::string guess_model_type(const Value& model) {
   if (model.HasMember("merges")) return "BPE";
   const auto vocabulary = model.FindMember("vocab");
@@ -109,7 +109,8 @@ void read_model(const Value& model, TokenizerDefinition& definition) {
   if (!definition.model_options.contains("type")) definition.model_options["type"] = guess_model_type(model);
 }
 
-// Passes a text's values on to a document, numbers with exact values: RapidJSON's own reading of "0e130" is undefined.
+// Passes the parsed values on to a document, but parses numbers exactly: RapidJSON's own result for "0e130" is
+// undefined.
 class DocumentBuilder {
  public:
   explicit DocumentBuilder(rapidjson::Document& document) : document_(document) {}
@@ -162,7 +163,7 @@ rapidjson::Document parse_document(const std::string& text) {
   return document;
 }
 
-// Calls `read` with the root object; what is wrong with the file becomes an InputError that names it.
+// Calls `read` with the root object. Turns every error in the file into an InputError that names the file.
 template <typename Read>
 void parse_file(const fs::path& path, const Read& read) {
   const std::string text = core::read_file(path);

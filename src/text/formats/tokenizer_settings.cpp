@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kNoLimit = 0x1p63;  // transformers writes 1e30 where a tokenizer has no limit
+constexpr double kNoLimit = 0x1p63;  // transformers writes 1e30 for a tokenizer without a limit
 
 Json read_object(const fs::path& path) {
   if (!fs::exists(path)) return Json::object();
@@ -97,7 +97,7 @@ TokenizerFolderSettings read_folder_settings(const fs::path& folder) {
                                  folder.string(), why));
   };
   try {
-    // As in transformers: the map is of the older form, and what it says counts where the newer form is missing.
+    // As in transformers, tokenizer_config.json overrides special_tokens_map.json only if it has the newer format.
     const bool is_new_form = settings.config.contains("added_tokens_decoder");
     read_special_tokens(is_new_form ? map : settings.config, settings);
     read_special_tokens(is_new_form ? settings.config : map, settings);

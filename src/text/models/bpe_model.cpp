@@ -14,20 +14,19 @@
 namespace lockstep::text {
 namespace {
 
-constexpr std::size_t kShortWord = 64;  // up to here a scan for the best pair beats a heap
+constexpr std::size_t kShortWord = 64;  // up to this length a linear scan for the best pair beats a heap
 constexpr TokenId kNoToken = std::numeric_limits<TokenId>::max();
 constexpr std::uint32_t kNoRank = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint32_t kNoSymbol = std::numeric_limits<std::uint32_t>::max();
 
 std::uint64_t pair_key(TokenId left, TokenId right) { return static_cast<std::uint64_t>(left) << 32 | right; }
 
-// True if every U+2581 of the token stands in a run that begins it.
 }  // namespace
 
 BpeModel::BpeModel(Vocabulary vocabulary, const Merges& merges, Options options)
     : vocabulary_(std::move(vocabulary)), options_(std::move(options)) {
   has_affixes_ = !options_.continuing_subword_prefix.empty() || !options_.end_of_word_suffix.empty();
-  // Without an unk_token, a character that is missing leaves its neighbours to be merged.
+  // Without an unk_token, a missing character is dropped, and its neighbours may merge.
   separable_at_blanks_ = !has_affixes_ && !options_.ignore_merges && options_.unk_token && find(kMetaspace).has_value();
   merges_.assign(std::bit_ceil(2 * merges.size() + 2), Merge{kNoPair, 0, 0});
   const std::size_t prefix = options_.continuing_subword_prefix.size();
@@ -97,7 +96,8 @@ std::optional<TokenId> BpeModel::initial(std::string_view character, bool is_fir
                           is_last ? options_.end_of_word_suffix : ""));
 }
 
-// The bytes of a character that is missing, affixes and all; false if one of them is missing too.
+// Appends the bytes of a missing character, including its affixes. Returns false, appending nothing, if one of them has
+// no token.
 bool BpeModel::append_bytes(std::string_view character, bool is_first, bool is_last,
                             std::vector<TokenId>& symbols) const {
   const std::size_t before = symbols.size();
@@ -129,7 +129,7 @@ void BpeModel::append_symbols(std::string_view word, std::vector<TokenId>& symbo
       symbols.push_back(*id);
       continue;
     }
-    // As in tokenizers, bytes overtake an unknown token that waits to be fused.
+    // As in tokenizers, byte tokens are emitted before an unknown token that waits to be fused.
     if (options_.byte_fallback && append_bytes(character, is_first, is_last, symbols)) continue;
     if (!options_.unk_token) continue;
     if (!unk_id_) throw InputError(fmt::format("the vocabulary lacks its unk_token '{}'", *options_.unk_token));
@@ -142,7 +142,7 @@ void BpeModel::append_symbols(std::string_view word, std::vector<TokenId>& symbo
 void BpeModel::merge_short(std::vector<TokenId>& ids, std::size_t first) const {
   std::size_t count = ids.size() - first;
   TokenId* symbols = ids.data() + first;
-  std::uint32_t ranks[kShortWord];  // of the pairs (i, i + 1)
+  std::uint32_t ranks[kShortWord];  // ranks[i] is that of the pair (i, i + 1)
   TokenId merged[kShortWord];
   const auto look_up = [&](std::size_t i) {
     const Merge* merge = find_merge(symbols[i], symbols[i + 1]);
@@ -165,7 +165,7 @@ void BpeModel::merge_short(std::vector<TokenId>& ids, std::size_t first) const {
   ids.resize(first + count);
 }
 
-// The symbols as a linked list, the possible merges in a heap; an entry whose pair has changed meanwhile is skipped.
+// Keeps the symbols in a linked list and the candidate merges in a heap; entries whose pair has changed are skipped.
 void BpeModel::merge_long(std::vector<TokenId>& ids, std::size_t first) const {
   struct Symbol {
     TokenId id;
@@ -174,7 +174,7 @@ void BpeModel::merge_long(std::vector<TokenId>& ids, std::size_t first) const {
   struct Candidate {
     std::uint32_t rank, position;
     TokenId left, right, merged;
-    bool operator<(const Candidate& other) const {  // the heap's top is the lowest rank, leftmost first
+    bool operator<(const Candidate& other) const {  // the heap's top is the lowest rank, then the leftmost
       return std::pair(rank, position) > std::pair(other.rank, other.position);
     }
   };
@@ -198,7 +198,7 @@ void BpeModel::merge_long(std::vector<TokenId>& ids, std::size_t first) const {
     left.id = best.merged;
     left.next = right.next;
     if (right.next != kNoSymbol) list[right.next].previous = best.position;
-    right.id = kNoToken;  // no candidate matches it any more
+    right.id = kNoToken;  // so that no candidate matches it any more
     consider(left.previous);
     consider(best.position);
   }

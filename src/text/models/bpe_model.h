@@ -14,22 +14,22 @@
 
 namespace lockstep::text {
 
-/// Byte pair encoding (Sennrich et al. 2016) as Hugging Face tokenizers' BPE.
+/// Byte pair encoding (Sennrich et al. 2016), compatible with Hugging Face tokenizers' BPE.
 class BpeModel final : public TokenModel {
  public:
   using Merges = std::vector<std::pair<std::string, std::string>>;
   struct Options {
-    std::optional<std::string> unk_token = {};   // stands for a character that the vocabulary lacks; else it is dropped
-    std::string continuing_subword_prefix = {};  // before every character of a word but its first
-    std::string end_of_word_suffix = {};         // behind its last
-    bool byte_fallback = false;                  // a character that is missing becomes its bytes, as <0x41>
-    bool fuse_unk = false;                       // consecutive unknown characters are one
-    bool ignore_merges = false;                  // a word that is in the vocabulary is taken as it is
+    std::optional<std::string> unk_token = {};   // replaces an unknown character; if absent, that is dropped
+    std::string continuing_subword_prefix = {};  // added before every character of a word except the first
+    std::string end_of_word_suffix = {};         // added after the last character of a word
+    bool byte_fallback = false;                  // an unknown character becomes byte tokens such as <0x41>
+    bool fuse_unk = false;                       // consecutive unknown characters become one token
+    bool ignore_merges = false;                  // a word that is in the vocabulary becomes one token
   };
-  /// `merges` in order of rank. Throws InputError naming the merge or the token that the vocabulary lacks.
+  /// `merges` are in order of rank. Throws InputError naming the merge and the token that the vocabulary lacks.
   BpeModel(Vocabulary vocabulary, const Merges& merges, Options options);
 
-  /// O(n log n) in the word's length.
+  /// Takes O(n log n) time in the length of the word.
   void encode(std::string_view word, std::vector<TokenId>& ids) const override;
   std::optional<TokenId> find(std::string_view token) const override { return vocabulary_.find(token); }
   std::optional<std::string_view> token(TokenId id) const override { return vocabulary_.token(id); }
@@ -56,7 +56,7 @@ class BpeModel final : public TokenModel {
   Vocabulary vocabulary_;
   Options options_;
   std::vector<Merge> merges_;                // open addressing, at most half full
-  std::array<TokenId, 512> low_characters_;  // the ids of the characters below U+0200, where no affix is added
+  std::array<TokenId, 512> low_characters_;  // ids of the characters below U+0200, used without affixes
   std::array<std::optional<TokenId>, 256> byte_tokens_;
   std::optional<TokenId> unk_id_;
   bool has_affixes_;

@@ -12,10 +12,10 @@ constexpr std::size_t kLowCharacters = 0x144;  // the alphabet ends at U+0143
 
 struct Alphabet {
   std::array<std::string, 256> characters;
-  std::array<std::int16_t, kLowCharacters> bytes;  // -1: not in the alphabet
+  std::array<std::int16_t, kLowCharacters> bytes;  // -1 if the character is not in the alphabet
 };
 
-// Printable Latin-1 bytes stand for themselves, the others for the code points from U+0100 on (OpenAI's encoder.py).
+// Printable Latin-1 bytes stand for themselves; the others map to code points from U+0100 on (OpenAI's encoder.py).
 Alphabet make_alphabet() {
   Alphabet alphabet;
   alphabet.bytes.fill(-1);

@@ -6,10 +6,10 @@
 
 namespace lockstep::text {
 
-/// The "type" of a definition whose model this is.
+/// The "type" of this model in a definition.
 inline constexpr std::string_view kByteModelType = "ByT5";
 
-/// A token a byte, behind the three special tokens <pad>, </s> and <unk> (ByT5, Xue et al. 2022).
+/// Has one token per byte, after the three special tokens <pad>, </s> and <unk> (ByT5, Xue et al. 2022).
 class ByteModel final : public TokenModel {
  public:
   ByteModel();

@@ -13,13 +13,13 @@ ByteTrie::ByteTrie(Strings strings) {
   }
 }
 
-// Node by node, depth first; with a list of what is to be done, since strings may be longer than the stack is deep.
+// Builds the nodes depth first, with an explicit stack, because strings may be longer than the call stack is deep.
 void ByteTrie::build(const Strings& sorted) {
   struct Task {
-    std::size_t edge;               // that leads to the node
+    std::size_t edge;               // the edge that leads to the node
     std::size_t begin, end, depth;  // strings [begin, end) share their first `depth` bytes
   };
-  constexpr std::size_t kNoEdge = SIZE_MAX;  // to the root
+  constexpr std::size_t kNoEdge = SIZE_MAX;  // marks the root
   std::vector<Task> tasks{{kNoEdge, 0, sorted.size(), 0}};
   std::vector<Task> children;
   while (!tasks.empty()) {

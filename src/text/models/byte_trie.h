@@ -7,7 +7,7 @@
 
 namespace lockstep::text {
 
-/// Strings and a number for each, walked byte by byte: the prefixes of a text that are among the strings.
+/// Maps strings to numbers, and is walked byte by byte to find all strings that are prefixes of a text.
 class ByteTrie {
  public:
   static constexpr std::int32_t kNoValue = -1;
@@ -17,11 +17,11 @@ class ByteTrie {
   };
 
   ByteTrie() : ByteTrie(std::vector<std::pair<std::string_view, std::int32_t>>{}) {}
-  /// Of equal strings the last one's value counts.
+  /// The last of several equal strings determines the value.
   explicit ByteTrie(std::vector<std::pair<std::string_view, std::int32_t>> strings);
 
   const Node* root() const { return nodes_.data(); }
-  /// The node behind `byte`; null if no string goes on so.
+  /// Returns the child of `node` for `byte`, or null if no string continues that way.
   const Node* step(const Node* node, char byte) const {
     const auto wanted = static_cast<unsigned char>(byte);
     if (node == nodes_.data()) return first_[wanted] == 0 ? nullptr : &nodes_[first_[wanted]];
@@ -37,7 +37,7 @@ class ByteTrie {
     }
     return low < node->edges && edges[low].byte == wanted ? &nodes_[edges[low].node] : nullptr;
   }
-  /// True if a string begins with `byte`.
+  /// Returns true if some string begins with `byte`.
   bool starts_with(char byte) const { return first_[static_cast<unsigned char>(byte)] != 0; }
 
  private:

@@ -17,7 +17,7 @@ namespace {
 
 constexpr double kUnknownPenalty = 10.0;  // SentencePiece's kUnkPenalty
 constexpr std::size_t kNowhere = std::string_view::npos;
-constexpr double kLargestSum = 1e30;  // of any text, and a float
+constexpr double kLargestSum = 1e30;  // larger than the sum of any text, and fits in a float
 
 std::atomic<std::uint64_t> count{0};
 
@@ -67,8 +67,8 @@ void UnigramModel::encode(std::string_view word, std::vector<TokenId>& ids) cons
   }
 }
 
-// Every piece that `word` holds between characters, with its score and in the order of its beginning: offer(begin, end,
-// id, score).
+// Calls offer(begin, end, id, score) for every piece in `word` that starts and ends between characters, in order of
+// `begin`.
 template <class Offer>
 void UnigramModel::offer_pieces(std::string_view word, const Offer& offer) const {
   for (std::size_t begin = 0; begin < word.size();) {
@@ -99,7 +99,7 @@ template <class Score>
 Score UnigramModel::encode_behind(Score sum, std::string_view word, std::vector<TokenId>& ids) const {
   struct Best {
     Score score = 0;
-    std::size_t begin = kNowhere;  // of the last piece of the best path that ends here
+    std::size_t begin = kNowhere;  // where the last piece of the best path to this position begins
     TokenId id = 0;
   };
   thread_local std::vector<Best> best;
@@ -110,7 +110,7 @@ Score UnigramModel::encode_behind(Score sum, std::string_view word, std::vector<
     if (best[end].begin == kNowhere || total > best[end].score) best[end] = {total, begin, id};
   });
   const std::size_t first = ids.size();
-  std::size_t unknown_end = kNowhere;  // of a run of unknown characters that has not been written yet
+  std::size_t unknown_end = kNowhere;  // end of a run of unknown characters that has not been emitted yet
   for (std::size_t end = word.size(); end > 0; end = best[end].begin) {
     if (best[end].id == unknown_id_) {
       if (unknown_end == kNowhere) unknown_end = end;
@@ -125,13 +125,13 @@ Score UnigramModel::encode_behind(Score sum, std::string_view word, std::vector<
   return best[word.size()].score;
 }
 
-// No piece crosses the border of two words, so the best path of a text is that of its words, each found behind the sum
-// of those before it. That sum decides by its rounding alone: where the second-best path of a word is further behind
-// than rounding can move it, the word's ids are remembered.
+// No piece spans two words, so the best path of a text consists of the best paths of its words, each computed after the
+// sum of the words before it. That sum affects the result only through rounding: if the second-best path of a word is
+// further away than rounding can bridge, the word's ids are cached.
 void UnigramModel::encode_word_by_word(std::string_view text, std::vector<TokenId>& ids) const {
   struct Memory {
     std::uint64_t owner = 0;
-    WordCache words;  // each with the lowest sum behind which its ids hold
+    WordCache words;  // the note is the lowest sum after which the ids are valid
   };
   thread_local Memory memory;
   if (memory.owner != number_) {
@@ -164,13 +164,13 @@ void UnigramModel::encode_word_by_word(std::string_view text, std::vector<TokenI
   }
 }
 
-// The lowest sum behind which `ids` are the ids of `word` in single precision; infinity if there is none. Every score
-// is at most 0.
+// Returns the lowest sum after which `ids` are the ids of `word` in single precision, or infinity if there is none.
+// Every score is at most 0.
 //
-// A path of k pieces behind the sum S has its total T rounded k times, each by at most 2^-24 |T| since totals only
-// fall, and so may its scores be. Another path, which is exactly d below the best, stays below it if
-// d > 2k 2^-24 (2 |T| + d), T being the best's total; and since a path that is further below has that much more room,
-// the second best decides.
+// After the sum S, a path of k pieces has a total T that is rounded k times, each time by at most 2^-24 |T| because
+// totals only decrease; its k scores may be rounded by as much. A path whose exact total is lower than the best by d
+// stays below it if d > 2k 2^-24 (2 |T| + d), where T is the best total. A path that is still lower has correspondingly
+// more room, so the second best decides.
 float UnigramModel::lowest_safe_sum(std::string_view word, std::span<const TokenId> ids) const {
   constexpr double kNone = -std::numeric_limits<double>::infinity();
   struct Two {

@@ -15,26 +15,28 @@
 
 namespace lockstep::text {
 
-/// The most likely segmentation under a unigram language model (Kudo 2018), with the tie-breaking of SentencePiece's
-/// EncodeOptimized().
+/// Finds the most likely segmentation under a unigram language model (Kudo 2018), with the tie-breaking of
+/// SentencePiece's EncodeOptimized().
 class UnigramModel final : public TokenModel {
  public:
-  /// Of the sums that ties depend on: Hugging Face tokenizers' are double, the sentencepiece library's single.
+  /// Selects the precision of the sums on which ties depend: double in Hugging Face tokenizers, single in the
+  /// sentencepiece library.
   enum class Precision { kSingle, kDouble };
   using Pieces = std::vector<std::pair<std::string, double>>;  // text and score, by id
-  /// Consecutive unknown characters become one `unknown_id`, or their bytes if `byte_fallback` and the vocabulary has
-  /// them. Throws InputError if `unknown_id` is not in the vocabulary.
+  /// Consecutive unknown characters become one `unknown_id`, or their bytes if `byte_fallback` is set and the
+  /// vocabulary has them. Throws InputError if `unknown_id` is not in the vocabulary.
   UnigramModel(const Pieces& pieces, std::optional<TokenId> unknown_id, bool byte_fallback,
                Precision precision = Precision::kDouble);
 
-  /// Throws InputError for an unknown character if there is no unknown_id.
+  /// Appends the ids of `word`. Throws InputError for an unknown character if there is no unknown_id.
   void encode(std::string_view word, std::vector<TokenId>& ids) const override;
   std::optional<TokenId> find(std::string_view token) const override { return vocabulary_.find(token); }
   std::optional<std::string_view> token(TokenId id) const override;
   std::size_t size() const override { return scores_.size(); }
 
  private:
-  /// Appends the ids of `word` behind a text whose best path has the score `sum`; returns that of both.
+  /// Appends the ids of `word`, given the score `sum` of the best path of the preceding text. Returns the score of
+  /// both.
   template <class Score>
   Score encode_behind(Score sum, std::string_view word, std::vector<TokenId>& ids) const;
   void encode_word_by_word(std::string_view text, std::vector<TokenId>& ids) const;
@@ -45,15 +47,15 @@ class UnigramModel final : public TokenModel {
 
   Vocabulary vocabulary_;
   std::vector<double> scores_;
-  std::vector<std::pair<TokenId, std::string>> repeated_;  // pieces whose text a later piece has too
+  std::vector<std::pair<TokenId, std::string>> repeated_;  // pieces whose text a later piece has, too
   ByteTrie trie_;
   std::array<std::optional<TokenId>, 256> byte_tokens_;
   std::optional<TokenId> unknown_id_;
   double unknown_score_ = 0;
   bool byte_fallback_;
   Precision precision_;
-  bool separable_at_blanks_;  // as TokenModel has it
-  std::uint64_t number_;      // never used again, unlike an address
+  bool separable_at_blanks_;  // see TokenModel
+  std::uint64_t number_;      // unique, and never reused, unlike an address
 };
 
 }  // namespace lockstep::text

@@ -11,15 +11,16 @@
 
 namespace lockstep::text {
 
-/// The ids of words met before. Bounded: when full, it forgets everything. For one thread.
+/// Caches the ids of words. Bounded: when it is full, it is cleared. Must be used by one thread.
 class WordCache {
  public:
-  /// Longer words are not worth keeping.
+  /// Longer words are not worth caching.
   static constexpr std::size_t kLongestWord = 64;
 
   WordCache();
 
-  /// Appends the ids of `word`, which is at most kLongestWord long; `encode` (word, ids) makes them where it is new.
+  /// Appends the ids of `word`, which must be at most kLongestWord long. Calls encode(word, ids) if the word is not
+  /// cached.
   template <typename Encode>
   void append(std::string_view word, std::vector<TokenId>& ids, const Encode& encode) {
     const std::uint64_t hash = hash_word(word);
@@ -39,11 +40,11 @@ class WordCache {
 
   struct Entry {
     std::uint64_t hash = 0;
-    std::uint32_t offset = 0, first_id = 0;  // in bytes_, ids_
-    std::uint16_t length = 0, ids = 0;       // length 0: an empty slot
-    float note = 0;                          // the user's own
+    std::uint32_t offset = 0, first_id = 0;  // into bytes_ and ids_
+    std::uint16_t length = 0, ids = 0;       // length 0 marks an empty slot
+    float note = 0;                          // for use by the caller
   };
-  /// Null for a word that is not there. Valid until insert().
+  /// Returns the entry of a word, or null. The pointer is valid until insert() or clear().
   const Entry* find(std::string_view word, std::uint64_t hash) const {
     for (std::size_t slot = hash & (kSlots - 1); slots_[slot].length != 0; slot = (slot + 1) & (kSlots - 1)) {
       const Entry& entry = slots_[slot];
@@ -55,7 +56,7 @@ class WordCache {
     return nullptr;
   }
   std::span<const TokenId> ids_of(const Entry& entry) const { return {ids_.data() + entry.first_id, entry.ids}; }
-  /// `word` is not there yet, and at most kLongestWord long; `hash` is hash_word's.
+  /// Adds a word that is not cached yet and at most kLongestWord long; `hash` is hash_word(word).
   void insert(std::string_view word, std::uint64_t hash, std::span<const TokenId> ids, float note = 0);
 
   void clear();

@@ -6,14 +6,15 @@
 
 namespace lockstep::text {
 
-/// Mixes all bits of `value` (the finalizer of MurmurHash3, whose low bits are fit for a table of a power of two).
+/// Mixes all bits of `value` (in the style of MurmurHash3's finalizer), so that the low bits can index a table of a
+/// power of two.
 inline std::uint64_t mix_bits(std::uint64_t value) {
   value = (value ^ (value >> 32)) * 0x9E3779B97F4A7C15U;
   value = (value ^ (value >> 29)) * 0xBF58476D1CE4E5B9U;
   return value ^ (value >> 32);
 }
 
-/// A hash of short words, eight bytes at a time; not for keys that an adversary chooses.
+/// Hashes a short word, eight bytes at a time. Not meant for keys that an adversary chooses.
 inline std::uint64_t hash_word(std::string_view word) {
   std::uint64_t hash = word.size() * 0x9E3779B97F4A7C15U;
   const char* bytes = word.data();

@@ -7,13 +7,14 @@
 
 namespace lockstep::text {
 
-/// A token a word: WordLevel of Hugging Face tokenizers.
+/// Has one token per word, as WordLevel of Hugging Face tokenizers.
 class WordLevelModel : public TokenModel {
  public:
   WordLevelModel(Vocabulary vocabulary, std::string unk_token)
       : vocabulary_(std::move(vocabulary)), unk_token_(std::move(unk_token)) {}
 
-  /// Throws InputError for an unknown word if the vocabulary lacks the unk_token; so does WordPieceModel.
+  /// Appends the id of `word`. Throws InputError for an unknown word if the vocabulary lacks the unk_token; so does
+  /// WordPieceModel.
   void encode(std::string_view word, std::vector<TokenId>& ids) const override;
   std::optional<TokenId> find(std::string_view token) const override { return vocabulary_.find(token); }
   std::optional<std::string_view> token(TokenId id) const override { return vocabulary_.token(id); }
@@ -28,7 +29,7 @@ class WordLevelModel : public TokenModel {
   std::string unk_token_;
 };
 
-/// The longest piece first, from left to right (BERT).
+/// Splits a word from left to right, always taking the longest piece (BERT's WordPiece).
 class WordPieceModel final : public WordLevelModel {
  public:
   WordPieceModel(Vocabulary vocabulary, std::string unk_token, std::string continuing_subword_prefix,

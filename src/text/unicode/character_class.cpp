@@ -34,9 +34,9 @@ CharacterClass class_of(char32_t code_point, GeneralCategory category) {
   return CharacterClass::kOther;
 }
 
-// One byte a code point each: 2.2 MB, of which a text touches a few pages.
+// The tables have one byte per code point, 2.2 MB in all, of which a text touches only a few pages.
 struct Tables {
-  std::array<std::uint8_t, kCodePoints> categories;  // with kWordFlag
+  std::array<std::uint8_t, kCodePoints> categories;  // including kWordFlag
   std::array<CharacterClass, kCodePoints> classes;
 };
 

@@ -6,8 +6,8 @@
 
 namespace lockstep::text {
 
-/// What the tokenizers' patterns tell apart: \p{L}, \p{N}, \p{M}, \p{P}, \p{S}, \s (Unicode White_Space) and the rest,
-/// by the Unicode version of Hugging Face tokenizers' regex engine.
+/// The classes that the tokenizers' patterns distinguish: \p{L}, \p{N}, \p{M}, \p{P}, \p{S}, \s (Unicode White_Space)
+/// and the rest, in the Unicode version of Hugging Face tokenizers' regex engine.
 enum class CharacterClass : std::uint8_t { kOther, kLetter, kNumber, kMark, kPunctuation, kSymbol, kSpace };
 
 CharacterClass character_class(char32_t code_point);
@@ -22,15 +22,15 @@ enum class GeneralCategory : std::uint8_t {
 
 GeneralCategory general_category(char32_t code_point);
 
-/// \w of the Rust regex crate: alphabetic, mark, decimal digit, connector punctuation, join control.
+/// Returns true for \w of the Rust regex crate: alphabetic, mark, decimal digit, connector punctuation, join control.
 bool is_word_character(char32_t code_point);
 
 inline bool is_ascii(char byte) { return static_cast<unsigned char>(byte) < 0x80; }
 inline bool is_continuation_byte(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
-/// True if all of `text` is ASCII; eight bytes at a time.
+/// Returns true if all of `text` is ASCII. Tests eight bytes at a time.
 bool is_ascii(std::string_view text);
 
-/// The code point that begins at `text[position]`, which must be valid UTF-8; moves `position` behind it.
+/// Returns the code point at `text[position]` and moves `position` past it. `text` must be valid UTF-8.
 inline char32_t next_code_point(std::string_view text, std::size_t& position) {
   const auto byte = [&](std::size_t i) {
     return static_cast<char32_t>(static_cast<unsigned char>(text[position + i]));
@@ -52,15 +52,15 @@ inline char32_t next_code_point(std::string_view text, std::size_t& position) {
   return code_point;
 }
 
-/// The code point at `text[position]`.
+/// Returns the code point at `text[position]`.
 inline char32_t code_point_at(std::string_view text, std::size_t position) { return next_code_point(text, position); }
 
-/// Where the character before `position` begins; `position` must not be 0.
+/// Returns the start of the character before `position`, which must not be 0.
 std::size_t previous_character(std::string_view text, std::size_t position);
 
 void append_utf8(char32_t code_point, std::string& text);
 
-/// True if `text`, which is valid UTF-8, is one code point.
+/// Returns true if `text`, which must be valid UTF-8, is exactly one code point.
 bool is_one_character(std::string_view text);
 
 }  // namespace lockstep::text

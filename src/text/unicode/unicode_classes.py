@@ -1,17 +1,18 @@
-"""Writes unicode_classes.inc: the general category of every code point, asked from Hugging Face tokenizers itself.
+"""Writes unicode_classes.inc, the general category of every code point, as Hugging Face tokenizers itself reports it.
 
-Its regex engines carry newer Unicode tables than Debian's libraries. Run: python unicode_classes.py > unicode_classes.inc
+Its regex engines have newer Unicode tables than Debian's libraries.
+Run: python unicode_classes.py > unicode_classes.inc
 """
 
 from tokenizers import Regex, pre_tokenizers
 
-# The order is that of GeneralCategory in character_class.h; Cn, which is what is left, is 0.
+# In the order of GeneralCategory in character_class.h; Cn, the remaining code points, is 0.
 CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co".split()
 WORD = 32  # \\w of the Rust regex crate
 
 
 def code_points(pattern):
-    """Those that the regex engine matches."""
+    """Returns the code points that the regex engine matches."""
     split = pre_tokenizers.Split(Regex(pattern), "removed")
     matched = set()
     for base in range(0, 0x110000, 1024):

@@ -20,14 +20,14 @@ bool has_category(char32_t code_point, std::uint32_t mask) {
 }  // namespace
 
 bool is_numeric(char32_t code_point) {
-  const bool is_new =  // Unicode 17
+  const bool is_new =  // added in Unicode 17
       (code_point >= 0x11DE0 && code_point <= 0x11DE9) || (code_point >= 0x16FF4 && code_point <= 0x16FF6);
   return is_new || character_class(code_point) == CharacterClass::kNumber;
 }
 
 bool is_legacy_punctuation(char32_t code_point) {
   if (code_point < 0x80) return (has_category(code_point, U_GC_P_MASK | U_GC_S_MASK));
-  if (code_point == 0x166D || code_point == 0x111C9) return true;  // of another category since
+  if (code_point == 0x166D || code_point == 0x111C9) return true;  // their category has changed since
   return exists_in(code_point, 8) && has_category(code_point, U_GC_P_MASK);
 }
 

@@ -50,7 +50,7 @@ const icu::Normalizer2& current_tables(UnicodeForm form) {
 
 class UnicodeNormalizer final : public Normalizer {
  public:
-  // A character that Unicode 9 lacked is a starter that nothing composes with: what the filter makes of it.
+  // The filter makes every character that Unicode 9 lacked inert: a starter that composes with nothing.
   explicit UnicodeNormalizer(UnicodeForm form) : tables_(current_tables(form), characters_of_unicode_9()) {}
 
   void apply(NormalizedText& normalized) const override {
@@ -67,7 +67,7 @@ class UnicodeNormalizer final : public Normalizer {
   icu::FilteredNormalizer2 tables_;
 };
 
-// Capitals of Unicode 16 and 17, which Debian's ICU 72 lacks.
+// Lower-cases capitals of Unicode 16 and 17, which Debian's ICU 72 lacks.
 char32_t lower_of_newer(char32_t c) {
   switch (c) {
     case 0xA7CB:
@@ -106,7 +106,7 @@ void lowercase(std::string& text) {
     }
     return;
   }
-  constexpr char32_t kCapitalIWithDot = 0x130;  // the one character whose lower case is two
+  constexpr char32_t kCapitalIWithDot = 0x130;  // the only character whose lower case is two characters
   std::string result;
   for (std::size_t position = 0; position < text.size();) {
     const char32_t c = next_code_point(text, position);

@@ -9,7 +9,7 @@ namespace {
 
 using testing::ElementsAre;
 
-// "the-final--countdown" split at "-", as in the documentation of Hugging Face tokenizers.
+// Splits "the-final--countdown" at "-", as in the documentation of Hugging Face tokenizers.
 std::vector<std::string> split(SplitBehavior behavior) {
   const std::string text = "the-final--countdown";
   const std::vector<Segment> segments{{0, 3, false}, {3, 4, true},   {4, 9, false},

@@ -38,7 +38,8 @@ TEST(WordPatterns, OnlyTheExactPatternHasAMatcher) {
   EXPECT_EQ(find_word_matcher(""), nullptr);
 }
 
-// Every code point among letters, digits, signs and blanks: by hand and by the regex engine.
+// Compares the hand-written matchers with the regex engine on every code point, surrounded by letters, digits, signs
+// and blanks.
 TEST(WordPatterns, AgreeWithTheRegexEngineOnEveryCodePoint) {
   for (const char* pattern : {kGpt2, kLlama3}) {
     const WordMatcher matcher = find_word_matcher(pattern);

@@ -36,7 +36,7 @@ TEST(BpeModel, LongWordsAreMergedAsTheirShortPartsAre) {
   std::mt19937 random(7);
   std::string word;
   std::vector<std::string> expected;
-  for (int part = 0; part < 40; ++part) {  // nothing merges with x
+  for (int part = 0; part < 40; ++part) {  // no merge involves x
     std::string piece;
     for (int i = 0; i < 10; ++i) piece += random() % 2 == 0 ? 'a' : 'b';
     piece += 'x';

@@ -17,7 +17,7 @@ std::vector<TokenId> ids_of(const UnigramModel& model, std::string_view word) {
   return ids;
 }
 
-// The example of tokenizers' documentation.
+// The example from the documentation of Hugging Face tokenizers.
 const UnigramModel::Pieces kPieces{{"<unk>", 0}, {"a", 0},  {"b", 0},   {"c", 0},    {"d", 0},
                                    {"cd", 1},    {"ab", 2}, {"abc", 5}, {"abcd", 10}};
 
@@ -37,7 +37,7 @@ TEST(UnigramModel, RefusesUnknownCharactersWithoutAnUnknownToken) {
   EXPECT_THROW(UnigramModel(kPieces, 99, false), InputError);
 }
 
-// A piece that crosses words makes the model look at whole texts; no text here holds it.
+// A piece that spans two words makes the model process whole texts; no text here contains that piece.
 TEST(UnigramModel, WordByWordIsTheWholeTextInSinglePrecision) {
   const auto seed = std::random_device()();
   SCOPED_TRACE(seed);
@@ -45,7 +45,7 @@ TEST(UnigramModel, WordByWordIsTheWholeTextInSinglePrecision) {
   const auto draw = [&](unsigned below) { return random() % below; };
   int texts_with_ties = 0;
   for (int round = 0; round < 30; ++round) {
-    // Scores of a small grid, so that many segmentations are as likely as others, or nearly so.
+    // Scores lie on a coarse grid, so that many segmentations are equally likely, or almost.
     const float step = std::array{0.5F, 0.1F, 1e-3F}.at(draw(3));
     UnigramModel::Pieces pieces{{"<unk>", 0}, {"▁", -static_cast<float>(draw(30)) * step}};
     for (int i = 0; i < 60; ++i) {

@@ -25,7 +25,7 @@ TEST(WordCache, EncodesAWordOnceUntilItIsFull) {
     ASSERT_EQ(ids_of(word).size(), word.size() + 1);
   }
   EXPECT_EQ(ids_of("ab"), (std::vector<TokenId>{42, 'a', 'b'}));
-  EXPECT_EQ(encoded, 200'002);  // it was full meanwhile
+  EXPECT_EQ(encoded, 200'002);  // the cache was cleared in between because it was full
 }
 
 }  // namespace

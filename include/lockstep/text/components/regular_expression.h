@@ -9,15 +9,14 @@ struct re_pattern_buffer;
 
 namespace lockstep::text {
 
-/// A regular expression of Oniguruma, the engine of Hugging Face tokenizers, with that library's Unicode tables for
-/// \w, \d, \p{L}, \p{N}, \p{M}, \p{P}, \p{S} and the categories that they consist of.
+/// A regular expression of Oniguruma, the engine of Hugging Face tokenizers. \w, \d, \p{L}, \p{N}, \p{M}, \p{P}, \p{S}
+/// and the letter, mark and number categories follow the Unicode tables of Hugging Face tokenizers.
 class Regex final : public TextPattern {
  public:
-  /// Throws InputError naming what is wrong with `pattern`.
+  /// Throws InputError if `pattern` is not valid.
   explicit Regex(const std::string& pattern);
 
-  /// `text` must be valid UTF-8. Throws InputError where the search takes too long, Error if
-  /// the engine gives up.
+  /// `text` must be valid UTF-8. Throws InputError if the search takes too long, Error if the engine fails.
   std::optional<TextRange> find(std::string_view text, std::size_t from) const override;
 
  private:

@@ -13,21 +13,22 @@ struct TextRange {
   std::size_t begin, end;
 };
 
-/// Something that is looked for in a text.
+/// A pattern to search for in a text.
 class TextPattern {
  public:
   virtual ~TextPattern() = default;
-  /// The leftmost match that begins at or behind `from`.
+  /// Returns the leftmost match that begins at byte `from` or later, if there is one.
   virtual std::optional<TextRange> find(std::string_view text, std::size_t from) const = 0;
 };
 
-/// A pattern of a tokenizer.json: {"String": ...} or {"Regex": ...}. Throws InputError for anything else.
+/// Reads a pattern of a tokenizer.json: {"String": ...} or {"Regex": ...}. Throws InputError for anything else.
 std::unique_ptr<const TextPattern> make_text_pattern(const Json& json);
 
-/// The single character that tokenizers wants under `key` of a component. Throws InputError for another text.
+/// Returns the value of `key`, which must be a single character, as Hugging Face tokenizers requires. Throws InputError
+/// otherwise.
 std::string read_character(const Json& component, const char* key);
 
-/// Calls `on_match` (TextRange) for all matches from left to right; an empty one right behind a match does not count.
+/// Calls on_match(TextRange) for all matches from left to right, except empty ones directly after another match.
 template <typename OnMatch>
 void for_each_match(const TextPattern& pattern, std::string_view text, const OnMatch& on_match) {
   std::optional<std::size_t> last_end;
