@@ -1,4 +1,4 @@
-// manifest.json of a checkpoint: whatever it says, it is judged, and only files of the folder are looked at.
+// Fuzzes the manifest.json of a checkpoint: any content must be judged, and only files in the folder may be read.
 #include "lockstep/train/checkpoints/checkpoint.h"
 
 #include "fuzz_input.h"

@@ -1,4 +1,4 @@
-// config.json: what lockstep-prep reads of it, and each of its keys as the models read them.
+// Fuzzes config.json: what lockstep-prep reads from it, and each of its keys as the models read it.
 #include "models/config.h"
 
 #include "fuzz_input.h"

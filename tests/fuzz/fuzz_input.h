@@ -8,13 +8,13 @@
 
 namespace lockstep::fuzz {
 
-/// What libFuzzer gives, as text.
+/// Returns libFuzzer's input as text.
 std::string_view as_text(const std::uint8_t* data, std::size_t size);
 
-/// `text` cut at its first NULs into exactly `count` parts, of which the last ones may be empty.
+/// Splits `text` at its first NULs into exactly `count` parts; missing parts at the end are empty.
 std::vector<std::string_view> split_at_nul(std::string_view text, std::size_t count);
 
-/// A folder of this process in memory (/dev/shm), for code that reads files.
+/// A folder for this process, in memory (/dev/shm) if possible, for code that reads files.
 class InputFolder {
  public:
   InputFolder();
@@ -30,7 +30,7 @@ class InputFolder {
   std::filesystem::path path_;
 };
 
-/// Ends the process, which libFuzzer takes for a crash, unless `holds`.
+/// Aborts, which libFuzzer reports as a crash, unless `holds`.
 void require(bool holds, const char* what);
 
 }  // namespace lockstep::fuzz

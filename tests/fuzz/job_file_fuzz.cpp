@@ -1,4 +1,4 @@
-// A job file, and behind a NUL an override of the command line.
+// Fuzzes a job file and, after a NUL, an override from the command line.
 #include "lockstep/job/job_file.h"
 
 #include "fuzz_input.h"

@@ -1,5 +1,5 @@
-// JSON Lines, or an array of rows if the text begins with "[". The oracle is a tree of nlohmann's, which the readers do
-// not build.
+// Fuzzes JSON Lines, or an array of rows if the text begins with "[". The oracle is nlohmann's document tree, which the
+// readers do not build.
 #include <algorithm>
 #include <map>
 
@@ -16,7 +16,7 @@ using Rows = std::vector<data::Cells>;
 
 const std::vector<data::Column> kColumns{{"model_input", "input_column"}, {"b", "prompt_template", /*optional=*/true}};
 
-// None if the reader refuses the file.
+// Returns none if the reader rejects the file.
 std::optional<Rows> read_rows(const std::filesystem::path& path) {
   Rows rows;
   try {
@@ -30,7 +30,7 @@ std::optional<Rows> read_rows(const std::filesystem::path& path) {
   return rows;
 }
 
-// Throws Json's exceptions; "twice" if an object at `row_depth` has one of the columns twice.
+// Throws Json's exceptions, and Error for a NUL and if an object at `row_depth` has a column twice.
 Json parse(std::string_view text, int row_depth) {
   if (text.find('\0') != std::string_view::npos) throw Error("a NUL");
   std::map<std::string, int> count;
@@ -74,7 +74,7 @@ Rows rows_of_array(std::string_view text) {
   return rows;
 }
 
-// Numbers are written in several ways.
+// Compares numbers by value, because they can be written in several ways.
 bool same(const std::optional<std::string>& a, const std::optional<std::string>& b) {
   if (a == b) return true;
   const auto is_number = [](const auto& text) { return text && Json::parse(*text, nullptr, false).is_number(); };
@@ -86,7 +86,7 @@ void compare(std::string_view text, const std::optional<Rows>& found) {
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   const bool is_array = first != std::string_view::npos && text[first] == '[';
-  if (is_array && text.find(kByteOrderMark) != std::string_view::npos) return;  // the reader takes one before a row
+  if (is_array && text.find(kByteOrderMark) != std::string_view::npos) return;  // the reader accepts one before a row
   try {
     const Rows expected = is_array ? rows_of_array(text) : rows_of_lines(text);
     require(found.has_value(), "rows that nlohmann's parser takes are read");
@@ -94,7 +94,7 @@ void compare(std::string_view text, const std::optional<Rows>& found) {
     for (std::size_t i = 0; i < expected.size(); ++i) {
       require(std::ranges::equal((*found)[i], expected[i], same), "the cells that nlohmann's parser finds");
     }
-  } catch (const Json::out_of_range&) {  // a number beyond a double, which stays a text in the readers
+  } catch (const Json::out_of_range&) {  // for a number beyond a double, which the readers keep as text
   } catch (const std::exception&) {
     require(!found.has_value(), "rows that nlohmann's parser refuses are refused");
   }

@@ -1,4 +1,4 @@
-// manifest.json of a prepared set, and a shard's record in a set that is not finished.
+// Fuzzes the manifest.json of a prepared set, and a shard's record in an unfinished set.
 #include "lockstep/data/shards/manifest.h"
 
 #include "fuzz_input.h"

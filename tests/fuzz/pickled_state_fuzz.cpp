@@ -1,4 +1,4 @@
-// The pickle of pytorch_model.bin.
+// Fuzzes the pickle in pytorch_model.bin.
 #include "models/weights/pickled_state.h"
 
 #include "fuzz_input.h"
@@ -9,7 +9,7 @@ namespace {
 
 void check(const models::PickledTensor& tensor) {
   require(tensor.sizes.size() == tensor.strides.size(), "every size has a stride");
-  __int128 last = tensor.offset;  // no 64-bit number of the pickle makes it overflow
+  __int128 last = tensor.offset;  // 128 bits, so that no number in the pickle makes it overflow
   bool is_empty = false;
   for (std::size_t i = 0; i < tensor.sizes.size(); ++i) {
     require(tensor.sizes[i] >= 0 && tensor.strides[i] >= 0, "sizes and strides are not negative");

@@ -1,4 +1,4 @@
-// The header of a safetensors file.
+// Fuzzes the header of a safetensors file.
 #include "lockstep/models/weights/safetensors_header.h"
 
 #include "fuzz_input.h"

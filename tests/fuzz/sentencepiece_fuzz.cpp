@@ -1,4 +1,4 @@
-// A SentencePiece model, as T5's and as one of no class of its own.
+// Fuzzes a SentencePiece model, loaded as T5's and as one without a tokenizer class of its own.
 #include "fuzz_input.h"
 #include "tokenizer_round_trip.h"
 

@@ -1,4 +1,4 @@
-// tokenizer.json; behind a NUL, tokenizer_config.json; behind another, a text.
+// Fuzzes tokenizer.json and, after NULs, tokenizer_config.json and a text.
 #include "fuzz_input.h"
 #include "tokenizer_round_trip.h"
 

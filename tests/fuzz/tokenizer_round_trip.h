@@ -5,7 +5,7 @@
 
 namespace lockstep::fuzz {
 
-/// Loads the tokenizer of a folder, encodes `text` and some hostile ones with it, and decodes what comes of them.
+/// Loads the tokenizer of a folder, encodes `text` and some hostile texts with it, and decodes the ids.
 void try_tokenizer(const std::filesystem::path& folder, std::string_view text);
 
 }  // namespace lockstep::fuzz
