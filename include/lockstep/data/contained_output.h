@@ -7,19 +7,19 @@
 
 namespace lockstep::data {
 
-/// The rows that `automatic` looks at in each dataset.
+/// The number of rows of each dataset that `automatic` examines.
 constexpr std::size_t kInspectedRows = 100;
 
-/// Opens `dataset` for a model, and takes model_output off the end of model_input where the dataset's
-/// input_contains_output says that it stands there: prompt2model writes the training rows of decoder-only models so.
+/// Opens `dataset` for a model. Removes model_output from the end of model_input if the dataset's input_contains_output
+/// says that it is there: prompt2model writes the training rows of decoder-only models in this form.
 ///
-/// EOS's text at the end of either column is taken off too in these datasets, since examples get EOS anyway.
-/// `automatic` means it for a decoder-only model if, of the first kInspectedRows rows, at least one has an output and
-/// each that has one has an input that is longer and ends with it; it says so in one line of the log. A later row that
-/// does not end with its output throws InputError, as any does for `yes`; rows with an empty output are left as they
-/// are.
+/// In these datasets, the text of EOS is also removed from the end of either column, since examples get EOS anyway.
+/// `automatic` removes outputs for a decoder-only model if, among the first kInspectedRows rows, at least one has an
+/// output, and every input that comes with an output is longer than it and ends with it; this is logged in one line.
+/// Once outputs are removed, whether by `automatic` or by `yes`, a row that does not end with its output throws
+/// InputError; rows with an empty output are left unchanged.
 std::unique_ptr<RowReader> open_for_model(const Dataset& dataset, const Tokenizer& tokenizer, bool has_encoder);
-/// The same rows in blocks.
+/// Returns the rows of open_for_model() in blocks.
 std::unique_ptr<RowBlocks> open_blocks_for_model(const Dataset& dataset, const Tokenizer& tokenizer, bool has_encoder);
 
 }  // namespace lockstep::data

@@ -15,26 +15,27 @@
 
 namespace lockstep::data {
 
-/// One of the sets that a job's prepared_dir holds.
+/// One of the sets in a job's prepared_dir.
 struct JobSet {
   std::string name;                    // "training" or "validation"
-  std::string folder;                  // within prepared_dir
-  std::vector<std::string> locations;  // as Dataset::find takes them
+  std::string folder;                  // below prepared_dir
+  std::vector<std::string> locations;  // arguments of Dataset::find()
   RowSelection::Part part = RowSelection::Part::all;
 };
 
-/// The training set, and a validation set if the job has validation_datasets or a validation_split. Throws InputError
-/// for a job without training_datasets, or with both of those.
+/// Returns the training set, and a validation set if the job has validation_datasets or a validation_split. Throws
+/// InputError if the job has no training_datasets, or has both validation_datasets and a validation_split.
 std::vector<JobSet> sets_of(const job::JobFile& job);
 
-/// How the job reads the columns of its files.
+/// Returns how the job maps the columns of its files to model_input and model_output.
 RowFormat row_format_of(const job::JobFile& job);
 
-/// The datasets of a set, in the order of their rows. Throws InputError for one that is missing or of an unknown kind.
+/// Returns the datasets of a set, in the order of their rows. Throws InputError if one does not exist or its format is
+/// not supported.
 std::vector<Dataset> find_datasets(const job::JobFile& job, const JobSet& set);
 
-/// What a set must have been made with to serve the job: a manifest without sources, report and shards. `max_length` is
-/// in tokens, as resolved for the model.
+/// Returns the manifest that a set must match to serve the job, without sources, report and shards. `max_length` is in
+/// tokens, as resolved for the model.
 Manifest describe_set(const job::JobFile& job, const JobSet& set, const ModelFolder& model, const Tokenizer& tokenizer,
                       std::optional<std::size_t> max_length);
 

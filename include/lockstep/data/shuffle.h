@@ -5,7 +5,7 @@
 
 namespace lockstep::data {
 
-/// A permutation of 0 ... size-1: a pure function of its arguments, the same on every machine.
+/// Returns a permutation of 0 ... size-1. A pure function of its arguments: every machine gets the same result.
 std::vector<std::uint64_t> shuffled_indices(std::uint64_t size, std::uint64_t seed, std::uint64_t epoch);
 
 }  // namespace lockstep::data

@@ -7,7 +7,7 @@
 
 namespace lockstep::data {
 
-/// Some examples of another dataset, in a given order.
+/// A view of selected examples of another dataset, in a given order.
 class SubsetDataset final : public TokenizedDataset {
  public:
   SubsetDataset(std::shared_ptr<const TokenizedDataset> dataset, std::vector<std::uint64_t> indices);
@@ -33,8 +33,8 @@ struct TrainValidationSplit {
   std::shared_ptr<const TokenizedDataset> validation;
 };
 
-/// Sets ceil(test_size x size) examples, drawn by `seed`, apart for validation, as datasets' train_test_split counts
-/// them. Throws InputError if that leaves either part empty.
+/// Draws ceil(test_size x size) examples by `seed` for validation, the same number as train_test_split of Hugging Face
+/// datasets; the rest are for training. Throws InputError if that leaves either part empty.
 TrainValidationSplit split_for_validation(std::shared_ptr<const TokenizedDataset> dataset, double test_size,
                                           std::uint64_t seed);
 

@@ -10,15 +10,16 @@
 
 namespace lockstep::data {
 
-/// How many examples have each length.
+/// Counts examples by length.
 class LengthHistogram {
  public:
   void add(std::uint32_t length, std::uint64_t count = 1);
   void add(const LengthHistogram& other);
 
-  /// The smallest length that at least `share` (0 to 1) of the examples do not exceed; 0 without examples.
+  /// Returns the smallest length that at least `share` (0 to 1) of the examples do not exceed; 0 if there are no
+  /// examples.
   std::uint32_t percentile(double share) const;
-  /// 0 without examples.
+  /// Returns the largest length; 0 if there are no examples.
   std::uint32_t max() const;
   const std::map<std::uint32_t, std::uint64_t>& counts() const { return counts_; }
 
@@ -29,28 +30,28 @@ class LengthHistogram {
   std::uint64_t total_ = 0;
 };
 
-/// A row as it comes out of the tokenizer.
+/// A row after tokenizing.
 struct TokenizedRow {
-  std::string position;  // where it stands, e.g. "train.jsonl: line 12"
+  std::string position;  // e.g. "train.jsonl: line 12"
   ExampleBuilder::Result result;
-  const char* dropped = nullptr;  // the reason, if it makes no example
+  const char* dropped = nullptr;  // the reason if the row yields no example, else null
 };
 
-/// What reading the datasets alone shows, before a row is tokenized.
+/// The counts that are known after reading the datasets, before any row is tokenized.
 struct RowsRead {
   std::vector<std::uint64_t> dataset_rows;  // rows of each dataset, in order
-  std::uint64_t rows = 0;                   // of this set: fewer where a split gives some to another
+  std::uint64_t rows = 0;                   // in this set; fewer than all if a split assigns some to another set
   std::uint64_t duplicates = 0;             // rows equal to an earlier one of the set
-  std::uint64_t compared_rows = 0;          // of `rows`, those that duplicates were looked for among
+  std::uint64_t compared_rows = 0;          // number of `rows` that were checked for being duplicates
   bool duplicates_dropped = false;
-  std::vector<std::string> first_duplicates;  // where the first of them stand
+  std::vector<std::string> first_duplicates;  // locations of the first duplicates
 
   bool operator==(const RowsRead&) const = default;
 };
 
-/// What became of the rows of a list of datasets.
+/// The outcome of tokenizing the rows of a list of datasets.
 struct TokenizationReport {
-  /// So many rows of each kind are named.
+  /// The maximum number of rows that are named for each kind.
   static constexpr std::size_t kNamedRows = 5;
 
   RowsRead read;
@@ -61,24 +62,25 @@ struct TokenizationReport {
   std::uint64_t truncated_targets = 0;
   std::uint64_t empty_outputs = 0;
   std::map<std::string, std::uint64_t> dropped;  // reason -> rows, other than duplicates
-  /// Where the first rows of a kind stand, e.g. "train.jsonl: line 12". Kinds: "truncated_inputs", "truncated_targets",
-  /// "empty_outputs", and the reasons of `dropped`.
+  /// Locations of the first rows of each kind, e.g. "train.jsonl: line 12". The kinds are "truncated_inputs",
+  /// "truncated_targets", "empty_outputs" and the reasons in `dropped`.
   std::map<std::string, std::vector<std::string>> first_rows;
   LengthHistogram input_lengths;
   LengthHistogram target_lengths;
   LengthHistogram total_lengths;  // input and target together
 
-  /// Counts a row that was tokenized; `read` is the caller's.
+  /// Counts a tokenized row. The caller fills in `read`.
   void add(const TokenizedRow& row);
-  /// Remembers a row of the kind, unless enough are.
+  /// Records the location of a row of this kind, unless kNamedRows are recorded already.
   void name_row(const std::string& kind, const std::string& position);
-  /// Counts what `later` counts of the rows after these, all but `read`.
+  /// Adds the counts of `later`, whose rows follow the rows counted here, except `read`.
   void add_later(const TokenizationReport& later);
   std::uint64_t dropped_rows() const;
 
   /// Writes the keys "counts", "max_lengths", "first_rows", "first_duplicates" and "length_histogram" into `json`.
   void write(Json& json) const;
-  /// Reads them back. Throws an exception of nlohmann's or Error if one is missing or malformed.
+  /// Reads a report from the keys that write() wrote. Throws a nlohmann::json exception or Error if a key is missing or
+  /// malformed.
   static TokenizationReport read_from(const Json& json);
 
   bool operator==(const TokenizationReport&) const = default;

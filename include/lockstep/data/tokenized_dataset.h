@@ -10,35 +10,35 @@
 
 namespace lockstep::data {
 
-/// What examples were made from.
+/// The datasets that examples were made from.
 struct ExampleOrigin {
-  std::vector<std::string> datasets;  // Dataset::name() of each
-  TokenizationReport report;          // what became of their rows
+  std::vector<std::string> datasets;  // Dataset::name() of each dataset
+  TokenizationReport report;          // the outcome of tokenizing their rows
 };
 
-/// Tokenized examples with random access, in memory or in shards. All functions may be called from several
-/// threads at once.
+/// Tokenized examples with random access, in memory or in shards. All functions may be called from several threads at
+/// the same time.
 class TokenizedDataset {
  public:
   virtual ~TokenizedDataset() = default;
   virtual std::uint64_t size() const = 0;
   virtual bool has_encoder() const = 0;
-  /// In tokens, known without reading the example.
+  /// Returns the length in tokens, without reading the example.
   virtual std::uint32_t input_length(std::uint64_t index) const = 0;
   virtual std::uint32_t target_length(std::uint64_t index) const = 0;
   virtual Example read(std::uint64_t index) const = 0;
-  /// The digest of the tokenizer that made the ids.
+  /// Returns the digest of the tokenizer that produced the ids.
   virtual const std::string& tokenizer_digest() const = 0;
-  /// Alike for datasets of the same examples in the same order in the same form; told apart by what they hold, or, in
-  /// shards, by what their manifest says.
+  /// Returns a digest that is equal for datasets of the same class that hold the same examples in the same order. It
+  /// covers the examples, or, for shards, the digests of the shards in the manifest.
   virtual std::string content_digest() const = 0;
-  /// The example's place in the set that was made of the rows, from which this one may be chosen.
+  /// Returns the example's index in the prepared set, of which this dataset may be a subset.
   virtual std::uint64_t place_in_set(std::uint64_t index) const { return index; }
-  /// None: unknown.
+  /// Returns what the examples were made from, or nullopt if that is unknown.
   virtual std::optional<ExampleOrigin> origin() const { return std::nullopt; }
 };
 
-/// Examples held in memory.
+/// A dataset that holds its examples in memory.
 class InMemoryTokenizedDataset final : public TokenizedDataset {
  public:
   InMemoryTokenizedDataset(std::vector<Example> examples, bool has_encoder, std::string tokenizer_digest,

@@ -6,7 +6,7 @@
 
 namespace lockstep::data {
 
-/// The part of a job's work that falls to this process.
+/// This process's share of a job's shards: those whose number is `rank` modulo `size`.
 struct WorkShare {
   std::uint64_t rank = 0;
   std::uint64_t size = 1;
@@ -15,10 +15,11 @@ struct WorkShare {
   bool operator==(const WorkShare&) const = default;
 };
 
-/// Which process of how many this is, by what mpirun (Open MPI, MPICH), srun and Slurm arrays leave in the environment;
-/// alone if none of them started it. An array whose tasks are MPI or Slurm ranks counts all of them. `variable` gives
-/// an environment variable, or null. Throws InputError for an array whose task numbers have gaps, and for numbers that
-/// are none.
+/// Returns which process this is, and of how many, from the environment variables of mpirun (Open MPI, MPICH), srun and
+/// Slurm arrays; rank 0 of 1 if none of them started it. If the tasks of an array consist of several MPI or Slurm
+/// ranks, the ranks of all tasks are counted. `variable` returns the value of an environment variable, or null. Throws
+/// InputError if a variable is not a number, a rank is out of range, or the task numbers of an array are not evenly
+/// spaced.
 WorkShare find_work_share(const std::function<const char*(const char*)>& variable);
 
 }  // namespace lockstep::data

@@ -13,7 +13,7 @@
 
 namespace lockstep::data {
 
-/// One shard, as `manifest.json` names it.
+/// One shard as listed in `manifest.json`.
 struct ShardEntry {
   std::string name;
   std::string sha256;
@@ -23,17 +23,17 @@ struct ShardEntry {
   bool operator==(const ShardEntry&) const = default;
 };
 
-/// A dataset that the rows came from.
+/// A dataset that rows were read from.
 struct SourceEntry {
   std::string path;    // Dataset::name()
-  std::string sha256;  // of its file; of the digests of its files, if it has several
+  std::string sha256;  // of its file; of the files' digests if there are several
   std::uint64_t rows = 0;
 
   bool operator==(const SourceEntry&) const = default;
 };
 
-/// What a folder of shards holds and what made it. Written last: a folder without one is not a dataset. The same data
-/// and settings give the same bytes.
+/// Describes the contents of a folder of shards and what they were made from. It is written once all shards are: a
+/// folder without a manifest is not a dataset. The same data and settings give the same bytes.
 struct Manifest {
   static constexpr int kFormatVersion = 1;
   static constexpr const char* kFileName = "manifest.json";
@@ -42,27 +42,27 @@ struct Manifest {
   bool has_encoder = false;
   std::optional<std::uint64_t> model_max_length;
   std::string tokenizer_sha256;
-  std::uint64_t vocabulary_size = 0;  // rows of the model's embedding: every id is below
+  std::uint64_t vocabulary_size = 0;  // rows of the model's embedding; every id is smaller
   RowFormat row_format;
   std::vector<SourceEntry> sources;
   RowSelection selection;
   TokenizationReport report;
   std::vector<ShardEntry> shards;
 
-  /// The bytes that an id takes in a shard: 2 for a vocabulary below 65,536, else 4.
+  /// Returns the bytes per id in a shard: 2 for a vocabulary below 65,536, else 4.
   std::size_t id_bytes() const { return vocabulary_size < 65536 ? 2 : 4; }
 
-  /// Empty if `other` was made from the same rows of the same files with the same tokenizer, templates and limits, so
-  /// that one can stand for the other; else what differs, e.g. "model_max_length 512 instead of 128" (`other`'s instead
-  /// of this one's).
+  /// Returns an empty string if `other` was made from the same rows of the same files with the same tokenizer,
+  /// templates and limits, so that the two are interchangeable. Otherwise says what differs, e.g. "model_max_length 512
+  /// instead of 128", where 512 is the value of `other`.
   std::string difference(const Manifest& other) const;
-  /// The same without the rows: what a job must know without reading its files.
+  /// Compares as difference() does, but ignores the rows, so that a job can be checked without reading its files.
   std::string difference_of_settings(const Manifest& other) const;
 
   Json to_json() const;
 
-  /// Reads `folder`/manifest.json. Throws InputError if it is missing (naming lockstep-prep as the remedy), of another
-  /// format version, or incomplete.
+  /// Reads `folder`/manifest.json. Throws InputError if it is missing (the message names lockstep-prep as the remedy),
+  /// has another format version, or is incomplete.
   static Manifest load(const std::filesystem::path& folder);
 
   bool operator==(const Manifest&) const = default;

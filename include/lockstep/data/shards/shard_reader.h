@@ -13,14 +13,16 @@ namespace lockstep::data {
 
 enum class VerifyShards { yes, no };
 
-/// A folder written by ShardWriter. Lengths of all examples are held in memory; the ids of a shard are read when first
-/// one of its examples is, and then kept. Files are opened for reading only, without HDF5's file locking.
+/// A dataset read from a folder that ShardWriter wrote. The lengths of all examples are held in memory. The ids of a
+/// shard are read when the first of its examples is read, and are then kept in memory. Files are opened read-only,
+/// without HDF5's file locking.
 class PreparedDataset final : public TokenizedDataset {
  public:
-  /// Throws InputError for a folder without manifest, another format version, a shard that is missing, of another size
-  /// or inconsistent, and, with VerifyShards::yes, for one whose sha256 differs from the manifest's.
+  /// Opens `folder`. Throws InputError if the manifest is missing or has another format version, if a shard is missing,
+  /// has another size or is inconsistent, and, with VerifyShards::yes, if the sha256 of a shard differs from the
+  /// manifest's.
   static std::unique_ptr<PreparedDataset> open(const std::filesystem::path& folder, VerifyShards verify);
-  /// The same with a manifest at hand, of which only some shards may be left, instead of the folder's.
+  /// Opens `folder` with the given manifest instead of the folder's own; it may list only some of the shards.
   static std::unique_ptr<PreparedDataset> open(const std::filesystem::path& folder, Manifest manifest,
                                                VerifyShards verify);
   ~PreparedDataset() override;
@@ -39,12 +41,12 @@ class PreparedDataset final : public TokenizedDataset {
  private:
   class Shard;
   explicit PreparedDataset(Manifest manifest);
-  /// The shard of an example, and the example's index within it. Throws Error beyond the end.
+  /// Returns the shard of an example and the example's index within it. Throws Error if `index` is beyond the end.
   std::pair<const Shard&, std::uint64_t> locate(std::uint64_t index) const;
 
   Manifest manifest_;
   std::vector<std::unique_ptr<Shard>> shards_;
-  std::vector<std::uint64_t> first_examples_;  // of each shard
+  std::vector<std::uint64_t> first_examples_;  // index of the first example of each shard
   std::uint64_t size_ = 0;
 };
 

@@ -26,39 +26,40 @@ struct ShardOptions {
 /// Encoder-decoder shards hold the groups `source` and `target`, each with `ids` and `offsets`; decoder-only shards
 /// hold `sequence` (`ids`, `offsets`) and `target_start`. `offsets` are uint64, one more than the examples;
 /// `target_start` (uint32) is the index within the sequence at which the target starts. Arrays are chunked and carry
-/// Fletcher32 checksums. Shards are composed in memory, so that the bytes depend on the examples alone and a full disk
+/// Fletcher32 checksums. Shards are composed in memory, so that their bytes depend only on the examples and a full disk
 /// is an ordinary error.
 ///
-/// A finished shard is composed by a thread of the pool, and written while others are; memory holds three at most. A
-/// writer on a folder that a killed one has left, for the same description, wants the missing and the damaged shards
-/// alone. Several processes may fill one folder, each with its share.
+/// A full shard is composed by a thread of the pool and written in the background while later shards are filled; the
+/// number of shards in flight is bounded. If an earlier writer with the same description was killed, a new writer on
+/// its folder wants only the missing and the damaged shards. Several processes may fill one folder, each with its own
+/// share.
 class ShardWriter final : public ExampleSink {
  public:
-  /// `description` says what the shards are made from (all but report and shards).
+  /// `description` states what the shards are made from: everything but the report and the shards.
   ShardWriter(std::filesystem::path folder, Manifest description, core::WorkerPool& pool, ShardOptions options = {});
-  /// Waits for the shards that are being written.
+  /// Waits for the shards in flight.
   ~ShardWriter() override;
 
   bool wants(std::uint64_t shard) override;
   /// Throws Error, naming the file, if a shard cannot be written.
   void add(std::uint64_t shard, TokenizedRow row) override;
 
-  /// Writes what is left. Call once.
+  /// Writes the last shard and waits for all writes. Must be called once, after the last add().
   void flush();
-  /// The number of shards that other processes have still to write, after flush().
+  /// Returns the number of shards that other processes have yet to write. Call after flush().
   std::uint64_t find_missing();
-  /// Shards that an earlier run had finished, among those of this process.
+  /// Returns how many of this process's shards an earlier run had already finished.
   std::uint64_t shards_found() const { return shards_found_; }
 
-  /// The report over the shards of all processes, after a find_missing() that returned 0; `read` is what the datasets
-  /// showed.
+  /// Returns the report over the shards of all processes. Requires that find_missing() returned 0. `read` is the
+  /// caller's count of the rows read.
   TokenizationReport report(RowsRead read) const;
-  /// Gives the shards of all processes their names and writes the manifest, after a find_missing() that returned 0.
-  /// Removes whatever else lies in the folder.
+  /// Writes the manifest and gives the shards of all processes their final names. Removes everything else from the
+  /// folder. Requires that find_missing() returned 0.
   Manifest finish(const TokenizationReport& report);
 
-  /// Completes what a finish() that was killed has begun. None if there was none, or it wrote something else than
-  /// `description`, or a shard is damaged.
+  /// Completes a finish() that was killed. Returns nullopt if there was none, if its manifest does not match
+  /// `description`, or if a shard is damaged.
   static std::optional<Manifest> finish_interrupted(const std::filesystem::path& folder, const Manifest& description);
 
  private:
@@ -68,10 +69,10 @@ class ShardWriter final : public ExampleSink {
   std::filesystem::path folder_;
   Manifest manifest_;
   ShardOptions options_;
-  std::vector<std::optional<ShardPart>> parts_;  // of all shards that a row was planned for
-  bool wanted_ = false;                          // the last of them
+  std::vector<std::optional<ShardPart>> parts_;  // one for each shard planned so far
+  bool wanted_ = false;                          // whether the last of parts_ is to be written here
   std::uint64_t shards_found_ = 0;
-  std::unique_ptr<ShardBuffer> buffer_;  // of the shard being filled
+  std::unique_ptr<ShardBuffer> buffer_;  // the shard being filled
   std::uint64_t shard_ = 0;
   TokenizationReport report_;
   std::unique_ptr<Output> output_;
