@@ -7,19 +7,20 @@
 
 namespace lockstep::batching {
 
-/// The multiply-adds of a model's forward pass: one a token for each weight of the projections that the token passes,
-/// one a label for each weight of the head, and for each pair of query and key two for each feature of attention, for
-/// its score and its value (Kaplan et al. 2020, section 2.1, with attention over whole rows). A decoder-only model's
-/// last layer computes labelled positions alone behind its attention, and GPUs alone compute a row's last token, on
-/// which no label depends. Backward takes twice as many of each, so that shares of the work are the same. Of a model
-/// without such projections: by tokens. Work outside of products counts as so many multiply-adds for each feature that
-/// goes in and out of a projection.
+/// Returns the cost of a model's forward pass in multiply-adds: per token, one for each weight of the projections that
+/// the token passes; per label, one for each weight of the head; and per pair of query and key, two for each attention
+/// feature, for its score and its value (Kaplan et al. 2020, section 2.1, with attention over whole rows). The last
+/// layer of a decoder-only model computes only the labelled positions after its attention. Only a GPU computes a row's
+/// last token, which no label depends on. Backward takes twice as much for each term, so that the shares are the same.
+/// Work outside of matrix products counts as a fixed number of multiply-adds for each input and output feature of a
+/// projection. A model without such projections gets the default BatchCost, which counts tokens.
 BatchCost batch_cost(const LanguageModel& model);
 
-/// Whether tokens of the input pass the projection at `path`, rather than those of the target. Of a decoder-only model,
-/// all do; an encoder-decoder's cross-attention reads its keys and values from the input.
+/// Returns true if the projection at `path` is applied to tokens of the input, and false if to those of the target. In
+/// a decoder-only model, all are applied to the input; in an encoder-decoder, those of the encoder and the keys and
+/// values of cross-attention are.
 bool passes_input(const models::ModelInfo& info, const std::string& path);
-/// Whether the projection at `path` takes what attention gives.
+/// Returns true if the projection at `path` is applied to the output of attention.
 bool is_attention_output(const std::string& path);
 
 }  // namespace lockstep::batching

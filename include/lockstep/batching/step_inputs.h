@@ -16,7 +16,7 @@
 
 namespace lockstep::batching {
 
-/// What a rank's batches are made of.
+/// What a rank's batches are made from.
 struct InputSource {
   std::shared_ptr<const TokenizedDataset> rows;
   GlobalBatches batches;
@@ -26,36 +26,37 @@ struct InputSource {
   TokenId decoder_start_id = 0, pad_id = 0;
 };
 
-/// The plans of a rank's steps, and the batches of its micro-batches, in their order. A thread makes them ahead, a few
-/// batches, so that the rank need not wait for files while it computes.
+/// Produces the plans of a rank's steps and the batches of its micro-batches, in order. A thread prepares a few of them
+/// ahead, so that the rank does not wait for files while it computes.
 class StepInputs {
  public:
-  /// Of the steps from `first_step`, counted from 0, up to `end_step`.
+  /// Covers the steps from `first_step`, counted from 0, up to but not including `end_step`.
   StepInputs(InputSource source, std::uint64_t first_step, std::uint64_t end_step);
-  /// Leaves what is under way.
+  /// Stops the thread and discards what it has prepared.
   ~StepInputs();
   StepInputs(const StepInputs&) = delete;
   StepInputs& operator=(const StepInputs&) = delete;
 
-  /// The next step's. Throws what its making threw, as next_batch() does.
+  /// Returns the plan of the next step, waiting for it if necessary. Rethrows an exception of the thread that prepares
+  /// it.
   StepPlan next_plan();
-  /// Of the next of this rank's micro-batches in that plan.
+  /// Returns the batch of this rank's next micro-batch in that plan, waiting and rethrowing as next_plan() does.
   models::Batch next_batch();
-  /// For how long they waited since it was last asked.
+  /// Returns how many seconds next_plan() and next_batch() have waited since the last call.
   double take_waited_s();
 
  private:
   using Item = std::variant<StepPlan, models::Batch, std::exception_ptr>;
 
   void make(std::uint64_t first_step, std::uint64_t end_step);
-  /// False if nobody wants more.
+  /// Returns false if the object is being destroyed.
   bool put(Item item);
   Item take();
 
   InputSource source_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Item> items_;  // guarded by mutex_, as is the next
+  std::deque<Item> items_;  // guarded by mutex_, like is_over_
   bool is_over_ = false;
   double waited_s_ = 0;
   std::thread thread_;
