@@ -17,12 +17,12 @@ std::string_view without_end(std::string_view text, std::string_view end) {
   return text;
 }
 
-// What a dataset's rows need: model_output is taken off the end of model_input.
+// Removes model_output from the end of model_input.
 class ContainedOutput {
  public:
   ContainedOutput(std::string eos, bool automatic) : eos_(std::move(eos)), automatic_(automatic) {}
 
-  // Of the row that `reader` gave last. Throws InputError if the row does not end with its output.
+  // Removes the output from `row`, the last row of `reader`. Throws InputError if the row does not end with its output.
   void take_off(Row& row, const RowReader& reader) const {
     const auto output = without_end(row.model_output, eos_);
     if (output.empty()) return;

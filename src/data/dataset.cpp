@@ -22,7 +22,7 @@ struct Location {
   std::optional<std::string> split;
 };
 
-// What exists: the path as it stands, else a folder with a split behind it.
+// Takes `text` as a path if that exists, else as FOLDER:SPLIT if the folder exists.
 Location find_location(const std::string& text) {
   std::error_code error;
   if (fs::exists(text, error)) return {text, std::nullopt};
@@ -34,7 +34,7 @@ Location find_location(const std::string& text) {
                                text, fs::current_path(error).string()));
 }
 
-// In the order of their bytes, whatever the locale.
+// Sorted bytewise, independent of the locale.
 std::vector<std::string> match(const std::string& pattern) {
   glob_t found{};
   const int result = ::glob(pattern.c_str(), GLOB_NOSORT | GLOB_ERR, nullptr, &found);

@@ -35,7 +35,8 @@ RowFormat row_format_of(const job::JobFile& job) {
 }
 
 std::vector<Dataset> find_datasets(const job::JobFile& job, const JobSet& set) {
-  // Of a DatasetDict that names no split. What validation_split sets apart comes from the training rows.
+  // The split of a DatasetDict if the location names none. With validation_split, validation rows come from the
+  // training rows.
   const std::string split = set.part == RowSelection::Part::validation ? "train" : set.folder;
   const DatasetOptions options{.format = row_format_of(job), .default_split = split};
   std::vector<Dataset> datasets;

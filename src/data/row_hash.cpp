@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kFirstSlots = 1024;
 
-// Big-endian, so that the hash is the digest's first hexadecimal digits on any machine.
+// Big-endian, so that the hash equals the digest's first hexadecimal digits on any machine.
 std::uint64_t integer(const unsigned char* bytes) {
   std::uint64_t value = 0;
   for (int i = 0; i < 8; ++i) value = value << 8 | bytes[i];

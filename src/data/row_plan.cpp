@@ -3,7 +3,7 @@
 namespace lockstep::data {
 namespace {
 
-// Of its offsets, without which very short rows would make large shards.
+// Offsets per row. Without counting them, very short rows would make large shards.
 constexpr std::uint64_t kOffsetBytes = 16;
 
 }  // namespace

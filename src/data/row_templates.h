@@ -10,22 +10,22 @@
 
 namespace lockstep::data {
 
-/// The templates of a RowFormat, parsed once and filled row by row.
+/// The templates of a RowFormat, parsed once and filled in for each row.
 class RowTemplates {
  public:
-  /// With `output_is_optional`, columns of the response_template alone may be missing. Throws InputError for a
-  /// template with an unpaired brace, or without a column.
+  /// With `output_is_optional`, columns that only the response_template uses may be missing. Throws InputError for a
+  /// template with unpaired or empty braces, or without a column.
   RowTemplates(const RowFormat& format, bool output_is_optional);
 
-  /// The columns that the templates need, each once.
+  /// Returns the columns that the templates need, each once.
   const std::vector<Column>& columns() const { return columns_; }
 
-  /// `cells` in the order of columns(); taken out of it where that saves a copy. A missing cell makes the whole text
-  /// empty.
+  /// Fills in the templates. `cells` are in the order of columns() and may be moved from. A template with a missing
+  /// cell gives an empty text.
   Row fill(Cells& cells) const;
 
  private:
-  // Text, and then the cell of a column.
+  // A literal text, followed by the cell of a column.
   struct Piece {
     std::string text;
     std::size_t column;
@@ -41,7 +41,7 @@ class RowTemplates {
 
   std::vector<Column> columns_;
   Template prompt_, response_;
-  bool plain_;  // each template is a column and nothing else, not the same one
+  bool plain_;  // the templates are two different columns, without literal text
 };
 
 }  // namespace lockstep::data

@@ -7,7 +7,8 @@
 namespace lockstep::data {
 namespace {
 
-// Uniform below `bound`, by rejection. std::uniform_int_distribution may differ from one library to the next.
+// Draws uniformly from 0 ... bound-1 by rejection. std::uniform_int_distribution is not used because its results differ
+// between standard libraries.
 std::uint64_t draw_below(std::mt19937_64& generator, std::uint64_t bound) {
   const std::uint64_t rejected = (0 - bound) % bound;  // 2^64 mod bound
   while (true) {

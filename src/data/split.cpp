@@ -13,7 +13,7 @@
 namespace lockstep::data {
 namespace {
 
-// No training epoch has this number, so that the split is not the first epoch's order.
+// No training epoch has this number, so the split differs from the order of the first epoch.
 constexpr std::uint64_t kSplitEpoch = std::numeric_limits<std::uint64_t>::max();
 
 }  // namespace

@@ -27,11 +27,11 @@ struct PositionedRow {
   std::string position;
 };
 
-// A block of a dataset, as its rows were up to the first that is wrong.
+// The rows of a block up to the first invalid one.
 struct ParsedBlock {
   std::vector<PositionedRow> rows;
-  std::vector<RowHash> hashes;  // a row
-  std::exception_ptr problem;   // of the row behind these; none if there is none
+  std::vector<RowHash> hashes;  // one per row
+  std::exception_ptr problem;   // the error of the first invalid row; null if all are valid
 };
 
 ParsedBlock parse(std::unique_ptr<RowReader> block) {
@@ -48,7 +48,7 @@ ParsedBlock parse(std::unique_ptr<RowReader> block) {
   return parsed;
 }
 
-// Rows of one shard.
+// Consecutive rows of one shard.
 struct Chunk {
   std::uint64_t shard = 0;
   std::vector<PositionedRow> rows;
@@ -85,7 +85,7 @@ class RowTokenizer {
     }
     const std::vector<TokenId>& input = tokenized.result.example.input;
     check_token_ids(tokenized.result.example, vocabulary_size_, builder_.tokenizer(), tokenized.position);
-    // An input that the length limit cut away altogether is the limit's doing, and counted as truncated.
+    // An input that the length limit truncated to nothing is counted as truncated, not as empty.
     if (!builder_.has_encoder() && input.empty() && !tokenized.result.input_truncated) tokenized.dropped = kEmptyInput;
     return tokenized;
   }
@@ -94,7 +94,7 @@ class RowTokenizer {
   std::uint64_t vocabulary_size_;
 };
 
-// Progress over several files, by their bytes.
+// Progress in bytes over several files.
 class ReadingProgress {
  public:
   ReadingProgress(const std::vector<Dataset>& datasets, const TokenizeOptions& options) {
@@ -147,11 +147,11 @@ void warn(const TokenizationReport& report, const ExampleBuilder& builder, const
   }
 }
 
-// Enough for all threads while one of them fills or writes a shard.
+// Enough to keep all threads busy while one of them fills or writes a shard.
 std::size_t blocks_in_flight(const core::WorkerPool& pool) { return std::max<std::size_t>(16, 4 * pool.num_threads()); }
 
-// From datasets to the sink: blocks are parsed by the pool, planned row by row in their order, and what the plan and
-// the sink want of them is tokenized by the pool.
+// Takes rows from datasets to the sink. The pool parses blocks, the caller's thread plans their rows in order, and the
+// pool tokenizes those rows that the plan and the sink want.
 class Tokenizing {
  public:
   Tokenizing(const ExampleBuilder& builder, ExampleSink& sink, const TokenizeOptions& options, core::WorkerPool& pool)
@@ -164,7 +164,8 @@ class Tokenizing {
     report_.read.duplicates_dropped = options.selection.deduplicate;
   }
 
-  // Reads to the end. `progress` takes the share read and the number of rows of all datasets, now and then.
+  // Reads a dataset to its end. Calls `progress` now and then with the share read and the number of rows of all
+  // datasets.
   void read(const Dataset& dataset, const std::function<void(double, std::uint64_t)>& progress) {
     const auto blocks = open_blocks_for_model(dataset, builder_.tokenizer(), builder_.has_encoder());
     rows_of_dataset_ = 0;
@@ -174,7 +175,7 @@ class Tokenizing {
         progress(blocks->progress(), report_.read.rows);
       }
     } catch (...) {
-      parsing_.finish();  // an error of an earlier row comes first, whatever the number of threads
+      parsing_.finish();  // an error of an earlier row takes precedence, whatever the number of threads
       throw;
     }
     parsing_.finish();
@@ -185,7 +186,7 @@ class Tokenizing {
     report_.read.dataset_rows.push_back(rows_of_dataset_);
   }
 
-  // Waits for what was read.
+  // Waits until all rows that were read are tokenized.
   void finish() { tokenizing_.finish(); }
 
   TokenizationReport take_report() {
@@ -253,7 +254,7 @@ TokenizationReport tokenize_datasets(const std::vector<Dataset>& datasets, const
       tokenizing.read(datasets[i], [&](double share, std::uint64_t rows) { progress.update(i, share, rows); });
     }
   } catch (...) {
-    tokenizing.finish();  // an error of an earlier row comes first, whatever the number of threads
+    tokenizing.finish();  // an error of an earlier row takes precedence, whatever the number of threads
     throw;
   }
   tokenizing.finish();

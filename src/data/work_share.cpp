@@ -37,8 +37,8 @@ struct Names {
   const char* size;
 };
 
-// SLURM_NTASKS and SLURM_PROCID stand in the environment of a batch script too, where one process runs;
-// SLURM_STEP_NUM_TASKS only where srun started the process.
+// SLURM_NTASKS and SLURM_PROCID are also set in the shell of a batch script, which is a single process. Only srun sets
+// SLURM_STEP_NUM_TASKS.
 constexpr std::array kLaunchers{Names{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"}, Names{"PMI_RANK", "PMI_SIZE"},
                                 Names{"PMIX_RANK", "SLURM_STEP_NUM_TASKS"},
                                 Names{"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"}};

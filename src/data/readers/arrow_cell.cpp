@@ -20,7 +20,7 @@ std::string text(const arrow::Array& array, std::int64_t row) {
   return std::string(static_cast<const ArrayType&>(array).GetView(row));
 }
 
-// The shortest digits that give the number again; a whole number keeps its ".0".
+// Returns the shortest digits that round-trip. A whole number keeps its ".0".
 template <typename Float>
 std::string float_text(Float number) {
   std::string digits = fmt::to_string(number);

@@ -16,7 +16,7 @@
 namespace lockstep::data {
 namespace {
 
-// The column as one of bytes where it holds strings: then Arrow's checks leave UTF-8 alone.
+// Returns a string column as a binary column, so that Arrow's validation does not check UTF-8.
 arrow::Result<std::shared_ptr<arrow::Array>> as_bytes(const std::shared_ptr<arrow::Array>& column) {
   switch (column->type_id()) {
     case arrow::Type::STRING:
@@ -30,7 +30,7 @@ arrow::Result<std::shared_ptr<arrow::Array>> as_bytes(const std::shared_ptr<arro
   }
 }
 
-// Rows of a file, the first of which is the `first_row`-th.
+// A range of a file's rows, starting at row `first_row` (from 1).
 class ArrowBlock final : public CellReader {
  public:
   ArrowBlock(std::string name, const std::vector<Column>& columns, std::vector<std::shared_ptr<arrow::Array>> arrays,
@@ -53,7 +53,7 @@ class ArrowBlock final : public CellReader {
   std::optional<std::string> cell(std::size_t index) const {
     const Column& column = columns_[index];
     const auto& array = arrays_[index];
-    if (array == nullptr) return std::nullopt;  // optional: open_*_batches has checked the others
+    if (array == nullptr) return std::nullopt;  // an optional column; open_*_batches() has checked the others
     const std::int64_t row = rows_read_ - 1;
     if (is_null(*array, row)) {
       if (column.optional) return std::nullopt;
@@ -69,7 +69,7 @@ class ArrowBlock final : public CellReader {
 
   std::string name_;
   std::vector<Column> columns_;
-  std::vector<std::shared_ptr<arrow::Array>> arrays_;  // a column; null for a missing one
+  std::vector<std::shared_ptr<arrow::Array>> arrays_;  // one per column; null if missing
   std::int64_t rows_;
   std::uint64_t first_row_;
   std::int64_t rows_read_ = 0;
@@ -108,8 +108,8 @@ class ArrowBlocks final : public CellBlocks {
     return true;
   }
 
-  // A damaged file must not lead a reader out of its buffers. Whether texts are UTF-8 is checked cell by cell, so that
-  // the row can be named.
+  // A damaged file must not make the reader leave its buffers. UTF-8 is checked cell by cell instead, so that the
+  // message can name the row.
   void check_offsets(const std::shared_ptr<arrow::Array>& column) const {
     const auto bytes = as_bytes(column);
     check(bytes.status());
@@ -126,8 +126,8 @@ class ArrowBlocks final : public CellBlocks {
   std::vector<Column> columns_;
   RecordBatches batches_;
   std::shared_ptr<arrow::RecordBatch> batch_;
-  std::vector<std::shared_ptr<arrow::Array>> arrays_;  // the batch's columns; null for a missing one
-  std::int64_t rows_taken_ = 0;                        // of the batch
+  std::vector<std::shared_ptr<arrow::Array>> arrays_;  // one per column; null if missing
+  std::int64_t rows_taken_ = 0;                        // rows of batch_ already returned
   std::uint64_t rows_read_ = 0;
 };
 

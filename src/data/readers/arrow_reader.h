@@ -8,10 +8,10 @@
 
 namespace lockstep::data {
 
-/// Reads an Arrow IPC file or stream, one record batch at a time.
+/// Opens an Arrow IPC file or stream, which is read one record batch at a time.
 std::unique_ptr<CellBlocks> open_arrow(const std::filesystem::path& path, const std::vector<Column>& columns);
 
-/// Reads a Parquet file, some rows at a time, whatever the size of its row groups.
+/// Opens a Parquet file, which is read a few hundred rows at a time, whatever the size of its row groups.
 std::unique_ptr<CellBlocks> open_parquet(const std::filesystem::path& path, const std::vector<Column>& columns);
 
 }  // namespace lockstep::data

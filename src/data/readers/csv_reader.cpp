@@ -19,7 +19,7 @@
 namespace lockstep::data {
 namespace {
 
-// A row must fit into a block; memory holds a few of them.
+// A row must fit into a block; a few blocks are in memory at a time.
 constexpr std::int32_t kBlockBytes = 4 << 20;
 
 using StreamingReader = arrow::csv::StreamingReader;
@@ -31,7 +31,7 @@ arrow::csv::ReadOptions read_options() {
   return options;
 }
 
-// Arrow's message in this project's words: it counts the header as row 1.
+// Rewrites Arrow's message: Arrow counts the header as row 1.
 std::string describe(const std::string& message) {
   if (message.find("straddling") != std::string::npos) {
     return fmt::format("found a row of more than {} MB, perhaps a quote that is never closed", kBlockBytes >> 20);
@@ -46,7 +46,7 @@ std::string describe(const std::string& message) {
   return fmt::format("row {} (the header not counted){}", row - 1, std::string_view(end));
 }
 
-// Rows of a file, the first of which is the `first_row`-th.
+// A range of a file's rows, starting at row `first_row` (from 1).
 class CsvBlock final : public CellReader {
  public:
   CsvBlock(std::string name, const std::vector<Column>& columns, std::shared_ptr<arrow::RecordBatch> batch,
@@ -98,7 +98,7 @@ class CsvBlocks final : public CellBlocks {
       convert.include_columns.push_back(column.name);
       convert.column_types[column.name] = arrow::binary();
     }
-    convert.include_missing_columns = true;  // the optional ones, all null
+    convert.include_missing_columns = true;  // missing optional columns, as nulls
     convert.null_values = {""};
     convert.strings_can_be_null = true;
     convert.quoted_strings_can_be_null = false;
@@ -122,7 +122,7 @@ class CsvBlocks final : public CellBlocks {
   double progress() const override { return source_->progress(); }
 
  private:
-  // From the start of the file.
+  // Opens the file at its start.
   std::shared_ptr<StreamingReader> open(const arrow::csv::ConvertOptions& convert) {
     source_.emplace(path_);
     auto parse = arrow::csv::ParseOptions::Defaults();
@@ -134,7 +134,7 @@ class CsvBlocks final : public CellBlocks {
     return *reader;
   }
 
-  // Arrow would take UTF-16 for one broken line.
+  // Checks for UTF-16, which Arrow would report as one malformed line, and for an empty file.
   void check_start() const {
     std::array<char, 2> mark{};
     const std::size_t count = TextSource(path_).read(mark.data(), mark.size());
@@ -160,7 +160,7 @@ class CsvBlocks final : public CellBlocks {
   char delimiter_;
   std::optional<TextSource> source_;
   std::shared_ptr<StreamingReader> reader_;
-  std::shared_ptr<arrow::RecordBatch> batch_;  // what is left of it
+  std::shared_ptr<arrow::RecordBatch> batch_;  // the part of it that is not returned yet
   std::uint64_t rows_read_ = 0;
 };
 

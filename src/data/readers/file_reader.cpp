@@ -73,7 +73,7 @@ class FilesBlocks final : public CellBlocks {
   std::vector<fs::path> files_;
   std::vector<Column> columns_;
   std::size_t opened_ = 0;
-  std::unique_ptr<CellBlocks> blocks_;  // none behind the last file
+  std::unique_ptr<CellBlocks> blocks_;  // null after the last file
 };
 
 }  // namespace

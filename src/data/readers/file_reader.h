@@ -8,13 +8,13 @@
 
 namespace lockstep::data {
 
-/// Throws InputError unless the file's name is that of a kind that can be read.
+/// Throws InputError unless the file name has the extension of a supported format.
 void check_file_kind(const std::filesystem::path& path);
 
-/// Reads a file of any kind; see Dataset for the kinds.
+/// Opens a file of any supported format; see Dataset in data/dataset.h for the formats.
 std::unique_ptr<CellBlocks> open_cells(const std::filesystem::path& path, const std::vector<Column>& columns);
 
-/// Reads files one after another.
+/// Opens files that are read one after another.
 std::unique_ptr<CellBlocks> open_cells(const std::vector<std::filesystem::path>& files,
                                        const std::vector<Column>& columns);
 

@@ -10,7 +10,7 @@
 namespace lockstep::data {
 namespace {
 
-// The next character that is not blank, left unread; none at the end of the file.
+// Returns the next character that is not blank, without consuming it; nullopt at the end of the file.
 std::optional<char> first_character(TextWindow& text, const std::string& position) {
   for (;;) {
     const std::string_view unread = text.unread();
@@ -21,16 +21,17 @@ std::optional<char> first_character(TextWindow& text, const std::string& positio
   }
 }
 
-// Finds where an element of an array ends: at a comma or bracket outside of strings and nested values.
+// Finds the end of an array element: a comma or a closing bracket outside of strings and nested values.
 class ElementEnd {
  public:
-  // Reads on in `text`, which may have grown since, and returns the end once it is found.
+  // Continues the search in `text`, which may have grown since the last call. Returns the end of the element, or
+  // nullopt if it is not in `text`.
   std::optional<std::size_t> find(std::string_view text) {
     for (; place_ < text.size(); ++place_) {
       const char c = text[place_];
       if (in_string_) {
         if (c == '\\') {
-          ++place_;  // what it escapes, even if that is yet to come
+          ++place_;  // skip the escaped character, even if it is not in `text` yet
         } else if (c == '"') {
           in_string_ = false;
         }

@@ -8,10 +8,10 @@
 
 namespace lockstep::data {
 
-/// True if the text of a .json file begins with "[": then it is one array, else JSON Lines.
+/// Returns true if the text of a .json file begins with "[": the file is then one array, else JSON Lines.
 bool holds_json_array(const std::filesystem::path& path);
 
-/// Reads a file that is one JSON array of objects, element by element as a stream.
+/// Opens a file that is one JSON array of objects, which is read as a stream, element by element.
 std::unique_ptr<CellBlocks> open_json_array(const std::filesystem::path& path, const std::vector<Column>& columns);
 
 }  // namespace lockstep::data

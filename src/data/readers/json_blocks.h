@@ -13,10 +13,10 @@
 
 namespace lockstep::data {
 
-/// Cuts a file into the texts of its rows, each a JSON object, and leaves parsing them to its blocks.
+/// Splits a file into the texts of its rows, each a JSON object. Parsing them is left to the blocks.
 class JsonBlocks : public CellBlocks {
  public:
-  /// `unit` is what the place of a row is counted in, for messages: "line" or "row".
+  /// `unit` is what row numbers count, for messages: "line" or "row".
   JsonBlocks(const std::filesystem::path& path, std::vector<Column> columns, std::string unit);
   ~JsonBlocks() override;
 
@@ -24,10 +24,11 @@ class JsonBlocks : public CellBlocks {
   double progress() const final { return text_.progress(); }
 
  protected:
-  /// Finds the next row in text(), gives it to add() and consumes it; false at the end.
+  /// Finds the next row in text(), passes it to add() and consumes it. Returns false at the end.
   virtual bool find_row() = 0;
 
-  /// `row` is the `number`-th (from 1) of the file, and begins text().unread().
+  /// Adds a row to the current block. `row` is at the start of text().unread(); `number` is its number in the file,
+  /// from 1.
   void add(std::string_view row, std::uint64_t number);
   TextWindow& text() { return text_; }
   const std::string& name() const { return name_; }
@@ -41,7 +42,7 @@ class JsonBlocks : public CellBlocks {
   std::string unit_;
   TextWindow text_;
   std::unique_ptr<Block> block_;
-  std::exception_ptr problem_;  // behind the rows given last
+  std::exception_ptr problem_;  // thrown by next() once the rows before it have been returned
 };
 
 }  // namespace lockstep::data

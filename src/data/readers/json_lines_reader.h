@@ -8,8 +8,8 @@
 
 namespace lockstep::data {
 
-/// Reads a JSON Lines file as a stream: one JSON object a line; blank lines and a byte order mark at the start are
-/// skipped.
+/// Opens a JSON Lines file, which is read as a stream: one JSON object per line. Blank lines and a byte order mark at
+/// the start are skipped.
 std::unique_ptr<CellBlocks> open_json_lines(const std::filesystem::path& path, const std::vector<Column>& columns);
 
 }  // namespace lockstep::data

@@ -1,6 +1,6 @@
 #include "data/readers/json_row_parser.h"
 
-#include "lockstep/core/rapidjson_namespace.h"  // before RapidJSON
+#include "lockstep/core/rapidjson_namespace.h"  // must precede RapidJSON
 
 #include <fmt/format.h>
 #include <rapidjson/reader.h>
@@ -13,9 +13,9 @@ namespace lockstep::data {
 namespace {
 
 constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag;
-constexpr std::size_t kReadAhead = 32;  // bytes that RapidJSON's vector instructions may load behind a text
+constexpr std::size_t kReadAhead = 32;  // bytes that RapidJSON's vector instructions may load past the end of a text
 
-// The end of what was read when parsing failed.
+// Returns the last characters that were read before parsing failed.
 std::string_view last_characters(std::string_view text) {
   constexpr std::size_t kShown = 40;
   if (text.size() > kShown) text.remove_prefix(text.size() - kShown);
@@ -23,7 +23,7 @@ std::string_view last_characters(std::string_view text) {
   return core::find_invalid_utf8(text) ? "" : text;
 }
 
-// RapidJSON takes some escapes of unpaired surrogates for characters.
+// RapidJSON accepts some escapes of unpaired surrogates as characters.
 bool may_escape_surrogates(std::string_view text) {
   for (std::size_t i = text.find('\\'); i != std::string_view::npos; i = text.find('\\', i + 2)) {
     const std::string_view escape = text.substr(i, 3);
@@ -32,7 +32,7 @@ bool may_escape_surrogates(std::string_view text) {
   return false;
 }
 
-// Takes the usual row, in which no cell is null or nested. Gives up at any other, and at what is wrong.
+// Parses the common kind of row, in which no required cell is null or nested. Fails at any other, and at any error.
 class UsualRow final : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, UsualRow> {
  public:
   UsualRow(const std::vector<Column>& columns, Cells& cells) : columns_(columns), cells_(cells) {}
@@ -75,7 +75,7 @@ class UsualRow final : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Us
   std::size_t found_ = 0;
 };
 
-// Reads a row of any kind, and says precisely what is wrong with it. Builds no tree.
+// Parses any row and reports precisely what is wrong with it. Builds no tree.
 class AnyRow final : public nlohmann::json_sax<nlohmann::json> {
  public:
   AnyRow(const std::vector<Column>& columns, const std::string& unit, Cells& cells)
@@ -99,7 +99,7 @@ class AnyRow final : public nlohmann::json_sax<nlohmann::json> {
   bool string(std::string& val) override { return value(std::move(val), "a string", true); }
   bool binary(nlohmann::json::binary_t&) override { return false; }
   bool number_integer(std::int64_t val) override {
-    return value(val == 0 ? "-0" : fmt::to_string(val), "a number", true);  // zero comes here only as "-0"
+    return value(val == 0 ? "-0" : fmt::to_string(val), "a number", true);  // zero arrives here only as "-0"
   }
 
   bool start_object(std::size_t) override {

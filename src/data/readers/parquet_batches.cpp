@@ -17,7 +17,7 @@ namespace lockstep::data {
 namespace {
 
 constexpr std::int64_t kBatchRows = 512;
-constexpr std::int64_t kBufferBytes = 1 << 20;  // a column
+constexpr std::int64_t kBufferBytes = 1 << 20;  // per column
 
 void check(const arrow::Status& status, const std::string& file) {
   if (!status.ok()) throw_read_error(file, status, "expected a Parquet file: write it again");
@@ -28,7 +28,7 @@ std::unique_ptr<parquet::arrow::FileReader> open_reader(const std::filesystem::p
   file_properties.enable_buffered_stream();
   file_properties.set_buffer_size(kBufferBytes);
   parquet::ArrowReaderProperties properties;
-  properties.set_use_threads(false);  // the cores are for the tokenizers
+  properties.set_use_threads(false);  // the cores are for tokenizing
   properties.set_pre_buffer(false);
   properties.set_batch_size(kBatchRows);
   parquet::arrow::FileReaderBuilder builder;
@@ -48,7 +48,7 @@ RecordBatches open_parquet_batches(const std::filesystem::path& path, const std:
   find_columns(name, *schema, columns);
 
   const auto& metadata = *file->parquet_reader()->metadata();
-  std::vector<int> leaves;  // a column that has a text is one leaf of Parquet's tree
+  std::vector<int> leaves;  // a column that has text is a single leaf of Parquet's schema tree
   for (int i = 0; i < metadata.schema()->num_columns(); ++i) {
     const std::string& root = metadata.schema()->GetColumnRoot(i)->name();
     if (std::ranges::find(columns, root, &Column::name) != columns.end()) leaves.push_back(i);
@@ -59,7 +59,7 @@ RecordBatches open_parquet_batches(const std::filesystem::path& path, const std:
   check(reader.status(), name);
   const double rows = std::max(1.0, static_cast<double>(metadata.num_rows()));
   return {std::shared_ptr<arrow::RecordBatchReader>(std::move(reader).ValueUnsafe()),
-          [file, rows](std::uint64_t rows_read) { return static_cast<double>(rows_read) / rows; }};  // and keeps file
+          [file, rows](std::uint64_t rows_read) { return static_cast<double>(rows_read) / rows; }};  // keeps file open
 }
 
 }  // namespace lockstep::data

@@ -35,7 +35,7 @@ bool is_ipc_file(const std::filesystem::path& path) {
 
 arrow::ipc::IpcReadOptions read_options() {
   auto options = arrow::ipc::IpcReadOptions::Defaults();
-  options.use_threads = false;  // the cores are for the tokenizers
+  options.use_threads = false;  // the cores are for tokenizing
   return options;
 }
 

@@ -17,24 +17,24 @@ class Schema;
 
 namespace lockstep::data {
 
-/// A file as a sequence of record batches that hold the columns in question.
+/// A file as a sequence of record batches that hold the required columns.
 struct RecordBatches {
   std::shared_ptr<arrow::RecordBatchReader> reader;
-  /// Share of the file read, given the rows read so far.
+  /// Returns the share of the file read, given the number of rows read so far.
   std::function<double(std::uint64_t rows)> progress;
 };
 
-/// An Arrow IPC file or stream, as its first bytes say.
+/// Opens an Arrow IPC file or stream; the first bytes tell which it is.
 RecordBatches open_ipc_batches(const std::filesystem::path& path, const std::vector<Column>& columns);
 
-/// A Parquet file in batches of a few hundred rows. Of a row group, only a buffer a column is in memory.
+/// Opens a Parquet file in batches of a few hundred rows. Only one buffer per column of a row group is in memory.
 RecordBatches open_parquet_batches(const std::filesystem::path& path, const std::vector<Column>& columns);
 
-/// The rows of these columns (null for a missing one) that make a block of about kBlockBytes: 1 at least.
+/// Returns how many rows of these columns (null for a missing one) make a block of about kBlockBytes; at least 1.
 std::int64_t rows_of_a_block(const std::vector<std::shared_ptr<arrow::Array>>& columns);
 
-/// The places of the columns in the schema; those that are optional may lack one. Throws InputError for a column that
-/// is missing, stands there twice, or is of a type that has no text.
+/// Returns the indices of the columns in the schema, leaving out optional ones that it does not have. Throws InputError
+/// for a column that is missing, appears twice, or has a type without text.
 std::vector<int> find_columns(const std::string& file, const arrow::Schema& schema, const std::vector<Column>& columns);
 
 }  // namespace lockstep::data

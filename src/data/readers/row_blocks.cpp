@@ -14,9 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kRowBytes = sizeof(Row);  // beside its texts
+constexpr std::size_t kRowBytes = sizeof(Row);  // without its texts
 
-// Rows `begin` to `end` of columns in memory.
+// The rows from `begin` up to `end` of columns in memory.
 class ColumnsBlock final : public RowReader {
  public:
   ColumnsBlock(std::shared_ptr<const RowColumns> columns, std::size_t begin, std::size_t end)
@@ -69,7 +69,7 @@ class ColumnsBlocks final : public RowBlocks {
   std::size_t rows_given_ = 0;
 };
 
-// Fills the templates with the rows' cells.
+// Fills in the templates with the cells of each row.
 class TemplatesBlock final : public RowReader {
  public:
   TemplatesBlock(std::shared_ptr<const RowTemplates> templates, std::unique_ptr<CellReader> cells_reader)
@@ -105,7 +105,7 @@ class TemplatesBlocks final : public RowBlocks {
   std::unique_ptr<CellBlocks> cell_blocks_;
 };
 
-// All blocks, one after another.
+// Reads all blocks, one after another.
 class WholeReader final : public RowReader {
  public:
   explicit WholeReader(std::unique_ptr<RowBlocks> blocks) : blocks_(std::move(blocks)) {}
@@ -116,7 +116,7 @@ class WholeReader final : public RowReader {
         if (auto row = block_->next()) return row;
       }
       auto following = blocks_->next();
-      if (following == nullptr) return std::nullopt;  // the last block stays, since it knows the position
+      if (following == nullptr) return std::nullopt;  // keep the last block, which knows the position
       block_ = std::move(following);
     }
   }

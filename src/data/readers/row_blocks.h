@@ -11,21 +11,21 @@
 
 namespace lockstep::data {
 
-/// Rows in memory: columns of one length.
+/// Rows in memory, as columns of equal length.
 struct RowColumns {
   std::vector<std::string> model_input;
   std::vector<std::string> model_output;
 };
 
-/// How such rows are called in messages.
+/// The name of such rows in messages.
 constexpr std::string_view kInMemoryDataset = "in-memory dataset";
 
 std::unique_ptr<RowBlocks> open_columns(std::shared_ptr<const RowColumns> columns);
 
-/// Reads files one after another, and fills the templates with their rows' cells.
+/// Opens files that are read one after another, and fills in the templates with the cells of their rows.
 std::unique_ptr<RowBlocks> open_files(const std::vector<std::filesystem::path>& files, RowTemplates templates);
 
-/// The rows of all blocks, one after another.
+/// Returns a reader of the rows of all blocks, one after another.
 std::unique_ptr<RowReader> read_blocks(std::unique_ptr<RowBlocks> blocks);
 
 }  // namespace lockstep::data

@@ -17,7 +17,7 @@ std::mutex& library_mutex() {
   return mutex;
 }
 
-// What HDF5 itself calls the innermost cause of its last error.
+// Returns HDF5's own description of the innermost cause of its last error.
 std::string cause() {
   std::string text;
   const auto take_first = [](unsigned, const H5E_error2_t* error, void* out) -> herr_t {
@@ -35,13 +35,12 @@ Result checked(Result result, const std::string& name, const std::string& operat
   return result;
 }
 
-// The same of a shard that exists already.
+// Checks an operation on an existing shard: its failure is an InputError with a remedy.
 template <typename Result>
 Result checked_input(Result result, const std::string& name, const std::string& operation) {
   return checked<InputError>(result, name, operation, "; look whether the disk works, or run lockstep-prep again");
 }
 
-// Property lists start without time stamps, so that the same data gives the same bytes.
 Handle property_list(hid_t kind, const std::string& name) {
   return {checked(H5Pcreate(kind), name, "make a property list"), H5Pclose};
 }
@@ -63,13 +62,14 @@ Handle open_for_reading(const std::string& name) {
 }  // namespace
 
 Lock::Lock() : lock_(library_mutex()) {
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // a setting of the thread, where HDF5 knows threads
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // per thread in thread-safe builds of HDF5
 }
 
 ImageFile::ImageFile(std::string name) : name_(std::move(name)), file_(create_image(name_)) {}
 
 void ImageFile::make_group(const std::string& path) {
   const Handle creation = property_list(H5P_GROUP_CREATE, name_);
+  // Without time stamps, so that the same data gives the same bytes.
   checked(H5Pset_obj_track_times(creation, false), name_, "leave time stamps out");
   const Handle group{
       checked(H5Gcreate2(file_, path.c_str(), H5P_DEFAULT, creation, H5P_DEFAULT), name_, "make the group " + path),
@@ -82,6 +82,7 @@ void ImageFile::write(const std::string& path, hid_t file_type, hid_t memory_typ
   const hsize_t chunk = std::clamp<hsize_t>(extent, 1, kChunkElements);
   const Handle space{checked(H5Screate_simple(1, &extent, nullptr), name_, "make a dataspace"), H5Sclose};
   const Handle creation = property_list(H5P_DATASET_CREATE, name_);
+  // Without time stamps, so that the same data gives the same bytes.
   checked(H5Pset_obj_track_times(creation, false), name_, "leave time stamps out");
   checked(H5Pset_chunk(creation, 1, &chunk), name_, "set chunks");
   if (compression > 0) {

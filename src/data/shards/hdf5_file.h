@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-/// The little of HDF5 that shards need: handles that close themselves, errors as exceptions.
+/// The part of HDF5 that shards need, with handles that close themselves and errors as exceptions.
 namespace lockstep::data::hdf5 {
 
-/// Held around every use of HDF5, whose usual builds serve one thread at a time. Also keeps HDF5 from printing its
+/// Must be held around every use of HDF5, whose usual builds are not thread-safe. Also keeps HDF5 from printing its
 /// error stack.
 class Lock {
  public:
@@ -23,7 +23,7 @@ class Lock {
   std::unique_lock<std::mutex> lock_;
 };
 
-/// An HDF5 identifier that is closed at the end of its life.
+/// An HDF5 identifier that the destructor closes.
 class Handle {
  public:
   using Close = herr_t (*)(hid_t);
@@ -35,28 +35,29 @@ class Handle {
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
   Handle& operator=(Handle&&) = delete;
-  operator hid_t() const { return id_; }  // so that a handle goes where HDF5 takes an id
+  operator hid_t() const { return id_; }  // lets a handle be passed where HDF5 expects an id
 
  private:
   hid_t id_;
   Close close_;
 };
 
-/// A file composed in memory.
+/// An HDF5 file that is composed in memory.
 class ImageFile {
  public:
-  /// `name` is what messages call it.
+  /// `name` is used in error messages.
   explicit ImageFile(std::string name);
 
   void make_group(const std::string& path);
-  /// A one-dimensional array: chunked, Fletcher32, deflated if `compression` is above 0; stored little-endian.
+  /// Writes a one-dimensional array: chunked, little-endian, with Fletcher32 checksums, and deflated if `compression`
+  /// is above 0.
   void write(const std::string& path, std::span<const std::uint16_t> values, int compression);
   void write(const std::string& path, std::span<const std::uint32_t> values, int compression);
   void write(const std::string& path, std::span<const std::uint64_t> values, int compression);
   void write_attribute(const std::string& key, std::uint64_t value);
   void write_attribute(const std::string& key, const std::string& value);
 
-  /// The bytes of the file.
+  /// Returns the bytes of the file.
   std::string image();
 
  private:
@@ -67,13 +68,13 @@ class ImageFile {
   Handle file_;
 };
 
-/// A file on disk, open for reading, without file locking.
+/// An HDF5 file on disk, opened for reading without file locking.
 class InputFile {
  public:
-  /// Throws InputError if it is not an HDF5 file.
+  /// Opens `path`. Throws InputError if it cannot be opened or is not an HDF5 file.
   explicit InputFile(const std::filesystem::path& path);
 
-  /// Throws InputError if the array is missing, of another type, or its checksum differs.
+  /// Reads an array. Throws InputError if it is missing, has another type, or fails its checksum.
   std::vector<std::uint16_t> read_uint16(const std::string& path) const;
   std::vector<std::uint32_t> read_uint32(const std::string& path) const;
   std::vector<std::uint64_t> read_uint64(const std::string& path) const;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char* kFormat = "lockstep-shards";
 
-constexpr std::array<const char*, 3> kParts{"all", "training", "validation"};  // of RowSelection::Part
+constexpr std::array<const char*, 3> kParts{"all", "training", "validation"};  // names of RowSelection::Part
 
 const char* name_of(RowSelection::Part part) { return kParts.at(static_cast<std::size_t>(part)); }
 
@@ -42,7 +42,7 @@ RowFormat row_format_from_json(const Json& json) {
           .input_contains_output = parse_input_contains_output(json.at("input_contains_output").get<std::string>())};
 }
 
-// The first setting that differs, as Manifest::difference() has it; empty if none does.
+// Returns the first setting that differs, in the form of Manifest::difference(); empty if none does.
 std::string difference(const RowFormat& mine, const RowFormat& other) {
   const Json my_settings = to_json(mine);
   const Json other_settings = to_json(other);
@@ -166,7 +166,7 @@ Manifest Manifest::load(const std::filesystem::path& folder) {
   }
   try {
     return manifest_from_json(json);
-  } catch (const std::exception& problem) {  // nlohmann's, or a histogram's
+  } catch (const std::exception& problem) {  // from nlohmann::json or from reading a histogram
     throw InputError(fmt::format("{}: expected a complete manifest, found: {}; run lockstep-prep again", path.string(),
                                  problem.what()));
   }

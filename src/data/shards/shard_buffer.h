@@ -10,7 +10,7 @@
 
 namespace lockstep::data {
 
-/// Ids one after another, at the width that a shard stores them with.
+/// Concatenated ids, at the width at which a shard stores them.
 class IdColumn {
  public:
   explicit IdColumn(std::size_t id_bytes);
@@ -29,16 +29,17 @@ class IdColumn {
 /// The examples of a shard that is being filled.
 class ShardBuffer {
  public:
-  /// `description` says what the shard is made from (all but report and shards), and must outlive the buffer.
+  /// `description` states what the shard is made from (everything but the report and the shards). It must outlive the
+  /// buffer.
   explicit ShardBuffer(const Manifest& description);
 
   void add(const Example& example);
-  /// The bytes of the HDF5 file; `report` counts the examples. `name` is what messages call it.
+  /// Returns the bytes of the HDF5 file. `report` holds the counts of its examples; `name` is used in error messages.
   std::string compose(const std::string& name, const TokenizationReport& report, int compression) const;
 
  private:
   const Manifest* description_;
-  IdColumn first_;   // sources, or sequences
+  IdColumn first_;   // sources (encoder-decoder) or sequences (decoder-only)
   IdColumn second_;  // targets; unused for decoder-only
   std::vector<std::uint32_t> target_starts_;
 };

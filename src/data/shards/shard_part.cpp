@@ -38,7 +38,7 @@ std::optional<ShardPart> ShardPart::find(const fs::path& folder, std::uint64_t n
     part.entry.examples = part.report.examples;
     if (fs::file_size(shard) != part.entry.bytes || core::sha256_file(shard) != part.entry.sha256) return std::nullopt;
     return part;
-  } catch (const std::exception&) {  // whatever is wrong with it, the shard is written again
+  } catch (const std::exception&) {  // whatever is wrong, the shard is written again
     return std::nullopt;
   }
 }

@@ -38,7 +38,7 @@ void check_file(const std::filesystem::path& path, const ShardEntry& entry, Veri
   }
 }
 
-// Ids at the width that the shard stores them with.
+// Ids at the width at which the shard stores them.
 class IdArray {
  public:
   IdArray() = default;
@@ -145,7 +145,7 @@ class PreparedDataset::Shard {
   std::filesystem::path path_;
   bool has_encoder_;
   std::size_t id_bytes_;
-  std::vector<std::uint64_t> first_offsets_;   // of the sources or the sequences
+  std::vector<std::uint64_t> first_offsets_;   // sources (encoder-decoder) or sequences (decoder-only)
   std::vector<std::uint64_t> target_offsets_;  // encoder-decoder
   std::vector<std::uint32_t> target_starts_;   // decoder-only
   mutable std::once_flag loaded_;

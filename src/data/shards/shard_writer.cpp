@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Two processes may do this at a time: what one has renamed, the other finds renamed.
+// Two processes may do this at the same time: each accepts that the other has already renamed a shard.
 void give_names(const fs::path& folder, const Manifest& manifest) {
   for (std::size_t i = 0; i < manifest.shards.size(); ++i) {
     const fs::path path = folder / manifest.shards[i].name;
@@ -28,7 +28,7 @@ void give_names(const fs::path& folder, const Manifest& manifest) {
   }
 }
 
-// Records of finished shards, and temporary files of killed processes.
+// Removes the records of finished shards and the temporary files of killed processes.
 void remove_all_but(const fs::path& folder, const Manifest& manifest) {
   std::set<std::string> kept{Manifest::kFileName};
   for (const auto& shard : manifest.shards) kept.insert(shard.name);
@@ -38,13 +38,13 @@ void remove_all_but(const fs::path& folder, const Manifest& manifest) {
   }
 }
 
-// A disk that pauses for a while holds nobody up.
+// Lets the workers continue while the disk stalls for a moment.
 constexpr std::size_t kWritesInFlight = 3;
 
 }  // namespace
 
-// The way of filled shards to disk: composed by the pool, since that is work for a core, and written by a thread that
-// mostly waits.
+// Brings filled shards to disk. A pool thread composes the bytes, which is CPU work; a separate thread, which mostly
+// waits, writes them.
 class ShardWriter::Output {
  public:
   struct Filled {
@@ -73,7 +73,7 @@ class ShardWriter::Output {
   ~Output() {
     try {
       finish();
-    } catch (...) {  // the writer ends because of an error that was thrown already
+    } catch (...) {  // the writer is being destroyed because of an error that was already thrown
     }
   }
 
@@ -168,7 +168,8 @@ Manifest ShardWriter::finish(const TokenizationReport& report) {
   }
   const auto& rows = report.read.dataset_rows;
   for (std::size_t i = 0; i < manifest_.sources.size() && i < rows.size(); ++i) manifest_.sources[i].rows = rows[i];
-  // Before the shards get their names, so that a run killed among them knows what is left to do.
+  // The manifest is written before the shards are renamed, so that finish_interrupted() can complete the renaming if
+  // this run is killed.
   core::write_json_file(folder_ / Manifest::kFileName, manifest_.to_json());
   give_names(folder_, manifest_);
   remove_all_but(folder_, manifest_);
@@ -185,7 +186,7 @@ std::optional<Manifest> ShardWriter::finish_interrupted(const fs::path& folder, 
     PreparedDataset::open(folder, VerifyShards::yes);
     remove_all_but(folder, manifest);
     return manifest;
-  } catch (const Error&) {  // damaged by something else than a killed run
+  } catch (const Error&) {  // damaged by something other than a killed run
     return std::nullopt;
   }
 }

@@ -20,7 +20,7 @@ void check_ids(const std::vector<TokenId>& ids, std::uint64_t vocabulary_size, c
                   shard.string(), i, vocabulary_size, *beyond));
 }
 
-// Adds what the examples of one shard count.
+// Reads one shard and adds its examples to `counted`.
 void read_shard(const fs::path& folder, const Manifest& manifest, const ShardEntry& entry,
                 TokenizationReport& counted) {
   Manifest alone = manifest;
@@ -48,7 +48,7 @@ std::vector<std::string> find_damage(const fs::path& folder, const Manifest& man
       problems.emplace_back(problem.what());
     }
   }
-  if (!problems.empty()) return problems;  // counts would only say so again
+  if (!problems.empty()) return problems;  // counts would only report the same problem again
   const TokenizationReport& stated = manifest.report;
   const auto compare = [&](const char* what, std::uint64_t expected, std::uint64_t found) {
     if (expected == found) return;
