@@ -11,20 +11,22 @@
 namespace lockstep::batching {
 namespace {
 
-// The projections behind attention, of all families; as many features go in as there are in all heads.
+// The output projections of attention in all model families. Their input features are those of all heads together.
 constexpr std::array<std::string_view, 5> kAttentionOutputs = {"o", "o_proj", "out_proj", "c_proj", "dense"};
 constexpr std::string_view kCross = "EncDecAttention";  // T5's cross-attention
 
-// What a pass takes by itself, as if so many tokens passed all weights: to read them, and to add up their gradients.
-// Measured once on a core, for a GPT-2 of 6 layers of 512 in passes of 512, 1024 and 2048 tokens: 71.
+// The fixed cost of a forward and backward pass, in tokens that pass all weights: reading the weights and accumulating
+// their gradients. Measured once on one CPU core: 71, for a GPT-2 with 6 layers of width 512 in passes of 512, 1024 and
+// 2048 tokens.
 constexpr double kTokensOfAPass = 64;
 
-// Outside of products, for each feature that goes in or out of a projection: norms, activations, residual sums, dropout
-// and biases pass over it, some of them again in backward. By bench/scaling.py on two cores: with it, GPT-2s of width
-// 128 to 768 reach 94 to 101 % of what one of 512 lets expect; without it, 128 reached 57 %.
+// Work outside of matrix products, per input or output feature of a projection: norms, activations, residual sums,
+// dropout and biases traverse the features, some of them again in backward. With this term, bench/scaling.py on two CPU
+// cores measures GPT-2s of width 128 to 768 at 94 to 101 % of the throughput predicted from width 512; without it,
+// width 128 reached 57 %.
 constexpr double kMultiplyAddsOfAFeature = 128;
-// Of a pair, for the softmax and for products of few features, which are slower: chosen for rows of 1,024, which
-// reached 86 % without it.
+// Work per pair outside of matrix products, as a share of them: the softmax, and products of few features, which are
+// slower. Chosen for rows of 1,024 tokens, which reached 86 % without it.
 constexpr double kShareOfAPair = 1;
 
 enum class Place { before_attention, behind_attention, elsewhere };
@@ -38,7 +40,8 @@ Place place_of(std::string_view path) {
   return is_output ? Place::behind_attention : Place::before_attention;
 }
 
-// The parameters of a decoder-only model's last layer, which computes labelled positions alone behind its attention.
+// Returns the parameters of a decoder-only model's last layer, which computes only labelled positions after its
+// attention.
 std::set<const void*> last_layer(const LanguageModel& model) {
   std::set<const void*> parameters;
   const auto layers = model.layer_parameters();
@@ -88,7 +91,7 @@ BatchCost batch_cost(const LanguageModel& model) {
     double& pairs = is_cross ? cost.cross_pair : reads_source ? cost.input_pair : cost.target_pair;
     pairs += 2 * static_cast<double>(projection->in_features());
   }
-  // A model of other parts than ours: by tokens.
+  // A model without known projections gets the default cost, which counts tokens.
   const bool is_known = cost.input_token + cost.target_token > 0;
   cost.pass = kTokensOfAPass * (cost.input_token + cost.target_token + cost.label);
   return is_known ? cost : BatchCost{};

@@ -48,7 +48,7 @@ BatchShape together(const BatchShape& a, const BatchShape& b) {
           .cross_pairs = a.cross_pairs + b.cross_pairs};
 }
 
-// Longest first; ties by number, so that the order depends on nothing else.
+// Sorts longest first; equal lengths are ordered by example number, so that the order depends on nothing else.
 SizedRows sort_by_length(const TokenizedDataset& dataset, std::span<const std::uint64_t> examples) {
   SizedRows rows;
   rows.reserve(examples.size());
@@ -67,19 +67,20 @@ SizedRows sort_by_length(const TokenizedDataset& dataset, std::span<const std::u
   return rows;
 }
 
-// What `max_rows` of the longest rows have together.
+// Returns the combined length of the `max_rows` longest rows.
 std::uint64_t tokens_of_longest(const SizedRows& rows, std::uint64_t max_rows) {
   std::uint64_t tokens = 0;
   for (std::size_t i = 0; i < std::min<std::size_t>(rows.size(), max_rows); ++i) tokens += rows[i].shape.tokens();
   return tokens;
 }
 
-// As many pieces as a rank or another may have: a multiple of the ranks, while there are rows enough.
+// Rounds a number of pieces up to a multiple of the ranks, while there are enough rows.
 std::uint64_t for_all_ranks(std::uint64_t count, std::uint64_t ranks, const SizedRows& rows) {
   return std::min<std::uint64_t>(divide_up(count, ranks) * ranks, rows.size());
 }
 
-// Deals rows to `count` pieces, the longest first to the cheapest so far. None if that one has no room for one.
+// Distributes rows over `count` pieces, the longest first, each to the cheapest piece so far. Returns nullopt if a row
+// does not fit into that piece.
 std::optional<Pieces> spread_over(const SizedRows& rows, std::uint64_t count, std::uint64_t max_tokens,
                                   const BatchCost& cost) {
   using Load = std::pair<double, std::size_t>;
@@ -98,14 +99,14 @@ std::optional<Pieces> spread_over(const SizedRows& rows, std::uint64_t count, st
   return pieces;
 }
 
-// How many pieces of `max_tokens` all rows fill, where a longer one fills one.
+// Returns how many pieces of `max_tokens` all rows fill; a longer row fills one piece.
 std::uint64_t pieces_to_fill(const SizedRows& rows, std::uint64_t max_tokens) {
   std::uint64_t tokens = 0;
   for (const SizedRow& row : rows) tokens += std::min(row.shape.tokens(), max_tokens);
   return divide_up(tokens, max_tokens);
 }
 
-// For rows that cost as much together as each by itself: as few pieces as keep to `max_tokens`.
+// For rows whose cost does not depend on what they are grouped with: uses as few pieces as stay within `max_tokens`.
 Pieces spread(const SizedRows& rows, std::uint64_t ranks, std::uint64_t max_tokens, const BatchCost& cost) {
   for (std::uint64_t count = for_all_ranks(pieces_to_fill(rows, max_tokens), ranks, rows);;
        count = for_all_ranks(count + 1, ranks, rows)) {
@@ -113,13 +114,13 @@ Pieces spread(const SizedRows& rows, std::uint64_t ranks, std::uint64_t max_toke
   }
 }
 
-// Both bound a piece of several rows.
+// Limits for a piece of several rows.
 struct Limits {
   double cost;
   std::uint64_t tokens;
 };
 
-// Cuts sorted rows greedily into consecutive pieces within the limits, which no cut has fewer of.
+// Cuts sorted rows greedily into consecutive pieces within the limits. No other such cut has fewer pieces.
 Pieces cut(const SizedRows& rows, const BatchCost& cost, const Limits& limits) {
   Pieces pieces;
   BatchShape piece;
@@ -134,12 +135,12 @@ Pieces cut(const SizedRows& rows, const BatchCost& cost, const Limits& limits) {
   return pieces;
 }
 
-// The cut into at most `count` pieces, which is possible, whose dearest is cheapest, within a thousandth (binary search
-// over the limit).
+// Returns the cut into at most `count` pieces whose most expensive piece is cheapest, to within a thousandth (binary
+// search over the cost limit). `count` pieces must be enough for `max_tokens`.
 Pieces cut_evenly(const SizedRows& rows, std::uint64_t count, std::uint64_t max_tokens, const BatchCost& cost) {
   constexpr double kWithin = 1e-3;
   BatchShape all;
-  double low = 0;  // a row cannot be cut
+  double low = 0;  // rows are not split
   for (const SizedRow& row : rows) {
     low = std::max(low, cost.of(row.shape));
     all = together(all, row.shape);
@@ -174,7 +175,7 @@ double cost_of(const std::vector<MicroBatch>& micro_batches) {
                          [](double sum, const MicroBatch& micro_batch) { return sum + micro_batch.cost; });
 }
 
-// Dearest first to the rank with the least so far (Graham's LPT rule).
+// Assigns the most expensive micro-batch first, each to the rank with the lowest cost so far (Graham's LPT rule).
 std::vector<std::vector<MicroBatch>> deal(std::vector<MicroBatch> micro_batches, std::uint64_t ranks) {
   std::stable_sort(micro_batches.begin(), micro_batches.end(),
                    [](const MicroBatch& a, const MicroBatch& b) { return a.cost > b.cost; });
@@ -194,8 +195,8 @@ double cost_of_dearest(const std::vector<std::vector<MicroBatch>>& ranks) {
   return most;
 }
 
-// For rows that attention pads: consecutive pieces of rows sorted by length, as many as make the rank with most
-// cheapest. More pieces have less padding, and more passes.
+// For attention that pads: cuts rows sorted by length into consecutive pieces, as many as minimise the cost of the most
+// loaded rank. More pieces mean less padding but more passes.
 std::vector<std::vector<MicroBatch>> deal_by_length(const SizedRows& rows, std::uint64_t ranks,
                                                     std::uint64_t max_tokens, const BatchCost& cost) {
   double asked_for = 0;
@@ -204,7 +205,7 @@ std::vector<std::vector<MicroBatch>> deal_by_length(const SizedRows& rows, std::
   std::vector<std::vector<MicroBatch>> best;
   double lowest = std::numeric_limits<double>::infinity();
   for (std::uint64_t count = for_all_ranks(possible, ranks, rows), before = 0; count != before;) {
-    // What no cut into so many undercuts.
+    // A lower bound for the cost of any cut into `count` or more pieces.
     if (asked_for + static_cast<double>(count) * cost.pass >= static_cast<double>(ranks) * lowest) break;
     auto dealt = deal(make_micro_batches(cut_evenly(rows, count, max_tokens, cost), cost), ranks);
     if (const double most = cost_of_dearest(dealt); most < lowest) {

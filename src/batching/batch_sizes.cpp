@@ -7,8 +7,8 @@
 namespace lockstep::batching {
 namespace {
 
-constexpr std::int64_t kRowsOfARank =
-    100;  // of a global batch, where the job says nothing of it; as prompt2model has it
+// The default of per_device_train_batch_size for the global batch, as in prompt2model.
+constexpr std::int64_t kRowsOfARank = 100;
 
 }  // namespace
 

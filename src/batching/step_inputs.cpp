@@ -6,7 +6,8 @@
 namespace lockstep::batching {
 namespace {
 
-// Plans and batches that wait to be computed. A batch is a few kilobytes, and takes far less than its computing.
+// The number of plans and batches prepared ahead. A batch is a few kilobytes, and preparing it takes far less time than
+// computing it.
 constexpr std::size_t kAhead = 8;
 
 }  // namespace
