@@ -4,7 +4,8 @@
 
 namespace lockstep::data_prep {
 
-/// Each adds one subcommand of lockstep-prep, which runs while the command line is parsed, and throws what goes wrong.
+/// Each function adds one subcommand to lockstep-prep. The subcommand runs while the command line is parsed, and throws
+/// on failure.
 void add_download_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);

@@ -6,11 +6,11 @@
 namespace lockstep::data_prep {
 namespace {
 
-constexpr std::size_t kMaxShownBytes = 600;  // of one text
+constexpr std::size_t kMaxShownBytes = 600;  // per text
 
 bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
-// Long texts lose their middle.
+// Replaces the middle of a long text with "[...]".
 std::string shorten(const std::string& text) {
   if (text.size() <= kMaxShownBytes) return text;
   std::size_t head = kMaxShownBytes / 2;
@@ -51,7 +51,7 @@ std::string format_example(const data::PreparedDataset& dataset, std::uint64_t i
   std::string text = fmt::format("example {} ({} + {} tokens, the label between « and »):\n  ", index + 1,
                                  example.input.size(), example.target.size());
   text += show(tokenizer, example.input);
-  if (dataset.has_encoder()) text += "\n  ";  // two sequences; a decoder-only model sees one
+  if (dataset.has_encoder()) text += "\n  ";  // an encoder-decoder example is two sequences
   text += fmt::format("«{}»\n", show(tokenizer, example.target));
   return text;
 }

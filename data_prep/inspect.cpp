@@ -21,7 +21,7 @@ constexpr std::uint64_t kDefaultExamples = 2;
 struct Arguments {
   std::string folder, tokenizer;
   std::uint64_t examples = kDefaultExamples;
-  std::uint64_t row = 0;  // 0: not given
+  std::uint64_t row = 0;  // counts from 1; 0: not given
 };
 
 std::shared_ptr<const Tokenizer> load_tokenizer_of(const data::PreparedDataset& dataset, const Arguments& arguments,

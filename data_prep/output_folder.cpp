@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// True for what ShardWriter leaves, complete or killed half-way.
+// Returns true for files that ShardWriter writes, also if it was killed halfway.
 bool is_shard_file(const fs::path& path) {
   const std::string name = path.filename().string();
   return name.starts_with(data::Manifest::kFileName) ||
@@ -60,7 +60,7 @@ FolderLock::FolderLock(const fs::path& folder, Kind kind) {
   if (error) core::throw_system_error("create the folder", folder, error.value());
   descriptor_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor_ < 0) core::throw_system_error("open the folder", folder, errno);
-  // File systems without locks answer otherwise; then one goes on without.
+  // A file system without locks fails with another error; the lock is then done without.
   if (::flock(descriptor_, (kind == Kind::alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     ::close(descriptor_);
     throw InputError(fmt::format("{}: another lockstep-prep is writing here; wait for it, or give another prepared_dir",
@@ -79,7 +79,7 @@ OutputFolder::OutputFolder(fs::path path, const std::string& content)
 
 OutputFolder::~OutputFolder() {
   std::error_code ignored;
-  fs::remove(temporary_path_, ignored);  // if it is empty: finished shards are for the next run
+  fs::remove(temporary_path_, ignored);  // only if it is empty: finished shards are kept for the next run
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
@@ -98,7 +98,7 @@ void OutputFolder::discard() {
 
 bool OutputFolder::claim() {
   descriptor_ = ::open(temporary_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor_ < 0) return false;  // another has committed it
+  if (descriptor_ < 0) return false;  // another process has committed it
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
   struct stat held {
   }, named{};
@@ -107,16 +107,16 @@ bool OutputFolder::claim() {
 }
 
 void OutputFolder::commit() {
-  core::sync_folder(temporary_path_);  // the files' names, before they can be called complete
+  core::sync_folder(temporary_path_);  // makes the file names durable before the set can count as complete
   if (fs::exists(path_) && !holds_only_shards(path_)) move_aside(path_);
-  // Exchanging the names leaves no moment without a folder.
+  // Exchanges the names if the file system can, so that the folder exists at all times.
   if (::renameat2(AT_FDCWD, temporary_path_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {
     if (fs::exists(path_)) retire_folder(path_);
     move(temporary_path_, path_);
   }
   core::sync_folder(path_.parent_path());
   std::error_code ignored;
-  fs::remove_all(temporary_path_, ignored);  // what was there before
+  fs::remove_all(temporary_path_, ignored);  // the previous content
 }
 
 bool is_vacant(const fs::path& path) {
@@ -138,7 +138,7 @@ void remove_leftovers(const fs::path& path, const std::string& content) {
 
 void retire_folder(const fs::path& path) {
   if (!holds_only_shards(path)) return move_aside(path);
-  const fs::path doomed = hidden_sibling(path, "removed");  // renamed first: never a half removed dataset
+  const fs::path doomed = hidden_sibling(path, "removed");  // renamed first: no half-removed dataset is visible
   std::error_code error;
   fs::remove_all(doomed, error);
   move(path, doomed);

@@ -5,12 +5,12 @@
 
 namespace lockstep::data_prep {
 
-/// Keeps other lockstep-prep processes out of a folder while it lives.
+/// Locks a folder against other lockstep-prep processes for the lifetime of the object.
 class FolderLock {
  public:
   enum class Kind { alone, with_other_ranks };
 
-  /// Creates the folder if need be. Throws InputError if another process holds it, unless both are ranks.
+  /// Creates the folder if necessary. Throws InputError if another process holds it, unless both are ranks of one run.
   FolderLock(const std::filesystem::path& folder, Kind kind);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
@@ -20,39 +20,40 @@ class FolderLock {
   int descriptor_;
 };
 
-/// A folder that appears under its name complete or not at all: filled as a hidden sibling, then put in place of what
-/// was there. The sibling's name tells what it is filled with, so that it can be filled by several processes and a
-/// later run finds what a killed one has left of the same. An empty one goes with the destructor.
+/// A folder that appears under its name complete or not at all: it is filled as a hidden sibling, which then replaces
+/// the previous folder. The sibling's name identifies its content, so that several processes can fill it and a later
+/// run finds what a killed one has left. The destructor removes an empty sibling.
 class OutputFolder {
  public:
-  /// `content` is a digest of what the folder is made from.
+  /// `content` is a digest of everything that the folder's bytes depend on.
   OutputFolder(std::filesystem::path path, const std::string& content);
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;
 
-  /// Where to write until commit().
+  /// Returns the folder to write into until commit().
   const std::filesystem::path& temporary_path() const { return temporary_path_; }
-  /// Throws away what was written, to begin again.
+  /// Removes what was written and leaves an empty folder to start again.
   void clear();
-  /// Throws away what was written, for good.
+  /// Removes what was written, and the temporary folder.
   void discard();
-  /// True for one process of those that fill the folder, which alone may commit() then.
+  /// Returns true for at most one of the processes that fill the folder; only that one may call commit().
   bool claim();
-  /// An earlier folder of shards is removed; one that holds files of others is kept under another name, with a warning.
+  /// Puts the folder in place. A previous folder of shards is removed; one that holds other files is kept under another
+  /// name, with a warning.
   void commit();
 
  private:
   std::filesystem::path path_;
   std::filesystem::path temporary_path_;
-  int descriptor_ = -1;  // of the claim
+  int descriptor_ = -1;  // lock held by claim()
 };
 
-/// True if there is nothing at `path`, or an empty folder.
+/// Returns true if `path` does not exist or is an empty folder.
 bool is_vacant(const std::filesystem::path& path);
 
-/// Removes the hidden siblings that killed runs have left beside `path`, except the one for `content` (empty: all).
-/// Only for a process that holds the parent folder alone.
+/// Removes the hidden siblings of `path` that killed runs have left, except the one for `content` (empty: all). The
+/// caller must hold the parent folder exclusively.
 void remove_leftovers(const std::filesystem::path& path, const std::string& content);
 
 /// Removes a folder of shards, or moves it aside as OutputFolder::commit() does.

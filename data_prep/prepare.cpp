@@ -25,12 +25,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// One set of the job on its way into its folder.
+// A set that is being prepared.
 struct Task {
   PreparedSet set;
   std::vector<Dataset> datasets;
-  std::unique_ptr<OutputFolder> output;       // null for a set that is reused
-  std::unique_ptr<data::ShardWriter> writer;  // null if a killed run had written all
+  std::unique_ptr<OutputFolder> output;       // null if the set is reused
+  std::unique_ptr<data::ShardWriter> writer;  // null if a killed run had already written all shards
   data::RowsRead read;
 };
 
@@ -42,8 +42,8 @@ void require_overwrite(const fs::path& folder, bool overwrite, std::string_view 
                   folder.string(), found));
 }
 
-// True if `folder` already holds what `wanted` describes, whole and undamaged. Throws InputError if it holds anything
-// else and may not be replaced.
+// Returns true if `folder` already holds an undamaged set that matches `wanted`. Throws InputError if it holds anything
+// else that may not be replaced.
 bool already_prepared(const fs::path& folder, const data::Manifest& wanted, bool overwrite, data::Manifest& existing) {
   if (is_vacant(folder)) return false;
   std::error_code error;
@@ -63,7 +63,7 @@ bool already_prepared(const fs::path& folder, const data::Manifest& wanted, bool
   return false;
 }
 
-// A set of the job with its datasets, which exist.
+// A set of the job with its datasets, which are known to exist.
 struct FoundSet {
   data::JobSet set;
   std::vector<Dataset> datasets;
@@ -74,7 +74,7 @@ std::optional<std::size_t> requested_length(const job::JobFile& job) {
   return static_cast<std::size_t>(*job.model_max_length);
 }
 
-// Everything that the bytes of the shards depend on.
+// Returns a digest of everything that the bytes of the shards depend on.
 std::string content_digest(const data::Manifest& description, const job::JobFile& job) {
   return core::sha256(fmt::format("{} {} {}", LOCKSTEP_VERSION, job.shard_text_bytes, description.to_json().dump()));
 }
@@ -85,7 +85,7 @@ class Preparation {
               const ExampleBuilder& builder, core::WorkerPool& pool)
       : job_(job), share_(share), model_(model), builder_(builder), pool_(pool) {}
 
-  // Every check that can be made before a row is read.
+  // Makes every check that is possible before a row is read.
   void plan(const FoundSet& found, SourceDigests& digests) {
     Task task;
     task.datasets = found.datasets;
@@ -99,12 +99,12 @@ class Preparation {
     tasks_.push_back(std::move(task));
   }
 
-  // Writes this process's shards. Returns the number of those that others have still to write.
+  // Writes this process's shards. Returns the number of shards that other processes have yet to write.
   std::uint64_t write_shards() {
     for (Task& task : tasks_) {
       if (task.output) fill(task);
     }
-    // Looked for at the end of all sets: of the processes that look, the last one finds none missing.
+    // Checked only after all sets are written, so that the last process to check finds none missing.
     std::uint64_t missing = 0;
     for (Task& task : tasks_) {
       if (task.writer) missing += task.writer->find_missing();
@@ -112,7 +112,7 @@ class Preparation {
     return missing;
   }
 
-  // Puts all sets in place, once all shards are written. False if another process does so.
+  // Puts all sets in place; all shards must be written. Returns false if another process does so.
   bool commit() {
     const auto first = std::ranges::find_if(tasks_, [](const Task& task) { return task.output != nullptr; });
     if (first != tasks_.end() && !first->output->claim()) return false;
@@ -128,7 +128,7 @@ class Preparation {
     return true;
   }
 
-  // Another process may have put the sets in place since plan(), if all shards were there from the start.
+  // Returns true if all sets are in place, since another process may have put them there after plan().
   bool done_by_others() {
     for (Task& task : tasks_) {
       if (task.set.reused) continue;
@@ -139,7 +139,7 @@ class Preparation {
     return true;
   }
 
-  // Throws away the shards written so far, unless other processes write there too.
+  // Removes the shards written so far, unless other processes write there too.
   void discard() {
     for (Task& task : tasks_) {
       if (task.output && share_.size == 1) task.output->discard();
@@ -214,7 +214,8 @@ PreparedJob prepare(const job::JobFile& job, const data::WorkShare& share, const
   const hub::ResolvedModel resolved = find_model(job, share, hub);
   const data::ModelFolder model = data::describe_model_folder(resolved.folder);
   data::check_has_encoder(model, job.has_encoder, resolved.folder);
-  // Missing files are the likeliest mistake: found before the tokenizer is loaded and anything is hashed.
+  // Missing files are the most likely mistake, so they are checked before the tokenizer is loaded or anything is
+  // hashed.
   std::vector<FoundSet> sets;
   for (const auto& set : data::sets_of(job)) sets.push_back({set, data::find_datasets(job, set)});
   core::WorkerPool pool(static_cast<std::size_t>(job.num_workers));
@@ -241,7 +242,7 @@ PreparedJob prepare(const job::JobFile& job, const data::WorkShare& share, const
     prepared.missing_shards = preparation.write_shards();
     prepared.complete = prepared.missing_shards == 0 ? preparation.commit() : preparation.done_by_others();
   } catch (const InputError&) {
-    preparation.discard();  // other rows will make other shards
+    preparation.discard();  // corrected rows will give other shards
     throw;
   }
   prepared.sets = preparation.sets();

@@ -5,8 +5,8 @@
 
 namespace lockstep::data_prep {
 
-/// The folders of prepared sets that `folder` stands for: itself, or its train/ and validation/. Throws InputError if
-/// neither is a prepared set.
+/// Returns the folders of the prepared sets in `folder`: the folder itself, or its train/ and validation/. Throws
+/// InputError if neither is a prepared set.
 std::vector<std::filesystem::path> find_prepared_sets(const std::filesystem::path& folder);
 
 }  // namespace lockstep::data_prep

@@ -10,7 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kPieceBytes = 8 << 20;  // so small that all threads end at the same time
+constexpr std::uint64_t kPieceBytes = 8 << 20;  // small enough that all threads finish at about the same time
 
 std::string combine(const std::vector<std::string>& digests) {
   if (digests.size() == 1) return digests.front();
@@ -33,7 +33,7 @@ void SourceDigests::add(const std::vector<Dataset>& datasets) {
   for (const auto& dataset : datasets) {
     for (const auto& file : dataset.files()) {
       if (!of_files_.try_emplace(file).second) continue;
-      std::error_code unreadable;  // is told by the hashing
+      std::error_code unreadable;  // reported by the hashing
       const std::uint64_t bytes = fs::file_size(file, unreadable);
       for (std::uint64_t begin = 0; begin == 0 || (!unreadable && begin < bytes); begin += kPieceBytes) {
         hashing_.push({file, begin});

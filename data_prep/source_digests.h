@@ -13,15 +13,16 @@
 
 namespace lockstep::data_prep {
 
-/// SHA-256 of datasets, each file read once, in pieces that several threads share.
+/// Computes the SHA-256 of datasets. Each file is read once, in pieces that several threads share.
 class SourceDigests {
  public:
   explicit SourceDigests(core::WorkerPool& pool);
 
-  /// Begins to hash the files of `datasets` on the pool's threads.
+  /// Starts hashing the files of `datasets` on the pool's threads.
   void add(const std::vector<Dataset>& datasets);
 
-  /// Of the one piece of its one file, or else of the digests of pieces and files; waits for them.
+  /// Waits for the hashing and returns the dataset's digest. A file of several pieces has the digest of its pieces'
+  /// digests, and a dataset of several files that of its files' digests.
   std::string of(const Dataset& dataset);
 
  private:
@@ -30,7 +31,7 @@ class SourceDigests {
     std::uint64_t begin;
   };
 
-  std::map<std::filesystem::path, std::vector<std::string>> of_files_;  // a piece
+  std::map<std::filesystem::path, std::vector<std::string>> of_files_;  // one per piece of the file
   core::OrderedPipeline<Piece, std::pair<std::filesystem::path, std::string>> hashing_;
 };
 

@@ -21,7 +21,7 @@ std::string length_line(const char* title, const data::LengthHistogram& lengths)
                      lengths.percentile(0.99), lengths.max());
 }
 
-// "    first: rows.jsonl: line 3, rows.jsonl: line 9, ...", or nothing.
+// Returns "    first: rows.jsonl: line 3, rows.jsonl: line 9, ...", or an empty string if there are no positions.
 std::string first_line(const std::vector<std::string>& positions, std::uint64_t count) {
   if (positions.empty()) return "";
   return fmt::format("    first: {}{}\n", fmt::join(positions, ", "), count > positions.size() ? ", ..." : "");
@@ -32,7 +32,7 @@ std::string first_line(const data::TokenizationReport& report, const std::string
   return found == report.first_rows.end() ? "" : first_line(found->second, count);
 }
 
-// 1, 2, 5, 10, 20, 50, ...: the smallest that covers `max` with kMaxBars bars.
+// Returns the smallest of 1, 2, 5, 10, 20, 50, ... with which kMaxBars bars cover `max`.
 std::uint32_t bar_width(std::uint32_t max) {
   std::uint64_t width = 1;
   for (int step = 0; width * kMaxBars <= max; ++step) width = step % 3 == 1 ? width / 2 * 5 : width * 2;

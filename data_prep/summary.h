@@ -7,11 +7,11 @@
 
 namespace lockstep::data_prep {
 
-/// The table of a prepared set: rows, examples, tokens, truncated and dropped with the first rows of each, duplicates,
-/// percentiles of the lengths.
+/// Returns the table of a prepared set: rows, examples, tokens, truncated and dropped rows with the first of each,
+/// duplicates, and percentiles of the lengths.
 std::string format_summary(const std::filesystem::path& folder, const data::Manifest& manifest);
 
-/// How many examples have which length, as bars: of inputs, targets and both together.
+/// Returns histograms of the lengths of inputs, of targets, and of both together.
 std::string format_histograms(const data::TokenizationReport& report);
 
 }  // namespace lockstep::data_prep

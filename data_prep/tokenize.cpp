@@ -14,7 +14,7 @@
 namespace lockstep::data_prep {
 namespace {
 
-// "15496  995" and below it "Hello  Ġworld", in columns.
+// Prints "15496  995" and below it "Hello  Ġworld", in columns.
 void print_tokens(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
   std::string numbers, pieces;
   for (const TokenId id : ids) {

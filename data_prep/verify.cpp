@@ -10,7 +10,8 @@
 namespace lockstep::data_prep {
 namespace {
 
-// A set without a readable manifest is damaged too; the others are still checked.
+// Returns whether the set is intact. A set without a readable manifest counts as damaged, so that the others are still
+// checked.
 bool verify(const std::filesystem::path& folder) {
   std::vector<std::string> problems;
   data::Manifest manifest;
