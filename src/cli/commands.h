@@ -4,10 +4,10 @@
 
 namespace lockstep::cli {
 
-// What commands say that are stopped before they write.
+// The message of commands that are stopped before they have written anything.
 inline constexpr const char* kNothingWritten = "nothing was written; run the same command again";
 
-// Each adds its subcommand, whose callback does the work and throws what stops it.
+// Each function adds a subcommand, whose callback does the work and throws on failure.
 void add_train_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
 void add_evaluate_command(CLI::App& app);

@@ -6,8 +6,7 @@
 
 namespace lockstep::cli {
 
-// Adds the options of a command that say how the rows of its dataset become inputs and outputs, as the keys of a job
-// do.
+// Adds the options that define how the rows of a dataset become inputs and outputs, like the keys of a job file.
 void add_dataset_options(CLI::App& command, DatasetOptions& options);
 
 }  // namespace lockstep::cli

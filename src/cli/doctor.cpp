@@ -36,7 +36,7 @@ std::vector<std::uint64_t> parse_sizes(const DoctorArguments& arguments) {
   return sizes;
 }
 
-// True if nothing is wrong, on every rank.
+// Returns true on every rank if nothing is wrong.
 bool examine(const DoctorArguments& arguments, Communicator& communicator) {
   std::vector<std::uint64_t> sizes;
   comm::run_on_all(communicator, [&] { sizes = parse_sizes(arguments); });

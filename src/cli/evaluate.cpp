@@ -34,7 +34,7 @@ struct EvaluateArguments {
   std::string device = "auto";
 };
 
-// Every row becomes an example, so that the output has a line a row.
+// Tokenizes every row without dropping any, so that the output has one line per row.
 std::unique_ptr<TokenizedDataset> tokenize_every_row(const EvaluateArguments& arguments, const TrainedModel& model) {
   const models::ModelInfo& info = model.model->info();
   const auto max_length =
@@ -72,7 +72,7 @@ void write_results(core::AtomicFile& file, const std::vector<evaluation::RowLoss
 }
 
 void evaluate(const EvaluateArguments& arguments, const std::shared_ptr<Communicator>& communicator) {
-  std::optional<core::AtomicFile> output;  // opened first: a place that cannot be written is found before the work
+  std::optional<core::AtomicFile> output;  // opened first, to fail before the work if the path is not writable
   comm::run_on_all(*communicator, [&] {
     if (communicator->is_root()) output.emplace(arguments.output);
   });

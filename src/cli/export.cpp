@@ -42,7 +42,7 @@ TrainedModel load_and_merge(const ExportArguments& arguments) {
   return trained;
 }
 
-// Checks the arguments, then writes what `load` gives.
+// Checks the arguments, then writes the model that `load` returns.
 void write_model(const ExportArguments& arguments, TrainedModel (*load)(const ExportArguments&)) {
   const SaveOptions options{.type = kTypes.at(arguments.type),
                             .max_shard_bytes = core::parse_byte_size(arguments.max_shard_size)};

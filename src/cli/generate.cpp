@@ -100,7 +100,7 @@ void generate_command(const GenerateArguments& arguments, Communicator& communic
   if (arguments.input.empty()) {
     generate_for_prompt(arguments, load_named_model(arguments, device));
   } else {
-    core::AtomicFile output(arguments.output);  // first: a place that cannot be written is found before the work
+    core::AtomicFile output(arguments.output);  // opened first, to fail before the work
     generate_for_file(arguments, load_named_model(arguments, device), output);
   }
 }

@@ -8,10 +8,10 @@
 
 namespace lockstep::cli {
 
-/// The rows that lockstep train would train on, of what lockstep-prep made of the job.
+/// Returns the rows of the prepared job that `lockstep train` would train on.
 std::shared_ptr<const TokenizedDataset> open_training_rows(const job::JobFile& job);
 
-/// The job's model for its shape alone: its weights are unset.
+/// Returns the job's model with uninitialised weights, to inspect its shape.
 std::shared_ptr<LanguageModel> build_model_of(const job::JobFile& job);
 
 }  // namespace lockstep::cli

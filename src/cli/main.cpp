@@ -39,7 +39,7 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
     return app.exit(help);
-  } catch (const CLI::RuntimeError& done) {  // of a command that has said what there is to say
+  } catch (const CLI::RuntimeError& done) {  // thrown by a command that has already reported its result
     return done.get_exit_code();
   } catch (const CLI::ParseError& error) {
     lockstep::core::report_error(fmt::format("{}; see lockstep --help", error.what()));

@@ -17,7 +17,7 @@
 namespace lockstep::cli {
 namespace {
 
-// Peaks of dense products, and memory: NVIDIA's data sheets of the SXM modules.
+// Peak throughput of dense matrix products and memory size, from NVIDIA's data sheets of the SXM modules.
 struct GpuModel {
   double fp32_flops, tf32_flops, half_flops;
   double memory_bytes;
@@ -25,8 +25,8 @@ struct GpuModel {
 const std::map<std::string, GpuModel> kGpus = {{"a100", {19.5e12, 156e12, 312e12, 80e9}},
                                                {"h100", {67e12, 494.7e12, 989.4e12, 80e9}},
                                                {"h200", {67e12, 494.7e12, 989.4e12, 141e9}}};
-// Of the program itself, and what its allocator keeps between blocks: as measured on a CPU; on a GPU a guess, for
-// CUDA's context and libraries.
+// Memory of the program itself and of blocks that its allocator keeps: measured on a CPU; on a GPU a guess that
+// includes CUDA's context and libraries.
 constexpr double kProgramOnHost = 300e6, kProgramOnGpu = 600e6;
 
 const std::vector<std::string> kShardings = {"none", "state", "state_and_gradients", "full"};
@@ -41,7 +41,7 @@ struct PlanArguments {
   std::string link;
 };
 
-// "400Gb", "1Gb", "100Mb": bits a second, in bytes.
+// Parses a rate in bits per second, such as "400Gb", "1Gb" or "100Mb". Returns bytes per second.
 double parse_link(const std::string& text) {
   static const std::map<std::string, double> kUnits = {{"Mb", 1e6}, {"Gb", 1e9}, {"Tb", 1e12}};
   double number = 0;
@@ -53,7 +53,7 @@ double parse_link(const std::string& text) {
   return number * unit->second / 8;
 }
 
-// In which the job's products are computed.
+// Returns the GPU's peak for the type in which the job computes matrix products.
 double peak_flops(const GpuModel& gpu, const Hyperparameters& job) {
   return job.bf16 || job.fp16 ? gpu.half_flops : job.tf32 ? gpu.tf32_flops : gpu.fp32_flops;
 }
@@ -90,7 +90,7 @@ void print_estimates(const PlanArguments& arguments) {
   fmt::print("{:>6}  {:<20}{:>11} {:>12}{:>12}{:>11}{:>12}{:>12}\n", "ranks", "optimizer_sharding", "memory",
              "computes", "exchanges", "step", "tokens/s", "efficiency");
   for (const int ranks : arguments.ranks) {
-    std::map<std::uint64_t, batching::EpochPlan> plans;  // by their limits of tokens
+    std::map<std::uint64_t, batching::EpochPlan> plans;  // by token limit
     for (const std::string& sharding : kShardings) {
       const double held = train::held_bytes(size, ranks, sharding, bucket_bytes);
       const train::ActivationPlan activations =

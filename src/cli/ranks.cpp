@@ -12,14 +12,14 @@
 namespace lockstep::cli {
 
 std::string describe_error(const std::exception& error) {
-  // LibTorch's what() carries a stack trace.
+  // LibTorch's what() includes a stack trace.
   if (const auto* of_torch = dynamic_cast<const c10::Error*>(&error)) return of_torch->what_without_backtrace();
   return error.what();
 }
 
 namespace {
 
-// What happened, and at which step, unless the message says so itself.
+// Prefixes the message with the current activity, e.g. the step, unless it already begins with it.
 std::string describe_failure(const Communicator& communicator, const std::exception& error) {
   std::string message = describe_error(error);
   const std::string activity = communicator.activity();

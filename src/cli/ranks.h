@@ -7,12 +7,12 @@
 
 namespace lockstep::cli {
 
-/// Runs a subcommand on the ranks that the launcher started. If `work` throws on one rank alone, that rank says why,
-/// with its name, and ends the whole job; exits with 1. If all throw Stopped, rank 0 says why, and all exit with
-/// kStoppedExitCode.
+/// Runs a subcommand on the ranks that the launcher started. If `work` throws on a rank, that rank reports the error
+/// with its name and aborts the job with exit status 1; a process that runs without other ranks throws Error instead.
+/// If `work` throws Stopped on all ranks, rank 0 logs the reason and all exit with kStoppedExitCode.
 void run_on_ranks(const std::function<void(const std::shared_ptr<Communicator>&)>& work);
 
-/// What an exception says, in one line.
+/// Returns the message of an exception, without LibTorch's stack trace.
 std::string describe_error(const std::exception& error);
 
 }  // namespace lockstep::cli

@@ -29,10 +29,10 @@ namespace fs = std::filesystem;
 
 struct SubmitArguments {
   std::string job;
-  std::vector<std::string> overrides;  // one may be @FILE, of a sweep
+  std::vector<std::string> overrides;  // one may be @FILE, a sweep
   int nodes = 1;
   int gpus_per_node = 0;
-  std::optional<int> ntasks_per_node;  // by default a task a GPU
+  std::optional<int> ntasks_per_node;  // default: one task per GPU, or one
   std::optional<int> cpus_per_task;
   std::string time;
   std::string partition;
@@ -60,7 +60,7 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
-// Nothing unless each part is a number.
+// Parses numbers separated by colons. Returns nullopt if a part is not a number.
 std::optional<std::vector<std::int64_t>> numbers_of(std::string_view text) {
   std::vector<std::int64_t> numbers;
   for (const std::string& part : split(text, ':')) {
@@ -72,7 +72,8 @@ std::optional<std::vector<std::int64_t>> numbers_of(std::string_view text) {
   return numbers;
 }
 
-// MINUTES, MINUTES:SECONDS, HOURS:MINUTES:SECONDS, DAYS-HOURS and DAYS-HOURS:MINUTES[:SECONDS], as sbatch reads them.
+// Parses a time as sbatch does: MINUTES, MINUTES:SECONDS, HOURS:MINUTES:SECONDS, DAYS-HOURS and
+// DAYS-HOURS:MINUTES[:SECONDS]. Returns nullopt if it is invalid or zero.
 std::optional<std::int64_t> seconds_of(const std::string& time) {
   const auto dash = time.find('-');
   const auto days = dash == std::string::npos ? std::vector<std::int64_t>{0} : numbers_of(time.substr(0, dash));
@@ -84,14 +85,14 @@ std::optional<std::int64_t> seconds_of(const std::string& time) {
   return seconds > 0 ? std::optional(seconds) : std::nullopt;
 }
 
-// A word as a shell reads it.
+// Quotes a word for the shell if necessary.
 std::string quoted(const std::string& word) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:@%,";
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
   return fmt::format("'{}'", fmt::join(split(word, '\''), R"('\'')"));
 }
 
-// As xargs splits a line in slurm/train.sbatch.
+// Splits a line into words as xargs does in slurm/train.sbatch.
 std::vector<std::string> words_of(const std::string& line, const std::string& where) {
   std::vector<std::string> words;
   bool in_word = false;
@@ -118,7 +119,7 @@ std::vector<std::string> words_of(const std::string& line, const std::string& wh
   return words;
 }
 
-// The lines of a sweep.
+// Checks every line of a sweep: it must give a valid job with an output_dir of its own. Returns the number of lines.
 std::size_t check_sweep(const SubmitArguments& arguments, const std::vector<std::string>& overrides,
                         const fs::path& sweep) {
   std::vector<std::string> folders;
@@ -146,7 +147,8 @@ std::size_t check_sweep(const SubmitArguments& arguments, const std::vector<std:
   return folders.size();
 }
 
-// Before a script is written. Gives the array: the given, else of a sweep all its lines.
+// Checks the job and its sweep before the script is written. Returns the array to submit: the given one, else all lines
+// of the sweep; empty if there is no sweep.
 std::string check_job(const SubmitArguments& arguments) {
   std::vector<std::string> overrides;
   std::optional<fs::path> sweep;
@@ -197,7 +199,7 @@ Options options_of(const SubmitArguments& arguments) {
   return options;
 }
 
-// slurm/train.sbatch with other options, and the job in it.
+// Returns slurm/train.sbatch with these options and the job filled in.
 std::string compose(const SubmitArguments& arguments, Options options) {
   for (const auto& [name, value] : options) {
     if (value.find_first_of(" \t\n") != std::string::npos) {
@@ -214,7 +216,7 @@ std::string compose(const SubmitArguments& arguments, Options options) {
       line = fmt::format("#SBATCH --{}={}", option->first, option->second);
       options.erase(option);
     }
-    if (line.starts_with("#SBATCH --output=")) {  // the last of these lines
+    if (line.starts_with("#SBATCH --output=")) {  // the last #SBATCH line
       for (const auto& [name, value] : options) written.push_back(fmt::format("#SBATCH --{}={}", name, value));
     }
     if (line == kPlaceOfArguments) {
@@ -241,7 +243,7 @@ void write_script(const fs::path& path, const std::string& script) {
   fs::permissions(path, fs::perms::owner_exec, fs::perm_options::add);
 }
 
-// Gives the job's number.
+// Submits a script. Returns the job's id.
 std::string call_sbatch(const fs::path& script) {
   const std::string command = fmt::format("sbatch --parsable {} 2>&1", quoted(script.string()));
   FILE* pipe = popen(command.c_str(), "r");

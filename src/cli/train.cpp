@@ -34,15 +34,15 @@ constexpr const char* kNothingToSave = "nothing was to save yet; run the same co
 struct Inputs {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::shared_ptr<const TokenizedDataset> training;
-  std::shared_ptr<const TokenizedDataset> validation;  // null if lockstep-prep made none
+  std::shared_ptr<const TokenizedDataset> validation;  // null if the job has no validation set
 };
 
-// One rank reads the shards through to check them; the others trust it.
+// Only the root reads all shards to check their digests; the other ranks rely on it.
 data::VerifyShards verify_on_root(const Communicator& communicator) {
   return communicator.is_root() ? data::VerifyShards::yes : data::VerifyShards::no;
 }
 
-// What lockstep-prep made of the job. Throws InputError if it made it of another job.
+// Opens a set that lockstep-prep prepared. Throws InputError if it was prepared with other settings than the job's.
 std::shared_ptr<const data::PreparedDataset> open_set(const job::JobFile& job, const data::JobSet& set,
                                                       const data::Manifest& wanted, data::VerifyShards verify) {
   const std::filesystem::path folder = std::filesystem::path(job.prepared_dir) / set.folder;
@@ -54,13 +54,14 @@ std::shared_ptr<const data::PreparedDataset> open_set(const job::JobFile& job, c
   return dataset;
 }
 
-// A job whose datasets are others now may have been forgotten to be prepared anew, or has moved its files.
+// Warns if the job names other datasets than those that were prepared: they may have changed without being prepared
+// again, or only their files may have moved.
 void warn_of_other_datasets(const job::JobFile& job, const data::JobSet& set, const data::Manifest& prepared) {
   std::vector<std::string> named, read;
   try {
     for (const auto& dataset : data::find_datasets(job, set)) named.push_back(dataset.name());
   } catch (const InputError&) {
-    return;  // training does not need them: they may lie on another machine
+    return;  // training does not need them; they may be on another machine
   }
   for (const auto& source : prepared.sources) read.push_back(source.path);
   if (named == read) return;
@@ -119,7 +120,7 @@ std::shared_ptr<LanguageModel> make_model(const job::JobFile& job, const hub::Re
   return model;
 }
 
-// All keys but prepared_dir, which may lie elsewhere on each node: what it holds is compared instead.
+// Returns all keys except prepared_dir, which may differ between nodes; the content of the sets is compared instead.
 comm::SharedFacts settings_of(const job::JobFile& job) {
   comm::SharedFacts settings = job.values();
   std::erase_if(settings, [](const auto& setting) { return setting.first == "prepared_dir"; });
@@ -139,7 +140,7 @@ void train(const TrainArguments& arguments, const std::shared_ptr<Communicator>&
   Inputs inputs;
   comm::run_on_all(*communicator, [&] { inputs = read_inputs(job, resolved, *communicator); });
   stop_requests.check(kNothingToSave);
-  // Before the weights, which take longer. TrainingLoop compares all that it is given.
+  // Checked before the weights are loaded, which takes longer. TrainingLoop compares all of its arguments again.
   train::check_same_data(*communicator, *inputs.training, inputs.validation.get());
   const TrainedModel model{make_model(job, resolved, *communicator), inputs.tokenizer};
   stop_requests.check(kNothingToSave);

@@ -10,10 +10,10 @@
 namespace lockstep::cli {
 namespace {
 
-// Open MPI's messages and NCCL's lie in /dev/shm.
+// Open MPI and NCCL keep messages in /dev/shm. Sizes per rank, in bytes.
 constexpr std::uint64_t kSharedMemoryOfRank = std::uint64_t{16} << 20;
 constexpr std::uint64_t kSharedMemoryOfGpuRank = std::uint64_t{64} << 20;
-// InfiniBand locks what it sends and receives.
+// InfiniBand locks the memory that it sends from and receives into. In bytes.
 constexpr std::int64_t kLockableForInfiniband = std::int64_t{1} << 30;
 constexpr double kClockDifference_s = 0.5;
 
@@ -22,7 +22,7 @@ struct Host {
   std::vector<const RankFacts*> ranks;
 
   const RankFacts& first() const { return *ranks.front(); }
-  // That any of its ranks may use.
+  // Returns the cores that at least one of its ranks may use.
   std::vector<int> cores() const {
     std::set<int> together;
     for (const RankFacts* rank : ranks) together.insert(rank->placement.cores.begin(), rank->placement.cores.end());
@@ -33,7 +33,7 @@ struct Host {
 
 using Lines = std::vector<std::string>;
 
-// In the order of their ranks.
+// Groups the ranks by host, in the order of their ranks.
 std::vector<Host> hosts_of(const std::vector<RankFacts>& ranks) {
   std::vector<Host> hosts;
   std::map<std::string, std::size_t> places;
@@ -45,7 +45,7 @@ std::vector<Host> hosts_of(const std::vector<RankFacts>& ranks) {
   return hosts;
 }
 
-// `line` for the first of many, and how many more there are.
+// Adds `line` for the first item for which `holds` is true, with the number of further such items.
 template <class Item, class Holds, class Line>
 void advise_once(Lines& advice, const std::vector<Item>& items, const char* kind, const Holds& holds,
                  const Line& line) {
@@ -99,7 +99,7 @@ void advise_on_cores(Lines& advice, const std::vector<RankFacts>& ranks, const s
       });
   std::vector<comm::Placement> placements;
   for (const Host& host : hosts) {
-    if (host.is_confined_to_one_core()) continue;  // which says it
+    if (host.is_confined_to_one_core()) continue;  // already reported above
     for (const RankFacts* rank : host.ranks) placements.push_back(rank->placement);
   }
   if (const auto found = comm::find_oversubscription(placements)) advice.push_back(describe(*found));

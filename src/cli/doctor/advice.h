@@ -7,7 +7,8 @@
 
 namespace lockstep::cli {
 
-/// What is wrong with where the ranks of a job run, a line each: where, what, the remedy. A pure function of the facts.
+/// Returns what is wrong with the environment of the job's ranks, one line each: where, what, the remedy. A pure
+/// function of the facts.
 std::vector<std::string> advise(const std::vector<RankFacts>& ranks);
 
 }  // namespace lockstep::cli

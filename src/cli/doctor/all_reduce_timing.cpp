@@ -27,7 +27,7 @@ std::vector<AllReduceTiming> time_all_reduce(Communicator& communicator, const s
   for (const std::uint64_t bytes : sizes) {
     const auto elements = static_cast<std::int64_t>((bytes + sizeof(float) - 1) / sizeof(float));
     const at::Tensor tensor = at::zeros({elements}, at::kFloat);
-    seconds_of_one(communicator, tensor, 1);  // the first message of a size makes its buffers
+    seconds_of_one(communicator, tensor, 1);  // warm-up: the first message of a size allocates buffers
     const double guess = seconds_of_one(communicator, tensor, kTrials);
     const auto times = static_cast<std::int64_t>(seconds / std::max(guess, 1e-9));
     timings.push_back({static_cast<std::uint64_t>(elements) * sizeof(float),

@@ -9,15 +9,15 @@ namespace lockstep::cli {
 
 struct AllReduceTiming {
   std::uint64_t bytes = 0;
-  double seconds = 0;  // of one sum, the slowest rank's mean
+  double seconds = 0;  // per all-reduce; the mean of the slowest rank
 };
 
-/// Sums fp32 tensors of the given sizes over the ranks, each size over and over for about `seconds`.
+/// Times all-reduces of fp32 tensors of the given sizes in bytes, repeating each size for about `seconds`.
 std::vector<AllReduceTiming> time_all_reduce(Communicator& communicator, const std::vector<std::uint64_t>& sizes,
                                              double seconds);
 
-/// Bytes a second that each rank sends and receives at least, whatever their number: as nccl-tests define it,
-/// bytes / seconds x 2 (ranks - 1) / ranks.
+/// Returns the bus bandwidth in bytes per second as nccl-tests define it: bytes / seconds x 2 (ranks - 1) / ranks. It
+/// is comparable between different numbers of ranks.
 double bus_bandwidth(const AllReduceTiming& timing, int ranks);
 
 }  // namespace lockstep::cli

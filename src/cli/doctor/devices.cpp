@@ -18,10 +18,11 @@ constexpr std::string_view kLoopback = "lo";
 
 struct PlacedAdapter {
   NetworkAdapter adapter;
-  fs::path place;  // in the tree of devices; empty: virtual
+  fs::path place;  // path in the sysfs device tree; empty: a virtual device
 };
 
-// Empty if it cannot be read: much of sysfs exists only for some devices.
+// Returns the first line of a file, or an empty string if it cannot be read: much of sysfs exists only for some
+// devices.
 std::string first_line(const fs::path& path) {
   std::ifstream file(path);
   std::string line;
@@ -36,7 +37,7 @@ int number_in(const fs::path& path) {
   return number;
 }
 
-// Sorted by name; none where there is no such folder.
+// Returns the entries of a folder, sorted by name; empty if there is no such folder.
 std::vector<fs::path> entries_of(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> entries;
@@ -73,7 +74,7 @@ std::vector<PlacedAdapter> find_interfaces(const fs::path& sys) {
   std::vector<PlacedAdapter> found;
   for (const fs::path& entry : entries_of(sys / "class/net")) {
     if (entry.filename() == kLoopback || first_line(entry / "operstate") != "up") continue;
-    const int megabits = number_in(entry / "speed");  // -1 of virtual ones
+    const int megabits = number_in(entry / "speed");  // -1 for virtual interfaces
     found.push_back({{.name = entry.filename(),
                       .rate = megabits > 0 ? fmt::format("{} Mb/s", megabits) : "",
                       .numa_node = number_in(entry / "device/numa_node")},
@@ -82,7 +83,7 @@ std::vector<PlacedAdapter> find_interfaces(const fs::path& sys) {
   return found;
 }
 
-// "Model: \t\t NVIDIA H100 80GB HBM3" among the driver's lines.
+// Returns the model from the driver's file, which has a line such as "Model: \t\t NVIDIA H100 80GB HBM3".
 std::string model_of(const fs::path& information) {
   constexpr std::string_view kKey = "Model:";
   std::ifstream file(information);
@@ -94,7 +95,8 @@ std::string model_of(const fs::path& information) {
   return "";
 }
 
-// Both lie below the same root of a PCI bus, at least.
+// Returns the number of path components that two devices share from the root of the tree, or 0 if they do not share a
+// PCI root bus.
 std::ptrdiff_t shared_way(const fs::path& a, const fs::path& b) {
   std::ptrdiff_t shared = 0;
   bool has_bus = false;

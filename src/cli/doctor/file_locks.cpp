@@ -25,7 +25,7 @@ int lock_by_flock(int descriptor) { return ::flock(descriptor, LOCK_EX | LOCK_NB
 
 bool is_held_by_another(int error) { return error == EWOULDBLOCK || error == EAGAIN || error == EACCES; }
 
-// A new file in a folder, for as long as this lives.
+// Creates a new file in a folder; the destructor removes it.
 class TrialFile {
  public:
   explicit TrialFile(const std::filesystem::path& folder)
@@ -50,7 +50,8 @@ class TrialFile {
   int error_;
 };
 
-// Of a file that rank 0 has locked; none if this rank does not see it.
+// Tries to lock a file that rank 0 has locked, which must fail. Returns the problem, empty if there is none; nullopt if
+// this rank does not see the file.
 std::optional<std::string> try_locked_file(const std::string& path, Lock lock) {
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (descriptor < 0) return std::nullopt;
@@ -60,7 +61,7 @@ std::optional<std::string> try_locked_file(const std::string& path, Lock lock) {
   return problem;
 }
 
-// A file for each kind of lock: on NFS, both are one and the same.
+// Tries one kind of lock on all ranks. Each kind needs a file of its own, because on NFS both kinds are the same lock.
 std::string try_on_ranks(const std::filesystem::path& folder, Lock lock, Communicator& communicator) {
   std::string problem;
   std::optional<TrialFile> file;
@@ -70,7 +71,7 @@ std::string try_on_ranks(const std::filesystem::path& folder, Lock lock, Communi
     const auto found = path.empty() ? std::nullopt : try_locked_file(path, lock);
     problem = found ? *found : TrialFile(folder).try_lock(lock);
   }
-  communicator.barrier();  // rank 0 holds it until all have tried
+  communicator.barrier();  // rank 0 holds its lock until all ranks have tried
   return problem;
 }
 

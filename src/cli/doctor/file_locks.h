@@ -8,15 +8,17 @@
 
 namespace lockstep::cli {
 
-/// Whether locks of files in a folder hold, by this rank's trial. Empty: they do; else why not.
+/// The result of this rank's trial of file locks in a folder. An empty string means that they work; otherwise it says
+/// why they do not.
 struct FileLocks {
-  std::string fcntl;  // HDF5's by default on some systems
-  std::string flock;  // that of Lockstep's downloads and preparations
+  std::string fcntl;  // used by HDF5 by default on some systems
+  std::string flock;  // used by Lockstep's downloads and preparation
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FileLocks, fcntl, flock)
 
-/// Rank 0 locks new files in `folder`, and every other rank that sees them must not get the locks; a rank on a host
-/// with another folder of that name tries one of its own. Leaves nothing behind.
+/// Tries file locks in `folder`. Rank 0 locks new files, and every other rank that sees them must fail to lock them. A
+/// rank that does not see them, because its host has another folder of that name, locks a file of its own. Removes all
+/// files.
 FileLocks try_file_locks(const std::filesystem::path& folder, Communicator& communicator);
 
 }  // namespace lockstep::cli

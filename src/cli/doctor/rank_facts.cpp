@@ -22,7 +22,7 @@ std::string variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-// mpirun, or its daemon on this host, is this process's parent; srun's is not bound to what the job has.
+// The parent process is mpirun or its daemon on this host. srun is left out because it is not bound to the job's cores.
 std::vector<int> find_launcher_cores() {
   const bool by_mpirun = !variable("OMPI_COMM_WORLD_SIZE").empty() && !variable("PMIX_NAMESPACE").starts_with("slurm.");
   return by_mpirun ? comm::cores_of_process(::getppid()) : std::vector<int>();
@@ -38,7 +38,8 @@ void read_limits(RankFacts& facts) {
   facts.free_shared_memory_bytes = static_cast<std::uint64_t>(shared.f_bavail) * shared.f_frsize;
 }
 
-// The median over some barriers, which all ranks leave at about the same time.
+// Returns how far this rank's clock is ahead of rank 0's: the median over several barriers, which all ranks leave at
+// about the same time.
 double measure_clock(Communicator& communicator) {
   constexpr std::int64_t kRounds = 7;
   at::Tensor times = at::zeros({communicator.world_size(), kRounds}, at::kDouble);
@@ -81,7 +82,7 @@ RankFacts own_facts(Communicator& communicator) {
 }  // namespace
 
 std::vector<RankFacts> gather_rank_facts(Communicator& communicator) {
-  // Bytes of a folder's name that are not UTF-8 are replaced.
+  // Replaces invalid UTF-8 in the folder's name.
   const auto text =
       nlohmann::json(own_facts(communicator)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   std::vector<RankFacts> ranks;

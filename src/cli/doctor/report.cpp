@@ -45,7 +45,7 @@ std::string describe_locks(const FileLocks& locks) {
                      locks.flock.empty() ? "holds" : locks.flock);
 }
 
-// What its first rank sees.
+// Describes a host as its first rank sees it.
 std::string describe_host(const RankFacts& rank) {
   std::string text = fmt::format("  {} core{} online, OMP_NUM_THREADS {}\n", rank.host_cores,
                                  rank.host_cores == 1 ? "" : "s", or_not_set(rank.omp_num_threads));

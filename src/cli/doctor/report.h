@@ -8,13 +8,14 @@
 
 namespace lockstep::cli {
 
-/// The facts as text: a line a rank, then what hosts have, one entry for hosts that have the same, then versions.
+/// Returns the facts as text: one line per rank, then the properties of the hosts, where hosts with the same properties
+/// share an entry, then the library versions.
 std::string format_facts(const std::vector<RankFacts>& ranks);
 
-/// A line a size; empty without timings.
+/// Returns one line per message size, or an empty string if there are no timings.
 std::string format_timings(const std::vector<AllReduceTiming>& timings, int ranks);
 
-/// A line each, or that nothing is wrong.
+/// Returns one line per piece of advice, or a line that says that nothing is wrong.
 std::string format_advice(const std::vector<std::string>& advice);
 
 }  // namespace lockstep::cli
