@@ -34,7 +34,8 @@ struct PreparedJob {
 /// Several processes with the same job divide the work by `share`. They interact only through `prepared_dir`, and none
 /// waits for another: the last one to finish puts the sets in place.
 ///
-/// A model that is not a local folder is fetched from the hub, with its weights, which training will need.
+/// A model that is not a local folder is fetched from the hub, with the weights that training will need unless it
+/// starts from scratch.
 PreparedJob prepare(const job::JobFile& job, const data::WorkShare& share, const hub::HubSettingsSource& hub);
 
 }  // namespace lockstep::data_prep
