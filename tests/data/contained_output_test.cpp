@@ -15,7 +15,7 @@ struct Opened {
   std::vector<std::string> positions;
 };
 
-// test::ByteTokenizer's EOS is the text "2".
+// The text of test::ByteTokenizer's EOS is "2".
 Opened open(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
             InputContainsOutput setting = InputContainsOutput::automatic, bool has_encoder = false) {
   const auto reader =

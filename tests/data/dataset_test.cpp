@@ -92,7 +92,7 @@ TEST(JsonLines, GivesThePositionOfTheLastRow) {
   EXPECT_EQ(reader->position(), path.string() + ": line 3");
 }
 
-// Each block by itself, and after its RowBlocks is gone, as threads read them.
+// Reads the blocks after their RowBlocks is gone, as other threads may.
 TEST(JsonLines, BlocksHoldTheRowsInTheirOrder) {
   const test::TemporaryFolder folder;
   std::string text;

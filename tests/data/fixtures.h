@@ -13,7 +13,7 @@
 
 namespace lockstep::test {
 
-/// A folder that goes with the test.
+/// A temporary folder that the destructor removes.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
@@ -34,7 +34,8 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-/// A token a byte: id = byte + 3; BOS is 1, EOS is 2. The byte '~' is an added token far beyond the vocabulary.
+/// A tokenizer with one token per byte: id = byte + 3; BOS is 1, EOS is 2. The byte '~' becomes a token id far beyond
+/// the vocabulary.
 class ByteTokenizer final : public Tokenizer {
  public:
   static constexpr TokenId kBos = 1, kEos = 2, kFar = 70000;
@@ -75,7 +76,7 @@ inline std::vector<data::Row> read_all(const Dataset& dataset) {
   return rows;
 }
 
-/// The message of the InputError that `action` throws; fails the test if it throws none.
+/// Returns the message of the InputError that `action` throws. Fails the test if it throws none.
 template <typename Action>
 std::string input_error(Action action) {
   try {

@@ -30,7 +30,7 @@ TEST(RowHashSet, HoldsWhatASetHolds) {
   RowHashSet hashes;
   std::set<std::pair<std::uint64_t, std::uint64_t>> expected;
   for (int i = 0; i < 20000; ++i) {
-    // Few values, so that many meet, and many of one slot.
+    // Few values, so that many hashes are equal and many share a slot.
     const RowHash hash{random() % 3, (random() % 50) << 20 | random() % 200};
     EXPECT_EQ(hashes.insert(hash), expected.insert({hash.high, hash.low}).second);
   }

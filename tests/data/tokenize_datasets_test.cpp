@@ -16,7 +16,7 @@ using testing::Not;
 
 struct RecordingSink final : ExampleSink {
   std::vector<Example> examples;
-  std::vector<std::uint64_t> shards;  // of each example
+  std::vector<std::uint64_t> shards;  // one per example
   std::optional<std::uint64_t> unwanted;
   bool wants(std::uint64_t shard) override { return shard != unwanted; }
   void add(std::uint64_t shard, TokenizedRow row) override {

@@ -18,7 +18,7 @@ WorkShare share(const std::map<std::string, std::string>& environment) {
 
 TEST(WorkShare, IsAllOfTheWorkForAProcessAlone) {
   EXPECT_EQ(share({}), (WorkShare{0, 1}));
-  // What a batch script's own shell has, in which nothing was started by srun.
+  // The environment of a batch script's shell, without srun.
   EXPECT_EQ(share({{"SLURM_NTASKS", "8"}, {"SLURM_PROCID", "0"}}), (WorkShare{0, 1}));
 }
 
@@ -37,7 +37,7 @@ TEST(WorkShare, IsThatOfTheArrayTask) {
   EXPECT_EQ(share(array), (WorkShare{2, 4}));
   array.insert({{"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}});
   EXPECT_EQ(share(array), (WorkShare{5, 8}));
-  // One task of an array, submitted again by itself, does all that is missing.
+  // A single task of an array that is submitted again does all of the missing work.
   EXPECT_EQ(share({{"SLURM_ARRAY_TASK_ID", "3"},
                    {"SLURM_ARRAY_TASK_COUNT", "1"},
                    {"SLURM_ARRAY_TASK_MIN", "3"},

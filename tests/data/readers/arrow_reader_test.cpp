@@ -26,7 +26,7 @@ std::shared_ptr<arrow::Array> make_array(const std::shared_ptr<arrow::DataType>&
   return arrow::json::ArrayFromJSONString(type, json).ValueOrDie();
 }
 
-// A table of model_input and model_output.
+// Returns a table with the columns model_input and model_output.
 std::shared_ptr<arrow::Table> make_table(const std::shared_ptr<arrow::Array>& input,
                                          const std::shared_ptr<arrow::Array>& output) {
   const auto schema = arrow::schema({arrow::field("model_input", input->type()), arrow::field("other", input->type()),
@@ -86,7 +86,7 @@ TEST_P(ArrowReader, GivesTheTextOfEveryTypeThatHasOne) {
       {arrow::decimal128(5, 2), R"(["1.50", "-0.01", "123.00"])", {"1.50", "-0.01", "123.00"}},
   };
   for (const auto& [type, json, texts] : cases) {
-    if (GetParam() == Format::parquet && type->id() == arrow::Type::STRING_VIEW) continue;  // not every writer's
+    if (GetParam() == Format::parquet && type->id() == arrow::Type::STRING_VIEW) continue;  // not in every writer
     const auto array = make_array(type, json);
     const auto rows = read_bytes(to_bytes(*make_table(array, array), GetParam()), GetParam());
     ASSERT_EQ(rows.size(), 3U) << type->ToString();
@@ -102,8 +102,8 @@ TEST_P(ArrowReader, NamesTheRowOfNullsAndOfWhatIsNoNumber) {
   const auto error = [&](const std::shared_ptr<arrow::DataType>& type, const std::string& json) {
     return error_of(*make_table(good, make_array(type, json)), GetParam());
   };
-  EXPECT_THAT(error(arrow::utf8(), R"(["a", "b", null])"), AllOf(HasSubstr(name_of(GetParam()) + ": row 3: "),
-                                                                 HasSubstr("\"model_output\""), HasSubstr("null")));
+  EXPECT_THAT(error(arrow::utf8(), R"(["a", "b", null])"),
+              AllOf(HasSubstr(name_of(GetParam()) + ": row 3: "), HasSubstr("\"model_output\""), HasSubstr("null")));
   EXPECT_THAT(error(arrow::float64(), "[1, NaN, 1]"), AllOf(HasSubstr("row 2"), HasSubstr("nan")));
   EXPECT_THAT(error(arrow::float64(), "[Inf, 1, 1]"), AllOf(HasSubstr("row 1"), HasSubstr("inf")));
 }
@@ -145,7 +145,7 @@ TEST_P(ArrowReader, ReadsManyBatches) {
   EXPECT_TRUE(read_bytes(to_bytes(*make_table(array, array)->Slice(0, 0), GetParam()), GetParam()).empty());
 }
 
-// Whatever was changed, a file gives rows or an error that names it.
+// A damaged file must give rows or an error that names it.
 TEST_P(ArrowReader, SurvivesDamage) {
   const auto input = make_array(arrow::utf8(), R"(["a", "bb", "ccc", "", "eeeee"])");
   const auto output = make_array(arrow::dictionary(arrow::int8(), arrow::utf8()), R"(["x", "y", "x", "y", "y"])");

@@ -44,7 +44,7 @@ TEST(JsonArray, IsToldFromJsonLinesByItsFirstCharacter) {
   EXPECT_THAT(test::input_error([&] { test::read_all(Dataset::from_file(path)); }), HasSubstr("an array"));
 }
 
-// Rows of every length, so that the ends of what is in memory fall on every kind of character.
+// Rows of many lengths, so that the end of the buffer falls on every kind of character.
 TEST(JsonArray, ReadsFilesOfManyBlocks) {
   std::string text = "[";
   constexpr int kRows = 3000;

@@ -22,7 +22,7 @@ std::vector<std::string> names(const std::vector<Dataset>& datasets) {
   return names;
 }
 
-// A DatasetDict with the splits train and test; their files are never read.
+// Writes a DatasetDict with the splits train and test, whose files are never read.
 std::filesystem::path write_dataset_dict(const test::TemporaryFolder& folder) {
   folder.write("dataset_dict.json", R"({"splits": ["train", "test"]})");
   for (const std::string split : {"train", "test"}) {
@@ -93,7 +93,7 @@ TEST(Locations, APipeIsRefused) {
 
 TEST(Locations, CompressedTextIsReadAndDamageIsNamed) {
   const test::TemporaryFolder folder;
-  const std::string member(  // kRow by gzip
+  const std::string member(  // kRow compressed by gzip
       "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\xca\xcd\x4f\x49\xcd\x89\xcf\xcc\x2b\x28\x2d\x51\xb2\x52"
       "\x50\x4a\x54\xd2\x51\x80\x8a\xe5\x97\x96\x40\x05\x93\x94\x6a\xb9\x00\xa7\xdb\x1f\x4e\x2a\x00\x00\x00",
       51);

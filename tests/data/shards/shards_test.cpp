@@ -42,7 +42,7 @@ core::WorkerPool& pool() {
   return threads;
 }
 
-// Adds the examples that the writer wants, `per_shard` a shard.
+// Adds the examples that the writer wants, `per_shard` per shard.
 void add_examples(ShardWriter& writer, const std::vector<Example>& examples, std::size_t per_shard) {
   for (std::size_t i = 0; i < examples.size(); ++i) {
     if (writer.wants(i / per_shard)) writer.add(i / per_shard, {"row " + std::to_string(i + 1), {examples[i]}});
@@ -120,7 +120,7 @@ TEST(Shards, HaveTheSameBytesWheneverTheyAreWritten) {
   const test::TemporaryFolder first, second;
   const auto examples = random_examples(500, 300, 5);
   write_shards(first.path(), examples, true, 300, 80, {.compression = 1});
-  std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // HDF5's time stamps count seconds
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // HDF5's time stamps have a resolution of one second
   write_shards(second.path(), examples, true, 300, 80, {.compression = 1});
   EXPECT_EQ(contents(first.path()), contents(second.path()));
 }
@@ -142,7 +142,7 @@ TEST(Shards, CanBeReadByManyThreads) {
   }
 }
 
-// A set of which a writer before has written some shards and was killed.
+// A set of which an earlier writer wrote some shards before it was killed.
 class InterruptedShards : public testing::Test {
  protected:
   void SetUp() override {
@@ -152,7 +152,7 @@ class InterruptedShards : public testing::Test {
     add_examples(writer, {examples_.begin(), examples_.begin() + 230}, 50);
   }
 
-  // Writes the rest, and returns how many shards it found.
+  // Writes the rest. Returns how many finished shards the writer found.
   std::uint64_t continue_writing() {
     ShardWriter writer(folder_.path(), description(true, 300), pool());
     add_examples(writer, examples_, 50);
@@ -239,7 +239,7 @@ TEST_F(DamagedShards, AreNotReadEvenUnverified) {
   for (std::size_t i = 0; i < 64; ++i)
     bytes[bytes.size() / 2 + i] = static_cast<char>(bytes[bytes.size() / 2 + i] ^ 85);
   core::write_file(shard(0), bytes);
-  EXPECT_THROW(PreparedDataset::open(folder_.path(), VerifyShards::no)->read(0), Error);  // Fletcher32
+  EXPECT_THROW(PreparedDataset::open(folder_.path(), VerifyShards::no)->read(0), Error);  // Fletcher32 fails
 }
 
 TEST_F(DamagedShards, NameTheTruncatedOrMissingShard) {
