@@ -26,7 +26,7 @@ std::shared_ptr<data::InMemoryTokenizedDataset> random_dataset(std::size_t size,
 
 constexpr std::uint64_t kAnyNumber = 1'000'000;
 
-// Bounds by rows, or by tokens, alone.
+// Limits by rows only, or by tokens only.
 MicroBatchLimits of_rows(std::uint64_t rows) { return {.rows = rows, .tokens = kAnyNumber}; }
 MicroBatchLimits of_tokens(std::uint64_t tokens) { return {.rows = kAnyNumber, .tokens = tokens}; }
 
@@ -83,7 +83,7 @@ TEST(BatchPlan, OfADecoderOnlyRowTheLastTokenIsNotAskedFor) {
   }
   for (const bool pads : {false, true}) {
     const BatchCost costs{.input_token = 2, .input_pair = 3, .label = 4, .pads_attention = pads};
-    const StepPlan plan = plan_step(*dataset, order, of_tokens(1), 1, costs);  // of one row each: no padding
+    const StepPlan plan = plan_step(*dataset, order, of_tokens(1), 1, costs);  // one row per micro-batch: no padding
     double found = 0;
     for (const MicroBatch& micro_batch : micro_batches_of(plan)) found += micro_batch.cost;
     EXPECT_DOUBLE_EQ(found, pads ? padded : cost);
@@ -100,7 +100,7 @@ TEST(BatchPlan, CountsTokensWhateverTheCut) {
     tokens += dataset->input_length(i) + dataset->target_length(i);
     labels += dataset->target_length(i);
     const double input = dataset->input_length(i), target = dataset->target_length(i);
-    pairs += target * target + 3 * input * target;  // of the target's own, causal attention sees the half
+    pairs += target * target + 3 * input * target;  // causal attention sees half of the target's own pairs
   }
   for (const int ranks : {1, 4}) {
     const StepPlan plan =
@@ -112,7 +112,7 @@ TEST(BatchPlan, CountsTokensWhateverTheCut) {
   }
 }
 
-// Of the longest `count` rows, or of all.
+// Returns the combined length of the `count` longest rows, or of all if there are fewer.
 std::uint64_t tokens_of_longest(const TokenizedDataset& dataset, std::size_t count) {
   std::vector<std::uint64_t> lengths;
   for (std::uint64_t i = 0; i < dataset.size(); ++i)
@@ -134,7 +134,7 @@ TEST(BatchPlan, NoMicroBatchExceedsTheLongestRowsTogether) {
 }
 
 TEST(BatchPlan, NoMicroBatchOfSeveralRowsExceedsTheTokensAndTheyAreFew) {
-  const auto dataset = random_dataset(300, true, 11);  // of at most 80 tokens
+  const auto dataset = random_dataset(300, true, 11);  // rows of at most 80 tokens
   const auto order = data::shuffled_indices(300, 1, 0);
   for (const std::uint64_t limit : {70U, 200U, 1000U, 100'000U}) {
     for (const int ranks : {1, 2, 7}) {
@@ -152,7 +152,7 @@ TEST(BatchPlan, NoMicroBatchOfSeveralRowsExceedsTheTokensAndTheyAreFew) {
   }
 }
 
-// A row of 500 tokens among some of 10, with 100 tokens at a time.
+// One row of 500 tokens among rows of 10, with a limit of 100 tokens.
 TEST(BatchPlan, ARowLongerThanTheLimitRunsByItself) {
   std::vector<data::Example> examples(31);
   for (data::Example& example : examples) example.input.resize(10);
@@ -197,7 +197,7 @@ TEST(BatchPlan, RanksGetAboutEqualWork) {
 }
 
 TEST(BatchCost, IsThatOfTheRowsAndOfPaddedAttention) {
-  // Rows of 5 and 1, and of 3 and 2 tokens, with 7 labels, which depend on 6 tokens of the inputs.
+  // Two rows, of 5 input and 1 target tokens and of 3 and 2. They have 7 labels, which depend on 6 input tokens.
   const BatchShape shape{.rows = 2,
                          .input_tokens = 8,
                          .target_tokens = 3,
@@ -233,7 +233,8 @@ TEST(BatchCost, WorkOutsideOfProductsCostsButIsNotAskedFor) {
   EXPECT_EQ(cost.asked_for(shape, true), products.asked_for(shape, true));
 }
 
-// By tokens alone, a hundred short rows would equal the long one, and its rank would get as many of them beside it.
+// Counted in tokens only, a hundred short rows would equal the long one, and its rank would get about a hundred short
+// rows as well.
 TEST(BatchPlan, AttentionsSquareCounts) {
   std::vector<data::Example> examples(301);
   for (data::Example& example : examples) example = {std::vector<TokenId>(10), {0}};
@@ -271,7 +272,7 @@ TEST(BatchPlan, RanksGetAboutEqualCost) {
   }
 }
 
-// Of the lengths 10, 6, 6, 6, the first takes as many pairs as the others together, but fewer tokens.
+// The lengths are 10, 6, 6 and 6. The first row has about as many pairs as the others together, but fewer tokens.
 TEST(BatchPlan, MicroBatchesAreDealtByCost) {
   std::vector<data::Example> examples(4);
   for (std::size_t i = 0; i < examples.size(); ++i) examples[i] = {std::vector<TokenId>(i == 0 ? 9 : 5), {0}};
@@ -321,7 +322,7 @@ TEST(Shuffle, IsAPermutationThatChangesWithSeedAndEpoch) {
   for (std::uint64_t i = 0; i < 1000; ++i) ASSERT_EQ(sorted[i], i);
 }
 
-// Each of the 24 orders of four items must come up equally often: chi-square, 23 degrees of freedom, 0.1 % bound 49.7.
+// The 24 orders of four items must be equally frequent: chi-square test, 23 degrees of freedom, 0.1 % bound 49.7.
 TEST(Shuffle, AllOrdersAreEquallyLikely) {
   std::map<std::vector<std::uint64_t>, int> counts;
   constexpr int kDraws = 24000;

@@ -19,12 +19,12 @@ TEST(GlobalBatches, AreSlicesOfTheEpochsPermutationsFromWhateverStep) {
     for (std::uint64_t i = 0; i < 3; ++i) {
       const std::uint64_t step = 3 * epoch + i;
       const auto batch = copy(in_order.at(step));
-      EXPECT_EQ(batch, copy(GlobalBatches(kRows, kBatch, kSeed).at(step)));  // at once, not replayed
+      EXPECT_EQ(batch, copy(GlobalBatches(kRows, kBatch, kSeed).at(step)));  // without earlier steps
       all.insert(all.end(), batch.begin(), batch.end());
     }
     EXPECT_EQ(all, data::shuffled_indices(kRows, kSeed, epoch));
   }
-  EXPECT_EQ(copy(in_order.at(1)), copy(GlobalBatches(kRows, kBatch, kSeed).at(1)));  // back again
+  EXPECT_EQ(copy(in_order.at(1)), copy(GlobalBatches(kRows, kBatch, kSeed).at(1)));  // back to an earlier step
 }
 
 TEST(GlobalBatches, ASetSmallerThanABatchIsAStep) {
