@@ -11,7 +11,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
 
-// Two hosts of two ranks, each rank with two of the host's four cores; nothing is wrong.
+// Two hosts with two ranks each; each rank has two of its host's four cores. Nothing is wrong.
 std::vector<RankFacts> healthy_ranks() {
   std::vector<RankFacts> ranks(4);
   for (int i = 0; i < 4; ++i) {
@@ -53,7 +53,7 @@ TEST(DoctorAdvice, AllRanksOnOneCore) {
   ranks[0].placement.cores = ranks[1].placement.cores = {2};
   EXPECT_THAT(advise(ranks), ElementsAre(AllOf(StartsWith("node1: all 2 ranks may use core 2 alone, of 4"),
                                                HasSubstr("--bind-to none"))));
-  ranks[0].host_cores = ranks[1].host_cores = 1;  // the host has no other
+  ranks[0].host_cores = ranks[1].host_cores = 1;  // the host has only one core
   EXPECT_THAT(advise(ranks), ElementsAre(StartsWith("node1: 2 ranks compute with 4 threads on 1 core (2)")));
 }
 
@@ -92,7 +92,7 @@ TEST(DoctorAdvice, SmallSharedMemory) {
               ElementsAre(StartsWith("node2: /dev/shm has 31 MiB free of 1024, and 2 ranks may need 32")));
   for (RankFacts& rank : ranks) rank.free_shared_memory_bytes = 100 << 20;
   EXPECT_THAT(advise(ranks), IsEmpty());
-  for (RankFacts& rank : ranks) rank.gpus = {{.address = "0000:3b:00.0"}};  // NCCL takes more
+  for (RankFacts& rank : ranks) rank.gpus = {{.address = "0000:3b:00.0"}};  // NCCL needs more
   EXPECT_THAT(advise(ranks), ElementsAre(AllOf(StartsWith("node1:"), HasSubstr("need 128"))));
 }
 
@@ -147,7 +147,7 @@ TEST(DoctorAdvice, EveryFaultHasALine) {
   ranks[0].file_locks = {"no", "no"};
   ranks[1].clock_ahead_s = 3;
   ranks[2].placement.threads = 5;
-  EXPECT_EQ(advise(ranks).size(), 5U);  // with too many threads, and unequal ones
+  EXPECT_EQ(advise(ranks).size(), 5U);  // including too many threads and unequal numbers of threads
 }
 
 }  // namespace

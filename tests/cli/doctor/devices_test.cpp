@@ -8,7 +8,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A host's /sys and /proc, as far as the test fills them.
+// A host's /sys and /proc, with what the test writes.
 class Host {
  public:
   Host() {
@@ -24,7 +24,7 @@ class Host {
     fs::create_directories((root_ / file).parent_path());
     std::ofstream(root_ / file) << text << "\n";
   }
-  // A device of the PCI bus, found by its address, as the kernel shows it.
+  // Adds a PCI device, linked by its address as the kernel does.
   void add_pci(const fs::path& place, const std::string& vendor, const std::string& type, int numa_node) const {
     const fs::path folder = fs::path("sys/devices") / place;
     write(folder / "vendor", vendor);
@@ -81,7 +81,7 @@ TEST(DoctorDevices, EachGpuHasItsNearestAdapter) {
   host.add_pci("pci0000:80/0000:80:01.0/0000:82:00.0", "0x15b3", "0x020700", 1);
   host.add_pci("pci0000:80/0000:80:03.0/0000:83:00.0", "0x15b3", "0x020700", 1);
   host.add_pci("pci0000:c0/0000:c0:01.0/0000:c1:00.0", "0x10de", "0x030200", -1);
-  host.add_pci("pci0000:c0/0000:c0:01.0/0000:c1:00.1", "0x10de", "0x040300", -1);  // a GPU's sound
+  host.add_pci("pci0000:c0/0000:c0:01.0/0000:c1:00.1", "0x10de", "0x040300", -1);  // the audio function of a GPU
   for (const auto& [name, place] : {std::pair{"mlx5_0", "pci0000:00/0000:00:02.0/0000:02:00.0"},
                                     {"mlx5_1", "pci0000:80/0000:80:03.0/0000:83:00.0"},
                                     {"mlx5_2", "pci0000:80/0000:80:01.0/0000:82:00.0"}}) {
