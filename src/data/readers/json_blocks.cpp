@@ -48,7 +48,7 @@ class JsonBlocks::Block final : public CellReader {
   std::string text_;
   std::vector<RowText> rows_;
   std::size_t rows_read_ = 0;
-  std::size_t begin_ = 0;  // of the next row in text_
+  std::size_t begin_ = 0;  // offset of the next row in text_
 };
 
 JsonBlocks::JsonBlocks(const std::filesystem::path& path, std::vector<Column> columns, std::string unit)

@@ -239,7 +239,7 @@ TEST_F(DamagedShards, AreNotReadEvenUnverified) {
   for (std::size_t i = 0; i < 64; ++i)
     bytes[bytes.size() / 2 + i] = static_cast<char>(bytes[bytes.size() / 2 + i] ^ 85);
   core::write_file(shard(0), bytes);
-  EXPECT_THROW(PreparedDataset::open(folder_.path(), VerifyShards::no)->read(0), Error);  // Fletcher32 fails
+  EXPECT_THROW(PreparedDataset::open(folder_.path(), VerifyShards::no)->read(0), Error);  // wrong Fletcher32
 }
 
 TEST_F(DamagedShards, NameTheTruncatedOrMissingShard) {
