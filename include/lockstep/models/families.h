@@ -10,44 +10,44 @@
 
 namespace lockstep::models {
 
-/// The module of an output head of its own, in every family.
+/// The name of the output head's module, the same in every family.
 inline constexpr const char* kHeadModule = "lm_head";
 
-/// How a model is built from its config.json.
+/// Holds what Family::build needs in addition to config.json.
 struct BuildOptions {
-  /// The head has weights of its own; else it shares the embedding's.
+  /// Whether the output head has its own weights; otherwise it shares those of the embedding.
   bool untied_head = false;
-  /// generation_config.json as it was read; null if there is none.
+  /// generation_config.json, as read; null if there is none.
   Json generation_config = {};
 };
 
-/// A family of models: all that the project knows of one "model_type".
+/// Describes a family of models: everything specific to one "model_type".
 struct Family {
-  std::string model_type = {};    // config.json's
+  std::string model_type = {};    // "model_type" of config.json
   std::string architecture = {};  // transformers' class
-  std::string models = {};        // whose models these are
-  std::string features = {};      // what of the family's options is computed
-  std::string limits = {};        // what is refused
+  std::string models = {};        // published models of the family, for documentation
+  std::string features = {};      // supported options of the family
+  std::string limits = {};        // unsupported options
 
-  // Its model.safetensors:
-  std::string embedding = {};                                     // the parameter that a tied head shares
-  std::string base_prefix = {};                                   // names lack it in files of the bare base model
-  std::vector<std::pair<std::string, std::string>> renamed = {};  // how names begin in files, and as parameters
-  std::vector<std::string> left_over = {};                        // how tensors end that are no parameters
-  bool ties_head = true;                                          // "tie_word_embeddings" where config.json lacks it
-  bool tie_flag_counts = true;                                    // else the head is tied whatever config.json says
+  // Layout of model.safetensors:
+  std::string embedding = {};    // the parameter that a tied head shares
+  std::string base_prefix = {};  // missing from names in files of the base model without a head
+  std::vector<std::pair<std::string, std::string>> renamed = {};  // prefixes: in files -> of parameters
+  std::vector<std::string> left_over = {};                        // suffixes of tensors to ignore
+  bool ties_head = true;                                          // default of "tie_word_embeddings"
+  bool tie_flag_counts = true;  // whether "tie_word_embeddings" is read; otherwise only the weights decide
 
-  std::vector<std::string> lora_targets = {"q_proj", "v_proj"};  // that an adapter has by default: peft's
+  std::vector<std::string> lora_targets = {"q_proj", "v_proj"};  // default targets of an adapter, as in peft
 
-  /// Throws InputError for an option of the config that is not supported. The weights are unset until they are loaded
-  /// or initialised.
+  /// Builds a model with uninitialised weights. Throws InputError if the config has an unsupported option.
   std::function<std::shared_ptr<LanguageModel>(const Json& config, const BuildOptions& options)> build = {};
 };
 
-/// All of them.
+/// Returns all supported families.
 const std::vector<Family>& families();
 
-/// The family of a config.json by its "model_type". Throws InputError, listing the supported types, for another.
+/// Returns the family of a config.json by its "model_type". Throws InputError, listing the supported types, if it is
+/// not supported.
 const Family& find_family(const Json& config);
 
 }  // namespace lockstep::models

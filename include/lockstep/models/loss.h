@@ -6,13 +6,14 @@
 
 namespace lockstep::models {
 
-/// The labelled positions of a batch: those whose label is not kIgnoredLabel.
+/// Holds the labelled positions of a batch: those whose label is not kIgnoredLabel.
 struct LabelledPositions {
   explicit LabelledPositions(const Batch& batch);
 
-  /// Which of the packed tokens are at these positions: [positions] int64; undefined if all are. Only they need a head.
+  /// Returns the indices of the packed tokens at these positions, [positions] int64; undefined if all tokens are
+  /// labelled. The head needs to run only on these.
   at::Tensor among(const PackedRows& packed) const;
-  /// Sums per-position values [positions] for each row of the batch: [batch].
+  /// Sums values [positions] over each row of the batch: [batch].
   at::Tensor sum_by_row(const at::Tensor& values) const;
 
   at::Tensor indices;  // [positions] int64, into the flattened batch
@@ -21,39 +22,39 @@ struct LabelledPositions {
   std::int64_t length;
 };
 
-/// soft_cap x tanh(logits / soft_cap) (Gemma Team 2024); with a soft cap of 0, the logits themselves.
+/// Returns soft_cap x tanh(logits / soft_cap) (Gemma Team 2024), or the logits unchanged if the soft cap is 0.
 at::Tensor soft_capped(const at::Tensor& logits, double soft_cap);
 
-/// A model's last layer: the soft-capped hidden weight^T + bias.
+/// Represents a model's last layer, which computes soft_capped(hidden weight^T + bias).
 struct OutputHead {
   at::Tensor weight;  // [vocabulary, features]
-  at::Tensor bias;    // [vocabulary]; undefined: none
+  at::Tensor bias;    // [vocabulary]; undefined if there is none
   double soft_cap = 0;
 
-  /// [..., features] to [..., vocabulary].
+  /// Returns the logits [..., vocabulary] of hidden states [..., features].
   at::Tensor logits(const at::Tensor& hidden) const;
 };
 
-/// At most so many positions' logits are in memory at a time; fewer where the vocabulary is large. Of 512, a GPT-2 of
-/// 124 million parameters was as fast on two cores, within 0.5 %, and had a peak of 100 MB more.
+/// The largest number of positions whose logits are in memory at a time; fewer if the vocabulary is large. With 512,
+/// GPT-2 of 124 million parameters was equally fast on two cores, within 0.5 %, but its memory peaked 100 MB higher.
 inline constexpr std::int64_t kHeadChunk = 384;
-/// What these take, in bytes, of a loss over so many positions.
+/// Returns the memory of the logits, in bytes, during the loss of `positions` positions.
 double logits_bytes(double positions, double vocabulary);
 
-/// Negative log-likelihood of `labels` [positions] behind `hidden` [positions, features]: a scalar, the sum. Gradients
-/// are computed together with it, chunk by chunk, so that no tensor is as large as positions x vocabulary. Its gradient
-/// is there once: a second backward pass throws Error.
-/// With `smoothing`, a position's loss is (1 - smoothing) x that of its label + smoothing x the mean over the
-/// vocabulary (Szegedy et al. 2016; transformers' LabelSmoother).
+/// Returns the sum of the negative log-likelihoods of `labels` [positions] given `hidden` [positions, features], a
+/// scalar. Gradients are computed together with the loss, chunk by chunk, so no tensor has the size positions x
+/// vocabulary; a second backward pass throws Error. With `smoothing`, the loss of a position is (1 - smoothing) x the
+/// loss of its label + smoothing x the mean loss over the vocabulary (Szegedy et al. 2016; transformers'
+/// LabelSmoother).
 at::Tensor negative_log_likelihood(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels,
                                    double smoothing = 0);
-/// The same for each position, [positions], without a gradient.
+/// Returns the negative log-likelihood of each position, [positions], given `hidden`, without a gradient.
 at::Tensor negative_log_likelihoods(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels,
                                     double smoothing = 0);
 
-/// Under `logits` [positions, vocabulary]: a scalar, the sum.
+/// Returns the sum of the negative log-likelihoods of `labels` given `logits` [positions, vocabulary], a scalar.
 at::Tensor negative_log_likelihood(const at::Tensor& logits, const at::Tensor& labels, double smoothing = 0);
-/// The same for each position, [positions].
+/// Returns the negative log-likelihood of each position, [positions], given `logits`.
 at::Tensor negative_log_likelihoods(const at::Tensor& logits, const at::Tensor& labels, double smoothing = 0);
 
 }  // namespace lockstep::models

@@ -13,32 +13,32 @@
 
 namespace lockstep::models {
 
-/// What a model is apart from its weights.
+/// Describes a model, without its weights.
 struct ModelInfo {
   std::string model_type;    // config.json's "model_type", e.g. "t5"
   std::string architecture;  // transformers' class, e.g. "T5ForConditionalGeneration"
   bool has_encoder = false;
   std::int64_t vocabulary_size = 0;  // rows of the embedding
   std::int64_t hidden_size = 0;
-  std::optional<std::int64_t> max_positions;  // learned positions; none where any length works (T5)
+  std::optional<std::int64_t> max_positions;  // none if any length works (T5)
   TokenId decoder_start_id = 0;               // encoder-decoder models only
-  Json config;                                // config.json as it was read
-  Json generation_config;                     // generation_config.json likewise; null if there is none
-  Json adapter_config = {};  // adapter_config.json of its LoRA adapter (models/adapters/lora.h); null: none
-  std::string origin = {};   // what its weights were loaded from, a folder or a name of the hub; empty: nothing
+  Json config;                                // config.json, as read
+  Json generation_config;                     // generation_config.json, as read; null if there is none
+  Json adapter_config = {};  // adapter_config.json of the LoRA adapter (models/adapters/lora.h); null if there is none
+  std::string origin = {};   // source of the weights, a folder or a hub name; empty if not loaded
 };
 
-/// What earlier positions leave for later ones while a batch of sequences is generated. Made by
-/// LanguageModel::start_decoding(); belongs to that model.
+/// Holds the state of a model between the steps of generating a batch of sequences, such as cached keys and values.
+/// LanguageModel::start_decoding() creates it; it works only with that model.
 class DecodingState {
  public:
   virtual ~DecodingState() = default;
-  /// Keeps only the given rows of the batch, int64 [kept]: finished sequences cost nothing more.
+  /// Keeps only the given rows of the batch, [kept] int64, so that finished sequences cost nothing more.
   virtual void keep_rows(const at::Tensor& rows) = 0;
 };
 
-/// A T5-type or GPT-type model. Parameters carry the names that transformers gives them in model.safetensors.
-/// fp32, on the device of its parameters, where the tensors that it is given must be.
+/// Represents an encoder-decoder (T5) or decoder-only (GPT) language model. Parameters have the names that transformers
+/// uses in model.safetensors. Inputs must be on the device of the parameters; results are fp32.
 class LanguageModel : public torch::nn::Module {
  public:
   explicit LanguageModel(ModelInfo info) : info_(std::move(info)) {}
@@ -48,37 +48,39 @@ class LanguageModel : public torch::nn::Module {
   void set_adapter_config(Json config) { info_.adapter_config = std::move(config); }
   void set_origin(std::string origin) { info_.origin = std::move(origin); }
 
-  /// The parameters that one layer alone computes with, for each layer in the order of the forward pass. [none]
+  /// Returns, for each layer in the order of the forward pass, the parameters that only this layer uses. Returns
+  /// nothing by default.
   virtual std::vector<std::vector<at::Tensor>> layer_parameters() const { return {}; }
-  /// Of those layers in logits(), loss_sum() and row_loss_sums(); null: nobody.
+  /// Sets the observer that logits(), loss_sum() and row_loss_sums() call for each layer; null removes it.
   void set_layer_observer(LayerObserver* observer) { layer_observer_ = observer; }
 
-  /// Of the losses that loss_sum() and row_loss_sums() give (models/loss.h). [0]
+  /// Returns the label smoothing of loss_sum() and row_loss_sums() (models/loss.h); 0 by default.
   double label_smoothing() const { return label_smoothing_; }
   void set_label_smoothing(double smoothing) { label_smoothing_ = smoothing; }
 
-  /// Draws all weights anew, with the distributions of transformers' _init_weights.
+  /// Sets all weights to random values with the distributions of transformers' _init_weights.
   virtual void initialise_weights(const at::Generator& generator) = 0;
 
-  /// Logits [batch, positions, vocabulary] of every position that has a row in `batch.labels`.
+  /// Returns the logits [batch, positions, vocabulary] for all positions of `batch.labels`.
   virtual at::Tensor logits(const Batch& batch, Dropout& dropout) = 0;
 
-  /// Sum over the labelled positions of the negative log-likelihood, a scalar. The head runs at labelled positions
-  /// only.
+  /// Returns the sum of the negative log-likelihood over the labelled positions, a scalar. The head runs at labelled
+  /// positions only.
   virtual at::Tensor loss_sum(const Batch& batch, Dropout& dropout) = 0;
 
-  /// The same sum for each row of the batch, [batch]; without dropout.
+  /// Returns the sum of the negative log-likelihood over the labelled positions of each row, [batch], without dropout.
   virtual at::Tensor row_loss_sums(const Batch& batch) = 0;
 
-  /// Reads the prompts, [batch, length] padded on the right with `lengths` real tokens each: the encoder's source, or
-  /// the sequence to be continued. Returns the state and the logits [batch, vocabulary] of the first new token.
+  /// Holds the result of start_decoding(): the state, and the logits [batch, vocabulary] of the first new token.
   struct Started {
     std::unique_ptr<DecodingState> state;
     at::Tensor logits;
   };
+  /// Reads the prompts `input_ids` [batch, length], padded on the right, with `lengths` [batch] real tokens: the
+  /// encoder's source, or the sequences to continue.
   virtual Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) = 0;
 
-  /// Appends `tokens` [batch] and returns the logits [batch, vocabulary] of the next ones.
+  /// Appends `tokens` [batch] and returns the logits [batch, vocabulary] of the next tokens.
   virtual at::Tensor decode_step(DecodingState& state, const at::Tensor& tokens) = 0;
 
  protected:
@@ -90,7 +92,7 @@ class LanguageModel : public torch::nn::Module {
   double label_smoothing_ = 0;
 };
 
-/// Smooths a model's losses while it lives.
+/// Sets a model's label smoothing during its lifetime and restores the previous value in the destructor.
 class LabelSmoothing {
  public:
   LabelSmoothing(LanguageModel& model, double smoothing) : model_(model), before_(model.label_smoothing()) {

@@ -9,22 +9,23 @@
 
 namespace lockstep::models {
 
-/// Which embeddings of a model noise is for.
+/// Distinguishes the embeddings of a model, which get different noise.
 enum class Embedded : std::uint64_t { kInput = 1, kDecoderInput = 2 };
 
-/// NEFTune (Jain et al. 2023): uniform noise on the embeddings while a model is trained, in
-/// +-alpha / sqrt(length x features), where `length` is the row's own number of tokens, as in the paper. (transformers
-/// takes the padded length, so that a row's noise depends on which others are in its batch; and since its version 5
-/// none for T5, whose stacks look up in modules of their own.) A pure function of (seed, step, example, position,
-/// feature): the same for any number of ranks and any cut into micro-batches.
+/// Adds NEFTune noise (Jain et al. 2023) to the embeddings during training: uniform in +-alpha / sqrt(length x
+/// features), where `length` is the number of tokens of the row, as in the paper. (transformers uses the padded length,
+/// so there a row's noise depends on the rest of its batch; and since version 5 it adds none to T5, whose stacks have
+/// embedding modules of their own.) The noise is a pure function of (seed, step, example, position, feature): it does
+/// not depend on the number of ranks or the division into micro-batches.
 class EmbeddingNoise {
  public:
-  /// Adds nothing.
+  /// Creates noise that adds nothing.
   EmbeddingNoise() = default;
-  /// For one pass over the examples that `example_ids` [rows] names. An `alpha` of 0 adds nothing.
+  /// Creates the noise of one pass over the examples in `example_ids` [rows]. An `alpha` of 0 adds nothing.
   EmbeddingNoise(double alpha, std::uint64_t seed, std::uint64_t step, std::span<const std::uint64_t> example_ids);
 
-  /// `x` [tokens of `rows`, features], with its noise; `whole` has all tokens of these rows.
+  /// Returns `x` [tokens of `rows`, features] with noise added. `whole` has all tokens of the same rows: their number
+  /// sets the amplitude.
   at::Tensor add_to(const at::Tensor& x, const PackedRows& rows, const PackedRows& whole, Embedded embedded) const;
 
  private:

@@ -9,28 +9,30 @@
 
 namespace lockstep::models {
 
-/// Is told when a model's layers compute, so that their parameters may be somewhere else in between.
+/// Receives a call before and after each layer of a model computes, so that parameters need to be in memory only while
+/// their layer runs.
 class LayerObserver {
  public:
   virtual ~LayerObserver() = default;
-  /// Layer `layer` is about to compute on `x`.
+  /// Called before layer `layer` computes on `x`.
   virtual void before_layer(std::size_t layer, const at::Tensor& x) = 0;
-  /// It has computed `y`.
+  /// Called after layer `layer` has computed `y`.
   virtual void after_layer(std::size_t layer, const at::Tensor& y) = 0;
-  /// Whether what a layer computes on the way is given up, and computed again by the backward pass (gradient
+  /// Returns whether the activations inside a layer are dropped and recomputed in the backward pass (gradient
   /// checkpointing, Chen et al. 2016).
   virtual bool recomputes_layers() const { return false; }
 };
 
-/// A layer: of `inputs`, x first and then what else it takes of what was computed before, it makes y, as often as it is
-/// asked, and leaves them as they are. `dropout` is the one of the pass, or stands where it stood then.
+/// Computes a layer's output y from `inputs`: x first, then any other results of earlier layers. Must be repeatable and
+/// must not modify `inputs`. `dropout` is that of the forward pass, or on recomputation a copy in the same state.
 using LayerFunction = std::function<at::Tensor(const std::vector<at::Tensor>& inputs, Dropout& dropout)>;
 
-/// What `compute` makes of `inputs` as layer `layer`. The observer may be null.
+/// Returns compute(inputs) as layer `layer`, and calls the observer before and after; the observer may be null.
 ///
-/// If layers are recomputed, `compute` is called again during the backward pass, on inputs of the same values, so it
-/// must hold by value what it needs of the forward pass and then is gone, and take by `inputs` whatever has gradients,
-/// but for parameters. Losses and gradients have the same bits either way.
+/// If layers are recomputed, `compute` is called again during the backward pass, on inputs with the same values. It
+/// must therefore capture by value whatever does not outlive the forward pass, and receive through `inputs` every
+/// tensor that needs a gradient, except parameters. Losses and gradients are bit-identical with and without
+/// recomputation.
 at::Tensor run_layer(LayerObserver* observer, std::size_t layer, const std::vector<at::Tensor>& inputs,
                      Dropout& dropout, const LayerFunction& compute);
 

@@ -8,20 +8,21 @@
 
 namespace lockstep::models {
 
-/// Whether this machine's CPU has instructions for products in `type`. Without them, those in bf16 and fp16 are slow.
+/// Returns whether this machine's CPU has instructions for matrix products in `type`. Without them, products in bf16
+/// and fp16 are slow.
 bool cpu_has(at::ScalarType type);
 
-/// Weights rounded to bf16 or fp16, so that each is rounded once until it changes.
+/// Caches weights rounded to bf16 or fp16, so that each is rounded only once until it changes.
 class RoundedWeights {
  public:
-  /// `type`: kBFloat16 or kHalf. Not `keeps`: rounds each time that one is asked for, where the memory of weights comes
-  /// and goes.
+  /// `type` is kBFloat16 or kHalf. Without `keeps`, nothing is cached and each request rounds again: needed where the
+  /// memory of weights is freed and reallocated.
   explicit RoundedWeights(at::ScalarType type = at::kBFloat16, bool keeps = true) : type_(type), keeps_(keeps) {}
   at::ScalarType type() const { return type_; }
   bool keeps() const { return keeps_; }
-  /// `weight` rounded, without a graph.
+  /// Returns `weight` rounded, without an autograd graph.
   at::Tensor of(const at::Tensor& weight);
-  /// To be called when weights have changed.
+  /// Empties the cache. Must be called whenever weights have changed.
   void forget() { kept_.clear(); }
 
  private:
@@ -30,27 +31,28 @@ class RoundedWeights {
   std::unordered_map<const at::TensorImpl*, at::Tensor> kept_;
 };
 
-/// While it lives, the linear layers and heads that this thread runs, and on a GPU attention, multiply in bf16 or fp16
-/// and sum in fp32: mixed precision (Micikevicius et al. 2018). What they give, gradients among it, is fp32, and so is
-/// all between them: norms, softmax, activations, the loss, the weights themselves, on the host attention. As
-/// at::NoGradGuard, it is nested and of its thread; a layer that is computed again has the one that it had before.
+/// While an instance exists, the linear layers and heads that this thread runs, and on a GPU attention, multiply in
+/// bf16 or fp16 and accumulate in fp32: mixed precision (Micikevicius et al. 2018). Their outputs and gradients are
+/// fp32, and so is everything else: norms, softmax, activations, the loss, the weights themselves, and attention on the
+/// host. Like at::NoGradGuard, instances nest and are local to a thread; a recomputed layer uses the instance of its
+/// forward pass.
 class MixedPrecision {
  public:
-  /// `weights` outlives it. Null: products are as they were.
+  /// `weights` must outlive the instance. If null, the precision stays as it was.
   explicit MixedPrecision(RoundedWeights* weights);
   ~MixedPrecision();
   MixedPrecision(const MixedPrecision&) = delete;
   MixedPrecision& operator=(const MixedPrecision&) = delete;
 
-  /// Of this thread; null: products in fp32.
+  /// Returns the rounded weights in use on this thread; null if products are computed in fp32.
   static RoundedWeights* current();
 
  private:
   RoundedWeights* before_;
 };
 
-/// x W^T + bias with current(), which is not null; `weight` is [out, in], or [in, out] with `is_transposed`, `bias` may
-/// be undefined. fp32.
+/// Returns x W^T + bias in fp32, computed with MixedPrecision::current(), which must not be null. `bias` may be
+/// undefined. `weight` is [out, in], or [in, out] if `is_transposed`.
 at::Tensor linear_in_mixed_precision(const Operand& operand, const at::Tensor& weight, const at::Tensor& bias,
                                      bool is_transposed);
 

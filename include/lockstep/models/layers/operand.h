@@ -8,16 +8,16 @@
 
 namespace lockstep::models {
 
-/// Computes a tensor of a forward pass again in the backward pass, for all that need it: once, and it is freed when the
-/// last of them has had it.
+/// Recomputes a tensor of the forward pass in the backward pass, once for all its consumers, and frees it after the
+/// last of them has taken it.
 class Recipe : public torch::CustomClassHolder {
  public:
   using Compute = std::function<at::Tensor(const std::vector<at::Tensor>& inputs)>;
   explicit Recipe(Compute compute) : compute_(std::move(compute)) {}
 
-  /// In the forward pass: says that repeat() will be called once more.
+  /// Announces one more call of repeat(). Called in the forward pass.
   void expect() { ++expected_; }
-  /// Without a graph. `inputs` are those of the forward pass.
+  /// Returns the recomputed tensor, without an autograd graph. `inputs` are those of the forward pass.
   at::Tensor repeat(const std::vector<at::Tensor>& inputs);
   at::Tensor compute(const std::vector<at::Tensor>& inputs) const { return compute_(inputs); }
 
@@ -27,16 +27,16 @@ class Recipe : public torch::CustomClassHolder {
   at::Tensor value_;
 };
 
-/// What a linear layer multiplies with its weight. Its gradient needs `x` again: what norms and activations make of
-/// tensors that the graph holds anyway is computed again, rather than held (Chen et al. 2016, for operations that cost
-/// little beside the product).
+/// Holds the input of a linear layer, which the gradient of the weight needs again. The outputs of norms and
+/// activations are recomputed in the backward pass, from tensors that the graph holds anyway, instead of being held
+/// (Chen et al. 2016): they cost little compared to the product.
 struct Operand {
-  Operand(at::Tensor value) : x(std::move(value)) {}  // NOLINT(google-explicit-constructor): is held itself
-  /// compute(inputs), to be repeated in the backward pass while this thread trains
-  /// (models/layers/gradients_in_place.h). `compute` is deterministic, and outlives the pass; `inputs` are tensors that
-  /// the graph holds for it.
+  Operand(at::Tensor value) : x(std::move(value)) {}  // NOLINT(google-explicit-constructor): holds x
+  /// Returns compute(inputs) as an operand that the backward pass recomputes if GradientsInPlace is active and
+  /// gradients are enabled (models/layers/gradients_in_place.h). `compute` must be deterministic and must outlive the
+  /// backward pass; `inputs` are held by the graph.
   static Operand repeatable(std::vector<at::Tensor> inputs, Recipe::Compute compute);
-  /// f(x), likewise. `f` needs nothing held for its own gradient.
+  /// Returns f(x) as an operand that is recomputed if this one is. `f` must not need held tensors for its own gradient.
   Operand then(const std::function<at::Tensor(const at::Tensor&)>& f) const;
 
   at::Tensor x;
@@ -44,9 +44,11 @@ struct Operand {
   c10::intrusive_ptr<Recipe> recipe = {};  // null: x is held
 };
 
-/// For the forward pass of an autograd function: `saved` gets what its graph holds of `operand`, `context` the recipe.
+/// Saves an operand in the forward pass of an autograd function: appends the tensors to hold to `saved` and stores the
+/// recipe, if there is one, in `context`.
 void hold(const Operand& operand, torch::autograd::AutogradContext& context, torch::autograd::variable_list& saved);
-/// For its backward pass, where `saved` from `first` on is what hold() gave: x. To be called once.
+/// Returns the operand's x in the backward pass. `saved` holds, from index `first` on, what hold() appended. Must be
+/// called only once.
 at::Tensor take_held(torch::autograd::AutogradContext& context, const torch::autograd::variable_list& saved,
                      std::size_t first);
 

@@ -8,8 +8,8 @@
 
 namespace lockstep::models {
 
-/// Rows of different lengths, one after another without padding: what is computed for each token by itself sees
-/// [tokens, features], and none in vain. A token's place is where it would be in rows padded to a common length.
+/// Describes rows of different lengths that are stored one after another without padding, as [tokens, features], so
+/// that token-wise layers compute no padding. A token's place is its index among rows padded to a common length.
 struct PackedRows {
   PackedRows() = default;
   explicit PackedRows(std::span<const std::int64_t> lengths);
@@ -18,30 +18,31 @@ struct PackedRows {
   std::int64_t tokens() const { return begins.back(); }
   bool has_padding() const { return tokens() != rows() * length; }
 
-  /// Of each row the first `lengths`, where they are.
+  /// Returns the rows shortened to their first `lengths` tokens; the places of the tokens stay the same.
   PackedRows first(std::span<const std::int64_t> lengths) const;
 
-  /// [tokens, ...] to [rows, length, ...], with zeros behind each row.
+  /// Converts [tokens, ...] to [rows, length, ...], with zeros as padding.
   at::Tensor pad(const at::Tensor& packed) const;
-  /// [rows, length, ...] to [tokens, ...].
+  /// Converts [rows, length, ...] to [tokens, ...].
   at::Tensor pack(const at::Tensor& padded) const;
-  /// Each token's in its row, [tokens] int64.
+  /// Returns the position of each token in its row, [tokens] int64.
   at::Tensor positions() const;
-  /// 0 where padded rows have a token, -inf behind: [rows, 1, 1, length].
+  /// Returns a bias for attention scores, 0 at tokens and -inf at padding: [rows, 1, 1, length].
   at::Tensor padding_bias() const;
 
-  /// The same with its tensors on `device`. From page-locked memory to a GPU, without a wait.
+  /// Returns a copy with its tensors on `device`. A copy to a GPU goes through page-locked memory and does not block
+  /// the host.
   PackedRows to(at::Device device) const;
 
-  std::vector<std::int64_t> begins = {0};  // [rows + 1]: each row's first token, and the number of tokens
-  std::int64_t length = 0;                 // of the longest row, whole
+  std::vector<std::int64_t> begins = {0};  // [rows + 1]: first token of each row, then the number of tokens
+  std::int64_t length = 0;                 // of the longest row before first()
   at::Tensor places;                       // [tokens] int64: row x length + position
 
  private:
   PackedRows(std::span<const std::int64_t> lengths, std::int64_t longest);
 };
 
-/// `tensor` on `device`. From page-locked memory to a GPU, without a wait.
+/// Returns `tensor` on `device`. A copy to a GPU goes through page-locked memory and does not block the host.
 at::Tensor moved(const at::Tensor& tensor, at::Device device);
 
 }  // namespace lockstep::models

@@ -6,10 +6,10 @@
 
 namespace lockstep::models {
 
-/// A whole file mapped into memory, to be read.
+/// Maps a whole file into memory, read-only.
 class MappedFile {
  public:
-  /// Throws InputError or Error naming the file if it is missing or cannot be mapped.
+  /// Maps the file. Throws InputError or Error, naming the file, if it is missing or cannot be mapped.
   explicit MappedFile(std::filesystem::path path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;

@@ -14,10 +14,10 @@
 
 namespace lockstep::models {
 
-/// A safetensors file mapped into memory.
+/// Represents a safetensors file that is mapped into memory.
 class SafetensorsFile final : public WeightFile {
  public:
-  /// Throws InputError if the file is missing, truncated or malformed.
+  /// Maps the file and reads its header. Throws InputError if the file is missing, truncated or malformed.
   explicit SafetensorsFile(std::filesystem::path path);
 
   const std::filesystem::path& path() const override { return file_.path(); }
@@ -30,8 +30,8 @@ class SafetensorsFile final : public WeightFile {
   SafetensorsHeader header_;
 };
 
-/// Writes tensors under their names, atomically, with the metadata {"format": "pt"}; converted to `type`, if it is
-/// given, one by one. Throws InputError naming the tensor that has a number which `type` would make infinite.
+/// Writes named tensors to a file atomically, with the metadata {"format": "pt"}. If `type` is given, converts them to
+/// it, one at a time. Throws InputError, naming the tensor, if the conversion would make a finite number infinite.
 void write_safetensors(const std::filesystem::path& path,
                        const std::vector<std::pair<std::string, at::Tensor>>& tensors,
                        std::optional<at::ScalarType> type = std::nullopt);

@@ -9,7 +9,7 @@
 
 namespace lockstep::models {
 
-/// An element type that Lockstep reads, by its name in safetensors files.
+/// Describes an element type that Lockstep reads; `name` is its name in safetensors files.
 struct SafetensorsType {
   std::string_view name;
   std::uint64_t bytes;
@@ -19,25 +19,25 @@ inline constexpr std::array kSafetensorsTypes{
     SafetensorsType{"I64", 8}, SafetensorsType{"I32", 4}, SafetensorsType{"I16", 2},  SafetensorsType{"I8", 1},
     SafetensorsType{"U8", 1},  SafetensorsType{"BOOL", 1}};
 
-/// A tensor, as the header of a safetensors file describes it.
+/// Describes a tensor as the header of a safetensors file does.
 struct SafetensorsEntry {
   std::size_t type;  // index in kSafetensorsTypes
   std::vector<std::int64_t> shape;
-  std::uint64_t begin, end;  // bytes from the start of the tensors
+  std::uint64_t begin, end;  // bytes, relative to SafetensorsHeader::tensors_begin
 };
 
-/// The bytes of the header's length, little endian, with which a safetensors file begins.
+/// The size of the first field of a safetensors file: the length of the header, little-endian.
 inline constexpr std::uint64_t kSafetensorsLengthBytes = 8;
 
-/// What stands behind it and before the tensors' bytes: a header in JSON.
+/// Holds the parsed JSON header of a safetensors file.
 struct SafetensorsHeader {
-  std::uint64_t tensors_begin;  // byte of the file
+  std::uint64_t tensors_begin;  // offset in the file, bytes
   std::map<std::string, SafetensorsEntry> tensors;
 };
 
-/// Reads the header at the start of `file`, the bytes of a whole file, and checks it as the reference implementation
-/// does: the tensors lie one behind the other, without overlap or hole, and end where the file ends. Throws InputError,
-/// naming `path` and what is wrong.
+/// Parses the header of a safetensors file, given the bytes of the whole file, and validates it as the reference
+/// implementation does: the tensors must be contiguous, without overlaps or gaps, and must end where the file ends.
+/// Throws InputError naming `path` and the problem.
 SafetensorsHeader parse_safetensors_header(std::string_view file, const std::string& path);
 
 }  // namespace lockstep::models

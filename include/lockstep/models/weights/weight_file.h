@@ -7,14 +7,15 @@
 
 namespace lockstep::models {
 
-/// A file of named tensors, mapped into memory: what is read of it is page cache, not a copy.
+/// Represents a file of named tensors that is mapped into memory: its tensors live in the page cache, not in a copy.
 class WeightFile {
  public:
   virtual ~WeightFile() = default;
   virtual const std::filesystem::path& path() const = 0;
   virtual std::vector<std::string> names() const = 0;
   virtual bool contains(const std::string& name) const = 0;
-  /// A view of the mapped bytes of one of `names()`, valid while this object lives; never write to it.
+  /// Returns a view of the mapped bytes of a tensor, which must be one of names(). The view is valid while this object
+  /// lives and must not be written to.
   virtual at::Tensor tensor(const std::string& name) const = 0;
 };
 
