@@ -5,7 +5,7 @@
 namespace lockstep::models {
 namespace {
 
-// `value` ^= `value` >> `by`, without the sign, which torch's shifts keep.
+// Computes `value` ^= `value` >> `by` with a logical shift; torch's right shift is arithmetic.
 void xor_shifted(at::Tensor& value, int by) {
   const int bits = value.scalar_type() == at::kLong ? 64 : 32;
   value.bitwise_xor_(at::bitwise_right_shift(value, by).bitwise_and_((std::int64_t{1} << (bits - by)) - 1));

@@ -17,14 +17,14 @@
 namespace lockstep::models {
 namespace {
 
-// Queries whose scores are in memory at a time; and of how many numbers a task's scores are at most, if one head's are
-// not more: they should stay in the second-level cache.
+// kQueryBlock limits the queries whose scores are in memory at a time. kScores limits the scores of a task, unless a
+// single head needs more, so that they stay in the second-level cache.
 constexpr std::int64_t kQueryBlock = 128;
 constexpr std::int64_t kScores = 1 << 17;
 
-// What is added to the scores of a head: base[head x of_head + query x of_query + key].
+// A bias on attention scores: base[head x of_head + query x of_query + key].
 struct Bias {
-  const float* base = nullptr;  // null: nothing
+  const float* base = nullptr;  // null if there is no bias
   std::int64_t of_head = 0, of_query = 0;
 
   const float* row(std::int64_t head, std::int64_t query) const {
@@ -32,14 +32,14 @@ struct Bias {
   }
 };
 
-// Everything but the tensors that have gradients.
+// The arguments of a call, except the tensors that have gradients.
 struct Call : torch::CustomClassHolder {
   PackedRows queries, keys;
   double scale = 1;
   float soft_cap = 0;
   bool causal = false;
   std::int64_t window = std::numeric_limits<std::int64_t>::max();
-  at::Tensor bias;  // [1 or heads, 1 or query, key], its last stride 1
+  at::Tensor bias;  // [1 or heads, 1 or query, key] with a last stride of 1
   c10::intrusive_ptr<DropoutMask> mask;
 };
 
@@ -53,8 +53,8 @@ void clear_unseen(float* values, std::int64_t keys, Range seen) {
   std::fill(values + seen.end, values + keys, 0.0F);
 }
 
-// The scores of one query of one head become probabilities in place, over the keys that it sees; 0 elsewhere. Returns
-// the logarithm of the sum of the scores' exponentials.
+// Replaces the scores of one query of one head with probabilities over the keys that it sees, and 0 elsewhere. Returns
+// the log-sum-exp of the scores.
 float softmax_row(float* scores, std::int64_t keys, Range seen) {
   float* of_seen = scores + seen.begin;
   const float largest = largest_of(of_seen, seen.size());
@@ -65,8 +65,8 @@ float softmax_row(float* scores, std::int64_t keys, Range seen) {
   return largest + std::log(sum);
 }
 
-// exp(score - log_sum), as softmax_row() had it, and `gradients` of the probabilities become those of the scores. Where
-// one key is seen, they are exactly 0.
+// Replaces the scores with the probabilities exp(score - log_sum), as softmax_row() does, and the gradients of the
+// probabilities with those of the scores, which are exactly 0 if only one key is seen.
 void softmax_gradient_row(float* scores, float* gradients, std::int64_t keys, Range seen, float log_sum) {
   float* probabilities = scores + seen.begin;
   float* of_seen = gradients + seen.begin;
@@ -77,10 +77,10 @@ void softmax_gradient_row(float* scores, float* gradients, std::int64_t keys, Ra
   clear_unseen(gradients, keys, seen);
 }
 
-// Some key heads of one row: what one thread computes by itself.
+// The unit of work of a thread: some key heads of one row.
 struct Task {
   std::int64_t row;
-  Range heads;  // of keys
+  Range heads;  // key heads
 };
 
 class Attention {
@@ -99,7 +99,7 @@ class Attention {
     for (std::int64_t row = 0; row < call.queries.rows(); ++row) add_tasks(row);
   }
 
-  // [query tokens, heads, features], and in `log_sums` [query tokens, heads] what backward() needs.
+  // Returns the output [query tokens, heads, features] and sets `log_sums` [query tokens, heads] for backward().
   at::Tensor forward(at::Tensor& log_sums) const {
     at::Tensor output = at::empty({query_.size(0), query_.size(1), value_.size(2)}, query_.options());
     log_sums = at::empty({query_.size(0), query_.size(1)}, query_.options());
@@ -178,26 +178,27 @@ class Attention {
   // The scores of one query of one head.
   struct Row {
     float* scores;
-    Range seen;  // keys, from the block's first on
+    Range seen;  // keys, relative to the block's first key
     std::int64_t head, query, token, first_key;
     std::uint64_t key;  // of the dropout mask
   };
 
-  // A thread's own memory for one product after another. Results are contiguous there, or one product would be many.
+  // Buffers of one thread, reused for all its products. Results are contiguous; otherwise a batched product would be
+  // split into many.
   using Buffer = at::Tensor;
   struct Buffers {
     Buffer scores, gradients, result;
-    std::vector<float> slopes;  // of a row's cap, where there is one
+    std::vector<float> slopes;  // derivatives of the soft cap in a row, if there is one
   };
 
-  // a b x scale, [heads, rows of a, columns of b], in `buffer`.
+  // Returns a b x scale [heads, rows of a, columns of b], stored in `buffer`.
   static at::Tensor multiply(Buffer& buffer, const at::Tensor& a, const at::Tensor& b, double scale = 1) {
     const std::int64_t size = a.size(0) * a.size(1) * b.size(2);
     if (!buffer.defined() || buffer.numel() < size) buffer = at::empty({size}, a.options());
     return buffer.narrow(0, 0, size).view({a.size(0), a.size(1), b.size(2)}).baddbmm_(a, b, /*beta=*/0, scale);
   }
 
-  // Heads go together where rows are short.
+  // Splits a row into tasks; short rows have several heads per task.
   void add_tasks(std::int64_t row) {
     const std::int64_t heads = key_.size(1);
     const std::int64_t of_head =
@@ -212,7 +213,7 @@ class Attention {
     return rows.begins[static_cast<std::size_t>(row) + 1] - rows.begins[static_cast<std::size_t>(row)];
   }
 
-  // Threads take the next task when they are done with one: rows differ in length.
+  // Threads take tasks dynamically, because rows differ in length.
   template <class Run>
   void for_each_task(const Run& run) const {
     std::atomic<std::size_t> next = 0;
@@ -227,7 +228,8 @@ class Attention {
     });
   }
 
-  // Calls run(which of the heads that share a key, queries, keys that any of them sees).
+  // Calls run(lane, queries, keys) for each block of queries and each lane, the index of a head among those that share
+  // a key head; `keys` covers all keys that any of the queries sees.
   template <class Run>
   void for_each_block(const Task& task, const Run& run) const {
     const std::int64_t queries = length(call_.queries, task.row), keys = length(call_.keys, task.row);
@@ -269,7 +271,7 @@ class Attention {
                     head_rows(key_, call_.keys, task, keys).transpose(1, 2), call_.scale);
   }
 
-  // Caps the scores, and adds the biases; `slopes` become those of the cap, if there is one.
+  // Applies the soft cap, if there is one, to the scores, stores its derivatives in `slopes`, and adds the biases.
   void bend(const Row& row, std::vector<float>& slopes) const {
     float* seen = row.scores + row.seen.begin;
     if (call_.soft_cap != 0) {
@@ -283,7 +285,8 @@ class Attention {
     }
   }
 
-  // Of a task's heads, [heads, positions, features]; of those that share a key, the one of number `lane`.
+  // Returns the rows of a task's key heads, [heads, positions, features]; with `lane`, those of the query heads with
+  // this index among the heads that share a key head.
   at::Tensor head_rows(const at::Tensor& x, const PackedRows& rows, const Task& task, Range positions) const {
     return x.narrow(0, rows.begins[static_cast<std::size_t>(task.row)] + positions.begin, positions.size())
         .narrow(1, task.heads.begin, task.heads.size())
@@ -298,9 +301,9 @@ class Attention {
 
   const at::Tensor &query_, &key_, &value_;
   const Call& call_;
-  const std::int64_t shared_by_;  // heads that share a key
+  const std::int64_t shared_by_;  // query heads per key head
   std::array<Bias, 2> biases_;
-  std::int64_t distances_ = 0;  // that the first of them tells apart
+  std::int64_t distances_ = 0;  // distances covered by biases_[0]
   std::vector<Task> tasks_;
 };
 

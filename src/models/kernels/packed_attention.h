@@ -4,8 +4,8 @@
 
 namespace lockstep::models {
 
-/// attend() of packed rows, fp32 on the host: forward and backward block by block (after FlashAttention, Dao et al.
-/// 2022: backward computes the scores again from the logarithm of their sums).
+/// Computes attend() of packed rows in fp32 on the host. Forward and backward run block by block, as in FlashAttention
+/// (Dao et al. 2022): backward recomputes the probabilities from the log-sum-exp of the scores.
 at::Tensor attend_on_host(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                           const PackedRows& queries, const PackedRows& keys, const AttentionOptions& options,
                           Dropout& dropout);

@@ -12,7 +12,8 @@
 namespace lockstep::models {
 namespace {
 
-// Rows whose gradients of the weight are summed one after another.
+// Rows whose contributions to the weight's gradient are summed sequentially, so that the sum does not depend on the
+// number of threads.
 constexpr std::int64_t kRowsOfBlock = 64;
 
 std::int64_t rows_of(const at::Tensor& x) { return x.numel() / std::max<std::int64_t>(1, x.size(-1)); }
@@ -21,7 +22,7 @@ LOCKSTEP_VECTORISED void normalise_row(const float* x, const float* weight, floa
   for (std::int64_t i = 0; i < size; ++i) y[i] = x[i] * scale * weight[i];
 }
 
-// `products` becomes gradient x weight, and gradient x normalised x is added to `of_weight`.
+// Sets `products` to gradient x weight and adds gradient x normalised x to `of_weight`.
 LOCKSTEP_VECTORISED void weigh_gradient_row(const float* gradient, const float* x, const float* weight, float scale,
                                             float* products, float* of_weight, std::int64_t size) {
   for (std::int64_t i = 0; i < size; ++i) {
@@ -30,7 +31,7 @@ LOCKSTEP_VECTORISED void weigh_gradient_row(const float* gradient, const float* 
   }
 }
 
-// products x scale - x x shift.
+// Sets `products` to products x scale - x x shift.
 LOCKSTEP_VECTORISED void project_gradient_row(float* products, const float* x, float scale, float shift,
                                               std::int64_t size) {
   for (std::int64_t i = 0; i < size; ++i) products[i] = products[i] * scale - x[i] * shift;

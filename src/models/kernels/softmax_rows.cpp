@@ -8,7 +8,8 @@
 namespace lockstep::models {
 namespace {
 
-// Numbers whose sum is single precision; sums of them are double. They stay in the nearest cache.
+// Numbers that are summed in single precision; the sums of blocks are added in double precision. A block fits in the
+// first-level cache.
 constexpr std::int64_t kBlock = 1024;
 
 double precise_sum_of(const float* values, std::int64_t size) {
@@ -19,7 +20,7 @@ double precise_sum_of(const float* values, std::int64_t size) {
   return sum;
 }
 
-// Each becomes e^(itself - maximum); their sum.
+// Replaces each value with e^(value - maximum) and returns the sum of the results.
 double exponentiate_all(float* values, std::int64_t size, float maximum) {
   double sum = 0;
   for (std::int64_t i = 0; i < size; i += kBlock) {

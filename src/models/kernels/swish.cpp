@@ -11,9 +11,9 @@
 namespace lockstep::models {
 namespace {
 
-constexpr std::int64_t kGrain = 1 << 14;  // numbers that are worth a thread
+constexpr std::int64_t kGrain = 1 << 14;  // minimum of numbers per thread
 
-// Rows of numbers, one beside another.
+// A tensor as rows of consecutive numbers; copied only if it is neither contiguous nor 2-D with a last stride of 1.
 struct Rows {
   explicit Rows(const at::Tensor& x)
       : tensor(x.dim() == 2 && x.stride(1) == 1 ? x : x.contiguous()),

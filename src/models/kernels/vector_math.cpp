@@ -9,9 +9,9 @@
 namespace lockstep::models {
 namespace {
 
-// Sums and maxima of as many numbers are taken side by side, which no compiler may do by itself: AVX's registers, as of
-// longer vectors than a CPU has GCC makes a number at a time. Several lots of them in turns, as none may wait for the
-// one before.
+// Sums and maxima are computed in kLanes parallel lanes, a reordering that the compiler may not do by itself. A lane
+// vector has the width of an AVX register: for vectors wider than the CPU's, GCC falls back to scalar code. kLots
+// independent accumulators hide the latency of the additions.
 constexpr std::int64_t kLanes = 8, kLots = 4;
 using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
 using Lots = std::array<Lanes, kLots>;
@@ -20,7 +20,8 @@ using Lots = std::array<Lanes, kLots>;
   std::memcpy(&lanes, values, sizeof(lanes));
 }
 
-// Calls take(lanes, i) for all whole Lanes of `size` numbers, i being the first; returns how many these are.
+// Calls take(lanes, i) for each whole Lanes vector of `size` numbers, which begins at index i. Returns the number of
+// values covered.
 template <class Take>
 [[gnu::always_inline]] inline std::int64_t for_each_lanes(std::int64_t size, Lots& lots, const Take& take) {
   std::int64_t i = 0;
@@ -41,10 +42,11 @@ template <class Take>
 
 [[gnu::always_inline]] inline float at_least(float limit, float x) { return choose(x < limit, limit, x); }
 
-// Cephes' expf: 2^n times a polynomial of the rest. At -88 n is -127, and what stands for its power is 0.
+// Computes e^x as Cephes' expf does: 2^n times a polynomial of the remainder. At -88, n is -127 and the bits built for
+// 2^n are those of 0.
 [[gnu::always_inline]] inline float fast_exp(float x) {
   constexpr float kLog2E = 1.44269504F, kLn2High = 0.693359375F, kLn2Low = -2.12194440e-4F;
-  constexpr float kRounder = 12582912.0F;  // 1.5 x 2^23: what is added to it is rounded to a whole number
+  constexpr float kRounder = 12582912.0F;  // 1.5 x 2^23: adding it rounds a number to an integer
   const float clamped = at_least(-88.0F, x);
   const float shifted = clamped * kLog2E + kRounder;
   const float whole = shifted - kRounder;
@@ -60,15 +62,16 @@ template <class Take>
   return series * std::bit_cast<float>(exponent);
 }
 
-// 1 / (1 + e^-x).
+// Computes 1 / (1 + e^-x).
 [[gnu::always_inline]] inline float fast_sigmoid(float x) {
-  constexpr float kLowest = -80.0F;  // whose exponential is finite
+  constexpr float kLowest = -80.0F;  // where the exponential of -x is still finite
   return 1.0F / (1.0F + fast_exp(-at_least(kLowest, x)));
 }
 
-// Cephes' tanhf: a polynomial for small x, whose tanh would be the difference of numbers near 1.
+// Computes tanh(x) as Cephes' tanhf does, with a polynomial for small x, where the general formula would subtract
+// numbers near 1.
 [[gnu::always_inline]] inline float fast_tanh(float x) {
-  constexpr float kSmall = 0.625F, kLargest = 20.0F;  // from where on it is 1
+  constexpr float kSmall = 0.625F, kLargest = 20.0F;  // beyond which tanh is 1
   const float size = std::bit_cast<float>(std::bit_cast<std::int32_t>(x) & 0x7FFFFFFF);
   const float square = x * x;
   float series = -5.70498872745e-3F;
@@ -82,7 +85,7 @@ template <class Take>
 
 [[gnu::always_inline]] inline float swish_share(float x, float a, float b) { return fast_sigmoid(x * (a + b * x * x)); }
 
-// Of x share(x).
+// Computes the derivative of x swish_share(x).
 [[gnu::always_inline]] inline float swish_slope(float x, float share, float a, float b) {
   return share + x * share * (1.0F - share) * (a + 3.0F * b * x * x);
 }
