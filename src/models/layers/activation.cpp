@@ -36,10 +36,10 @@ at::Tensor relu6(const at::Tensor& x) { return at::clamp(x, 0, 6); }
 at::Tensor sigmoid(const at::Tensor& x) { return at::sigmoid(x); }
 at::Tensor sqrt_softplus(const at::Tensor& x) { return at::sqrt(at::softplus(x)); }
 
-// The GELU with a hyperbolic tangent: 2 sqrt(2 / pi), and that x 0.044715.
+// The tanh approximation of GELU: 2 sqrt(2 / pi), and 0.044715 times that.
 constexpr Swish kGeluTanh{1.59576912F, 0.0713548163F};
 
-// transformers' ACT2FN, but for the two that have parameters of their own (prelu, xielu).
+// The entries of transformers' ACT2FN, except the two that have parameters (prelu, xielu).
 struct KnownActivation {
   const char* name;
   Activation activation;
@@ -69,7 +69,7 @@ const std::array kActivations = {
     KnownActivation{"sqrtsoftplus", {&sqrt_softplus, Holds::kResult}},
 };
 
-// activation(gate) x up, of which the graph holds gate and up.
+// Computes activation(gate) x up; the graph holds only gate and up.
 class Gated : public torch::autograd::Function<Gated> {
   struct Held : torch::CustomClassHolder {
     explicit Held(const Activation& of_gate) : activation(of_gate) {}

@@ -9,31 +9,33 @@
 
 namespace lockstep::models {
 
-/// x sigmoid(linear x + cubic x^3): SiLU (1, 0), the quick GELU (1.702, 0), and the GELU with a hyperbolic tangent,
-/// whose (1 + tanh(z)) / 2 is sigmoid(2 z) (Hendrycks and Gimpel 2016).
+/// Describes x sigmoid(linear x + cubic x^3), which covers SiLU (1, 0), quick GELU (1.702, 0) and the tanh
+/// approximation of GELU, since (1 + tanh(z)) / 2 is sigmoid(2 z) (Hendrycks and Gimpel 2016).
 struct Swish {
   float linear = 1, cubic = 0;
 };
 
-/// What a feed-forward layer does to each number between its linear layers, for the second of these alone.
+/// Represents the elementwise activation of a feed-forward layer. Its results are operands of the second linear layer
+/// only.
 class Activation {
  public:
   using Function = at::Tensor (*)(const at::Tensor&);
-  enum class Holds { kInput, kResult };  // what the graph of the function holds for its gradient
+  enum class Holds { kInput, kResult };  // what autograd holds for the function's gradient
   Activation() = default;
   Activation(Function function, Holds holds, std::optional<Swish> swish = std::nullopt)
       : function_(function), holds_(holds), swish_(swish) {}
   at::Tensor compute(const at::Tensor& x) const;
   Operand operand(const at::Tensor& x) const;
-  /// activation(gate) x up.
+  /// Returns activation(gate) x up.
   Operand gated(const at::Tensor& gate, const at::Tensor& up) const;
 
  private:
   Function function_ = nullptr;
   Holds holds_ = Holds::kInput;
-  std::optional<Swish> swish_;  // the same, for the host
+  std::optional<Swish> swish_;  // the same function in the form of the host's kernels
 };
-/// By the name that config.json gives it. Throws InputError, listing those known, for another.
+/// Returns the activation with the given name in config.json. Throws InputError, listing the supported names, if it is
+/// unknown.
 Activation activation_by_name(const std::string& name);
 
 }  // namespace lockstep::models

@@ -18,7 +18,8 @@ at::Tensor masked(const at::Tensor& is_hidden) {
 
 at::Tensor merge_heads(const at::Tensor& x) { return x.transpose(1, 2).flatten(2); }
 
-// All that is added to the scores but for what plain causal attention hides; undefined: nothing.
+// Returns the sum of all biases; undefined if there are none. It includes the causal mask only if there is another bias
+// or a window that hides keys.
 at::Tensor all_biases(const AttentionOptions& options, std::int64_t queries, std::int64_t keys, at::Device device) {
   at::Tensor sum = options.bias;
   const auto add = [&](const at::Tensor& bias) { sum = sum.defined() ? sum + bias : bias; };
@@ -33,15 +34,15 @@ at::Tensor all_biases(const AttentionOptions& options, std::int64_t queries, std
   return sum;
 }
 
-// What is multiplied is rounded as linear layers round it: a GPU's fastest kernels take nothing else. The host's read
-// fp32.
+// Returns the type of the operands of products. On a GPU they are rounded as in linear layers, because its fastest
+// kernels accept nothing else; kernels on the host read fp32.
 at::ScalarType type_of_products(const at::Tensor& query) {
   const RoundedWeights* rounded = query.is_cpu() ? nullptr : MixedPrecision::current();
   return rounded == nullptr ? query.scalar_type() : rounded->type();
 }
 
-// Step by step, where the fused kernel has no gradient for the bias or no soft cap, or would draw its own dropout
-// masks. Heads that share a key are rows of one product.
+// Computes attention without a fused kernel, for a bias with a gradient, a soft cap or Lockstep's own dropout masks,
+// which fused kernels do not support. The query heads that share a key head are rows of one product.
 at::Tensor attend_unfused(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                           const at::Tensor& bias, const AttentionOptions& options, Dropout& dropout) {
   const std::int64_t queries = query.size(2);
@@ -80,7 +81,7 @@ at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tens
                   const PackedRows& keys, const AttentionOptions& options, Dropout& dropout) {
   if (query.is_cpu()) return attend_on_host(query, key, value, queries, keys, options, dropout);
   AttentionOptions padded = options;
-  // Where later keys are hidden, a row's padding is, too.
+  // A causal mask hides the padding, too: it comes after all real keys.
   if (keys.has_padding() && !options.causal) {
     const at::Tensor padding = keys.padding_bias();
     padded.bias = options.bias.defined() ? options.bias + padding : padding;

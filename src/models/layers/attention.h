@@ -8,39 +8,41 @@
 
 namespace lockstep::models {
 
-/// softmax(q k^T x scale + biases) v, with dropout on the softmax.
+/// Holds the options of attention, softmax(q k^T x scale + biases) v with dropout on the softmax.
 struct AttentionOptions {
   double scale = 1;
-  double soft_cap = 0;   // not 0: scores s become soft_cap x tanh(s / soft_cap), before the biases
-  at::Tensor bias = {};  // added to the scores, broadcast to [rows, heads, query, key]; undefined: none
-  /// Whole rows only: [heads, queries + keys - 1], added to the scores by distance, key - query + queries - 1, where
-  /// queries and keys are the lengths of the longest rows.
+  double soft_cap = 0;   // if not 0, scores s become soft_cap x tanh(s / soft_cap) before biases are added
+  at::Tensor bias = {};  // added to the scores, broadcast to [rows, heads, query, key]; undefined if none
+  /// Bias by distance [heads, queries + keys - 1], for whole rows only: the score of a query and a key gets the entry
+  /// at index key - query + queries - 1, where queries and keys are the lengths of the longest rows.
   at::Tensor distance_bias = {};
   bool causal = false;                      // query i sees keys 0 ... i
-  std::optional<std::int64_t> window = {};  // of causal attention: of them the last `window`
+  std::optional<std::int64_t> window = {};  // causal attention only: query i sees only the last `window` of these
   double dropout = 0;
 };
 
-/// `query` [rows, heads, query, features], `key` and `value` [rows, key heads, key, features], each of them shared by
-/// heads / key heads consecutive heads; returns [rows, query, heads x features].
+/// Returns the attention [rows, query, heads x features] of `query` [rows, heads, query, features] to `key` and `value`
+/// [rows, key heads, key, features]. Each key head is shared by heads / key heads consecutive query heads.
 at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                   const AttentionOptions& options, Dropout& dropout);
 
-/// The same between packed rows: `query` [tokens of `queries`, heads, features], `key` and `value` [tokens of `keys`,
-/// key heads, features]; returns [tokens of `queries`, heads x features]. `bias` has no gradient and is the same for
-/// all rows. On the host, no padding is computed, and scores are kept of a block of queries at a time.
+/// Returns the attention [tokens of `queries`, heads x features] between packed rows, of `query` [tokens of `queries`,
+/// heads, features] to `key` and `value` [tokens of `keys`, key heads, features]. `options.bias` must not need a
+/// gradient and must be the same for all rows. On the host, no padding is computed and the scores of only one block of
+/// queries are in memory at a time.
 at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const PackedRows& queries,
                   const PackedRows& keys, const AttentionOptions& options, Dropout& dropout);
 
-/// [tokens, heads x features] to [tokens, heads, features], and [rows, length, heads x features] to
-/// [rows, heads, length, features].
+/// Converts [tokens, heads x features] to [tokens, heads, features], and [rows, length, heads x features] to [rows,
+/// heads, length, features].
 at::Tensor split_heads(const at::Tensor& x, std::int64_t heads);
 
-/// 0 where the key is one of a row's first `lengths` [rows], -inf elsewhere: [rows, 1, 1, key_length].
+/// Returns a bias [rows, 1, 1, key_length] that is 0 for the first `lengths` [rows] keys of each row and -inf
+/// elsewhere.
 at::Tensor padding_bias(const at::Tensor& lengths, std::int64_t key_length);
 
-/// 0 where query i may see key j, i - window < j <= i, -inf elsewhere, for queries at `positions` [rows...] and keys
-/// 0 ... `keys` - 1: [rows..., keys]. Without a window: j <= i.
+/// Returns a bias [rows..., keys] for queries at `positions` [rows...] and keys 0 ... `keys` - 1 that is 0 where query
+/// i sees key j, i - window < j <= i, and -inf elsewhere. Without a window, the condition is j <= i.
 at::Tensor window_bias(const at::Tensor& positions, std::int64_t keys, std::optional<std::int64_t> window);
 
 }  // namespace lockstep::models

@@ -16,9 +16,8 @@
 namespace lockstep::models {
 namespace {
 
-// Consecutive elements of a row, from column `first_column` on: each is kept where a hash of its column exceeds the
-// threshold. The hash is murmur3's 32-bit finaliser, twice keyed: 32-bit arithmetic, so that the compiler makes eight
-// or sixteen at a time.
+// Masks consecutive elements of a row, from column `first_column` on. An element is kept if the hash of its column is
+// at least the threshold.
 LOCKSTEP_VECTORISED void mask_row(const float* input, float* output, std::int64_t first_column, std::int64_t columns,
                                   std::uint64_t key, std::uint32_t threshold, float scale) {
   for (std::int64_t i = 0; i < columns; ++i) {
@@ -41,7 +40,7 @@ at::Tensor apply_on_device(const DropoutMask& mask, const at::Tensor& x) {
     keys = of_rows.unsqueeze(-1) + at::arange(x.size(1), whole) * (std::int64_t{1} << DropoutMask::kHeadShift);
     keys = keys.unsqueeze(-1) + at::arange(x.size(2), whole);
   }
-  constexpr std::uint32_t kSign = 0x80000000U;  // turned over, numbers with a sign are in the order of those without
+  constexpr std::uint32_t kSign = 0x80000000U;  // flipped, so that signed comparison orders unsigned numbers
   const at::Tensor hash = hash_of_columns(mix(keys), x.size(-1)).bitwise_xor_(static_cast<std::int32_t>(kSign));
   return at::where(hash.ge(static_cast<std::int32_t>(mask.threshold ^ kSign)), x * mask.scale, at::Scalar(0.0));
 }
@@ -77,7 +76,7 @@ class DropoutFunction : public torch::autograd::Function<DropoutFunction> {
     return masked(*mask, x);
   }
 
-  // The mask is computed again rather than kept.
+  // The mask is recomputed rather than held.
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto capsule = context->saved_data["mask"].toCapsule();

@@ -5,7 +5,7 @@
 namespace lockstep::models {
 namespace {
 
-// Rows of a table, adding to the table's gradient in place.
+// Looks up rows of a table, with a backward that adds to the table's gradient in place.
 class LookUp : public torch::autograd::Function<LookUp> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& weight, const at::Tensor& ids,

@@ -7,9 +7,9 @@
 
 namespace lockstep::models {
 
-/// weight [count, features].
+/// Represents an embedding table, with a weight [count, features].
 struct Embedding : torch::nn::Module {
-  /// `padding_id`: the row that lookups give no gradient, and that is born as 0.
+  /// `padding_id` names a row that gets no gradient from lookups.
   Embedding(std::int64_t count, std::int64_t features, std::optional<std::int64_t> padding_id = std::nullopt);
   at::Tensor forward(const at::Tensor& ids) const;
   at::Tensor weight;

@@ -10,7 +10,7 @@ namespace lockstep::models {
 EmbeddingNoise::EmbeddingNoise(double alpha, std::uint64_t seed, std::uint64_t step,
                                std::span<const std::uint64_t> example_ids)
     : alpha_(alpha) {
-  constexpr std::uint64_t kStream = 0x4E454654756E65U;  // apart from the masks of dropout
+  constexpr std::uint64_t kStream = 0x4E454654756E65U;  // makes the noise independent of the dropout masks
   const std::uint64_t key = mix(mix(mix(seed) + step) ^ kStream);
   for (const std::uint64_t example : example_ids) {
     row_keys_.push_back(static_cast<std::int64_t>(mix(key ^ mix(example))));

@@ -5,7 +5,7 @@
 
 namespace lockstep::models {
 
-/// Fills a parameter with normal numbers of mean 0.
+/// Fills a parameter with normally distributed numbers of mean 0.
 void fill_normal(const at::Tensor& parameter, double standard_deviation, const at::Generator& generator);
 
 }  // namespace lockstep::models

@@ -15,7 +15,7 @@ at::Tensor grown(const at::Tensor& old, const at::Tensor& like, std::int64_t cap
   return buffer;
 }
 
-// Row i of `from` [batch, heads, 1, features] goes to position `positions`[i] of row i of `to`.
+// Copies row i of `from` [batch, heads, 1, features] to position `positions`[i] of row i of `to`.
 void scatter_rows(const at::Tensor& to, const at::Tensor& from, const at::Tensor& positions) {
   const at::Tensor index = positions.view({-1, 1, 1, 1}).expand_as(from);
   at::Tensor(to).scatter_(2, index, from);

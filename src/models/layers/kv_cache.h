@@ -5,16 +5,16 @@
 
 namespace lockstep::models {
 
-/// Keys and values of one attention layer, [batch, heads, capacity, features] each; grows by doubling.
+/// Caches the keys and values of one attention layer, [batch, heads, capacity, features] each. Grows by doubling.
 class KvCache {
  public:
-  /// Begins with the keys and values of a prompt, [batch, heads, length, features].
+  /// Creates a cache with the keys and values of a prompt, [batch, heads, length, features].
   KvCache(const at::Tensor& keys, const at::Tensor& values);
-  /// Begins empty.
+  /// Creates an empty cache.
   KvCache() = default;
 
-  /// Writes one position a row, `key` and `value` [batch, heads, 1, features], at `positions` [batch] int64, all below
-  /// `length`, and returns views of the first `length` positions.
+  /// Writes one position per row, `key` and `value` [batch, heads, 1, features], at `positions` [batch] int64, all
+  /// below `length`. Returns views of the first `length` positions.
   std::pair<at::Tensor, at::Tensor> append(const at::Tensor& key, const at::Tensor& value, const at::Tensor& positions,
                                            std::int64_t length);
   void keep_rows(const at::Tensor& rows);

@@ -10,16 +10,16 @@
 namespace lockstep::models {
 namespace {
 
-// What a layer needs to be computed again, the forward thread's guards among it: on a GPU, autograd has threads of its
-// own.
+// Holds what the recomputation of a layer needs. That includes the guards of the forward thread, because on a GPU
+// autograd runs in its own threads.
 struct Recomputation : torch::CustomClassHolder {
   Recomputation(LayerFunction function, const Dropout& before) : compute(std::move(function)), dropout(before) {}
 
   LayerFunction compute;
-  Dropout dropout;  // as it was before the layer
+  Dropout dropout;  // its state before the layer
   RoundedWeights* const rounded_weights = MixedPrecision::current();
   const bool adds_gradients_in_place = GradientsInPlace::active();
-  at::Tensor result;  // until autograd has it
+  at::Tensor result;  // until RecomputedLayer::forward() takes it
 };
 
 std::vector<at::Tensor> detached(const std::vector<at::Tensor>& inputs) {
@@ -30,7 +30,7 @@ std::vector<at::Tensor> detached(const std::vector<at::Tensor>& inputs) {
 
 class RecomputedLayer : public torch::autograd::Function<RecomputedLayer> {
  public:
-  // `anchor` has a gradient, so that the result has one where none of the inputs does.
+  // `anchor` requires a gradient, so that the result does even if no input does.
   static at::Tensor forward(torch::autograd::AutogradContext* context,
                             const c10::intrusive_ptr<Recomputation>& recomputation, at::TensorList inputs,
                             const at::Tensor& /*anchor*/) {
@@ -39,7 +39,7 @@ class RecomputedLayer : public torch::autograd::Function<RecomputedLayer> {
     return std::exchange(recomputation->result, {});
   }
 
-  // Gradients of parameters are added up by the backward pass within this one.
+  // The nested backward pass accumulates the gradients of parameters.
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
     const auto capsule = context->saved_data["recomputation"].toCapsule();
@@ -64,14 +64,15 @@ class RecomputedLayer : public torch::autograd::Function<RecomputedLayer> {
 
 at::Tensor recomputed_later(const std::vector<at::Tensor>& inputs, Dropout& dropout, const LayerFunction& compute) {
   auto recomputation = c10::make_intrusive<Recomputation>(compute, dropout);
-  // With gradients, as it will be computed again; the graph goes with this scope.
+  // Computes with gradients enabled, exactly as the recomputation will. The graph is freed at the end of this scope.
   const at::Tensor y = compute(detached(inputs), dropout);
   if (!y.requires_grad()) return y;
   recomputation->result = y.detach();
   return RecomputedLayer::apply(recomputation, at::TensorList(inputs), at::empty({0}, y.options()).requires_grad_());
 }
 
-// What layers share gets its gradients a layer at a time, as where a layer is recomputed: so sums have the same order.
+// Replaces inputs that layers share with aliases, so that their gradients are first summed within a layer, as when it
+// is recomputed. The order of summation is then the same, and so are the bits.
 std::vector<at::Tensor> with_sums_by_layer(const std::vector<at::Tensor>& inputs) {
   std::vector<at::Tensor> aliases = inputs;
   for (std::size_t i = 1; i < aliases.size(); ++i) aliases[i] = aliases[i].alias();

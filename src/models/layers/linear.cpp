@@ -9,7 +9,8 @@
 namespace lockstep::models {
 namespace {
 
-// x W^T + b or x W + b of [tokens, features], adding to the parameters' gradients in place.
+// Computes x W^T + b or x W + b for x [tokens, features], with a backward that adds to the gradients of parameters in
+// place.
 class Product : public torch::autograd::Function<Product> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,

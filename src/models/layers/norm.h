@@ -10,13 +10,13 @@ namespace lockstep::models {
 
 struct Norm : torch::nn::Module {
   virtual at::Tensor forward(const at::Tensor& x) const = 0;
-  /// For linear layers alone.
+  /// Returns forward(x) as an operand, which only linear layers may consume.
   Operand operand(const at::Tensor& x) const;
   at::Tensor weight;
 };
 
-/// Scaled to mean square 1, without mean or bias (Zhang and Sennrich 2019): T5's layer norm. With `offset`, the scale
-/// is 1 + weight, and weights are born as 0: Gemma's.
+/// Scales x to a mean square of 1, without centring or bias (Zhang and Sennrich 2019), as in T5. With `offset`, as in
+/// Gemma, the factor is 1 + weight and weights are initialised to 0.
 struct RmsNorm final : Norm {
   RmsNorm(std::int64_t features, double epsilon, bool offset = false);
   at::Tensor forward(const at::Tensor& x) const override;
@@ -24,7 +24,7 @@ struct RmsNorm final : Norm {
   bool offset;
 };
 
-/// Mean 0 and variance 1 (Ba et al. 2016). Not `affine`: without weight and bias.
+/// Normalises x to mean 0 and variance 1 (Ba et al. 2016). Has no weight and no bias unless `affine`.
 struct LayerNorm final : Norm {
   LayerNorm(std::int64_t features, double epsilon, bool affine = true);
   at::Tensor forward(const at::Tensor& x) const override;

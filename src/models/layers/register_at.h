@@ -8,8 +8,8 @@
 
 namespace lockstep::models {
 
-/// Registers `child` in `parent` below a path with dots, "attn.attention.q_proj"; modules on the way are made where
-/// they are missing.
+/// Registers `child` in `parent` under a dotted path, such as "attn.attention.q_proj", and creates missing modules on
+/// the way.
 template <class Module>
 std::shared_ptr<Module> register_at(torch::nn::Module& parent, const std::string& path, std::shared_ptr<Module> child) {
   const auto dot = path.find('.');

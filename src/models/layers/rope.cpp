@@ -14,7 +14,7 @@
 namespace lockstep::models {
 namespace {
 
-// rope_scaling, if there is something in it, goes before rope_parameters.
+// Returns "rope_scaling" if it is not empty, else "rope_parameters".
 Json rope_dictionary(const Json& config) {
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     const auto found = config.find(key);
@@ -53,7 +53,7 @@ std::vector<double> required_factors(const Json& dictionary, const char* key, st
   return factors;
 }
 
-// Pairs of features; an odd number of features rotates one more.
+// Returns the number of pairs of features, rounded up: an odd number of features rotates one more.
 std::int64_t pairs(std::int64_t features) { return (features + 1) / 2; }
 
 double yarn_magnitude(double factor, double scale) { return factor <= 1 ? 1 : 0.1 * scale * std::log(factor) + 1; }
@@ -80,7 +80,7 @@ void read_longrope(const Json& dictionary, RotaryConfig& rotary) {
   rotary.attention_factor = config_number(dictionary, "attention_factor", inferred);
 }
 
-// yarn and longrope may leave the factor to the ratio of the lengths.
+// For yarn and longrope, the factor defaults to the ratio of the lengths.
 void read_factor(const Json& dictionary, RotaryConfig& rotary) {
   const bool has_ratio = rotary.type == "yarn" || rotary.type == "longrope";
   const double ratio = static_cast<double>(rotary.max_positions) /
@@ -147,7 +147,7 @@ at::Tensor unscaled(const RotaryConfig& rotary) {
   return 1 / at::pow(at::Scalar(rotary.theta), exponents(rotary.features));
 }
 
-// The base grows with the length (NTK-aware scaling), in single precision as in transformers.
+// Increases the base with the length (NTK-aware scaling), in single precision as in transformers.
 at::Tensor dynamic_frequencies(const RotaryConfig& rotary, std::int64_t length) {
   const double features = static_cast<double>(rotary.features);
   const at::Tensor scaled =
@@ -156,7 +156,7 @@ at::Tensor dynamic_frequencies(const RotaryConfig& rotary, std::int64_t length) 
   return 1 / at::pow(base, exponents(rotary.features));
 }
 
-// Low frequencies are divided, high ones kept, those between interpolated.
+// Divides low frequencies by the factor, keeps high ones and interpolates between them.
 at::Tensor llama3_frequencies(const RotaryConfig& rotary) {
   const at::Tensor plain = unscaled(rotary);
   const double original = static_cast<double>(rotary.original_max_positions);
@@ -169,7 +169,7 @@ at::Tensor llama3_frequencies(const RotaryConfig& rotary) {
   return at::where(is_low, plain / rotary.factor, at::where(is_high, plain, between));
 }
 
-// The pair of features that turns `rotations` times within the original length.
+// Returns the (fractional) index of the pair of features that turns `rotations` times within the original length.
 double yarn_boundary(const RotaryConfig& rotary, double rotations) {
   return static_cast<double>(rotary.features) *
          std::log(static_cast<double>(rotary.original_max_positions) / (rotations * 2 * std::numbers::pi)) /
