@@ -19,12 +19,12 @@ struct DecoderState final : DecodingState {
     ids = ids.index_select(0, rows);
     for (KvCache& cache : caches) cache.keep_rows(rows);
   }
-  std::vector<KvCache> caches;  // a layer
+  std::vector<KvCache> caches;  // one per layer
   at::Tensor lengths;           // [batch] tokens so far
-  at::Tensor ids;               // [batch, length] at least those; grows only if Rotary::depends_on_length()
+  at::Tensor ids;  // [batch, length], the prompt's tokens; later ones are added only if Rotary::depends_on_length()
 };
 
-// `ids` with `tokens` [batch] at `positions` [batch], as wide as the longest row.
+// Returns `ids` with `tokens` [batch] written at `positions` [batch], widened to the longest row if necessary.
 at::Tensor with_tokens(const at::Tensor& ids, const at::Tensor& tokens, const at::Tensor& positions) {
   const std::int64_t missing = positions.max().item<std::int64_t>() + 1 - ids.size(1);
   const at::Tensor wide = missing > 0 ? at::constant_pad_nd(ids, {0, missing}) : ids;
@@ -36,13 +36,14 @@ std::vector<std::int64_t> to_vector(const at::Tensor& lengths) {
   return {host.const_data_ptr<std::int64_t>(), host.const_data_ptr<std::int64_t>() + host.numel()};
 }
 
-// Of one row's positions, for [positions, heads, features].
+// Reshapes the angles of one row for tensors of shape [positions, heads, features].
 RotaryAngles packed(const RotaryAngles& angles) {
   if (!angles.cosine.defined()) return {};
   return {angles.cosine.squeeze(0).transpose(0, 1), angles.sine.squeeze(0).transpose(0, 1)};
 }
 
-// The tokens that a loss asks for. On a GPU, where attention pads rows, whole ones of one length need no copies.
+// Returns the tokens that a loss needs. On a GPU, attention pads the rows, so all tokens are used: whole rows of equal
+// length need no copies.
 const PackedRows& learned_rows(const Batch& batch) {
   return batch.input_ids.is_cpu() ? batch.predictors : batch.inputs;
 }
@@ -92,7 +93,7 @@ std::vector<std::vector<at::Tensor>> Decoder::layer_parameters() const {
 void Decoder::initialise_weights(const at::Generator& generator) {
   const DecoderNames& names = config_.names;
   for (const auto& parameter : named_parameters()) {
-    if (parameter.value().dim() < 2) continue;  // norms and biases stay as they are born
+    if (parameter.value().dim() < 2) continue;  // norms and biases keep their initial values
     const bool ends_residual = parameter.key().ends_with("." + names.attention_output + ".weight") ||
                                parameter.key().ends_with("." + names.down + ".weight");
     const double scale =
@@ -155,8 +156,8 @@ at::Tensor Decoder::decode_step(DecodingState& decoding_state, const at::Tensor&
       none);
 }
 
-// Reads the sequences so far, anew: fills the caches and returns the logits [batch, vocabulary] of the next tokens.
-// Frequencies that depend on the length follow each row's own, as if it were alone.
+// Processes all tokens of the sequences from the start: fills the caches and returns the logits [batch, vocabulary] of
+// the next tokens. Frequencies that depend on the length use the length of each row, as if it were the only one.
 at::Tensor Decoder::read_sequences(DecodingState& decoding_state) const {
   Dropout none;
   auto& state = static_cast<DecoderState&>(decoding_state);
@@ -169,8 +170,8 @@ at::Tensor Decoder::read_sequences(DecodingState& decoding_state) const {
   return head(output.gather(1, last).squeeze(1), none);
 }
 
-// `x` [..., features], what tokens_ holds of the ids; `positions` [...], or undefined: 0 ... length - 1 of [batch,
-// length].
+// Returns the input of the first block, given the token embeddings `x` [..., features]. `positions` [...] may be
+// undefined for `x` [batch, length, features] at positions 0 ... length - 1.
 at::Tensor Decoder::embed(at::Tensor x, const at::Tensor& positions, Dropout& dropout) const {
   if (config_.embedding_scale != 1) x = x * config_.embedding_scale;
   if (project_in_) x = project_in_->forward(x, dropout);
@@ -179,8 +180,8 @@ at::Tensor Decoder::embed(at::Tensor x, const at::Tensor& positions, Dropout& dr
   return x + positions_->weight.narrow(0, config_.position_offset, x.size(1));
 }
 
-// The last hidden states of the tokens of `rows`, which have those of the batch, or of the `labelled` of them.
-// Frequencies that depend on the length follow the padded one, as in transformers.
+// Returns the last hidden states of the tokens of `rows`, which are rows of the batch, or only of the `labelled` tokens
+// if that is defined. Frequencies that depend on the length use the padded length, as in transformers.
 at::Tensor Decoder::hidden(const Batch& batch, const PackedRows& rows, const at::Tensor& labelled,
                            Dropout& dropout) const {
   DecoderPass pass{.dropout = dropout, .biases = sequence_biases(config_, rows.length, batch.input_ids.device())};

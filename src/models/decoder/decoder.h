@@ -11,7 +11,7 @@
 
 namespace lockstep::models {
 
-/// Every decoder-only family: what differs between them is in DecoderConfig.
+/// Implements every decoder-only family; DecoderConfig describes the differences.
 class Decoder final : public LanguageModel {
  public:
   Decoder(ModelInfo info, DecoderConfig config);
@@ -31,16 +31,16 @@ class Decoder final : public LanguageModel {
   at::Tensor run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const;
   at::Tensor head(const at::Tensor& hidden, Dropout& dropout) const;
   bool has_adapted_head() const;
-  OutputHead output_head() const;  // without an adapter's term
+  OutputHead output_head() const;  // without the adapter's term
 
   const DecoderConfig config_;
   const Rotary rotary_;
-  std::shared_ptr<Embedding> tokens_, positions_;     // positions_: null unless learned
-  std::shared_ptr<Linear> project_in_, project_out_;  // null: none
+  std::shared_ptr<Embedding> tokens_, positions_;     // positions_ is null unless positions are learned
+  std::shared_ptr<Linear> project_in_, project_out_;  // null if there are none
   std::vector<std::shared_ptr<DecoderBlock>> blocks_;
-  std::shared_ptr<Norm> final_norm_;  // null: none
-  std::shared_ptr<Linear> lm_head_;   // null: the embedding's weights
-  at::Tensor tied_head_bias_;         // undefined: none
+  std::shared_ptr<Norm> final_norm_;  // null if there is none
+  std::shared_ptr<Linear> lm_head_;   // null if the head shares the embedding's weights
+  at::Tensor tied_head_bias_;         // undefined if there is none
 };
 
 }  // namespace lockstep::models

@@ -74,7 +74,7 @@ at::Tensor DecoderBlock::forward_parallel(const at::Tensor& x, const DecoderPass
          pass.dropout(inner, config_.mlp_output_dropout);
 }
 
-// What is left of `x` beside the attention's output.
+// Returns the rows of `x` that match the attention's output.
 at::Tensor DecoderBlock::residual(const at::Tensor& x, const DecoderPass& pass) const {
   return attention_.is_narrowed(pass) ? x.index_select(0, pass.labelled) : x;
 }

@@ -7,8 +7,8 @@
 
 namespace lockstep::models {
 
-/// The MLP of one layer: activation(x up) down, or (activation(x gate) * x up) down. Its modules are registered in the
-/// layer.
+/// Implements the MLP of one layer: activation(x up) down, or (activation(x gate) * x up) down. Registers its modules
+/// in the layer's module.
 class FeedForward {
  public:
   FeedForward(torch::nn::Module& layer_module, const DecoderConfig& config);
@@ -19,7 +19,7 @@ class FeedForward {
   std::shared_ptr<Projection> gate_, up_, gate_up_, down_;
 };
 
-/// One layer.
+/// Implements one layer of a Decoder.
 class DecoderBlock : public torch::nn::Module {
  public:
   DecoderBlock(const DecoderConfig& config, const Rotary& rotary, std::int64_t layer);
@@ -32,9 +32,9 @@ class DecoderBlock : public torch::nn::Module {
   const DecoderConfig& config_;
   std::shared_ptr<Norm> attention_norm_;
   SelfAttention attention_;
-  std::shared_ptr<Norm> mlp_norm_;  // null: a parallel block's MLP takes what attention takes
+  std::shared_ptr<Norm> mlp_norm_;  // null if the MLP of a parallel block uses attention_norm_
   FeedForward mlp_;
-  std::shared_ptr<Norm> attention_output_norm_, mlp_output_norm_;  // null: none
+  std::shared_ptr<Norm> attention_output_norm_, mlp_output_norm_;  // null if there is none
 };
 
 }  // namespace lockstep::models

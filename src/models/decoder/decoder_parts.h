@@ -5,7 +5,7 @@
 
 namespace lockstep::models {
 
-// The layers that DecoderConfig asks for.
+// These create layers of the types that DecoderConfig selects.
 std::shared_ptr<Projection> make_projection(const DecoderConfig& config, std::int64_t in, std::int64_t out,
                                             bool has_bias);
 std::shared_ptr<Norm> make_norm(const DecoderConfig& config, std::int64_t features);

@@ -10,7 +10,8 @@
 namespace lockstep::models {
 namespace {
 
-// Slopes that halve in steps from head to head (Press et al. 2022): [heads].
+// Returns ALiBi's slopes [heads] (Press et al. 2022): a geometric sequence, extended by every other slope of twice as
+// many heads if `heads` is not a power of two.
 at::Tensor alibi_slopes(std::int64_t heads) {
   const auto geometric = [](std::int64_t of_heads, std::int64_t first, std::int64_t end, std::int64_t step) {
     const double base = std::pow(2, -std::pow(2, 3 - std::log2(static_cast<double>(of_heads))));
@@ -22,7 +23,7 @@ at::Tensor alibi_slopes(std::int64_t heads) {
   return at::cat({slopes, geometric(2 * power, 1, 1 + 2 * (heads - power), 2)});
 }
 
-// Of keys 0 ... `keys` - 1, [1, heads, 1, keys]. In bfloat16, as Falcon was trained.
+// Returns ALiBi's biases [1, heads, 1, keys] for keys 0 ... `keys` - 1, in bfloat16, as in Falcon's training.
 at::Tensor alibi(const DecoderConfig& config, std::int64_t keys, at::Device device) {
   const at::Tensor slopes = moved(alibi_slopes(config.heads).to(at::kBFloat16), device);
   const at::Tensor distances = slopes.unsqueeze(1) * at::arange(keys, at::TensorOptions(at::kLong).device(device));

@@ -10,37 +10,38 @@
 
 namespace lockstep::models {
 
-/// What the layers of one forward pass share: over packed sequences; over padded ones, which are to be continued; or
-/// one new token a row.
+/// Holds what the layers of one forward pass share. A pass covers packed sequences, padded sequences that will be
+/// continued, or one new token per row.
 struct DecoderPass {
   Dropout& dropout;
-  std::vector<at::Tensor> biases;  // of each layer, for its scores; undefined: none
-  RotaryAngles angles = {};        // of the positions of x
+  std::vector<at::Tensor> biases;  // on attention scores, one per layer; undefined if none
+  RotaryAngles angles = {};        // for the positions of x
 
   // Packed sequences:
   const PackedRows* rows = nullptr;
-  // [labelled tokens] int64, which of the packed tokens the loss needs: behind the last layer's attention, nothing else
-  // is computed. Undefined: all.
+  // [labelled tokens] int64: indices of the packed tokens that the loss needs. After the attention of the last layer,
+  // only these are computed. Undefined if all are needed.
   at::Tensor labelled = {};
 
-  // One new token a row:
-  at::Tensor positions = {};  // [batch] int64, of the new tokens; undefined for whole sequences
-  std::int64_t keys = 0;      // of the longest row, the new one among them
+  // One new token per row:
+  at::Tensor positions = {};  // positions of the new tokens, [batch] int64; undefined for whole sequences
+  std::int64_t keys = 0;      // in the longest row, including the new token
 
-  /// The same with another dropout.
+  /// Returns a copy of this pass with another dropout.
   DecoderPass with(Dropout& other) const { return {other, biases, angles, rows, labelled, positions, keys}; }
 };
 
-/// Self-attention of one layer. Its modules are registered in the layer.
+/// Implements the self-attention of one layer. Registers its modules in the layer's module.
 class SelfAttention {
  public:
   SelfAttention(torch::nn::Module& layer_module, const DecoderConfig& config, const Rotary& rotary, std::int64_t layer);
 
-  /// `x` [tokens, features] or [batch, length, features] to the same, or, in the last layer, of labelled tokens alone.
-  /// `cache`: keeps keys and values of padded sequences if given, and has those before a new token.
+  /// Returns the output for `x` [tokens, features] or [batch, length, features], in the same shape, or for labelled
+  /// tokens only if is_narrowed(). `cache` may be null except for new tokens: it receives the keys and values of padded
+  /// sequences, and supplies those before a new token.
   at::Tensor forward(const Operand& x, const DecoderPass& pass, KvCache* cache) const;
 
-  /// Whether forward() returns labelled tokens alone.
+  /// Returns whether forward() returns labelled tokens only, as it may in the last layer.
   bool is_narrowed(const DecoderPass& pass) const;
 
  private:
@@ -57,7 +58,7 @@ class SelfAttention {
   std::size_t layer_;
   double scale_;
   std::shared_ptr<Projection> query_, key_, value_, query_key_value_, output_;
-  std::shared_ptr<Norm> query_norm_, key_norm_;  // null: none
+  std::shared_ptr<Norm> query_norm_, key_norm_;  // null if there are none
 };
 
 }  // namespace lockstep::models
