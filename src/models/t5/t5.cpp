@@ -35,7 +35,7 @@ struct T5Attention : torch::nn::Module {
     return {split_heads(k->forward(x, masks), heads), split_heads(v->forward(x, masks), heads)};
   }
 
-  // T5 does not scale its scores: the scale is in the initial weights.
+  // T5 does not scale its scores; the initialisation of the weights accounts for the scale.
   at::Tensor attend_to(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                        const at::Tensor& bias, Dropout& masks) const {
     return o->forward(attend(queries, keys, values, {.bias = bias}, masks), masks);
@@ -44,7 +44,7 @@ struct T5Attention : torch::nn::Module {
   std::int64_t heads;
   double dropout;
   std::shared_ptr<Linear> q, k, v, o;
-  std::shared_ptr<Embedding> relative_attention_bias;  // in a stack's first layer, or in each
+  std::shared_ptr<Embedding> relative_attention_bias;  // null if the layer has no table of its own
 
  private:
   std::shared_ptr<Linear> add(const char* name, std::int64_t in, std::int64_t out) {
@@ -75,7 +75,7 @@ struct T5FeedForward : torch::nn::Module {
   }
 };
 
-// A sub-layer with its norm before it, under the names of transformers: layer.N.{SelfAttention,...},
+// A sublayer with the norm that precedes it, under transformers' names: layer.N.{SelfAttention,...},
 // layer.N.layer_norm.
 template <class Sublayer>
 struct Normed : torch::nn::Module {
@@ -86,43 +86,43 @@ struct Normed : torch::nn::Module {
   std::shared_ptr<RmsNorm> layer_norm;
 };
 
-// What a decoder layer keeps of earlier positions.
+// The cached keys and values of a decoder layer.
 struct T5LayerCache {
   KvCache self;
   at::Tensor cross_keys, cross_values;  // [batch, heads, source, features]
 };
 
-// What the layers of one forward pass over packed rows share.
+// State that the layers of one forward pass over packed rows share.
 struct T5Pass {
   const PackedRows& rows;
-  std::vector<at::Tensor> biases;  // of each layer, by distance, [heads, 2 x length - 1]
-  const PackedRows* sources;       // the decoder's keys in the encoder's output; null in the encoder
-  at::Tensor encoded;              // [source tokens, features]; undefined in the encoder
+  std::vector<at::Tensor> biases;  // one per layer, by distance, [heads, 2 x length - 1]
+  const PackedRows* sources;       // rows of `encoded`; null in the encoder
+  at::Tensor encoded;              // the encoder's output [source tokens, features]; undefined in the encoder
   Dropout& dropout;
   LayerObserver* observer;
 
-  // What layer `layer` takes of it has gradients: the rest of a layer's inputs.
+  // Returns the inputs of layer `layer`: x, and the tensors of this pass that need gradients.
   std::vector<at::Tensor> inputs(const at::Tensor& x, std::size_t layer) const {
     std::vector<at::Tensor> all = {x, biases[layer]};
     if (encoded.defined()) all.push_back(encoded);
     return all;
   }
-  // The same of such inputs.
+  // Returns this pass with the tensors of `inputs`, as inputs() orders them, and another dropout.
   T5Pass with(const std::vector<at::Tensor>& inputs, std::size_t layer, Dropout& other) const {
     T5Pass pass{rows, biases, sources, inputs.size() > 2 ? inputs[2] : at::Tensor(), other, observer};
     pass.biases[layer] = inputs[1];
     return pass;
   }
 
-  // The tokens that dropout sees.
+  // Tells dropout to which tokens its next inputs belong.
   void begin(const PackedRows& tokens) const { dropout.over(tokens.places, tokens.length); }
 };
 
-// And over one new token a row.
+// State that the layers share when they process one new token per row.
 struct T5Step {
-  std::vector<at::Tensor> self_biases;  // of each layer, [1, heads, 1, keys so far]
+  std::vector<at::Tensor> self_biases;  // one per layer, [1, heads, 1, keys so far]
   at::Tensor cross_bias;                // [batch, 1, 1, source]
-  at::Tensor positions;                 // [batch] int64, of the new tokens
+  at::Tensor positions;                 // positions of the new tokens, [batch] int64
 };
 
 struct T5Block : torch::nn::Module {
@@ -150,7 +150,7 @@ struct T5Block : torch::nn::Module {
     return add_feed_forward(x, masks);
   }
 
-  // One new token a row.
+  // Processes one new token per row.
   at::Tensor forward_step(at::Tensor x, T5LayerCache& cache, const T5Step& step) const {
     Dropout none;
     const at::Tensor normed = self->layer_norm->forward(x);
@@ -194,7 +194,7 @@ struct T5Block : torch::nn::Module {
   }
 };
 
-// Encoder or decoder. The embedding is shared between them and given with each call.
+// The encoder or the decoder. The two share an embedding, which the caller applies.
 struct T5Stack : torch::nn::Module {
   T5Stack(const T5Config& config_, bool is_decoder_) : config(config_), is_decoder(is_decoder_) {
     auto list = register_module("block", std::make_shared<torch::nn::Module>());
@@ -231,12 +231,13 @@ struct T5Stack : torch::nn::Module {
     return final_layer_norm->forward(x);
   }
 
-  // The learned bias of each layer for key position minus query position = `first` ... `last`: [heads, distances].
-  // Without a table of its own, a layer has that of the first.
+  // Returns the learned bias of each layer [heads, distances] for all distances between tokens of `rows`.
   std::vector<at::Tensor> biases(const PackedRows& rows) const {
     const std::int64_t farthest = std::max<std::int64_t>(0, rows.length - 1);
     return biases(-farthest, farthest, rows.places.device());
   }
+  // Returns the learned bias of each layer [heads, distances] for the distances `first` ... `last`, key position minus
+  // query position. A layer without a table of its own uses that of the first layer.
   std::vector<at::Tensor> biases(std::int64_t first, std::int64_t last, at::Device device) const {
     const at::Tensor buckets = bucket(at::arange(first, last + 1, at::TensorOptions(at::kLong).device(device)));
     std::vector<at::Tensor> biases;
@@ -253,9 +254,9 @@ struct T5Stack : torch::nn::Module {
   std::shared_ptr<RmsNorm> final_layer_norm;
 
  private:
-  // The bucket of key position minus query position: half of the buckets for exact small distances, the others
-  // logarithmic up to max_distance; the encoder has as many for each direction (mesh-tensorflow's
-  // transformer_layers.py).
+  // Returns the bucket of each distance, key position minus query position. Half of the buckets hold one small distance
+  // each, the others grow logarithmically up to max_distance; the encoder divides its buckets between the two
+  // directions (mesh-tensorflow's transformer_layers.py).
   at::Tensor bucket(const at::Tensor& distance) const {
     const std::int64_t buckets = is_decoder ? config.buckets : config.buckets / 2;
     at::Tensor offset = at::zeros_like(distance);
@@ -270,7 +271,7 @@ struct T5Stack : torch::nn::Module {
     const double log_range = std::log(static_cast<double>(config.max_distance) / static_cast<double>(exact));
     const at::Tensor logarithmic = at::log(at::clamp_min(magnitude, 1).to(at::kFloat) / static_cast<double>(exact)) /
                                    log_range * static_cast<double>(buckets - exact);
-    // A max_distance within the exact buckets leaves no range for the others: infinity or NaN.
+    // If max_distance lies within the exact buckets, the others cover no range and the logarithm gives infinity or NaN.
     const at::Tensor coarse = exact + at::clamp(at::nan_to_num(logarithmic), -exact, buckets - 1 - exact).to(at::kLong);
     return offset + at::where(magnitude < exact, magnitude, coarse);
   }
@@ -285,7 +286,7 @@ struct T5State final : DecodingState {
       cache.cross_values = cache.cross_values.index_select(0, rows);
     }
   }
-  std::vector<T5LayerCache> caches;  // a layer
+  std::vector<T5LayerCache> caches;  // one per layer
   at::Tensor cross_bias;             // [batch, 1, 1, source]
   std::int64_t position = 0;         // of the next token
 };
@@ -308,7 +309,7 @@ class T5 final : public LanguageModel {
     for (const auto& stack : {encoder_, decoder_}) {
       for (const auto& block : stack->blocks) {
         layers.push_back(block->parameters());
-        // All biases are made before the first layer.
+        // All biases are computed before the first layer runs, so no layer owns a table.
         if (const auto& table = block->self->sublayer->relative_attention_bias) {
           std::erase_if(layers.back(), [&](const at::Tensor& parameter) { return parameter.is_same(table->weight); });
         }
@@ -332,7 +333,7 @@ class T5 final : public LanguageModel {
     return head(batch.targets.pad(decode(batch, dropout)), dropout);
   }
 
-  // All of a target's tokens are labelled.
+  // All tokens of a target are labelled, so the head runs on all hidden states.
   at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override {
     const LabelledPositions labelled(batch);
     const at::Tensor hidden = decode(batch, dropout);
@@ -391,13 +392,13 @@ class T5 final : public LanguageModel {
     return is_vocabulary ? 1 : features;
   }
 
-  // `embedded` [source tokens, features], to the same.
+  // Returns the encoder's output for `embedded`; both are [source tokens, features].
   at::Tensor encode(const at::Tensor& embedded, const PackedRows& rows, Dropout& dropout) const {
     const T5Pass pass{rows, encoder_->biases(rows), nullptr, {}, dropout, layer_observer()};
     return encoder_->forward(embedded, pass);
   }
 
-  // The decoder's last hidden states, [target tokens, features].
+  // Returns the decoder's last hidden states, [target tokens, features].
   at::Tensor decode(const Batch& batch, Dropout& dropout) const {
     const PackedRows& rows = batch.targets;
     const auto embed = [&](const at::Tensor& ids, const PackedRows& packed, Embedded embedded) {
@@ -418,13 +419,13 @@ class T5 final : public LanguageModel {
 
   bool has_adapted_head() const { return lm_head_ && lm_head_->low_rank; }
 
-  // Without an adapter's term.
+  // Returns the head without the adapter's term.
   OutputHead output_head() const { return {.weight = lm_head_ ? lm_head_->weight : shared_->weight, .bias = {}}; }
 
   T5Config config_;
   std::shared_ptr<Embedding> shared_;
   std::shared_ptr<T5Stack> encoder_, decoder_;
-  std::shared_ptr<Linear> lm_head_;  // null: the embedding's weights
+  std::shared_ptr<Linear> lm_head_;  // null if the head shares the embedding's weights
 };
 
 }  // namespace
