@@ -28,7 +28,7 @@ struct Storage {
   std::int64_t numbers;
 };
 
-// Containers lie in the reader's arenas: those that hold themselves, or one another a million deep, are freed like any.
+// Containers live in the reader's arenas, so that cyclic or very deeply nested ones are freed without recursion.
 using Value = std::variant<Nothing, Mark, std::int64_t, std::string_view, c10::ScalarType, Constructor, Storage,
                            const Sequence*, Dictionary*, const PickledTensor*>;
 
@@ -69,7 +69,7 @@ Value find_global(std::string_view module, std::string_view name) {
                   module, name));
 }
 
-constexpr std::size_t kMostDimensions = 64;  // of a tensor, in LibTorch
+constexpr std::size_t kMostDimensions = 64;  // LibTorch's limit for a tensor
 constexpr std::int64_t kLargestItem = 8;     // bytes
 
 template <class Type>
@@ -87,7 +87,7 @@ const std::vector<Value>& expect_items(const Value& value, std::size_t least, co
 
 std::vector<std::int64_t> expect_counts(const Value& value, const char* what) {
   const auto& items = expect_items(value, 0, what);
-  // A tuple may be recalled a million times, so that tensors of a million sizes each would fill the memory.
+  // The memo can recall one tuple a million times, so tensors with a million sizes each would exhaust the memory.
   if (items.size() > kMostDimensions) refuse(fmt::format("a tensor has {} {}s", items.size(), what));
   std::vector<std::int64_t> counts;
   for (const Value& item : items) {
@@ -100,7 +100,7 @@ std::vector<std::int64_t> expect_counts(const Value& value, const char* what) {
 void check_extent(const PickledTensor& tensor) {
   if (tensor.sizes.size() != tensor.strides.size()) refuse("a tensor has not as many strides as sizes");
   std::int64_t numbers = 1, last = tensor.offset;
-  std::int64_t strided = kLargestItem;  // bytes, were no size 0: LibTorch multiplies these too
+  std::int64_t strided = kLargestItem;  // bytes if sizes of 0 were 1: LibTorch computes this product, too
   bool overflows = false;
   for (std::size_t i = 0; i < tensor.sizes.size(); ++i) {
     std::int64_t step = 0;
@@ -117,7 +117,7 @@ void check_extent(const PickledTensor& tensor) {
   }
 }
 
-// The pickle's stack machine (Python's pickletools describes the opcodes), of protocols 2 to 5.
+// Implements the stack machine of pickle, protocols 2 to 5. Python's pickletools documents the opcodes.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : bytes_(bytes) {}
@@ -144,7 +144,7 @@ class Reader {
   }
 
   template <class Number>
-  Number take_number() {  // little endian, as this machine
+  Number take_number() {  // little-endian, like this machine
     Number number;
     std::memcpy(&number, take(sizeof number).data(), sizeof number);
     return number;
@@ -181,7 +181,7 @@ class Reader {
     return stack_.back();
   }
 
-  // What was put behind the last mark.
+  // Pops the last mark and returns the values that were pushed after it.
   std::vector<Value> pop_to_mark() {
     const auto mark = std::find_if(stack_.rbegin(), stack_.rend(),
                                    [](const Value& value) { return std::holds_alternative<Mark>(value); });
@@ -207,7 +207,7 @@ class Reader {
     push(&dictionaries_.back());
   }
 
-  // Lists occur among attributes only, which nobody reads: what is appended is dropped.
+  // Lists occur only in attributes, which are ignored; appended values are therefore dropped.
   void check_list() const { expect<const Sequence*>(top(), "a list"); }
 
   void set_items(const std::vector<Value>& values) {
@@ -253,7 +253,7 @@ class Reader {
   }
 
   void build() {
-    pop();  // attributes, as OrderedDict's _metadata: they hold no tensor
+    pop();  // attributes, such as OrderedDict's _metadata, which hold no tensors
     expect<Dictionary*>(top(), "an OrderedDict");
   }
 
@@ -267,7 +267,7 @@ class Reader {
     push(find_global(expect<std::string_view>(pop(), "a module's name"), expect<std::string_view>(name, "a name")));
   }
 
-  // False at the end.
+  // Executes one opcode. Returns false at the end of the pickle.
   bool step(unsigned char opcode) {
     switch (opcode) {
       case '.':
@@ -283,7 +283,7 @@ class Reader {
       case 'N':
       case 0x88:
       case 0x89:
-        return push(Nothing{}), true;  // None, True, False: of flags that nobody reads
+        return push(Nothing{}), true;  // None, True, False: flags that are ignored
       case 'J':
         return push(std::int64_t{take_number<std::int32_t>()}), true;
       case 'K':
@@ -293,7 +293,7 @@ class Reader {
       case 0x8a:
         return push(take_long()), true;
       case 'G':
-        return take(8), push(Nothing{}), true;  // a float: of attributes only
+        return take(8), push(Nothing{}), true;  // a float, which occurs only in attributes
       case 'X':
       case 'T':
         return push(take(take_number<std::uint32_t>())), true;

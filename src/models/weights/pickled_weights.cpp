@@ -14,7 +14,7 @@ namespace {
 
 using Archive = caffe2::serialize::PyTorchStreamReader;
 
-constexpr std::uint64_t kMethodPlace = 8;  // of the two bytes for the compression in a zip record's header
+constexpr std::uint64_t kMethodPlace = 8;  // offset of the compression method, two bytes, in a zip record's header
 
 [[noreturn]] void refuse_archive(const std::string& why) { throw InputError(why); }
 
@@ -37,7 +37,7 @@ std::string read_record(Archive& archive, const std::string& name) {
   return {static_cast<const char*>(data.get()), size};
 }
 
-// A record that lies in the file as it is, as torch.save() writes all of them.
+// Returns the bytes of an uncompressed record within the file; torch.save() compresses none.
 std::string_view stored_record(Archive& archive, std::string_view file, const std::string& name) {
   if (!archive.hasRecord(name)) refuse_archive(fmt::format("its record {} is missing", name));
   const std::uint64_t header = archive.getRecordHeaderOffset(name);

@@ -9,11 +9,11 @@
 
 namespace lockstep::models {
 
-/// A file of torch.save(state_dict), as pytorch_model.bin is one. Nothing in its pickle is run.
+/// Represents a file written by torch.save(state_dict), such as pytorch_model.bin. Nothing in its pickle is executed.
 class PickledWeights final : public WeightFile {
  public:
-  /// Throws InputError naming the file if it is missing, truncated, malformed, from before torch 1.6, or holds anything
-  /// but named tensors.
+  /// Maps and parses the file. Throws InputError naming the file if it is missing, truncated, malformed, in the format
+  /// of torch before 1.6, or contains anything other than named tensors.
   explicit PickledWeights(std::filesystem::path path);
 
   const std::filesystem::path& path() const override { return file_.path(); }

@@ -12,7 +12,7 @@
 namespace lockstep::models {
 namespace {
 
-constexpr std::uint64_t kAlignment = 64;  // of the first tensor, so that mapped ones are aligned
+constexpr std::uint64_t kAlignment = 64;  // of the first tensor, so that mapped tensors are aligned
 
 constexpr std::array kTypes = {at::kFloat, at::kHalf,  at::kBFloat16, at::kDouble, at::kLong,
                                at::kInt,   at::kShort, at::kChar,     at::kByte,   at::kBool};

@@ -11,14 +11,14 @@
 namespace lockstep::models {
 namespace {
 
-using UnorderedJson = nlohmann::json;  // Json would compare each name with all before it
+using UnorderedJson = nlohmann::json;  // Json compares each name with all previous ones
 
 constexpr std::uint64_t kLargestHeader = 100'000'000;  // the reference implementation's limit
 constexpr const char* kMetadata = "__metadata__";
 
 [[noreturn]] void refuse_header(const std::string& why) { throw InputError(why); }
 
-// nlohmann keeps the last of two equal keys in silence; the names are checked while it parses.
+// Parses the header and rejects duplicate names, of which nlohmann would silently keep the last.
 UnorderedJson parse_json(std::string_view text) {
   core::check_json_nesting(text);
   std::vector<std::set<std::string>> open;
@@ -82,7 +82,7 @@ SafetensorsEntry read_entry(const std::string& name, const UnorderedJson& tensor
         fmt::format("tensor '{}' has the bytes {} to {}, the file holds {}", name, entry.begin, entry.end, available));
   }
   std::uint64_t bytes = kSafetensorsTypes[entry.type].bytes;
-  std::uint64_t strided = bytes;  // were no size 0: LibTorch multiplies these too
+  std::uint64_t strided = bytes;  // bytes if sizes of 0 were 1: LibTorch computes this product, too
   for (const std::int64_t size : entry.shape) {
     bytes *= static_cast<std::uint64_t>(size);
     if (__builtin_mul_overflow(strided, static_cast<std::uint64_t>(std::max<std::int64_t>(size, 1)), &strided)) {
@@ -96,7 +96,7 @@ SafetensorsEntry read_entry(const std::string& name, const UnorderedJson& tensor
   return entry;
 }
 
-// Tensors must follow one another without overlap or hole, up to the end of the file.
+// Throws InputError unless the tensors are contiguous, without overlaps or gaps, up to the end of the file.
 void check_places(const std::map<std::string, SafetensorsEntry>& tensors, std::uint64_t available) {
   std::vector<const std::pair<const std::string, SafetensorsEntry>*> in_order;
   for (const auto& tensor : tensors) in_order.push_back(&tensor);

@@ -16,7 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-// As huggingface_hub's split_torch_state_dict_into_shards: in order, and a tensor beyond the limit by itself.
+// Divides tensors into shards like huggingface_hub's split_torch_state_dict_into_shards: in order, with a tensor that
+// exceeds the limit in a shard of its own.
 std::vector<NamedTensors> split(const NamedTensors& tensors, std::uint64_t item_bytes, std::uint64_t limit) {
   std::vector<NamedTensors> shards;
   NamedTensors current;
@@ -76,7 +77,7 @@ void save_weights(const fs::path& folder, const NamedTensors& tensors, at::Scala
     remove_shards_but(folder, {});
     return;
   }
-  remove_file(folder / kSafetensorsIndex);  // first: it must not name old and new shards
+  remove_file(folder / kSafetensorsIndex);  // before any shard: the index must not refer to old and new shards
   std::map<std::string, std::string> weight_map;
   std::set<std::string> files;
   std::int64_t numbers = 0;
@@ -93,7 +94,7 @@ void save_weights(const fs::path& folder, const NamedTensors& tensors, at::Scala
   core::write_json_file(
       folder / kSafetensorsIndex,
       {{"metadata", {{"total_parameters", numbers}, {"total_size", total_size}}}, {"weight_map", weight_map}});
-  remove_file(folder / kSafetensorsName);  // transformers would take it before the index
+  remove_file(folder / kSafetensorsName);  // transformers prefers it to the index
   remove_shards_but(folder, files);
 }
 

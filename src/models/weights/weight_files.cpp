@@ -21,7 +21,7 @@ std::unique_ptr<WeightFile> open_file(const fs::path& path) {
   return std::make_unique<PickledWeights>(path);
 }
 
-// The shards lie in the index's own folder: a name must not lead out of it.
+// Returns whether `name` is a file name without a path. Shards must be in the folder of the index.
 bool is_plain_name(const std::string& name) {
   return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
          name.find('\0') == std::string::npos;
@@ -67,7 +67,7 @@ WeightFiles::WeightFiles(const fs::path& folder) {
 
 void WeightFiles::open_shards(const fs::path& folder) {
   const auto weight_map = read_weight_map(source_);
-  std::map<std::string, std::string> shards;  // file -> a tensor that it holds
+  std::map<std::string, std::string> shards;  // file -> one of its tensors
   for (const auto& [tensor, file] : weight_map) shards.emplace(file, tensor);
   for (const auto& [file, tensor] : shards) {
     if (!fs::exists(folder / file)) {

@@ -9,23 +9,24 @@
 
 namespace lockstep::models {
 
-// Where transformers looks for weights, in its order; the shards' names stand in the index.
+// Files in which transformers looks for weights, in its order. An index names its shards.
 inline constexpr const char* kSafetensorsName = "model.safetensors";
 inline constexpr const char* kSafetensorsIndex = "model.safetensors.index.json";
 inline constexpr const char* kPickleName = "pytorch_model.bin";
 inline constexpr const char* kPickleIndex = "pytorch_model.bin.index.json";
 
-/// All tensors of a model folder, whichever files hold them.
+/// Gives access to all tensors of a model folder, whichever files contain them.
 class WeightFiles {
  public:
-  /// Throws InputError naming the folder, or the file and tensor: there are no weights, a shard is missing or lies
-  /// elsewhere, lacks a tensor that the index names, two shards hold the same, or a file is malformed.
+  /// Maps the weight files of `folder`. Throws InputError, naming the folder or the file and tensor, if there are no
+  /// weights, if a shard is missing or outside the folder, if a shard lacks a tensor that the index assigns to it, if
+  /// two shards contain the same tensor, or if a file is malformed.
   explicit WeightFiles(const std::filesystem::path& folder);
 
-  /// The one file, or the index of several.
+  /// Returns the path of the single weight file, or of the index if there are shards.
   const std::filesystem::path& source() const { return source_; }
   std::vector<std::string> names() const;
-  /// A view, valid while this object lives; never write to it.
+  /// Returns a view of a tensor's mapped bytes, which is valid while this object lives and must not be written to.
   at::Tensor tensor(const std::string& name) const { return holders_.at(name)->tensor(name); }
   const std::filesystem::path& path_of(const std::string& name) const { return holders_.at(name)->path(); }
 
