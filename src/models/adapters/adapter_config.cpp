@@ -12,14 +12,13 @@
 namespace lockstep::models {
 namespace {
 
-// Options of peft's LoraConfig that change what is computed, with the value that leaves it as it is; null and empty
-// ones do, too.
+// Unsupported options of peft's LoraConfig that change the computation, unless they are null, false or empty.
 constexpr std::array kRefused = {
     "use_dora",          "lora_bias",         "modules_to_save", "layer_replication",       "trainable_token_indices",
     "target_parameters", "use_qalora",        "use_bdlora",      "alora_invocation_tokens", "arrow_config",
     "kasa_config",       "monteclora_config", "velora_config",   "megatron_config"};
 
-// Ways to draw A and B that leave the base's weights alone; the others (pissa, olora, ...) change them when loaded.
+// Initialisations of A and B that do not modify the base's weights; others (pissa, olora, ...) modify them on loading.
 constexpr std::array kInitialisations = {"gaussian", "orthogonal", "eva"};
 
 bool is_unset(const Json& value) {
@@ -62,7 +61,7 @@ std::int64_t rank_of(const Json& value, const char* key) {
   return value.get<std::int64_t>();
 }
 
-// Matches whole names of modules.
+// Compiles a pattern that must match the whole name of a module.
 text::Regex compile(const std::string& pattern, const char* key) {
   try {
     return text::Regex(fmt::format(R"(\A(?:{})\z)", pattern));
@@ -140,7 +139,7 @@ bool is_target(const std::string& module, const std::vector<std::string>& target
 
 Json new_adapter_config(const LoraConfig& config, const ModelInfo& info, const std::vector<std::string>& targets,
                         bool fan_in_fan_out) {
-  // A folder's path is absolute; behind the @ of a name of the hub stands its revision.
+  // The path of a folder is absolute; a hub name may end with @ and a revision.
   const std::size_t at = info.origin.starts_with('/') ? std::string::npos : info.origin.find('@');
   const Json revision = at == std::string::npos ? Json() : Json(info.origin.substr(at + 1));
   return {{"alpha_pattern", Json::object()},

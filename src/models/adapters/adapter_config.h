@@ -11,22 +11,23 @@
 
 namespace lockstep::models {
 
-/// What an adapter_config.json of peft says of each module.
+/// Holds the settings for each module in an adapter_config.json of peft.
 class AdapterConfig {
  public:
-  /// Throws InputError naming the key that has a value of another type, or that changes what is computed in a way that
-  /// Lockstep does not compute.
+  /// Parses the config. Throws InputError naming the key if a value has the wrong type or selects an unsupported
+  /// computation.
   explicit AdapterConfig(const Json& config);
 
   std::int64_t rank(const std::string& module) const;
   double scale(const std::string& module) const;
   double dropout() const { return dropout_; }
-  /// Whether the adapter must have tensors for `module`. Where the config chooses by more than names, its tensors alone
-  /// tell.
+  /// Returns whether the adapter must have tensors for `module`. Always false if the config selects modules by more
+  /// than names; then only the tensors in the file tell.
   bool requires_module(const std::string& module) const;
 
  private:
-  /// Values by regular expressions of modules' names, which may have anything and a dot before them; the first counts.
+  /// Values by regular expression. An expression matches the path of a module, or its end after a dot; the first match
+  /// applies.
   template <class Value>
   using Patterns = std::vector<std::pair<text::Regex, Value>>;
 
@@ -39,10 +40,10 @@ class AdapterConfig {
   std::optional<text::Regex> target_pattern_;
 };
 
-/// Whether the path of a module is one of `targets` or ends with one behind a dot: peft's rule.
+/// Returns whether the path of a module equals one of `targets` or ends with one after a dot, which is peft's rule.
 bool is_target(const std::string& module, const std::vector<std::string>& targets);
 
-/// The adapter_config.json of a new adapter.
+/// Returns the adapter_config.json of a new adapter.
 Json new_adapter_config(const LoraConfig& config, const ModelInfo& info, const std::vector<std::string>& targets,
                         bool fan_in_fan_out);
 

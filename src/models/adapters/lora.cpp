@@ -51,7 +51,7 @@ std::shared_ptr<torch::nn::Module> module_of(const at::Tensor& weight) {
   return module;
 }
 
-// The parameters get peft's names.
+// Adds the term to a layer, and registers its parameters under peft's names.
 void attach(Projection& projection, LowRankTerm term) {
   for (at::Tensor* factor : {&term.a, &term.b}) *factor = factor->to(projection.weight.device());
   projection.register_module("lora_A", module_of(term.a));
@@ -85,7 +85,8 @@ std::vector<std::string> choose_targets(const LoraConfig& config, const ModelInf
   return targets;
 }
 
-// It runs at some positions only, so that its input has none that a mask could belong to.
+// Throws InputError unless the dropout is 0: the head runs at labelled positions only, and dropout masks would not know
+// which these are.
 void check_head_dropout(double dropout) {
   if (dropout == 0) return;
   throw InputError(
@@ -101,7 +102,7 @@ std::unique_ptr<WeightFile> open_weights(const fs::path& folder) {
                                kWeightsFile, kPickleFile));
 }
 
-// Tensors of an adapter's file, by module and the end of their names.
+// The tensors of an adapter's file, by module and suffix.
 class AdapterTensors {
  public:
   AdapterTensors(const WeightFile& file, const LanguageModel& model, const std::vector<NamedProjection>& projections)
@@ -142,7 +143,8 @@ class AdapterTensors {
   }
 
  private:
-  // Of an adapted head, peft saves the base's own weights, too.
+  // Returns whether a tensor is a copy of the base's weights, which peft also saves for an adapted head. Throws
+  // InputError if the copy differs from the base.
   bool repeats_base(const std::string& name, const std::vector<NamedProjection>& projections) const {
     for (const auto& [path, projection] : projections) {
       const std::string base = fmt::format("{}{}.base_layer.", kPrefix, path);
@@ -185,7 +187,7 @@ void add_lora(LanguageModel& model, const LoraConfig& config, std::uint64_t seed
   freeze_base(model);
   for (const auto& [path, projection] : projections) {
     if (!is_target(path, targets)) continue;
-    const double bound = 1 / std::sqrt(static_cast<double>(projection->in_features()));  // Kaiming's with a = sqrt(5)
+    const double bound = 1 / std::sqrt(static_cast<double>(projection->in_features()));  // Kaiming, a = sqrt(5)
     attach(*projection, {.a = at::empty({config.rank, projection->in_features()}).uniform_(-bound, bound, generator),
                          .b = at::zeros({projection->out_features(), config.rank}),
                          .scale = parsed.scale(path),
