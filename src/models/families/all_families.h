@@ -4,7 +4,7 @@
 
 namespace lockstep::models {
 
-// One function a family, or a few that differ little; registry.cpp calls them.
+// Each function describes one family. models/families.cpp calls them.
 Family t5_family();
 Family mt5_family();
 Family umt5_family();

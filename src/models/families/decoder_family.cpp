@@ -11,7 +11,7 @@
 namespace lockstep::models {
 namespace {
 
-// Options of transformers' PreTrainedConfig that change what any model computes.
+// Refuses unsupported options of transformers' PreTrainedConfig that would change the computation of any model.
 void refuse_common_options(const Json& config) {
   refuse_config_key(config, "quantization_config", "give the model that was quantised, or convert its weights to fp32");
   refuse_config_key(config, "per_layer_config");
@@ -29,7 +29,7 @@ Family decoder_family(Family family, DecoderConfig (*read)(const Json& config)) 
     refuse_common_options(config);
     DecoderConfig parsed = read(config);
     parsed.untied_head = options.untied_head;
-    if (parsed.initializer_range == 0) parsed.initializer_range = 0.02;  // as transformers takes it
+    if (parsed.initializer_range == 0) parsed.initializer_range = 0.02;  // as in transformers
     ModelInfo info{.model_type = model_type,
                    .architecture = architecture,
                    .has_encoder = false,

@@ -21,7 +21,7 @@ DecoderNames falcon_names() {
           .down = "mlp.dense_4h_to_h"};
 }
 
-// The new architecture has any number of key heads; the old one key, or one a head.
+// The new architecture has any number of key heads; the old one has a single key head, or one per head.
 std::int64_t read_key_heads(const Json& config, std::int64_t heads, bool is_new) {
   const std::int64_t given = config_integer(config, "num_kv_heads", heads);
   if (is_new) {
@@ -33,7 +33,7 @@ std::int64_t read_key_heads(const Json& config, std::int64_t heads, bool is_new)
   return heads;
 }
 
-// One norm for attention and MLP, or one each, or the MLP after attention.
+// Selects a parallel block with one norm or two, or a sequential block.
 void read_block(const Json& config, bool is_new, DecoderConfig& decoder) {
   const bool parallel = config_flag(config, "parallel_attn", true);
   const std::int64_t norms = config_integer(config, "num_ln_in_parallel_attn", is_new ? 2 : 1);
@@ -80,7 +80,7 @@ DecoderConfig read_falcon(const Json& config) {
   decoder.attention_scale = 1 / std::sqrt(static_cast<double>(decoder.head_features));
   decoder.windows.resize(static_cast<std::size_t>(decoder.layers));
 
-  // transformers drops attention's output by attention_dropout, and the softmax only with ALiBi.
+  // transformers applies attention_dropout to the output of attention, and to the softmax only with ALiBi.
   const double attention_dropout = config_probability(config, "attention_dropout", 0);
   decoder.attention_dropout = has_alibi ? attention_dropout : 0;
   decoder.attention_output_dropout = attention_dropout;

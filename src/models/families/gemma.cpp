@@ -18,7 +18,7 @@ DecoderConfig read_any_gemma(const Json& config, const LlamaLikeDefaults& defaul
 
 DecoderConfig read_gemma(const Json& config) {
   Json effective = config;
-  // The first files say gelu where they mean its approximation.
+  // Early files say gelu but mean its tanh approximation.
   if (config_text(config, "hidden_act", "gelu") == "gelu") effective["hidden_act"] = "gelu_pytorch_tanh";
   return read_any_gemma(effective, {.vocabulary = 256000,
                                     .features = 3072,

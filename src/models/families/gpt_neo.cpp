@@ -26,7 +26,8 @@ DecoderNames gpt_neo_names() {
           .down = "mlp.c_proj"};
 }
 
-// "attention_layers" names the kind of each layer; else "attention_types" does, [[[kind, ...], repetitions], ...].
+// Returns the kind of each layer from "attention_layers", or else from "attention_types", [[[kind, ...], repetitions],
+// ...].
 Json layer_kinds(const Json& config) {
   if (config.contains("attention_layers") && config["attention_layers"].is_array()) return config["attention_layers"];
   Json types = Json::parse(R"([[["global", "local"], 12]])");

@@ -11,7 +11,7 @@
 namespace lockstep::models {
 namespace {
 
-// The MLP takes what attention takes.
+// mlp_norm is empty: the MLP has the same input as attention.
 DecoderNames gptj_names() {
   return {.base = "transformer",
           .token_embedding = "wte",

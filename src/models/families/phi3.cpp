@@ -9,7 +9,7 @@
 namespace lockstep::models {
 namespace {
 
-// Older files call longrope "su" or "yarn"; the length before scaling stands beside the rope parameters.
+// Older files call longrope "su" or "yarn", and keep the length before scaling outside the rope parameters.
 Json with_longrope(Json config) {
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     if (!config.contains(key) || !config[key].is_object()) continue;

@@ -8,7 +8,7 @@
 namespace lockstep::models {
 namespace {
 
-// transformers' defaults of one family.
+// transformers' defaults that differ between the families.
 struct T5Defaults {
   std::int64_t vocabulary, inner_features, layers, heads;
   const char* feed_forward;
@@ -35,7 +35,7 @@ T5Config read_any_t5(const Json& config, const T5Defaults& defaults) {
   return t5;
 }
 
-// transformers takes tie_word_embeddings for the sign of v1.0, unless it has saved what it took it for.
+// transformers scales outputs if tie_word_embeddings is true, which marks T5 v1.0, unless scale_decoder_outputs is set.
 T5Config read_t5(const Json& config) {
   T5Config t5 = read_any_t5(config, {32128, 2048, 6, 8, "relu"});
   t5.scale_outputs = config_flag(config, "scale_decoder_outputs", config_flag(config, "tie_word_embeddings", true));
@@ -51,8 +51,8 @@ T5Config read_umt5(const Json& config) {
   return t5;
 }
 
-// Whether a head is tied only its weights tell: tie_word_embeddings says something else in T5, and in the others
-// nothing.
+// Only the weights tell whether a head is tied: tie_word_embeddings means something else in T5, and nothing in the
+// other families.
 Family t5_like_family(Family family, T5Config (*read)(const Json& config)) {
   family.embedding = "shared.weight";
   family.left_over = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
