@@ -33,7 +33,8 @@ void add_decoder_only_row(const data::Example& example, std::int64_t* input, std
                  signed_id);
 }
 
-// Where nothing is learned, one, or there might be no token at all.
+// Returns the number of leading tokens on which a label depends, but at least 1 for an example with tokens, so that a
+// batch without labels is not empty.
 std::int64_t count_predictors(const data::Example& example) {
   const auto tokens = static_cast<std::int64_t>(example.input.size() + example.target.size());
   return std::min(tokens, example.target.empty() ? 1 : std::max<std::int64_t>(1, tokens - 1));

@@ -16,20 +16,20 @@
 namespace lockstep::models {
 namespace {
 
-// Bytes of logits that may be in memory at a time. As many positions as can be: a chunk of them reads the weight twice
-// and adds to the whole of its gradient.
+// Limit of the logits in memory, bytes. Chunks should be large, since each reads the weight twice and adds to its whole
+// gradient.
 constexpr std::int64_t kChunkBytes = 128 << 20;
 
-// Positions of a chunk: as few chunks as can be, of about one size.
+// Returns the number of positions per chunk, for the fewest possible chunks of about equal size.
 std::int64_t chunk_size(std::int64_t positions, std::int64_t vocabulary) {
-  constexpr std::int64_t kLeast = 64;  // for fewer, products would be slow
+  constexpr std::int64_t kLeast = 64;  // with fewer, products are slow
   const std::int64_t fitting = kChunkBytes / (vocabulary * static_cast<std::int64_t>(sizeof(float)));
   const std::int64_t most = std::clamp(fitting, kLeast, kHeadChunk);
   const std::int64_t chunks = std::max<std::int64_t>(1, (positions + most - 1) / most);
   return (positions + chunks - 1) / chunks;
 }
 
-// For so many positions' logits in one of the two ways that logits_of_chunk() fills.
+// Allocates the logits of `positions` positions for logits_of_chunk(). In fp32 on the host, rows begin at cache lines.
 at::Tensor make_logits_buffer(const at::Tensor& hidden, std::int64_t positions, std::int64_t vocabulary) {
   constexpr std::int64_t kCacheLine = 64 / sizeof(float);
   const std::int64_t stride =
@@ -39,7 +39,8 @@ at::Tensor make_logits_buffer(const at::Tensor& hidden, std::int64_t positions, 
 
 enum class Wanted { losses, gradients_too };
 
-// On the host in one pass over each row, while it is in the cache. `logits` are fp32 or bf16, of any stride.
+// Computes losses_of_chunk() on the host, finishing each row while it is in the cache. `logits` are fp32 or bf16, with
+// any stride between rows.
 at::Tensor losses_on_host(const at::Tensor& logits, const at::Tensor& labels, double smoothing, Wanted wanted) {
   at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
   const at::Tensor of_rows = labels.contiguous();
@@ -72,7 +73,7 @@ at::Tensor losses_on_host(const at::Tensor& logits, const at::Tensor& labels, do
   return losses;
 }
 
-// As operations of torch, for any device.
+// Computes losses_of_chunk() with torch operations, on any device.
 at::Tensor losses_on_device(at::Tensor logits, const at::Tensor& labels, double smoothing, Wanted wanted) {
   at::_log_softmax_out(logits, logits, 1, /*half_to_float=*/false);
   const at::Tensor indices = labels.unsqueeze(1);
@@ -85,8 +86,8 @@ at::Tensor losses_on_device(at::Tensor logits, const at::Tensor& labels, double 
   return losses;
 }
 
-// The losses [positions] under `logits` [positions, vocabulary], which are overwritten: by their gradient, if it is
-// wanted. That of fp16 logits is `fp16_scale` times as large, before it is rounded.
+// Returns the losses [positions] given `logits` [positions, vocabulary], and overwrites `logits`, with their gradient
+// if that is wanted. The gradient of fp16 logits is multiplied by `fp16_scale` before it is rounded.
 at::Tensor losses_of_chunk(const at::Tensor& logits, const at::Tensor& labels, double smoothing, Wanted wanted,
                            double fp16_scale = 1) {
   const bool is_rounded = logits.scalar_type() == at::kBFloat16 || logits.scalar_type() == at::kHalf;
@@ -102,9 +103,9 @@ at::Tensor losses_of_chunk(const at::Tensor& logits, const at::Tensor& labels, d
   return losses;
 }
 
-// As OutputHead::logits(), of a few positions, without a graph, into the first rows of `buffer`. In fp32 on the host a
-// part of the vocabulary at a time, and rows begin at cache lines: in one product, with rows of GPT-2's 50,257 one
-// after the other, it took 1.4 times as long.
+// Computes OutputHead::logits() of a chunk of positions, without a graph, into the first rows of `buffer`. In fp32 on
+// the host it processes the vocabulary in ranges, with rows aligned to cache lines: a single product with unaligned
+// rows, as of GPT-2's 50,257 tokens, took 1.4 times as long.
 at::Tensor logits_of_chunk(const at::Tensor& hidden, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
                            double soft_cap, const at::Tensor& buffer) {
   constexpr std::int64_t kPart = 4096;
@@ -125,7 +126,7 @@ at::Tensor logits_of_chunk(const at::Tensor& hidden, const at::Tensor& weight, c
   return logits;
 }
 
-// Adds factor x a b to `sum`, in fp32; an undefined one becomes a b.
+// Adds factor x a b to `sum`, in fp32. If `sum` is undefined, sets it to a b.
 void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b, double factor = 1) {
   if (!sum.defined()) {
     sum = at::mm(a, b).to(at::kFloat);
@@ -138,8 +139,8 @@ void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b, doub
 
 class HeadLoss : public torch::autograd::Function<HeadLoss> {
  public:
-  // Everything, where the scale of the loss is known and there is a gradient to add to. Else everything but the last
-  // chunk's part of the weight's gradient, which backward() then scales for nothing.
+  // Computes all gradients if the loss scale is known and the weight has a gradient to add to. Otherwise leaves the
+  // last chunk's part of the weight's gradient to backward(), which can then apply the scale at no extra cost.
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& all_hidden,
                             const at::Tensor& trained_weight, const std::optional<at::Tensor>& trained_bias,
                             double soft_cap, const at::Tensor& labels, double smoothing) {
@@ -153,7 +154,7 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
     const at::Tensor hidden_gradient = at::empty_like(hidden, at::MemoryFormat::Contiguous);
     const std::optional<double> scale = GradientsInPlace::loss_scale();
     at::Tensor sum = scale && trains_weight ? gradient_to_add_to(trained_weight) : at::Tensor();
-    // Gradients of fp16 are scaled from the beginning: those of improbable tokens would else be 0.
+    // fp16 gradients are scaled before they are rounded; otherwise those of improbable tokens would underflow to 0.
     const bool is_scaled_early = hidden.scalar_type() == at::kHalf && scale.value_or(0) != 0;
     const double scaled_by = is_scaled_early ? *scale : 1;
     if (sum.defined() || is_scaled_early) context->saved_data["scale"] = *scale;
@@ -224,14 +225,14 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
   }
 
  private:
-  // Adds `gradient` x `scale` to `sum` and returns nothing; where there is none, returns it.
+  // Adds `gradient` x `scale` to `sum` and returns an undefined tensor. If `sum` is undefined, returns the product.
   static at::Tensor scaled_into(at::Tensor sum, at::Tensor gradient, const at::Tensor& scale) {
     if (!sum.defined()) return gradient.mul_(scale);
     sum.addcmul_(gradient, scale);
     return {};
   }
 
-  // The parts are changed in place, and freed as early as can be.
+  // Moves a saved tensor out of the context, so that it can be modified in place and freed as early as possible.
   static at::Tensor take(torch::autograd::AutogradContext* context, const char* name) {
     const auto found = context->saved_data.find(name);
     if (found == context->saved_data.end()) return {};
@@ -280,7 +281,7 @@ at::Tensor negative_log_likelihood(const at::Tensor& hidden, const OutputHead& h
   if (!needs_gradient || !at::GradMode::is_enabled()) {
     return negative_log_likelihoods(hidden, head, labels, smoothing).sum();
   }
-  // Without a position, gradients are 0 all the same, rather than none.
+  // Without any position, gradients must still be 0, not undefined.
   if (labels.numel() == 0) return negative_log_likelihood(head.logits(hidden), labels, smoothing);
   return HeadLoss::apply(hidden, head.weight, bias, head.soft_cap, labels, smoothing);
 }

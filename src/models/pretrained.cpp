@@ -44,7 +44,7 @@ std::string saved_name(const std::string& parameter, const Family& family) {
 }
 
 std::map<std::string, std::string> stored_names(const WeightFiles& files, const Family& family) {
-  std::map<std::string, std::string> names;  // parameter -> as stored
+  std::map<std::string, std::string> names;  // parameter -> name in the file
   for (const std::string& stored : files.names()) {
     if (is_left_over(stored, family)) continue;
     names.emplace(parameter_name(stored, family), stored);
@@ -56,8 +56,8 @@ bool declares_own_head(const Family& family, const Json& config) {
   return family.tie_flag_counts && !config_flag(config, "tie_word_embeddings", family.ties_head);
 }
 
-// As transformers decides: a head that only repeats the embedding is tied to it, except where config.json says that it
-// is not.
+// Returns whether the head is untied, as transformers decides: a head that equals the embedding is tied to it unless
+// config.json says otherwise.
 bool has_own_head(const WeightFiles& files, const std::map<std::string, std::string>& names, const Family& family,
                   const Json& config) {
   const bool declared_own = declares_own_head(family, config);
@@ -121,7 +121,7 @@ PretrainedWeights::PretrainedWeights(const fs::path& folder) {
   names_ = stored_names(*files_, family);
   has_own_head_ =
       naming_folder(folder, [&] { return lockstep::models::has_own_head(*files_, names_, family, config); });
-  // A tied head is the embedding under another name: files that hold both, or the head alone, are files of one tensor.
+  // A tied head is the embedding under another name; files may contain both, or only the head.
   if (const auto head = names_.find(kHead); head != names_.end() && !has_own_head_) {
     names_.emplace(family.embedding, head->second);
     names_.erase(kHead);

@@ -1,1 +1,1 @@
-// Gives the target that owns the precompiled torch/torch.h something to compile.
+// Empty source for the target that owns the precompiled torch/torch.h.
