@@ -15,7 +15,7 @@ inline models::ModelInfo bigram_info(std::int64_t vocabulary) {
   return info;
 }
 
-/// Predicts each token from the one before it alone: the smallest decoder-only model that trains and generates.
+/// Predicts each token from the previous one only: the smallest decoder-only model that trains and generates.
 /// `weight` [vocabulary, vocabulary] holds the logits of the next token.
 class BigramModel final : public LanguageModel {
  public:
@@ -51,7 +51,7 @@ class BigramModel final : public LanguageModel {
 
   at::Tensor weight;
   int micro_batches = 0;
-  bool was_training = false;  // when the last row_loss_sums() was called
+  bool was_training = false;  // is_training() during the last row_loss_sums()
   std::int64_t decoded_rows = 0;
 
  private:

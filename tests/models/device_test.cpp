@@ -18,8 +18,8 @@
 #include "models/small_models.h"
 #include "models/stand_in_device.h"
 
-// Models on another device than the host. The stand-in computes with the host's kernels, so that results are the same
-// bits; a tensor that the code under test makes on the host by mistake is refused.
+// Tests models on a device other than the host. The stand-in uses the host's kernels, so results must be bit-identical;
+// it rejects a tensor that the code under test creates on the host by mistake.
 namespace lockstep::models {
 namespace {
 
@@ -45,7 +45,7 @@ std::vector<data::Example> make_examples() {
   return {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}};
 }
 
-// Each token but a row's last has a label.
+// Returns examples in which every token except the last of each row has a label.
 std::vector<data::Example> make_learned_examples() { return {{{8}, {9, 10, 1}}, {{3}, {4}}, {{5}, {6, 7}}}; }
 
 Batch make_batch(const LanguageModel& model, const std::vector<data::Example>& examples) {
@@ -54,7 +54,7 @@ Batch make_batch(const LanguageModel& model, const std::vector<data::Example>& e
 
 using Named = std::vector<std::pair<std::string, at::Tensor>>;
 
-// Loss, rows' losses, logits and gradients, on the host.
+// Returns the loss, the losses of rows, the logits and the gradients, copied to the host.
 Named values_of(LanguageModel& model, const std::vector<data::Example>& examples = make_examples()) {
   model.zero_grad();
   Batch batch = make_batch(model, examples).to(model.device());
@@ -127,7 +127,7 @@ TEST_P(ModelsOn, AnotherDeviceAreNotWaitedForInAPass) {
   EXPECT_EQ(reads_of_stand_in_device(), before + 1);
 }
 
-// Autograd runs what a device computes in a thread of its own, which knows nothing of the training loop's guards.
+// Autograd runs the backward of a device in a separate thread, which does not see the training loop's guards.
 TEST_P(ModelsOn, AnotherDeviceRecomputeLayersAsTheyWereComputed) {
   const auto device = make_model(GetParam(), kStandInDevice);
   const auto values = [&](bool recomputes) {
@@ -193,7 +193,7 @@ TEST(AttentionOnADevice, MultipliesRoundedNumbersWhereLinearLayersDo) {
       ASSERT_EQ(found[i].scalar_type(), at::kFloat);
       const double largest = expected[i].abs().max().item<double>();
       const double error = (found[i] - expected[i]).abs().max().item<double>();
-      EXPECT_LT(error, largest / 64) << i;  // bf16 has 8 bits
+      EXPECT_LT(error, largest / 64) << i;  // the significand of bf16 has 8 bits
       EXPECT_GT(error, largest / 1e5) << i;
     }
   }

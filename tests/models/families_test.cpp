@@ -29,7 +29,7 @@ TEST(Families, AreThoseThatPreparationKnows) {
   }
 }
 
-// The sizes and limits that preparation takes from config.json are those of the model.
+// Preparation and the models must agree on the sizes and limits that config.json implies.
 TEST(Families, HaveTheDefaultsThatPreparationKnows) {
   for (const data::ModelFamily& known : data::supported_model_families()) {
     Json config = Json::parse(R"({

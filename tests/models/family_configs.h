@@ -2,7 +2,7 @@
 
 namespace lockstep::test {
 
-// Small models of all that models compute.
+// Configs of small models that together cover everything that models compute.
 inline constexpr const char* kFamilyConfigs[] = {
     R"({"model_type": "t5", "d_model": 8, "d_kv": 4, "d_ff": 16, "num_layers": 2, "num_decoder_layers": 2,
         "num_heads": 2, "vocab_size": 20, "dropout_rate": 0.2, "decoder_start_token_id": 0})",

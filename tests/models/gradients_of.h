@@ -4,7 +4,7 @@
 
 namespace lockstep::test {
 
-/// What a function of two tensors gives, and its gradients under that of the result.
+/// Holds the result of a function of two tensors, and its gradients for a given grad_output.
 struct ValueAndGradients {
   at::Tensor value, of_first, of_second;
 };

@@ -117,7 +117,7 @@ TEST(HeadLoss, IsNotANumberWhereLogitsAreNot) {
   }
 }
 
-// More than vectors hold, and no multiple of it.
+// The vocabulary exceeds the ranges in which it is processed, and is not a multiple of any vector length.
 TEST(HeadLoss, IsThatOfALargeVocabulary) {
   torch::manual_seed(2);
   const at::Tensor hidden = torch::randn({3, kFeatures}, torch::requires_grad());

@@ -1,8 +1,8 @@
-// What a model folder computes, for the oracle tests.
+// Runs a model folder for the oracle tests.
 //   model_probe MODEL_DIR CASE.json OUTPUT_DIR [ADAPTER_DIR]
 // CASE.json: examples [{input, target}], prompts [[id, ...]], max_new_tokens, batch_size, pad_id.
-// Writes OUTPUT_DIR/{values,gradients}.safetensors, generated.json and the model, or its adapter, saved again, in
-// OUTPUT_DIR/saved. On the GPU if LOCKSTEP_DEVICE is cuda.
+// Writes values.safetensors, gradients.safetensors and generated.json to OUTPUT_DIR, and saves the model, or its
+// adapter, to OUTPUT_DIR/saved. Computes on a GPU if LOCKSTEP_DEVICE is cuda.
 //   model_probe --create MODEL_DIR SEED OUTPUT_DIR
 // Writes a model with random weights.
 #include <fmt/format.h>
@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-// The case holds ids, so that nothing is left for a tokenizer to do.
+// A placeholder: cases contain token ids, so generation never uses the tokenizer.
 class NoTokenizer final : public Tokenizer {
  public:
   void encode(std::string_view, std::vector<TokenId>&) const override {}

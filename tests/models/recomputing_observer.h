@@ -4,7 +4,7 @@
 
 namespace lockstep::test {
 
-/// Whether layers are computed again in backward, and how many were begun.
+/// Selects whether layers are recomputed in the backward pass, and counts the layers that ran.
 struct RecomputingObserver final : models::LayerObserver {
   explicit RecomputingObserver(bool recomputes_) : recomputes(recomputes_) {}
   void before_layer(std::size_t, const at::Tensor&) override { ++layers; }

@@ -17,7 +17,7 @@ inline constexpr const char* kSmallConfigs[] = {
         "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 20, "pad_token_id": 3})",
 };
 
-/// Of random weights, by its config.json.
+/// Creates a model with random weights from the text of its config.json.
 inline std::shared_ptr<LanguageModel> model_of(const std::string& config) {
   const TemporaryFolder folder;
   core::write_json_file(folder.path() / "config.json", Json::parse(config));

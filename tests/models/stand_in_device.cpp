@@ -35,7 +35,7 @@ StandInAllocator& allocator() {
 }
 
 std::atomic<std::size_t> reads{0};
-thread_local bool is_computing = false;  // of what the device itself reads, nothing counts
+thread_local bool is_computing = false;  // reads by the device itself do not count
 
 constexpr c10::DispatchKeySet kKeys(c10::DispatchKey::HPU);
 
@@ -49,7 +49,7 @@ at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::opti
   return at::detail::empty_strided_generic(size, stride, &allocator(), kKeys, c10::dtype_or_default(type));
 }
 
-// The same memory as a tensor of the host.
+// Returns a tensor of the host that shares the memory of `tensor`.
 at::Tensor on_host(const at::Tensor& tensor) {
   if (tensor.is_cpu()) return tensor;
   return at::from_blob(tensor.data_ptr(), tensor.sizes(), tensor.strides(), at::TensorOptions(tensor.scalar_type()));
@@ -98,7 +98,7 @@ void compute_on_host(const c10::OperatorHandle& operation, torch::jit::Stack* st
   at::native::cpu_fallback(operation, stack);
 }
 
-// It has one stream, on which everything is done at once.
+// The device has one stream, on which all work finishes immediately.
 struct StandInGuard final : c10::impl::NoOpDeviceGuardImpl<at::kHPU> {
   at::Device exchangeDevice(at::Device) const override { return kStandInDevice; }
   at::Device getDevice() const override { return kStandInDevice; }
@@ -111,7 +111,7 @@ struct StandInGuard final : c10::impl::NoOpDeviceGuardImpl<at::kHPU> {
   bool queryEvent(void*) const override { return true; }
 };
 
-// What backward asks for.
+// Hooks that autograd's backward calls.
 struct StandInHooks final : at::HPUHooksInterface {
   explicit StandInHooks(at::HPUHooksArgs) {}
   void init() const override {}

@@ -6,12 +6,12 @@
 
 namespace lockstep::models {
 
-/// A device that stands in for a GPU: its memory is the host's, and it computes what the host would. As with a GPU, a
-/// tensor on it and one on the host do not go together: an operation on both throws c10::Error, unless the host's is a
-/// single number or it is a copy from one to the other. A test program that links it has it.
+/// A device that stands in for a GPU. It uses the host's memory and kernels, but like a GPU it does not accept tensors
+/// of the host: an operation on tensors of both devices throws c10::Error, unless the host's tensor is a scalar or the
+/// operation copies between devices. Linking stand_in_device.cpp registers the device.
 inline const at::Device kStandInDevice{at::kHPU, 0};
 
-/// How often the host has read what the device computed: on a GPU it waits, each time, for all that it had asked for.
+/// Returns how often the host has read results of the device. On a GPU, each such read waits for all queued work.
 std::size_t reads_of_stand_in_device();
 
 }  // namespace lockstep::models

@@ -110,7 +110,7 @@ TEST(Lora, SavedLoadedAndMergedItComputesTheSame) {
   }
 }
 
-// Their tensors may have no memory then.
+// The model's own tensors may have no memory in this case.
 TEST(Lora, OtherWeightsAreSavedInsteadOfItsOwn) {
   for (const char* config : {kGpt2, kT5}) {
     const test::TemporaryFolder folder;

@@ -25,7 +25,7 @@ TEST(KeyedHash, TensorsHaveTheNumbersOfTheHost) {
 }
 
 TEST(KeyedHash, KnowsSplitmix64) {
-  EXPECT_EQ(mix(std::uint64_t{0}), 0xE220A8397B1DCDAFU);  // the first of the generator that starts from 0
+  EXPECT_EQ(mix(std::uint64_t{0}), 0xE220A8397B1DCDAFU);  // first output of the generator with state 0
 }
 
 }  // namespace

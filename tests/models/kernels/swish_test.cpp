@@ -10,7 +10,7 @@ namespace {
 
 constexpr Swish kGelu{1.59576912F, 0.0713548163F};
 
-// Far beyond where the exponential has an end, too.
+// Returns random numbers, with some far outside the range in which the exponential neither overflows nor underflows.
 at::Tensor example(std::int64_t rows, std::int64_t columns) {
   torch::manual_seed(6);
   at::Tensor x = 4 * torch::randn({rows, columns});

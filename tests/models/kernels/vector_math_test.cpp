@@ -68,7 +68,7 @@ TEST_P(VectorMath, Bf16IsTorchs) {
   EXPECT_TRUE(back.equal(x.to(at::kBFloat16).to(at::kFloat)));
 }
 
-// One, less than sixteen at a time, exactly so many, and a rest.
+// A single number, less than a vector of eight, two whole vectors, and many vectors with a remainder.
 INSTANTIATE_TEST_SUITE_P(Sizes, VectorMath, testing::Values(1, 7, 16, 1003));
 
 TEST(VectorMath, WhatIsNotFiniteStaysSo) {

@@ -13,7 +13,7 @@ namespace {
 struct Case {
   std::string name;
   std::vector<std::int64_t> queries = {5, 1, 3};
-  std::vector<std::int64_t> keys = {};  // none: those of the queries
+  std::vector<std::int64_t> keys = {};  // if empty, those of the queries
   std::int64_t heads = 4, key_heads = 4;
   bool causal = false;
   std::optional<std::int64_t> window = {};
@@ -43,8 +43,8 @@ class PackedAttention : public testing::TestWithParam<Case> {
     }
   }
 
-  // As a GPU computes it: rows are padded, and what is behind them is hidden; causal attention hides it by itself, and
-  // a padded query's window would see nothing at all.
+  // Computes attention as on a GPU: rows are padded and the padding is hidden. A causal mask already hides it; hiding
+  // it again would leave some padded queries with a window no key at all.
   at::Tensor reference() {
     Dropout dropout(2, 3, examples);
     AttentionOptions padded = options;

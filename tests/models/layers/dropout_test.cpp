@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::array<std::uint64_t, 3> kExamples = {5, 9, 1};
 
-// Of each example `length` tokens.
+// Returns a Dropout for `length` tokens of each example.
 Dropout make_dropout(std::uint64_t seed, std::uint64_t step, std::span<const std::uint64_t> examples,
                      std::int64_t length) {
   Dropout dropout(seed, step, examples);
@@ -20,7 +20,7 @@ Dropout make_dropout(std::uint64_t seed, std::uint64_t step, std::span<const std
   return dropout;
 }
 
-// `shape`: [rows, length, features], of packed tokens, or [rows, heads, query, key].
+// Returns the mask for a `shape` of [rows, length, features], passed as packed tokens, or [rows, heads, query, key].
 at::Tensor mask(std::uint64_t seed, std::uint64_t step, std::span<const std::uint64_t> examples,
                 std::vector<std::int64_t> shape, double probability = 0.3) {
   Dropout dropout = make_dropout(seed, step, examples, shape[1]);

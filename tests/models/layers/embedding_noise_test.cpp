@@ -39,8 +39,8 @@ TEST(EmbeddingNoise, IsUniformWithinTheBoundsOfTheRowsOwnLength) {
     EXPECT_LE(found.abs().max().item<double>(), 1.0);
     const at::Tensor sorted = std::get<0>(found.flatten().sort());
     const at::Tensor expected = torch::linspace(-1, 1, sorted.numel());
-    EXPECT_LE((sorted - expected).abs().max().item<double>(), 0.03);  // Kolmogorov-Smirnov, at 25,600: 1e-9
-    // Neighbours in a row, a column and on the way know nothing of each other.
+    EXPECT_LE((sorted - expected).abs().max().item<double>(), 0.03);  // Kolmogorov-Smirnov distance
+    // Adjacent features and adjacent positions are uncorrelated.
     EXPECT_LE(std::abs((found.slice(1, 1) * found.slice(1, 0, -1)).mean().item<double>()), 0.02);
     EXPECT_LE(std::abs((found.slice(0, 1) * found.slice(0, 0, -1)).mean().item<double>()), 0.02);
   }

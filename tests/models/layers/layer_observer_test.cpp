@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::array<std::uint64_t, 3> kIds = {4, 7, 2};
 
-// Of two micro-batches, whose gradients add up.
+// Returns the losses of two micro-batches and their accumulated gradients.
 std::map<std::string, at::Tensor> values_of(LanguageModel& model, bool recomputes) {
   test::RecomputingObserver observer(recomputes);
   model.set_layer_observer(&observer);
@@ -54,14 +54,14 @@ INSTANTIATE_TEST_SUITE_P(, RecomputedLayers, testing::ValuesIn(test::kFamilyConf
 
 TEST_P(RecomputedLayers, GiveTheSameBits) { expect_the_same_bits(*test::model_of(GetParam())); }
 
-// No gradient comes in from below: embeddings are frozen.
+// The embeddings are frozen, so the input of the first layer needs no gradient.
 TEST_P(RecomputedLayers, GiveTheSameBitsOfAnAdapter) {
   const auto model = test::model_of(GetParam());
   add_lora(*model, {.rank = 2, .dropout = 0.3}, 1);
   for (const auto& parameter : model->named_parameters()) {
     if (!parameter.key().ends_with("lora_B.weight")) continue;
     const at::NoGradGuard no_grad;
-    parameter.value().normal_();  // else the gradients of lora_A are 0
+    parameter.value().normal_();  // otherwise the gradients of lora_A are 0
   }
   expect_the_same_bits(*model);
 }
@@ -91,7 +91,7 @@ TEST(RecomputedLayer, IsComputedAgainOnlyIfItTrainsAnything) {
   EXPECT_EQ(calls, 4);
 }
 
-// Counts what is allocated; installed for good by its first use, since memory may outlive a test.
+// Counts allocated memory. Stays installed after its first use, because memory may outlive a test.
 class CountingAllocator final : public c10::Allocator {
  public:
   static CountingAllocator& installed() {
@@ -109,7 +109,7 @@ class CountingAllocator final : public c10::Allocator {
   }
   c10::DeleterFnPtr raw_deleter() const override { return &CountingAllocator::give_back; }
   void copy_data(void* to, const void* from, std::size_t bytes) const override { default_copy_data(to, from, bytes); }
-  // The most that `compute` takes beyond what is there.
+  // Returns the peak memory that `compute` allocates, bytes, in addition to what is already allocated.
   template <class Compute>
   double peak_of(const Compute& compute) {
     const std::size_t before = peak_ = now_;
@@ -126,7 +126,7 @@ class CountingAllocator final : public c10::Allocator {
   static void give_back(void* address) {
     const std::lock_guard lock(installed().mutex_);
     const auto piece = installed().pieces_.extract(address);
-    if (piece) installed().now_ -= piece.mapped().bytes;  // null: of no bytes
+    if (piece) installed().now_ -= piece.mapped().bytes;  // null if the block was not counted
   }
   c10::Allocator* below_;
   std::mutex mutex_;

@@ -35,7 +35,7 @@ TEST(Operand, IsRepeatedOnceForAllLayersThatTakeIt) {
     memory = c10::weak_intrusive_ptr<c10::TensorImpl>(operand.x.getIntrusivePtr());
     y = first.forward(operand, none) * second.forward(operand, none);
   }
-  EXPECT_TRUE(memory.expired());  // nobody holds it until it is needed
+  EXPECT_TRUE(memory.expired());  // nothing holds it until backward
   EXPECT_EQ(calls, 1);
   y.sum().backward();
   EXPECT_EQ(calls, 2);

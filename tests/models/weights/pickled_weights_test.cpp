@@ -32,7 +32,7 @@ std::string tuple(const std::vector<std::int64_t>& counts) {
   return fmt::format("({}t", items);
 }
 
-// As torch.save() pickles a dict of tensors: each the whole of the storage "0", "1", ...
+// Pickles a dict of tensors as torch.save() does; each tensor fills a storage "0", "1", ...
 std::string pickle_of(const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
   std::string pickle = "\x80\x02}(";
   for (std::size_t i = 0; i < tensors.size(); ++i) {

@@ -12,7 +12,7 @@ using test::input_error;
 using test::TemporaryFolder;
 using testing::HasSubstr;
 
-// A file of the given header and tensor bytes.
+// Returns the bytes of a file with the given header and tensor data.
 std::string file_of(const std::string& header, const std::string& tensors) {
   const std::uint64_t size = header.size();
   return std::string(reinterpret_cast<const char*>(&size), sizeof size) + header + tensors;

@@ -31,7 +31,7 @@ void expect_saved(const test::TemporaryFolder& folder, const NamedTensors& tenso
   for (const auto& [name, tensor] : tensors) EXPECT_TRUE(files.tensor(name).equal(tensor)) << name;
 }
 
-NamedTensors random_tensors() {  // of 40, 40, 80, 120, 20 bytes
+NamedTensors random_tensors() {  // 40, 40, 80, 120 and 20 bytes
   return {{"e", at::randn({10})},
           {"d", at::randn({2, 5})},
           {"c", at::randn({20})},
