@@ -8,7 +8,7 @@ namespace {
 
 std::int64_t signed_id(TokenId id) { return static_cast<std::int64_t>(id); }
 
-/// [rows, columns] int64, all `value`.
+// Returns a tensor [rows, columns] int64 filled with `value`.
 at::Tensor filled(std::size_t rows, std::size_t columns, std::int64_t value) {
   return at::full({static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)}, value, at::kLong);
 }

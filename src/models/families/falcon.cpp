@@ -1,4 +1,4 @@
-// Falcon (Almazrouei et al. 2023) as transformers' FalconForCausalLM computes it.
+// Defines the family of Falcon (Almazrouei et al. 2023), computed as in transformers' FalconForCausalLM.
 #include <cmath>
 
 #include "lockstep/core/error.h"

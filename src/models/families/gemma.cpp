@@ -1,4 +1,5 @@
-// Gemma 1 and 2 (Gemma Team 2024) as transformers' GemmaForCausalLM and Gemma2ForCausalLM compute them.
+// Defines the families of Gemma 1 and 2 (Gemma Team 2024), computed as in transformers' GemmaForCausalLM and
+// Gemma2ForCausalLM.
 #include <cmath>
 
 #include "models/config.h"

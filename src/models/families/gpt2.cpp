@@ -1,4 +1,4 @@
-// GPT-2 (Radford et al. 2019) as transformers' GPT2LMHeadModel computes it.
+// Defines the family of GPT-2 (Radford et al. 2019), computed as in transformers' GPT2LMHeadModel.
 #include <cmath>
 
 #include "models/config.h"

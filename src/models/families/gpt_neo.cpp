@@ -1,4 +1,4 @@
-// GPT-Neo (Black et al. 2021) as transformers' GPTNeoForCausalLM computes it.
+// Defines the family of GPT-Neo (Black et al. 2021), computed as in transformers' GPTNeoForCausalLM.
 #include <fmt/format.h>
 
 #include "lockstep/core/error.h"

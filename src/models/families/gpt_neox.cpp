@@ -1,4 +1,4 @@
-// GPT-NeoX (Black et al. 2022) as transformers' GPTNeoXForCausalLM computes it.
+// Defines the family of GPT-NeoX (Black et al. 2022), computed as in transformers' GPTNeoXForCausalLM.
 #include <cmath>
 
 #include "models/config.h"

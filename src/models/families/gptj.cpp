@@ -1,4 +1,4 @@
-// GPT-J (Wang and Komatsuzaki 2021) as transformers' GPTJForCausalLM computes it.
+// Defines the family of GPT-J (Wang and Komatsuzaki 2021), computed as in transformers' GPTJForCausalLM.
 #include <fmt/format.h>
 
 #include <cmath>

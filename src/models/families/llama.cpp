@@ -1,4 +1,4 @@
-// Llama (Touvron et al. 2023) as transformers' LlamaForCausalLM computes it.
+// Defines the family of Llama (Touvron et al. 2023), computed as in transformers' LlamaForCausalLM.
 #include "models/config.h"
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"

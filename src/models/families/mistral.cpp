@@ -1,4 +1,4 @@
-// Mistral (Jiang et al. 2023) as transformers' MistralForCausalLM computes it.
+// Defines the family of Mistral (Jiang et al. 2023), computed as in transformers' MistralForCausalLM.
 #include "models/config.h"
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"

@@ -1,4 +1,4 @@
-// OPT (Zhang et al. 2022) as transformers' OPTForCausalLM computes it.
+// Defines the family of OPT (Zhang et al. 2022), computed as in transformers' OPTForCausalLM.
 #include <cmath>
 
 #include "lockstep/core/error.h"

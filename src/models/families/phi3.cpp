@@ -1,4 +1,4 @@
-// Phi-3 (Abdin et al. 2024) as transformers' Phi3ForCausalLM computes it.
+// Defines the family of Phi-3 (Abdin et al. 2024), computed as in transformers' Phi3ForCausalLM.
 #include <fmt/format.h>
 
 #include "lockstep/core/error.h"

@@ -1,4 +1,5 @@
-// Qwen2 (Yang et al. 2024) and Qwen3 (2025) as transformers' Qwen2ForCausalLM and Qwen3ForCausalLM compute them.
+// Defines the families of Qwen2 (Yang et al. 2024) and Qwen3 (2025), computed as in transformers' Qwen2ForCausalLM and
+// Qwen3ForCausalLM.
 #include "models/config.h"
 #include "models/families/all_families.h"
 #include "models/families/decoder_family.h"

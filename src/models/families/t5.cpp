@@ -1,5 +1,5 @@
-// T5 (Raffel et al. 2020), mT5 (Xue et al. 2021) and UMT5 (Chung et al. 2023) as transformers'
-// T5ForConditionalGeneration, MT5ForConditionalGeneration and UMT5ForConditionalGeneration compute them.
+// Defines the families of T5 (Raffel et al. 2020), mT5 (Xue et al. 2021) and UMT5 (Chung et al. 2023), computed as in
+// transformers' T5ForConditionalGeneration, MT5ForConditionalGeneration and UMT5ForConditionalGeneration.
 #include "models/t5/t5.h"
 
 #include "models/config.h"

@@ -175,12 +175,12 @@ class Attention {
   }
 
  private:
-  // The scores of one query of one head.
+  // Holds the scores of one query of one head.
   struct Row {
     float* scores;
     Range seen;  // keys, relative to the block's first key
     std::int64_t head, query, token, first_key;
-    std::uint64_t key;  // of the dropout mask
+    std::uint64_t key;  // key of the dropout mask
   };
 
   // Buffers of one thread, reused for all its products. Results are contiguous; otherwise a batched product would be

@@ -16,7 +16,7 @@ constexpr std::uint64_t kAlignment = 64;  // of the first tensor, so that mapped
 
 constexpr std::array kTypes = {at::kFloat, at::kHalf,  at::kBFloat16, at::kDouble, at::kLong,
                                at::kInt,   at::kShort, at::kChar,     at::kByte,   at::kBool};
-static_assert(kTypes.size() == kSafetensorsTypes.size());  // in the same order
+static_assert(kTypes.size() == kSafetensorsTypes.size());  // both in the same order
 
 at::Tensor convert(const std::filesystem::path& path, const std::string& name, const at::Tensor& tensor,
                    at::ScalarType type) {

@@ -28,7 +28,7 @@ struct Projection : torch::nn::Module {
   std::int64_t in_features() const { return weight.size(is_transposed() ? 0 : 1); }
   std::int64_t out_features() const { return weight.size(is_transposed() ? 1 : 0); }
 
-  at::Tensor weight, bias;  // bias: undefined if it has none
+  at::Tensor weight, bias;  // bias is undefined if there is none
   std::optional<LowRankTerm> low_rank;
 
  private:

@@ -41,7 +41,7 @@ struct Operand {
 
   at::Tensor x;
   std::vector<at::Tensor> inputs = {};
-  c10::intrusive_ptr<Recipe> recipe = {};  // null: x is held
+  c10::intrusive_ptr<Recipe> recipe = {};  // null if x itself is held
 };
 
 /// Saves an operand in the forward pass of an autograd function: appends the tensors to hold to `saved` and stores the
