@@ -15,9 +15,9 @@
 namespace lockstep::comm {
 namespace {
 
-constexpr std::size_t kNamedFacts = 3;  // in a message
+constexpr std::size_t kNamedFacts = 3;  // maximum in a message
 constexpr std::size_t kNamedRanks = 8;
-constexpr const char* kNone = "none";  // the value of a fact that a rank has not
+constexpr const char* kNone = "none";  // stands for a fact that a rank does not have
 
 struct Difference {
   std::string name, expected, found;
@@ -46,7 +46,7 @@ std::string describe(const std::vector<Difference>& differences) {
   return text;
 }
 
-// "rank 1", "ranks 1, 2, 5", "all 63 other ranks".
+// Returns "rank 1", "ranks 1, 2, 5" or "all 63 other ranks".
 std::string describe_ranks(const std::vector<std::int64_t>& ranks, int world_size) {
   if (ranks.size() == 1) return fmt::format("rank {}", ranks.front());
   if (ranks.size() + 1 == static_cast<std::size_t>(world_size)) return fmt::format("all {} other ranks", ranks.size());
@@ -56,7 +56,7 @@ std::string describe_ranks(const std::vector<std::int64_t>& ranks, int world_siz
                      named < ranks.size() ? fmt::format(" and {} more", ranks.size() - named) : "");
 }
 
-// The ranks on which `condition` holds, on every rank.
+// Returns the ranks on which `condition` holds, on every rank.
 std::vector<std::int64_t> ranks_where(Communicator& communicator, bool condition) {
   at::Tensor holds = at::zeros({communicator.world_size()}, at::kLong);
   holds[communicator.rank()] = condition ? 1 : 0;
@@ -71,8 +71,8 @@ struct LaunchedRanks {
   const char* variable_of_rank;
 };
 
-// What the launcher says. Slurm's variables are there in a batch script, too, and in what mpirun starts from it: they
-// speak of this process where Slurm's own PMIx started it.
+// Returns the number of ranks that the launcher announces. Slurm's variables also exist in a batch script and in what
+// mpirun starts from it; they describe this process only if Slurm's own PMIx started it.
 std::optional<LaunchedRanks> ranks_of_launcher() {
   const char* name_space = std::getenv("PMIX_NAMESPACE");
   const bool by_srun = name_space != nullptr && std::string_view(name_space).starts_with("slurm.");
@@ -95,7 +95,7 @@ void check_agreement(Communicator& communicator, const SharedFacts& facts, const
   const std::string own = Json(facts).dump(-1, ' ', false, Json::error_handler_t::replace);
   const Json of_root = Json::parse(text_of_root(communicator, own));
   const std::string root = text_of_root(communicator, describe_rank(communicator));
-  // Both sides by way of JSON, which may replace bytes.
+  // Both sides pass through JSON, which may replace bytes.
   const std::string found = describe_differences(of_root.get<SharedFacts>(), Json::parse(own).get<SharedFacts>());
   const std::vector<std::int64_t> ranks = ranks_where(communicator, !found.empty());
   if (ranks.empty()) return;

@@ -24,7 +24,7 @@ class Done final : public PendingCollective {
   void wait() override {}
 };
 
-// The process alone.
+// A job of one process.
 class SingleProcess final : public Communicator {
  public:
   int rank() const override { return 0; }
@@ -66,7 +66,7 @@ std::shared_ptr<Communicator> make_communicator() {
     check_world_size(communicator->world_size());
     return communicator;
   }
-  const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");  // set by srun alone
+  const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");  // only srun sets it
   if (tasks != nullptr && std::string_view(tasks) != "1") {
     leave_message_to_first("SLURM_PROCID");
     throw InputError(
@@ -119,7 +119,7 @@ std::vector<std::string> texts_of_ranks(Communicator& communicator, const std::s
   communicator.all_reduce_sum(sizes);
   const at::Tensor ends = sizes.cumsum(0);
   const auto begin_of = [&](std::int64_t rank) { return rank == 0 ? 0 : ends[rank - 1].item<std::int64_t>(); };
-  // Each rank fills in its own part of zeros, a number a byte.
+  // Each rank fills in its own range of zeros, one byte per int64.
   at::Tensor bytes = at::zeros({ends[-1].item<std::int64_t>()}, at::kLong);
   std::copy(text.begin(), text.end(), bytes.data_ptr<std::int64_t>() + begin_of(communicator.rank()));
   communicator.all_reduce_sum(bytes);

@@ -20,7 +20,7 @@ VisibleGpus visible_gpus() {
   VisibleGpus gpus;
   const cudaError_t status = cudaGetDeviceCount(&gpus.count);
   if (status == cudaSuccess && gpus.count > 0) return gpus;
-  cudaGetLastError();  // no GPU is no error to be found later
+  cudaGetLastError();  // clears the error, so that no later check finds it
   return {0, status == cudaSuccess ? "no device" : cudaGetErrorString(status)};
 }
 
@@ -79,7 +79,7 @@ std::uint64_t memory_of_device(at::Device device) {
 std::shared_ptr<Communicator> make_communicator_for(at::Device device, std::shared_ptr<Communicator> host,
                                                     std::chrono::seconds timeout) {
   if (!device.is_cuda()) return host;
-  if (!launched_by_mpi()) return host;  // nothing is to be sent
+  if (!launched_by_mpi()) return host;  // one rank sends nothing
   return std::make_shared<NcclCommunicator>(
       std::move(host), device.index(), [] { return c10::cuda::getCurrentCUDAStream().stream(); }, timeout);
 }

@@ -11,7 +11,7 @@
 namespace lockstep::comm {
 namespace {
 
-// The sets of cores of a host's ranks, and all of them together.
+// Returns the sets of cores of a host's ranks, and their union.
 std::set<std::vector<int>> sets_of_cores(const std::vector<const Placement*>& ranks) {
   std::set<std::vector<int>> sets;
   std::set<int> together;
@@ -69,7 +69,7 @@ std::string describe_cores(const std::vector<int>& cores) {
 }
 
 std::optional<Oversubscription> find_oversubscription(const std::vector<Placement>& ranks) {
-  std::vector<std::string> hosts;  // in the order of their ranks
+  std::vector<std::string> hosts;  // in order of their ranks
   std::map<std::string, std::vector<const Placement*>> ranks_of;
   for (const Placement& rank : ranks) {
     auto& of_host = ranks_of[rank.host];

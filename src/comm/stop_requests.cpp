@@ -20,13 +20,13 @@ using SystemClock = std::chrono::system_clock;
 constexpr std::size_t kFile = core::kStopSignals.size();
 constexpr std::size_t kTime = kFile + 1;
 constexpr const char* kHonouredFile = "STOPPED";
-constexpr std::chrono::seconds kBetweenLooks{1};  // a look may take a millisecond on a network file system
+constexpr std::chrono::seconds kBetweenLooks{1};  // a check may take a millisecond on a network file system
 constexpr std::chrono::seconds kSpareTime{20};
 constexpr const char* kSlurmEnd = "SLURM_JOB_END_TIME";
 
 const SystemClock::time_point kProcessStart = SystemClock::now();
 
-// Ranks other than 0 have it from a sum.
+// Takes a number, because ranks other than 0 learn the time from a sum.
 std::string describe_end(double seconds_since_1970) {
   return fmt::format("the job's time ends at {:%H:%M:%S}",
                      fmt::localtime(static_cast<std::time_t>(seconds_since_1970)));
@@ -121,7 +121,7 @@ bool StopRequests::file_is_there() {
   const auto now = std::chrono::steady_clock::now();
   if (options_.file.empty() || has_seen_file_ || now < next_look_) return has_seen_file_;
   next_look_ = now + kBetweenLooks;
-  std::error_code unreachable;  // as good as not there
+  std::error_code unreachable;  // treated as not there
   has_seen_file_ = fs::exists(options_.file, unreachable);
   return has_seen_file_;
 }

@@ -11,7 +11,7 @@ namespace lockstep::comm {
 void set_own_compute_threads(std::int64_t threads_per_rank, const Communicator& communicator) {
   if (threads_per_rank > 0) {
     at::set_num_threads(static_cast<int>(threads_per_rank));
-  } else if (std::getenv("OMP_NUM_THREADS") == nullptr) {  // which LibTorch reads itself
+  } else if (std::getenv("OMP_NUM_THREADS") == nullptr) {  // LibTorch reads it itself
     at::set_num_threads(communicator.cores_per_rank());
   }
 }

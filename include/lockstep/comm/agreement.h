@@ -8,26 +8,26 @@
 
 namespace lockstep::comm {
 
-/// What every rank of a job must have alike: names, and values that are fit for a message (of what is long, a digest).
-/// Names are told once each.
+/// Facts that all ranks of a job must share, as pairs of a unique name and a value. Values are short enough for a
+/// message; a long one is replaced by a digest.
 using SharedFacts = std::vector<std::pair<std::string, std::string>>;
 
-/// "seed: expected 1, found 2; ...": the first few facts that differ, one of them lacking counts, too. Empty: none
-/// does.
+/// Returns the first few facts that differ, including facts that only one side has: "seed: expected 1, found 2; ...".
+/// Returns an empty string if none differs.
 std::string describe_differences(const SharedFacts& expected, const SharedFacts& found);
 
-/// Compares every rank's facts, whose names may differ, too, with those of rank 0. If any differ, the lowest rank that
-/// differs throws InputError, which names the ranks that do, the host of rank 0, the first few of the facts with both
-/// values, and `remedy`; all others throw PeerFailed.
+/// Compares every rank's facts with those of rank 0; the names may differ, too. If any rank differs, the lowest such
+/// rank throws InputError, which names all ranks that differ, the host of rank 0, the first few facts with both values,
+/// and `remedy`. All other ranks throw PeerFailed.
 void check_agreement(Communicator& communicator, const SharedFacts& facts, const std::string& remedy);
 
-/// Throws InputError if the launcher of this process says that it started another number of ranks than `world_size`, as
-/// MPI has it: an MPI that does not understand its launcher makes every process a world of its own. Of these, all but
-/// the launcher's first throw PeerFailed.
+/// Throws InputError if the launcher of this process announces a number of ranks other than `world_size`, which MPI
+/// reports: an MPI that does not understand its launcher makes every process a world of its own. Only the launcher's
+/// first process throws InputError; the others throw PeerFailed.
 void check_world_size(int world_size);
 
-/// Of processes that cannot speak to each other, one gives their common message: throws PeerFailed where `variable`, by
-/// which the launcher numbers them, is not 0.
+/// Lets only the first of several processes that cannot communicate report their common error: throws PeerFailed if
+/// `variable`, in which the launcher numbers its processes, is set and not 0.
 void leave_message_to_first(const char* variable);
 
 }  // namespace lockstep::comm

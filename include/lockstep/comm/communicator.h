@@ -12,86 +12,94 @@
 
 namespace lockstep::comm {
 
-/// A collective under way, which goes on while the process computes. Its tensor belongs to it until wait() returns.
+/// A collective in flight, which progresses while the process computes. Its tensor must not be used until wait()
+/// returns.
 class PendingCollective {
  public:
   virtual ~PendingCollective() = default;
-  /// Returns once it is done. Throws Error if it failed.
+  /// Waits until the collective is done; on a GPU, only makes the compute stream wait for it. Throws Error if it
+  /// failed.
   virtual void wait() = 0;
 };
 
-/// A stretch of a flat tensor, in elements.
+/// A range [begin, end) of the elements of a flat tensor.
 struct Part {
   std::int64_t begin = 0;
   std::int64_t end = 0;
   std::int64_t size() const { return end - begin; }
 };
 
-/// What belongs to `rank` of a flat tensor of `elements` that ranks share evenly; it starts on a multiple of 16.
+/// Returns the range that `rank` owns of a flat tensor of `elements`, which the ranks share evenly. A range that is not
+/// empty starts on a multiple of 16.
 Part part_of(std::int64_t elements, int rank, int world_size);
 
-/// The ranks of one training job. All ranks call the same functions in the same order. Tensors lie on the host, or on
-/// the rank's GPU where make_communicator_for() joined them: see NcclCommunicator for what differs there.
+/// The ranks of one training job. All ranks call the same functions in the same order. Tensors are on the host or, with
+/// a communicator from make_communicator_for(), on the rank's GPU; NcclCommunicator documents what differs there.
 class Communicator {
  public:
   virtual ~Communicator() = default;
 
   virtual int rank() const = 0;
   virtual int world_size() const = 0;
-  /// Among the ranks of its node.
+  /// Returns the index of this rank among the ranks of its node.
   virtual int local_rank() const = 0;
-  /// Cores that this rank may use by itself: those of its node that the job's ranks may use, divided among them.
+  /// Returns the number of cores for this rank: the cores that the ranks of its node may use, divided evenly among
+  /// them.
   virtual int cores_per_rank() const = 0;
 
-  /// Replaces `tensor` on every rank by the sum over ranks; contiguous fp32, fp64 or int64, on the host. The same bits
-  /// on every rank, and in every run with as many ranks.
+  /// Replaces `tensor` on every rank by the sum over ranks. It must be contiguous fp32, fp64 or int64 on the host. The
+  /// result has the same bits on every rank, and in every run with the same number of ranks.
   virtual void all_reduce_sum(at::Tensor tensor) = 0;
-  /// The same, without waiting; bf16 and fp16 too. `name` says what it is in messages.
+  /// Begins an all_reduce_sum() and returns without waiting; also accepts bf16 and fp16. `name` describes it in
+  /// messages.
   virtual std::shared_ptr<PendingCollective> begin_all_reduce_sum(at::Tensor tensor, std::string name) = 0;
-  /// Replaces this rank's part_of the flat `tensor` by the sum over ranks, the same bits as all_reduce_sum gives; the
-  /// rest of it is then of no use.
+  /// Begins to replace this rank's range (part_of()) of the flat `tensor` by the sum over ranks, with the same bits as
+  /// all_reduce_sum(). The content of the other ranges is unspecified afterwards.
   virtual std::shared_ptr<PendingCollective> begin_reduce_scatter_sum(at::Tensor tensor, std::string name) = 0;
-  /// Replaces every part_of the flat `tensor` by that of the rank to which it belongs.
+  /// Begins to replace every range (part_of()) of the flat `tensor` by the values of its owner.
   virtual std::shared_ptr<PendingCollective> begin_all_gather(at::Tensor tensor, std::string name) = 0;
-  /// Replaces `tensor` on every rank by the root's; contiguous, of the same size and type everywhere, on the host.
+  /// Replaces `tensor` on every rank by the root's. It must be contiguous, on the host, and of the same size and type
+  /// on all ranks.
   virtual void broadcast_from_root(at::Tensor tensor) = 0;
-  /// Returns when every rank has called it.
+  /// Returns once every rank has called it.
   virtual void barrier() = 0;
-  /// A collective that is not done after `timeout` ends all ranks' processes, with a message that names this rank,
-  /// what it was at, and the collective. 0: none does. [none]
+  /// Sets the time after which an unfinished collective ends the processes of all ranks, with a message that names this
+  /// rank, its activity and the collective. 0, the default, means no limit.
   virtual void set_timeout(std::chrono::seconds timeout) = 0;
-  /// What the job is at, for that message and others: "step 12".
+  /// Sets what the job is doing, e.g. "step 12", for messages.
   virtual void set_activity(std::string activity) = 0;
-  /// What set_activity() said last. [""]
+  /// Returns the text last given to set_activity(), or an empty string.
   virtual std::string activity() const = 0;
-  /// Ends all ranks' processes at once.
+  /// Ends the processes of all ranks immediately.
   [[noreturn]] virtual void abort(int exit_code) = 0;
 
   bool is_root() const { return rank() == 0; }
 };
 
-/// MPI's ranks if an MPI launcher (mpirun, srun) started this process; else the process alone, without MPI. Throws
-/// InputError if srun started several tasks without giving them MPI ranks.
+/// Returns MPI's ranks if an MPI launcher (mpirun, srun) started this process, otherwise a communicator of this process
+/// only, without MPI. Throws InputError if srun started several tasks without giving them MPI ranks, or as
+/// check_world_size() does (comm/agreement.h).
 std::shared_ptr<Communicator> make_communicator();
 
-/// Another rank failed and has said why; this rank has nothing to add.
+/// Thrown if another rank has failed and reports the error; this rank has nothing to add.
 class PeerFailed : public Error {
  public:
   using Error::Error;
 };
 
-/// Runs `work` on every rank and meets. If it throws anywhere, the lowest rank that failed rethrows its error and all
-/// others throw PeerFailed: one message a job, nobody waits. If it throws Stopped (core/stop_flag.h) on some and fails
-/// on none, all throw Stopped, with what the lowest that did says. `work` must not communicate.
+/// Runs `work` on every rank and synchronizes. If it throws anywhere, the lowest rank that failed rethrows its error
+/// and all others throw PeerFailed, so that a job prints one message and no rank waits forever. If it fails nowhere but
+/// throws Stopped (core/stop_flag.h) on some ranks, all ranks throw Stopped with the message of the lowest of these.
+/// `work` must not communicate.
 void run_on_all(Communicator& communicator, const std::function<void()>& work);
 
-/// The root's `text` on every rank.
+/// Returns the root's `text`, on every rank.
 std::string text_of_root(Communicator& communicator, const std::string& text);
 
-/// Every rank's `text`, on every rank; for a few kilobytes each.
+/// Returns the `text` of every rank, on every rank. Meant for a few kilobytes each.
 std::vector<std::string> texts_of_ranks(Communicator& communicator, const std::string& text);
 
-/// "rank 1 on node7" for messages.
+/// Returns the rank and its host for messages: "rank 1 on node7".
 std::string describe_rank(const Communicator& communicator);
 
 }  // namespace lockstep::comm

@@ -13,28 +13,29 @@ namespace lockstep::comm {
 /// The GPUs that this process may use.
 struct VisibleGpus {
   int count = 0;
-  std::string why_none;  // if there are none, what CUDA says
+  std::string why_none;  // if there are none, CUDA's reason
 };
 VisibleGpus visible_gpus();
 
-/// Where a rank computes by the job's `device`: cpu; cuda, its own GPU; auto, cuda where there is a GPU. The GPU's
-/// number is the rank's among those of its node, or 0 where the launcher shows each rank one only. Throws InputError
-/// where `device` is cuda and there is no GPU, or where a node has more ranks than GPUs.
+/// Returns the device that a rank computes on. `device` is the value of the job key: "cpu"; "cuda", the rank's own GPU;
+/// "auto", a GPU if there is one, otherwise the CPU. The GPU's index is the local rank, or 0 if the process sees only
+/// one. Throws InputError if `device` is "cuda" and there is no GPU, or if a node has more ranks than GPUs.
 at::Device compute_device(const std::string& device, int local_rank, const VisibleGpus& gpus);
 
-/// Loads LibTorch's kernels for GPUs. Programs do not at their start, since it takes them 0.3 s and 230 MB. Throws
-/// Error if LibTorch was asked for CUDA before, e.g. by torch::manual_seed(): it then goes on without.
+/// Loads LibTorch's GPU kernels. Programs do not load them at startup, because that takes 0.3 s and 230 MB. Throws
+/// Error if LibTorch was asked for CUDA before, e.g. by torch::manual_seed(): it then keeps running without CUDA.
 void load_gpu_kernels();
 
-/// compute_device() of this rank; a GPU becomes LibTorch's current one. Throws InputError, as check_agreement() does,
-/// if other ranks compute on another kind of device.
+/// Returns the compute_device() of this rank and, if it is a GPU, makes it LibTorch's current device. Throws
+/// InputError, as check_agreement() does, if other ranks compute on another kind of device.
 at::Device compute_device_of_rank(const std::string& device, Communicator& communicator);
 
-/// The bytes of a device: of a GPU's memory, or memory_limit() (core/memory_limit.h) of the host. 0: unknown.
+/// Returns the bytes of a device's memory: all memory of a GPU, or memory_limit() (core/memory_limit.h) for the host.
+/// Returns 0 if unknown.
 std::uint64_t memory_of_device(at::Device device);
 
-/// `host` where it computes on the host, or without MPI; else its ranks joined by NCCL, too, this one with GPU
-/// `device`. `timeout` as in Communicator::set_timeout().
+/// Returns `host` if `device` is the CPU or MPI is not in use; otherwise an NcclCommunicator over the ranks of `host`,
+/// in which this rank uses GPU `device`. `timeout` is as in Communicator::set_timeout().
 std::shared_ptr<Communicator> make_communicator_for(at::Device device, std::shared_ptr<Communicator> host,
                                                     std::chrono::seconds timeout);
 

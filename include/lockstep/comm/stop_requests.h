@@ -16,47 +16,50 @@
 namespace lockstep::comm {
 
 struct StopOptions {
-  std::filesystem::path file = {};  // a request, once it is there; empty: none. Rank 0 looks for it.
-  std::optional<std::chrono::system_clock::time_point> end = {};  // when the time of the job is over, as rank 0 has it
+  std::filesystem::path file = {};  // asks for a stop once it exists; empty: none. Only rank 0 checks.
+  std::optional<std::chrono::system_clock::time_point> end = {};  // of the job's time; rank 0's value counts
 };
 
-/// Why a job shall end: what any of its ranks knows, all come to know at the same point of their work. Not for several
-/// threads at once.
+/// Requests to end a run. What one rank knows becomes known to all ranks at the same point of their work. Not
+/// thread-safe.
 class StopRequests {
  public:
-  /// The stop signals, the file, the time.
+  /// Counts the stop signals, the file and the time limit.
   static constexpr std::size_t kReasons = core::kStopSignals.size() + 2;
 
-  /// All ranks name the same file.
+  /// All ranks must pass the same file.
   explicit StopRequests(std::shared_ptr<Communicator> communicator, StopOptions options = {});
 
-  /// What this rank knows, as numbers that ranks sum, in fp64, together with others of theirs. Looks for the file once
-  /// a second at most.
+  /// Returns what this rank knows, as numbers for the ranks to sum in fp64, together with other numbers of theirs.
+  /// Checks for the file at most once a second.
   std::array<double, kReasons> own();
-  /// Takes the sums over ranks of own(). The first reasons stay.
+  /// Takes the sums over ranks of own(). Once there is a reason to stop, later sums are ignored.
   void take(std::span<const double> sums);
 
-  /// Both, with a sum of its own. True if there is a reason.
+  /// Sums own() over the ranks and takes the result. Returns true if there is a reason to stop.
   bool agree();
-  /// The same in two halves, for work between them: the message goes on meanwhile.
+  /// begin_agreeing() and finish_agreeing() are the two halves of agree(): the message is in flight between them.
   void begin_agreeing();
   bool finish_agreeing();
 
-  /// True if take() or an agreement has found a reason.
+  /// Returns true if take() or an agreement has found a reason to stop.
   bool agreed() const { return !reasons_.empty(); }
-  /// "SIGTERM on 2 of 4 ranks", "the file result/STOP", "the job's time ends at 12:31:05"; on all ranks the same.
+  /// Returns the reasons, the same on all ranks: "SIGTERM on 2 of 4 ranks", "the file result/STOP", "the job's time
+  /// ends at 12:31:05".
   std::string reason() const;
 
-  /// How long it takes to end the run. It is begun so much before the end of the job's time, and 20 s more. [0]
+  /// Sets how long it takes to end the run, 0 by default. The run stops that long, plus 20 s, before the job's time
+  /// ends.
   void set_time_to_save(std::chrono::duration<double> time) { time_to_save_ = time; }
 
-  /// Ends the run on all ranks: throws Stopped, "stopped: REASON; CONSEQUENCE". If the file was a reason, rank 0 first
-  /// renames it to STOPPED, in its folder: the same command goes on, and scripts see that this end was wished for.
+  /// Ends the run on all ranks by throwing Stopped with "stopped: REASON; CONSEQUENCE". If the file was a reason, rank
+  /// 0 first renames it to STOPPED in its folder: the same command then resumes, and scripts can tell that the stop was
+  /// requested.
   [[noreturn]] void stop(const std::string& consequence);
-  /// Ends the run if ranks agree() to.
+  /// Calls agree() and, if there is a reason, stop().
   void check(const std::string& consequence);
 
-  /// Removes the STOPPED of an earlier run; on rank 0.
+  /// Removes the STOPPED file of an earlier run; only rank 0 acts.
   void clear_old();
 
  private:
@@ -69,15 +72,15 @@ class StopRequests {
   std::chrono::duration<double> time_to_save_{0};
   std::chrono::steady_clock::time_point next_look_;
   bool has_seen_file_ = false;
-  at::Tensor sums_;  // [kReasons], of the agreement under way
+  at::Tensor sums_;  // [kReasons], of the agreement in flight
   std::shared_ptr<PendingCollective> pending_;
   std::vector<std::string> reasons_;
   bool is_for_file_ = false;
 };
 
-/// When this job's time is over: what Slurm says, by SLURM_JOB_END_TIME (seconds since 1970), or `max_run_minutes`
-/// after the start of the process if they are not 0, whichever is first; none: never. Warns of a variable that is no
-/// time ahead, and does without.
+/// Returns when this job's time ends: the earlier of SLURM_JOB_END_TIME (seconds since 1970), which Slurm sets, and
+/// `max_run_minutes` after the start of the process if that is not 0. Returns nothing if neither is given. Ignores a
+/// variable that is not a time in the future, with a warning.
 std::optional<std::chrono::system_clock::time_point> end_of_job(std::int64_t max_run_minutes);
 
 }  // namespace lockstep::comm

@@ -33,10 +33,10 @@ bool is_gone_within(pid_t process, unsigned seconds) {
 
 void end_launcher_daemon_after(unsigned seconds) {
   const pid_t daemon = ::getppid();
-  // A process of its own, since mpirun kills its ranks first. Other threads may hold locks: it calls the system alone.
+  // Forks, because mpirun kills its ranks first. Other threads may hold locks, so the child makes only system calls.
   if (!is_of_open_mpi(daemon) || ::fork() != 0) return;
   ::setsid();
-  // The daemon waits for the end of what its ranks write, too.
+  // The daemon also waits until its ranks' output streams are closed.
   constexpr int kDescriptors = 4096;
   for (int descriptor = 0; descriptor < kDescriptors; ++descriptor) ::close(descriptor);
   if (!is_gone_within(daemon, seconds)) ::kill(daemon, SIGKILL);

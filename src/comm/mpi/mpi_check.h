@@ -2,7 +2,7 @@
 
 namespace lockstep::comm {
 
-/// Throws Error with what MPI says of a call that failed; `call` is the expression's text.
+/// Throws Error with MPI's message if a call failed; `call` is the text of the expression.
 void check_mpi(int status, const char* call);
 
 }  // namespace lockstep::comm

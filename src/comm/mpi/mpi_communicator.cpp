@@ -23,16 +23,17 @@
 namespace lockstep::comm {
 namespace {
 
-// One message stays below MPI's int counts whatever the tensor's size.
+// Keeps a message within MPI's int counts, whatever the tensor's size.
 constexpr std::int64_t kMessageElements = std::int64_t{1} << 24;
-// Below it, a sum takes MPI's own path of few messages instead of a ring of many.
+// Smaller sums use MPI's own algorithm of few messages instead of a ring of many.
 constexpr std::size_t kRingBytes = std::size_t{1} << 16;
 constexpr std::size_t kMessageBytes = std::size_t{1} << 26;
-// Of a ring's message, long beside what it costs. Between nodes short enough for MPIs to send it at once over TCP (Open
-// MPI up to 64 KiB), where the receiver's consent to a longer one would queue behind all that the socket holds.
+// Size of a ring's message, large compared with its overhead. Between nodes it is small enough for an MPI to send at
+// once over TCP (Open MPI up to 64 KiB): the receiver's consent to a longer message would queue behind everything in
+// the socket.
 constexpr std::int64_t kPieceBytes = 48 << 10, kPieceBytesOnNode = 1 << 20;
 
-// Says that its sender has ended the job; the greatest tag that every MPI has.
+// Tag of the message that says that its sender has ended the job; the greatest tag that every MPI supports.
 constexpr int kLateTag = 32767;
 
 void check_host_tensor(const at::Tensor& tensor, const char* function) {
@@ -77,12 +78,12 @@ void initialise_mpi() {
 
 struct PlaceOnNode {
   int local_rank = 0;
-  int cores = 1;  // for itself
+  int cores = 1;  // for this rank
   int ranks = 1;
 };
 
-// The cores that the ranks of this node may use, shared out evenly: right for ranks that are bound to cores of their
-// own and for ranks that all may use every core.
+// Divides the cores that the ranks of this node may use evenly. This is right both for ranks that are bound to cores of
+// their own and for ranks that may all use every core.
 PlaceOnNode find_place_on_node() {
   MPI_Comm node = MPI_COMM_NULL;
   MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node));
@@ -100,13 +101,13 @@ PlaceOnNode find_place_on_node() {
 
 }  // namespace
 
-// Begins rings, with what they have in common.
+// Begins rings and holds what they share.
 class MpiCommunicator::Rings {
  public:
   Rings(MpiProgress& progress, std::int64_t piece_bytes) : progress_(progress), piece_bytes_(piece_bytes) {}
 
   std::shared_ptr<PendingCollective> begin(const at::Tensor& tensor, Ring::Passes passes, std::string name) {
-    // Those that are under way at the same time have tags of their own.
+    // Rings in flight at the same time use different tags.
     constexpr int kNumbers = kLateTag / Ring::kMaxLanes;
     const int first_tag = begun_++ % kNumbers * Ring::kMaxLanes;
     return progress_.begin(std::move(name), [&] {
@@ -122,7 +123,7 @@ class MpiCommunicator::Rings {
 };
 
 bool launched_by_mpi() {
-  // Open MPI's mpirun; MPICH's and Intel's; srun --mpi=pmix and pmi2.
+  // Open MPI's mpirun; MPICH's and Intel's mpirun; srun --mpi=pmix and --mpi=pmi2.
   constexpr std::array kLauncherVariables = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMI_RANK", "PMIX_RANK"};
   return std::any_of(kLauncherVariables.begin(), kLauncherVariables.end(),
                      [](const char* name) { return std::getenv(name) != nullptr; });
@@ -139,7 +140,7 @@ MpiCommunicator::MpiCommunicator() {
   rings_ = std::make_unique<Rings>(*progress_, place.ranks == world_size_ ? kPieceBytesOnNode : kPieceBytes);
 }
 
-MpiCommunicator::~MpiCommunicator() { progress_.reset(); }  // whose collectives use the rings' buffers
+MpiCommunicator::~MpiCommunicator() { progress_.reset(); }  // collectives in flight use the rings' buffers
 
 void MpiCommunicator::all_reduce_sum(at::Tensor tensor) {
   check_host_tensor(tensor, "all_reduce_sum");
@@ -205,11 +206,11 @@ void MpiCommunicator::set_activity(std::string activity) { progress_->set_activi
 
 std::string MpiCommunicator::activity() const { return progress_->activity(); }
 
-// One rank speaks for all that wait: they take turns, and the first tells the others.
+// Only one rank reports for all that wait: they take turns, and the first one tells the others.
 void MpiCommunicator::end_late_job(const std::string& what) {
   constexpr std::chrono::milliseconds kTurn{100}, kLastTurn{2000}, kUntilAborted{2000};
   std::this_thread::sleep_for(std::min(kTurn * rank_, kLastTurn));
-  // A look may only fetch what the next one finds.
+  // A probe may only fetch what the next one finds.
   constexpr int kLooks = 10;
   int told = 0;
   for (int look = 0; look < kLooks && told == 0; ++look) {
@@ -234,7 +235,7 @@ void MpiCommunicator::end_late_job(const std::string& what) {
 }
 
 void MpiCommunicator::abort(int exit_code) {
-  // MPI_Abort itself may wait for a launcher that cannot be reached, and that for other hosts.
+  // MPI_Abort itself may wait for a launcher that cannot be reached, and the launcher for other hosts.
   constexpr unsigned kSeconds = 3;
   end_launcher_daemon_after(kSeconds);
   std::signal(SIGALRM, SIG_DFL);

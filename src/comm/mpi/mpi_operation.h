@@ -8,19 +8,20 @@
 
 namespace lockstep::comm {
 
-/// A collective that moves on whenever it is asked to.
+/// A collective that makes progress whenever advance() is called.
 class MpiOperation {
  public:
   virtual ~MpiOperation() = default;
   enum class State { stuck, moved, done };
-  /// Does what can be done without waiting; whether that was something, or all there was. Throws Error if MPI fails.
+  /// Does what can be done without waiting. Returns whether that was nothing, something, or all that was left. Throws
+  /// Error if MPI fails.
   virtual State advance() = 0;
 };
 
 /// One of MPI's own nonblocking collectives.
 class MpiRequest final : public MpiOperation {
  public:
-  /// `begin` starts it; `tensor` lives as long as it is under way.
+  /// `begin` starts the collective; `tensor` is kept alive as long as this object.
   MpiRequest(const std::function<int(MPI_Request*)>& begin, at::Tensor tensor) : tensor_(std::move(tensor)) {
     MPI_CHECK(begin(&request_));
   }

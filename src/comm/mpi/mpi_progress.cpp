@@ -7,14 +7,14 @@
 namespace lockstep::comm {
 namespace {
 
-// Between two looks of a thread that waits: short beside a message, long beside the look itself.
+// Pause between two polls of a waiting thread: short compared with a message, long compared with the poll itself.
 constexpr std::chrono::microseconds kRest{50};
-// Of the thread that looks while others compute, which each look holds up: the longer, the oftener it finds nothing, as
-// on slow networks, where what the system holds keeps them busy meanwhile.
+// Pause of the background thread, whose polls delay the threads that compute. It doubles after each poll that finds
+// nothing, as on slow networks, which the system's buffers keep busy meanwhile.
 constexpr std::chrono::microseconds kShortestRest{500}, kLongestRest{4000};
-// For which a thread that waits looks without a rest: the gap between two pieces of a message.
+// A waiting thread polls without a pause for this long: the gap between two pieces of a message.
 constexpr std::chrono::microseconds kSpin{300};
-// Collectives that move at a time.
+// Number of collectives that advance at a time.
 constexpr std::size_t kMoving = 2;
 
 }  // namespace
@@ -114,7 +114,7 @@ void MpiProgress::work() {
   }
 }
 
-// Later ones wait for the first: these end earlier, and memory is needed for few.
+// Only the first few collectives advance: they end sooner, and only they need memory.
 bool MpiProgress::advance() {
   bool any_moved = false, any_ended = false;
   std::size_t moving = 0;
@@ -130,7 +130,7 @@ bool MpiProgress::advance() {
       entry->done = true;
     }
     if (entry->done) {
-      // What failed may still be written to.
+      // MPI may still write to an operation that failed, so it is kept.
       if (!entry->failure) entry->operation.reset();
       any_ended = true;
     } else {

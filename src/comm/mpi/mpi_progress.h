@@ -15,22 +15,23 @@
 
 namespace lockstep::comm {
 
-/// Moves collectives on while the process computes: in a thread of its own, or in the one that waits for them. Every
-/// call of MPI happens under one mutex, so that MPI_THREAD_SERIALIZED is enough. Nobody spins for long, so that ranks
+/// Advances collectives while the process computes, in a thread of its own or in the thread that waits for them. All
+/// MPI calls happen under one mutex, so that MPI_THREAD_SERIALIZED is enough. No thread spins for long, so that ranks
 /// may share cores.
 class MpiProgress {
  public:
-  /// `on_late` is called, once, with what is late if a collective is not done in time; it ends the process.
+  /// `on_late` is called once, with a description, if a collective exceeds the timeout; it ends the process.
   explicit MpiProgress(std::function<void(const std::string&)> on_late);
-  /// Collectives under way are forgotten.
+  /// Abandons the collectives in flight.
   ~MpiProgress();
   MpiProgress(const MpiProgress&) = delete;
   MpiProgress& operator=(const MpiProgress&) = delete;
 
-  /// Begins what `make` makes; `name` says what it is. Its wait() throws what MPI said if it failed.
+  /// Begins the collective that `make` returns; `name` describes it in messages. The handle's wait() throws MPI's error
+  /// if the collective failed.
   std::shared_ptr<PendingCollective> begin(std::string name,
                                            const std::function<std::unique_ptr<MpiOperation>()>& make);
-  /// 0: collectives may take any time.
+  /// Sets the time limit of a collective; 0 means no limit.
   void set_timeout(std::chrono::seconds timeout);
   void set_activity(std::string activity);
   std::string activity();
@@ -42,7 +43,7 @@ class MpiProgress {
 
   void wait(Entry& entry);
   void work();
-  /// Moves everything on; false if nothing moved. `mutex_` is held.
+  /// Advances the collectives in flight. Returns false if nothing moved. The caller holds `mutex_`.
   bool advance();
   void check_deadline(const Entry& entry);
 
@@ -52,9 +53,9 @@ class MpiProgress {
   std::deque<std::shared_ptr<Entry>> under_way_;
   std::chrono::seconds timeout_{0};
   std::string activity_;
-  int waiting_ = 0;  // threads that move everything on because they wait
+  int waiting_ = 0;  // threads in wait(), which advance the collectives meanwhile
   bool stopping_ = false;
-  std::jthread thread_;  // last: joined before the rest goes
+  std::jthread thread_;  // last: joined before the other members are destroyed
 };
 
 }  // namespace lockstep::comm

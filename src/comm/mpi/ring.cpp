@@ -43,7 +43,7 @@ auto adder_of(at::ScalarType type) {
 RingBuffers::Buffer RingBuffers::take(std::size_t bytes) {
   Buffer buffer;
   if (!spare_.empty()) {
-    // The smallest that is long enough, else the longest, which grows.
+    // Takes the smallest buffer that is large enough, else the largest, which is replaced.
     const auto fits_better = [&](const Buffer& a, const Buffer& b) {
       const bool a_fits = a.size() >= bytes, b_fits = b.size() >= bytes;
       return a_fits == b_fits ? (a_fits ? a.size() < b.size() : a.size() > b.size()) : a_fits;
@@ -75,7 +75,7 @@ Ring::Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int f
   ended_.resize(requests_.size());
 }
 
-// One look for all lanes, since each lets MPI ask the system for news.
+// Polls all lanes at once, because every poll makes MPI query the system.
 Ring::State Ring::advance() {
   if (steps_ == 0) return State::done;
   if (!std::exchange(has_begun_, true)) {
@@ -94,8 +94,8 @@ Ring::State Ring::advance() {
   }
 }
 
-// While reducing, rank r passes on part r - 1 first, so that after p - 1 steps it has summed its own. While gathering,
-// it passes on its own first.
+// While reducing, rank r sends range r - 1 first, so that after p - 1 steps it has summed its own. While gathering, it
+// sends its own first.
 int Ring::sent_part(int step) const { return reduces(step) ? rank_ - 1 - step : rank_ - (step - reducing_steps_); }
 
 void Ring::begin_step(Lane& lane) {

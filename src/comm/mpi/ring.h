@@ -11,11 +11,11 @@
 
 namespace lockstep::comm {
 
-/// Memory for what arrives, kept from ring to ring: new pages would cost as much as the messages in them.
+/// Receive buffers, kept from ring to ring: new pages would cost as much as the messages in them.
 class RingBuffers {
  public:
   using Buffer = std::vector<std::byte>;
-  /// Of at least `bytes`.
+  /// Returns a buffer of at least `bytes`.
   Buffer take(std::size_t bytes);
   void give_back(Buffer buffer) { spare_.push_back(std::move(buffer)); }
 
@@ -23,19 +23,20 @@ class RingBuffers {
   std::vector<Buffer> spare_;
 };
 
-/// Sums or gathers a tensor along the ring of ranks: bandwidth-optimal (Patarasuk and Yuan 2009), in the same order of
-/// sums in every run, so that the same bits come out, whether a sum is gathered at once or later.
+/// Sums or gathers a tensor along the ring of ranks. The algorithm is bandwidth-optimal (Patarasuk and Yuan 2009) and
+/// adds in the same order in every run, so that the result has the same bits, whether a sum is gathered at once or
+/// later.
 class Ring final : public MpiOperation {
  public:
   enum class Passes {
-    reduce_scatter,  // afterwards this rank's part holds the sum, the other parts nothing of use
-    all_gather,      // afterwards every part is that of the rank it belongs to
+    reduce_scatter,  // afterwards this rank's range holds the sum; the others are unspecified
+    all_gather,      // afterwards every range holds its owner's values
     both,
   };
 
-  /// On the contiguous host tensor `tensor` of fp32, fp64, int64, bf16 or fp16, in place. All ranks give the same
-  /// `first_tag`; kMaxLanes tags from there on are the ring's. `buffers` outlive it. `piece_bytes`: of a message, at
-  /// most.
+  /// Works in place on the contiguous host tensor `tensor` of fp32, fp64, int64, bf16 or fp16. All ranks pass the same
+  /// `first_tag`; the ring uses kMaxLanes tags from there on. `buffers` must outlive the ring. `piece_bytes` is the
+  /// maximum size of a message.
   Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int first_tag, RingBuffers& buffers,
        std::int64_t piece_bytes);
 
@@ -44,25 +45,26 @@ class Ring final : public MpiOperation {
   static constexpr int kMaxLanes = 16;
 
  private:
-  static constexpr int kMessages = 2;  // of a step: one comes, one goes
+  static constexpr int kMessages = 2;  // of a step: one received, one sent
   using Add = void (*)(void* into, const void* from, std::int64_t elements);
   struct Chunk {
     std::byte* data;
     std::int64_t elements;
   };
 
-  /// Takes its turn of the pieces of every part round, one after the other, so that sums overlap with messages.
+  /// Sends every n-th piece of every range around the ring, one after the other, where n is the number of lanes. With
+  /// several lanes, sums overlap with messages.
   struct Lane {
     int index;
     std::int64_t piece;
     int step = 0;
-    int awaited = 0;                    // messages of this step
-    RingBuffers::Buffer incoming = {};  // while it sums
+    int awaited = 0;                    // messages of this step in flight
+    RingBuffers::Buffer incoming = {};  // received, not yet added
   };
 
   void begin_step(Lane& lane);
   void end_step(Lane& lane);
-  /// The piece that `lane` is at, of the part of rank `owner`, any integer modulo the number of ranks.
+  /// Returns the piece that `lane` is at, in the range of rank `owner`, which is taken modulo the number of ranks.
   Chunk chunk(const Lane& lane, int owner) const;
   bool reduces(int step) const { return step < reducing_steps_; }
   int sent_part(int step) const;
@@ -75,12 +77,12 @@ class Ring final : public MpiOperation {
   RingBuffers& buffers_;
   int reducing_steps_ = 0;
   int steps_ = 0;
-  std::int64_t pieces_ = 1;  // of every part
+  std::int64_t pieces_ = 1;  // of every range
   Add add_ = nullptr;
   bool has_begun_ = false;
   std::vector<Lane> lanes_;
   std::vector<MPI_Request> requests_;  // kMessages of each lane
-  std::vector<int> ended_;             // of them, while they are looked at
+  std::vector<int> ended_;             // indices into requests_, for advance()
 };
 
 }  // namespace lockstep::comm

@@ -4,8 +4,8 @@
 
 namespace lockstep::comm {
 
-/// A stream of its own, of the highest priority: what is on it goes before the kernels of other streams wherever the
-/// GPU has a choice.
+/// A CUDA stream of the highest priority: the GPU prefers its work to the kernels of other streams wherever it has a
+/// choice.
 class CudaStream {
  public:
   CudaStream();
@@ -18,7 +18,7 @@ class CudaStream {
   cudaStream_t stream_ = nullptr;
 };
 
-/// Marks a place in a stream; without the time at which it was reached, which would cost.
+/// A point in a stream. It does not record the time, which would cost performance.
 class CudaEvent {
  public:
   CudaEvent();
@@ -27,7 +27,7 @@ class CudaEvent {
   CudaEvent& operator=(const CudaEvent&) = delete;
   cudaEvent_t get() const { return event_; }
   void record(cudaStream_t stream);
-  /// What `stream` gets from now on waits for the place last recorded; the host does not.
+  /// Makes later work on `stream` wait for the point last recorded; the host does not wait.
   void hold_back(cudaStream_t stream) const;
 
  private:

@@ -6,14 +6,14 @@
 
 namespace lockstep::comm {
 
-/// What NCCL says of `status`, with its last message of detail.
+/// Returns NCCL's text for `status`, with its last detailed message.
 std::string describe_nccl(ncclResult_t status);
 
-/// Throws Error with what NCCL says of a call that failed; `call` is the expression's text. A call of a nonblocking
+/// Throws Error with NCCL's message if a call failed; `call` is the text of the expression. A call on a nonblocking
 /// communicator that is still in progress has not failed.
 void check_nccl(ncclResult_t status, const char* call);
 
-/// The same of a call of the CUDA runtime.
+/// Throws Error with CUDA's message if a call of the CUDA runtime failed; `call` is the text of the expression.
 void check_cuda(cudaError_t status, const char* call);
 
 }  // namespace lockstep::comm

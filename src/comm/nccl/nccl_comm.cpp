@@ -12,7 +12,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A call is on its stream within microseconds, but for the first, which makes the connections.
+// A call is enqueued within microseconds, except the first, which opens the connections.
 constexpr std::chrono::milliseconds kPollsWithoutRest{1};
 constexpr std::chrono::microseconds kRestOfPolls{200};
 constexpr std::chrono::seconds kGoodbye{5};
@@ -34,7 +34,7 @@ NcclComm::NcclComm(int rank, int world_size, const ncclUniqueId& id) {
   NCCL_CHECK(ncclCommInitRankConfig(&comm_, world_size, id, rank, &config));
 }
 
-// ncclCommAbort may hang where another rank has died, so what does not end is left alone.
+// ncclCommAbort may hang if another rank has died, so a communicator that does not finish is not aborted.
 NcclComm::~NcclComm() {
   if (state() != ncclSuccess) return;
   ncclResult_t left = ncclCommFinalize(comm_);

@@ -5,24 +5,25 @@
 
 namespace lockstep::comm {
 
-/// This process among the ranks of NCCL. Nonblocking: no call waits for other ranks, so that a rank that is missing
-/// leaves the host free to say so.
+/// This process's membership in NCCL's ranks. It is nonblocking: no call waits for other ranks, so that the host can
+/// report a missing rank.
 class NcclComm {
  public:
-  /// Begins to join the ranks that rank 0 made `id` for, with the thread's current GPU. settle() returns once all have.
+  /// Begins to join the ranks for which rank 0 created `id`, with the thread's current GPU. settle() returns once all
+  /// have joined.
   NcclComm(int rank, int world_size, const ncclUniqueId& id);
-  /// Leaves in order if the other ranks do so in a moment; else the process's end does it.
+  /// Leaves cleanly if the other ranks leave within a few seconds; otherwise the end of the process does the rest.
   ~NcclComm();
   NcclComm(const NcclComm&) = delete;
   NcclComm& operator=(const NcclComm&) = delete;
 
   ncclComm_t get() const { return comm_; }
-  /// Returns once the calls so far are on their stream: what is put there next comes behind them. Throws Error if one
-  /// of them failed.
+  /// Returns once all calls so far are enqueued on their stream, so that later work on it runs after them. Throws Error
+  /// if one of them failed.
   void settle() const;
-  /// settle() after `calls`, which become one operation of NCCL.
+  /// Runs `calls` as one NCCL group and then calls settle().
   void group(const std::function<void()>& calls) const;
-  /// How it stands, ncclInProgress included. May be called by any thread.
+  /// Returns the current status, which may be ncclInProgress. Thread-safe.
   ncclResult_t state() const;
 
  private:

@@ -49,7 +49,7 @@ bool has_even_parts(const at::Tensor& tensor, int world_size) {
   return first * world_size == tensor.numel();
 }
 
-// Rank 0 makes it, and the host's communicator brings it to the others.
+// Rank 0 creates the id, and the host communicator broadcasts it.
 ncclUniqueId shared_id(Communicator& host) {
   ncclUniqueId id{};
   if (host.is_root()) NCCL_CHECK(ncclGetUniqueId(&id));
@@ -79,7 +79,7 @@ struct NcclCommunicator::Nccl {
 
   NcclComm comm;
   CudaStream stream;
-  CudaEvent ready;  // what the compute stream was given before a collective
+  CudaEvent ready;  // work enqueued on the compute stream before a collective
   NcclWatchdog watchdog;
 };
 
@@ -92,7 +92,7 @@ NcclCommunicator::NcclCommunicator(std::shared_ptr<Communicator> host, int devic
   const auto joining = nccl_->watchdog.begin("the start of NCCL", at::Tensor());
   nccl_->comm.settle();
   nccl_->watchdog.forget(joining);
-  host_->barrier();  // no rank begins a collective while another still joins
+  host_->barrier();  // no rank begins a collective while another is still joining
 }
 
 NcclCommunicator::~NcclCommunicator() = default;
@@ -162,13 +162,13 @@ void NcclCommunicator::set_activity(std::string activity) {
   host_->set_activity(std::move(activity));
 }
 
-// By the host's: ncclCommAbort may hang where another rank has died.
+// Uses the host communicator, because ncclCommAbort may hang if another rank has died.
 void NcclCommunicator::abort(int exit_code) {
   host_->abort(exit_code);
   std::abort();
 }
 
-// The event behind a collective is recorded once the collective itself is on the stream, and not before.
+// The event that marks the end of a collective is recorded only after the collective itself is on the stream.
 std::shared_ptr<PendingCollective> NcclCommunicator::begin(const at::Tensor& tensor, std::string name,
                                                            const std::function<void()>& calls) {
   check_device_tensor(tensor, device_);
@@ -195,7 +195,7 @@ void NcclCommunicator::for_each_part(const at::Tensor& tensor,
   }
 }
 
-// Ranks that wait for the same one take turns, and the first to speak ends the others.
+// Ranks that wait for the same one take turns, and the first to report ends the others.
 void NcclCommunicator::end_job(const std::string& what) {
   constexpr std::chrono::milliseconds kTurn{100}, kLastTurn{2000};
   std::this_thread::sleep_for(std::min(kTurn * rank(), kLastTurn));

@@ -10,23 +10,24 @@ struct CUstream_st;
 
 namespace lockstep::comm {
 
-/// Ranks with a GPU each: tensors on it go to NCCL, tensors on the host to another communicator, which never gets a
-/// device's memory.
+/// Ranks with one GPU each. Tensors on the GPU go to NCCL; tensors on the host go to another communicator, which never
+/// receives device memory.
 ///
-/// NCCL has a stream of its own, of the highest priority. A collective waits, by an event, for what the compute stream
-/// was given before; what the compute stream is given after PendingCollective::wait() waits for the collective. The
-/// host waits for neither: all_reduce_sum and broadcast_from_root, too, return before a GPU has done them.
+/// NCCL has a stream of its own, of the highest priority. A collective waits, by an event, for the work enqueued
+/// earlier on the compute stream; work enqueued there after PendingCollective::wait() waits for the collective. The
+/// host waits for neither: all_reduce_sum and broadcast_from_root, too, return before the GPU is done.
 ///
-/// Sums of fp32, fp64, int64, bf16 and fp16. NCCL chooses their order by the kind and size of a collective: every rank
-/// gets the same bits, but a sum that stays scattered may differ from one that everyone receives in its last bits.
+/// Sums accept fp32, fp64, int64, bf16 and fp16. NCCL chooses the order of additions by the kind and size of a
+/// collective: every rank gets the same bits, but the last bits of a reduce-scatter may differ from those of an
+/// all-reduce.
 class NcclCommunicator final : public Communicator {
  public:
-  /// The stream on which this thread's kernels run.
+  /// Returns the stream on which this thread's kernels run.
   using ComputeStream = std::function<CUstream_st*()>;
 
-  /// All ranks of `host` together; each brings GPU number `device`. A collective that is not done after `timeout`, or
-  /// that NCCL or CUDA has given up, ends all ranks' processes with a message, as Communicator::set_timeout() says.
-  /// Throws Error if NCCL's version is not that of its header, or if NCCL refuses.
+  /// Joins all ranks of `host`, each with the GPU of index `device`. A collective that is not done after `timeout`, or
+  /// that NCCL or CUDA reports as failed, ends all ranks' processes with a message, as Communicator::set_timeout()
+  /// says. Throws Error if NCCL's version differs from that of its header, or if NCCL fails.
   NcclCommunicator(std::shared_ptr<Communicator> host, int device, ComputeStream compute_stream,
                    std::chrono::seconds timeout);
   ~NcclCommunicator() override;
@@ -51,7 +52,8 @@ class NcclCommunicator final : public Communicator {
 
   std::shared_ptr<PendingCollective> begin(const at::Tensor& tensor, std::string name,
                                            const std::function<void()>& calls);
-  /// The part of every rank, in bytes from the start of `tensor` and elements.
+  /// Calls `call` for the range of every rank, unless it is empty, with its first byte, its number of elements and its
+  /// owner.
   void for_each_part(const at::Tensor& tensor, const std::function<void(std::byte*, std::size_t, int)>& call) const;
   [[noreturn]] void end_job(const std::string& what);
 

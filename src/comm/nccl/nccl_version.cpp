@@ -8,7 +8,7 @@
 namespace lockstep::comm {
 namespace {
 
-// NCCL_VERSION() of nccl.h, backwards: 22809 is 2.28.9.
+// Inverts NCCL_VERSION() of nccl.h: 22809 is 2.28.9.
 std::string to_text(int version) {
   return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }

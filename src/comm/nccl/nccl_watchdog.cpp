@@ -9,7 +9,7 @@
 namespace lockstep::comm {
 namespace {
 
-// Between two looks: what is late or broken is told within seconds, and memory is not held for long.
+// Pause between two polls: failures are reported within seconds, and memory is not held for long.
 constexpr std::chrono::milliseconds kLookInterval{20};
 
 }  // namespace
@@ -65,7 +65,7 @@ std::string NcclWatchdog::describe(const std::string& name) const {
 }
 
 void NcclWatchdog::work() {
-  cudaSetDevice(device_);  // else a question of an event would wake up another GPU
+  cudaSetDevice(device_);  // otherwise querying an event would wake up another GPU
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     if (under_way_.empty()) {
@@ -93,7 +93,7 @@ std::string NcclWatchdog::look(std::vector<std::shared_ptr<Operation>>& ended) {
       ended.push_back(operation);
       continue;
     }
-    cudaGetLastError();  // an event that is not ready is no error to be found later
+    cudaGetLastError();  // clears the error, so that no later check finds it
     if (std::string problem = problem_of(*operation, event, comm); !problem.empty()) return problem;
   }
   std::erase_if(under_way_, [&](const auto& operation) { return std::ranges::find(ended, operation) != ended.end(); });

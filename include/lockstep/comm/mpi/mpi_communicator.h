@@ -9,10 +9,10 @@ namespace lockstep::comm {
 
 class MpiProgress;
 
-/// True if an MPI launcher started this process.
+/// Returns true if an MPI launcher started this process.
 bool launched_by_mpi();
 
-/// MPI_COMM_WORLD. Initialises MPI on first use; MPI is finalised when the process exits.
+/// The ranks of MPI_COMM_WORLD. Initialises MPI on first use; MPI is finalised when the process exits.
 class MpiCommunicator final : public Communicator {
  public:
   /// Throws Error if MPI cannot be initialised.
@@ -47,7 +47,7 @@ class MpiCommunicator final : public Communicator {
   std::unique_ptr<Rings> rings_;
 };
 
-/// E.g. "Open MPI 4.1.4". Callable before MPI is initialised.
+/// Returns the name and version of the MPI library, e.g. "Open MPI 4.1.4". Callable before MPI is initialised.
 std::string mpi_library_version();
 
 }  // namespace lockstep::comm
