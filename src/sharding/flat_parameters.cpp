@@ -37,7 +37,7 @@ FlatParameters::FlatParameters(const ParameterLayout& layout, Ownership ownershi
     for (; entry != layout_.entries().end() && entry->bucket == i; ++entry) {
       const at::Tensor view = ParameterLayout::view(bucket.buffer, *entry);
       view.copy_(entry->parameter);
-      // Keeps the parameter's own count of changes, so that autograd takes what is gathered for what was there.
+      // set_data() keeps the parameter's version counter, so that autograd takes gathered values for the original ones.
       entry->parameter.set_data(view);
     }
     own_.push_back(ownership_.own(bucket.buffer, i));
@@ -70,7 +70,7 @@ bool FlatParameters::is_freed(std::size_t bucket) const {
   return std::ranges::find(needed_throughout, bucket) == needed_throughout.end();
 }
 
-// A rank that had nothing to compute has not waited yet.
+// A rank without a micro-batch has not waited for the gathers yet.
 void FlatParameters::begin_update() {
   for (Bucket& bucket : buckets_) wait_for(bucket);
 }

@@ -14,7 +14,8 @@
 
 namespace lockstep::sharding {
 
-// The nodes of autograd that add to the gradients, which parameters hold only weakly, with the hooks on them.
+// The autograd nodes that accumulate gradients, and the keys of the hooks on them. They are stored here because
+// parameters hold their nodes only weakly.
 struct GradientReducer::Hooks {
   std::vector<std::pair<std::shared_ptr<torch::autograd::Node>, std::uintptr_t>> nodes;
 
@@ -140,7 +141,7 @@ void GradientReducer::finish() {
   while (!under_way_.empty()) settle_first();
 }
 
-// Buckets that rank 0 did not complete keep their turn behind the others.
+// Buckets that rank 0 did not complete follow the others in their old order.
 void GradientReducer::agree_on_order() {
   for (const std::size_t bucket : order_) {
     if (std::ranges::find(completed_, bucket) == completed_.end()) completed_.push_back(bucket);

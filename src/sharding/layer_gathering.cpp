@@ -23,7 +23,7 @@ void LayerGathering::gather(std::size_t unit, int direction) {
   if (unit > 0 && unit < parameters_.units()) parameters_.gather(unit);
 }
 
-// A layer's backward pass begins when the gradient of its output is known, and has ended when that of its input is.
+// The backward pass of a layer begins once the gradient of its output is known, and ends once that of its input is.
 void LayerGathering::before_layer(std::size_t layer, const at::Tensor& x) {
   const std::size_t unit = layer + 1;
   gather(unit, 1);

@@ -16,7 +16,8 @@ std::int64_t aligned_size(const NamedParameter& parameter) {
   return (parameter.tensor.numel() + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-// Whether a bucket of `size` elements takes no other of `more`. Biases are sent with a weight, however large that is.
+// Returns whether a bucket of `size` elements cannot take `more`. Biases share a bucket with the next weight, however
+// large that is.
 bool is_full(std::int64_t size, std::int64_t more, std::int64_t limit) {
   constexpr std::int64_t kShareOfBiases = 8;
   return size + more > limit && size > limit / kShareOfBiases;

@@ -11,27 +11,28 @@
 
 namespace lockstep::sharding {
 
-/// The parameters of a layout, in flat buffers that they are views of. Ranks that share them send each other what they
-/// have updated, while they compute: what a unit needs is waited for when it is needed. On request the buffers of
-/// layers exist only meanwhile (the third stage of ZeRO, Rajbhandari et al. 2020; after PyTorch's
-/// FullyShardedDataParallel, Zhao et al. 2023).
+/// The parameters of a layout, as views of flat buffers. Ranks that share the parameters send each other what they have
+/// updated while they compute; a unit is waited for only when it is needed. Optionally the buffers of layers exist only
+/// while they are needed (stage 3 of ZeRO, Rajbhandari et al. 2020; modelled on PyTorch's FullyShardedDataParallel,
+/// Zhao et al. 2023).
 ///
-/// All ranks call these functions in the same order.
+/// All ranks must call these functions in the same order.
 class FlatParameters {
  public:
-  /// Moves the parameters into the buffers. `frees_layers`: the layout has a bucket a unit, and a parameter of a layer
-  /// has no memory but between gather() and release() of its unit.
+  /// Moves the parameters into the buffers. With `frees_layers`, every unit must have buckets of its own, and the
+  /// parameters of a layer have memory only between gather() and release() of its unit.
   FlatParameters(const ParameterLayout& layout, Ownership ownership, std::shared_ptr<Communicator> communicator,
                  bool frees_layers);
 
-  /// What this rank updates, a flat fp32 tensor for each bucket.
+  /// Returns what this rank updates: a flat fp32 tensor for each bucket.
   const std::vector<at::Tensor>& own() const { return own_; }
-  /// Call before own() is changed, and after it on all ranks: then what they need first is sent at once.
+  /// begin_update() must be called before own() is changed, and end_update() afterwards, on all ranks: it begins to
+  /// send what they need first.
   void begin_update();
   void end_update();
-  /// Begins to send and receive what `unit` needs, unless it is here or on its way.
+  /// Begins to gather what `unit` needs, unless it is complete or in flight.
   void begin_gather(std::size_t unit);
-  /// Waits until all of `unit` is here.
+  /// Waits until all of `unit` is complete.
   void gather(std::size_t unit);
   void gather_all();
   /// Frees what only `unit` needs, if layers are freed.
@@ -47,10 +48,11 @@ class FlatParameters {
   };
 
   void wait_for(Bucket& bucket);
-  /// A buffer and its views stay as they are; what they show is gone from free() to allocate().
+  /// free() releases the memory of a buffer, and allocate() gives it memory again; the buffer and its views remain
+  /// valid tensors, but their values are lost.
   void allocate(const at::Tensor& buffer);
   void free(const at::Tensor& buffer);
-  /// Whether `bucket` has memory only while it is needed.
+  /// Returns whether `bucket` has memory only while it is needed.
   bool is_freed(std::size_t bucket) const;
 
   const ParameterLayout layout_;
@@ -59,7 +61,7 @@ class FlatParameters {
   const bool frees_layers_;
   std::vector<Bucket> buckets_;
   std::vector<at::Tensor> own_;
-  /// Of layers that are freed, by size: the next one takes it instead of new pages.
+  /// Memory of freed layers, by size, which the next layer reuses instead of new pages.
   std::multimap<std::size_t, at::DataPtr> spare_memory_;
 };
 

@@ -14,25 +14,27 @@
 namespace lockstep::sharding {
 
 struct ReducerOptions {
-  /// Holds a bucket of gradients only while a backward pass is at it, and of the sums what this rank owns (the second
-  /// stage of ZeRO, Rajbhandari et al. 2020). Every backward pass is then reduced by itself.
+  /// Holds a bucket of gradients only while a backward pass fills it, and only this rank's range of the sums (stage 2
+  /// of ZeRO, Rajbhandari et al. 2020). Every backward pass is then reduced separately.
   bool frees_buckets = false;
-  /// Of the messages: kFloat or kBFloat16.
+  /// Type of the messages: kFloat or kBFloat16.
   at::ScalarType message_type = at::kFloat;
 };
 
-/// Sums gradients over ranks while backward still runs. Parameters' gradients lie in the buckets of the layout, which
-/// are reduced one by one as autograd completes them, in an order that all ranks share: at first from the last layer to
-/// the first, then as rank 0 saw them complete (after PyTorch's DistributedDataParallel, Li et al. 2020).
+/// Sums gradients over ranks while backward runs. The gradients are stored in the buckets of the layout, which are
+/// reduced one by one as autograd completes them, in an order that all ranks share: at first from the last bucket to
+/// the first, then in the order in which rank 0 completed them (modelled on PyTorch's DistributedDataParallel, Li et
+/// al. 2020).
 ///
-/// A step: zero(); then, as often on each rank, begin_pass(), a backward pass or none, end_pass(); then finish().
+/// A step calls zero(); then, equally often on each rank, begin_pass(), a backward pass or none, and end_pass(); then
+/// finish().
 class GradientReducer {
  public:
-  /// Buckets that may be under way at a time where they are freed; one more fills meanwhile.
+  /// Maximum number of reductions in flight if buckets are freed; one more bucket fills meanwhile.
   static constexpr std::size_t kMostUnderWay = 4;
 
-  /// Hooks on to the accumulation of the gradients of `layout` until it is destroyed. Where buckets are not freed, a
-  /// parameter's gradient is a view of its bucket, so that backward passes add into it directly.
+  /// Hooks into the accumulation of the gradients of `layout` until it is destroyed. If buckets are not freed, a
+  /// parameter's gradient is a view of its bucket, so that backward passes add to the bucket directly.
   GradientReducer(const ParameterLayout& layout, Ownership ownership, std::shared_ptr<Communicator> communicator,
                   const ReducerOptions& options = {});
   ~GradientReducer();
@@ -41,26 +43,27 @@ class GradientReducer {
 
   void zero();
   void begin_pass(bool is_last_of_step);
-  /// Sends on what the pass did not reach.
+  /// Also reduces the buckets that the pass did not complete.
   void end_pass();
-  /// Waits for the sums. Every rank then holds the same bits of what it owns.
+  /// Waits for the sums. Ranks that own the same elements then hold the same bits.
   void finish();
 
-  /// The sums that this rank owns, a flat fp32 tensor for each bucket.
+  /// Returns the sums that this rank owns: a flat fp32 tensor for each bucket.
   const std::vector<at::Tensor>& gradients() const { return gradients_; }
-  /// The Euclidean norm of all ranks' gradients together, the same on every rank. Communicates where they share them.
+  /// Returns the Euclidean norm of all gradients together, the same on every rank. Communicates if the ranks share the
+  /// gradients.
   double norm();
   /// Multiplies gradients() by `factor`.
   void scale(double factor);
-  /// Parameters that the last reduced backward pass on this rank did not reach.
+  /// Returns the parameters that the last reduced backward pass of this rank did not reach.
   std::vector<std::string> unused_parameters() const;
 
  private:
   struct Hooks;
   struct Bucket {
-    at::Tensor buffer;           // undefined while it is freed
-    std::size_t parameters = 0;  // that lie in it
-    std::size_t awaited = 0;     // of them, not yet complete in this pass
+    at::Tensor buffer;           // undefined while freed
+    std::size_t parameters = 0;  // in this bucket
+    std::size_t awaited = 0;     // of them, incomplete in this pass
   };
   struct Reduction {
     std::size_t bucket;
@@ -69,10 +72,10 @@ class GradientReducer {
   };
 
   void on_gradient(std::size_t entry);
-  /// Begins the reduction of the buckets whose turn it is, as far as they are complete.
+  /// Begins to reduce the next buckets in order_, up to the first that is incomplete.
   void launch_complete();
   void launch(std::size_t bucket);
-  /// Waits for the reduction that began first, and puts the sums where they belong.
+  /// Waits for the oldest reduction in flight, and stores the sums.
   void settle_first();
   at::Tensor& buffer_of(std::size_t bucket);
   void agree_on_order();
@@ -84,13 +87,13 @@ class GradientReducer {
   std::vector<Bucket> buckets_;
   std::vector<at::Tensor> gradients_;
   std::vector<bool> reached_;           // entries, in this pass
-  std::vector<std::size_t> order_;      // of launching
-  std::vector<std::size_t> completed_;  // buckets as they were complete in the first pass
+  std::vector<std::size_t> order_;      // of launching buckets
+  std::vector<std::size_t> completed_;  // buckets in the order of completion in the first pass
   bool has_agreed_ = false;
-  bool is_reducing_ = false;  // in a pass that is reduced
+  bool is_reducing_ = false;  // whether the current pass is reduced
   std::size_t launched_ = 0;  // of order_, in this pass
   std::deque<Reduction> under_way_;
-  std::multimap<std::int64_t, at::Tensor> spare_buffers_;  // of buckets that are freed, by size
+  std::multimap<std::int64_t, at::Tensor> spare_buffers_;  // of freed buckets, by size
   std::unique_ptr<Hooks> hooks_;
 };
 

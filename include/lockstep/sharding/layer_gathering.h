@@ -9,15 +9,15 @@
 
 namespace lockstep::sharding {
 
-/// Gathers the parameters of a model's layers as its forward and backward passes come to them, those of the next ones
-/// while a layer computes, and frees them behind. A layer is the unit of its number plus 1.
+/// Gathers the parameters of a model's layers as its forward and backward passes reach them, prefetches those of the
+/// next layers while one computes, and frees them afterwards. Layer i is unit i + 1.
 class LayerGathering final : public models::LayerObserver {
  public:
-  /// That are gathered while one computes.
+  /// Number of layers that are gathered ahead while one computes.
   static constexpr int kLayersAhead = 2;
 
-  /// Observes `model`'s layers until it is destroyed; `parameters` are the model's. `recomputes_layers`: for the
-  /// backward pass, which then finds a layer's parameters gathered before it computes the layer again.
+  /// Observes `model`'s layers until it is destroyed; `parameters` must be the model's. With `recomputes_layers` the
+  /// backward pass recomputes each layer, after its parameters have been gathered.
   LayerGathering(LanguageModel& model, FlatParameters& parameters, bool recomputes_layers = false);
   ~LayerGathering() override;
   LayerGathering(const LayerGathering&) = delete;
@@ -26,11 +26,11 @@ class LayerGathering final : public models::LayerObserver {
   void before_layer(std::size_t layer, const at::Tensor& x) override;
   void after_layer(std::size_t layer, const at::Tensor& y) override;
   bool recomputes_layers() const override { return recomputes_layers_; }
-  /// Call after each backward pass: it may not have come to layers before which nothing is trained.
+  /// Must be called after each backward pass, which may not have reached layers before which nothing is trained.
   void end_pass();
 
  private:
-  /// Of units that are not there nothing is gathered: 0 is before the first layer.
+  /// Units that do not exist, and unit 0, which precedes the first layer, are skipped.
   void begin_gather(std::size_t unit, int direction);
   void gather(std::size_t unit, int direction);
 
@@ -39,7 +39,7 @@ class LayerGathering final : public models::LayerObserver {
   const bool recomputes_layers_;
 };
 
-/// The trained and frozen parameters of `model`, each in the unit of its layer.
+/// Returns the trained and frozen parameters of `model`, each in the unit of its layer.
 std::vector<NamedParameter> parameters_by_layer(const LanguageModel& model);
 
 }  // namespace lockstep::sharding

@@ -13,23 +13,22 @@ namespace lockstep::sharding {
 struct NamedParameter {
   std::string name;
   at::Tensor tensor;
-  /// Parameters that are needed at the same time: 0 for those needed throughout, then the layers, from 1, in the order
-  /// of the forward pass.
+  /// Groups parameters that are needed at the same time: 0 for those needed throughout, then the layers, from 1, in the
+  /// order of the forward pass.
   std::size_t unit = 0;
 };
 
 struct BucketOptions {
-  /// A bucket takes parameters up to about this size; one that is larger shares its bucket with biases
-  /// and norms alone.
+  /// A bucket takes parameters up to about this size; a larger parameter shares its bucket only with biases and norms.
   std::int64_t bytes = std::int64_t{25} << 20;
-  /// A unit that fits into the last bucket whole is put there, behind others.
+  /// Whether a unit that fits into the last bucket as a whole is added to it, after the parameters of other units.
   bool spans_units = true;
 };
 
-/// Where each trained parameter lies in flat fp32 buffers, the buckets, in the order of units; within a unit last
-/// those that weight decay applies to. Backward completes a layer's gradients from the last to the first, so that a
-/// bucket waits for few others: it holds whole units, or a stretch of one, behind the biases and norms, which are
-/// complete when the whole layer is. Each parameter starts on a 64-byte boundary.
+/// The place of each trained parameter in flat fp32 buffers, the buckets. Parameters are ordered by unit; within a
+/// unit, those with weight decay come last. Backward completes gradients from the last layer to the first. To wait for
+/// few layers, a bucket holds whole units, or a range of one unit; a unit's biases and norms come first, since they are
+/// complete only when the whole layer is. Each parameter starts on a 64-byte boundary.
 class ParameterLayout {
  public:
   struct Entry {
@@ -37,30 +36,29 @@ class ParameterLayout {
     at::Tensor parameter;
     std::size_t bucket;
     std::int64_t offset;  // in the bucket, in elements
-    bool decayed;         // by weight decay
+    bool decayed;         // whether weight decay applies
   };
   struct Stretch {
     comm::Part part;  // of a bucket
     bool decayed;
   };
   struct Bucket {
-    std::int64_t size = 0;           // in elements, padding between parameters included
-    std::vector<Stretch> stretches;  // all of it, in rising order
+    std::int64_t size = 0;           // in elements, including padding between parameters
+    std::vector<Stretch> stretches;  // all of the bucket, in rising order
   };
 
-  /// Weight decay leaves out norms (the parameters of one dimension) and every parameter with "bias" in its name, as
-  /// the Hugging Face Trainer groups them. Parameters without requires_grad are left out. A tensor under two names
-  /// counts once.
+  /// Weight decay excludes norms (parameters of one dimension) and every parameter with "bias" in its name, as in the
+  /// Hugging Face Trainer. Parameters without requires_grad are left out. A tensor with two names counts once.
   explicit ParameterLayout(const std::vector<NamedParameter>& parameters, const BucketOptions& options = {});
 
   const std::vector<Entry>& entries() const { return entries_; }
   const std::vector<Bucket>& buckets() const { return buckets_; }
-  /// The buckets in which parameters of `unit` lie.
+  /// Returns the buckets that hold parameters of `unit`.
   const std::vector<std::size_t>& buckets_of(std::size_t unit) const { return buckets_of_unit_.at(unit); }
   std::size_t units() const { return buckets_of_unit_.size(); }
-  /// fp32, on the device of the parameters.
+  /// Returns fp32 on the device of the parameters.
   at::TensorOptions options() const;
-  /// What belongs to `entry` of `bucket`, the flat buffer in which it lies, in the parameter's shape.
+  /// Returns the view of `entry` in `bucket`, the flat buffer that holds it, in the parameter's shape.
   static at::Tensor view(const at::Tensor& bucket, const Entry& entry);
 
  private:
@@ -73,14 +71,14 @@ class ParameterLayout {
 
 /// What a rank updates of each bucket.
 struct Ownership {
-  bool is_shared = false;              // among the ranks, as part_of cuts it
-  std::vector<comm::Part> parts = {};  // a bucket; may be empty
+  bool is_shared = false;              // among the ranks, each owning its part_of()
+  std::vector<comm::Part> parts = {};  // one per bucket; may be empty
 
-  /// Every rank updates all.
+  /// Returns the ownership under which every rank updates everything.
   static Ownership whole(const ParameterLayout& layout);
-  /// Each rank updates its part.
+  /// Returns the ownership under which each rank updates its range.
   static Ownership shared(const ParameterLayout& layout, const Communicator& communicator);
-  /// What belongs to this rank of `tensor`, as long as bucket `bucket`.
+  /// Returns this rank's range of `tensor`, which has the size of bucket `bucket`.
   at::Tensor own(const at::Tensor& tensor, std::size_t bucket) const;
 };
 

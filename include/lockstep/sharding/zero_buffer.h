@@ -5,9 +5,9 @@
 
 namespace lockstep::sharding {
 
-/// `size` zeros of `options`, for what a run keeps to its end: weights, gradients, an optimizer's state. On the host
-/// they lie on pages of their own, huge ones where the system has them: an allocator rounds sizes up to the next of its
-/// classes, which took a tenth more for the layers of GPT-2.
+/// Returns `size` zeros for data that a run keeps to its end: weights, gradients, optimizer state. On the host they
+/// have pages of their own, huge ones where the system has them, because an allocator rounds sizes up to its size
+/// classes, which took 10 % more for the layers of GPT-2.
 at::Tensor zero_buffer(std::int64_t size, const at::TensorOptions& options);
 
 }  // namespace lockstep::sharding
