@@ -13,10 +13,10 @@
 namespace lockstep::generation {
 namespace {
 
-constexpr std::size_t kAnswerShare = 4;  // of the positions, one in so many is kept free for an answer
+constexpr std::size_t kAnswerShare = 4;  // one in so many positions is reserved for an answer
 
-// The ids that end a text: generation_config.json's, else config.json's (one or a list), else the tokenizer's, as
-// transformers looks for them.
+// Returns the ids that end a text: from generation_config.json, else from config.json (one id or a list), else from the
+// tokenizer, in the same order as transformers.
 std::set<TokenId> end_ids(const models::ModelInfo& info, const Tokenizer& tokenizer) {
   for (const Json* config : {&info.generation_config, &info.config}) {
     if (!config->is_object() || !config->contains("eos_token_id")) continue;
@@ -28,8 +28,8 @@ std::set<TokenId> end_ids(const models::ModelInfo& info, const Tokenizer& tokeni
   return {};
 }
 
-// How many tokens each row may gain. Cuts prompts of decoder-only models from the left where they leave too few of the
-// learned positions to an answer; BOS stays.
+// Returns the maximum number of new tokens of each row. Truncates prompts of decoder-only models from the left if they
+// leave too few learned positions for an answer, keeping BOS.
 std::vector<std::size_t> fit_positions(const models::ModelInfo& info, const Tokenizer& tokenizer,
                                        std::vector<std::vector<TokenId>>& prompts, std::size_t max_new_tokens) {
   if (info.has_encoder || !info.max_positions) return std::vector<std::size_t>(prompts.size(), max_new_tokens);
@@ -64,10 +64,10 @@ void warn_of_ended_positions(const std::vector<Generated>& results, std::size_t 
                results.size(), max_new_tokens, *info.max_positions);
 }
 
-// One batch of prompts, each continued until it ends.
+// Decodes one batch of prompts until each has ended.
 class BatchDecoder {
  public:
-  // `limits`: the most new tokens of each row, one at least.
+  // `limits` holds the maximum number of new tokens of each row, at least one.
   BatchDecoder(LanguageModel& model, const std::set<TokenId>& ends, const std::vector<std::size_t>& limits)
       : model_(model), ends_(ends), limits_(limits) {}
 
@@ -106,7 +106,7 @@ class BatchDecoder {
     return model_.start_decoding(ids.to(device), lengths.to(device));
   }
 
-  // Appends each row's token; drops the rows that have ended from `running` and returns the positions of the others.
+  // Appends each row's token. Removes the rows that have ended from `running`, and returns the positions of the others.
   std::vector<std::int64_t> record(const at::Tensor& tokens, std::vector<std::size_t>& running,
                                    std::vector<Generated>& results) const {
     const at::Tensor on_host = tokens.cpu();

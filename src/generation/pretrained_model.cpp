@@ -18,7 +18,7 @@ void complete(LanguageModel& model, const hub::ResolvedModel& resolved) {
 }
 
 std::shared_ptr<LanguageModel> broadcast_model(const std::filesystem::path& folder, Communicator& communicator) {
-  std::unique_ptr<models::PretrainedWeights> weights;  // the root's
+  std::unique_ptr<models::PretrainedWeights> weights;  // on the root
   at::Tensor has_own_head = torch::zeros({1}, at::kLong);
   comm::run_on_all(communicator, [&] {
     if (!communicator.is_root()) return;

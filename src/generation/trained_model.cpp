@@ -9,14 +9,14 @@
 namespace lockstep::generation {
 namespace {
 
-// A folder that is missing is named as such, and not looked for on the hub.
+// A missing folder is reported as such instead of being looked up on the hub.
 hub::ResolvedModel resolve_folder(const std::filesystem::path& folder) {
   std::error_code error;
   if (!std::filesystem::exists(folder, error)) return {.folder = folder, .tokenizer = folder};
   return hub::resolve_model(folder.string(), {}, hub::hub_settings_of_environment);
 }
 
-// Loading the tokenizer is quick and names most mistakes; the weights come after it.
+// Loads the tokenizer first, because that is quick and finds most mistakes.
 TrainedModel with_tokenizer(const hub::ResolvedModel& resolved,
                             const std::function<std::shared_ptr<LanguageModel>()>& make_model) {
   TrainedModel trained;

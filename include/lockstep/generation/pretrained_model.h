@@ -10,28 +10,27 @@
 
 namespace lockstep::generation {
 
-/// resolve_model() for each rank of a job: the root asks the hub where that is needed; the others take the same commit,
-/// without the network, from the cache that the root has or else from their own. Throws on one rank what is wrong,
-/// PeerFailed on the others.
+/// Calls resolve_model() on behalf of all ranks of a job. The root asks the hub if necessary; the others use the same
+/// commit, without the network, from the root's cache or else from their own. Throws the error on the lowest rank that
+/// fails, and PeerFailed on the others.
 hub::ResolvedModel resolve_on_ranks(const std::string& name, const hub::ResolveOptions& options,
                                     const hub::HubSettingsSource& settings, Communicator& communicator);
 
-/// The model, with its adapter if it has one, in fp32. Throws InputError naming what is missing, malformed or not
+/// Loads the model in fp32, with its adapter if it has one. Throws InputError naming what is missing, malformed or not
 /// supported.
 std::shared_ptr<LanguageModel> load_resolved(const hub::ResolvedModel& resolved);
 
-/// Its tokenizer. Throws InputError also if the model has no rows for all ids.
+/// Loads the model's tokenizer. Also throws InputError if the model's embedding lacks rows for some of its ids.
 std::shared_ptr<const Tokenizer> load_tokenizer_of(const hub::ResolvedModel& resolved);
 
-/// Who reads the weights of a job's model.
+/// Which ranks read the weights of a job's model.
 enum class WeightsIo {
-  each,      // every rank, its own files
-  broadcast  // the root, which sends them parameter by parameter: the other ranks need config.json alone, and an
-             // adapter
+  each,      // every rank reads its own files
+  broadcast  // the root reads and sends them, one parameter at a time; other ranks need only config.json and an adapter
 };
 
-/// load_resolved() on every rank, with the time it took in the log. Throws on one rank what is wrong, PeerFailed on the
-/// others.
+/// Runs load_resolved() on every rank, and logs the time that it took. Throws the error on the lowest rank that fails,
+/// and PeerFailed on the others.
 std::shared_ptr<LanguageModel> load_on_ranks(const hub::ResolvedModel& resolved, WeightsIo io,
                                              Communicator& communicator);
 

@@ -14,24 +14,25 @@
 
 namespace lockstep::generation {
 
-/// A model and the tokenizer that belongs to it: `auto [model, tokenizer] = trainer.train_model(...)`.
+/// A model and its tokenizer: `auto [model, tokenizer] = trainer.train_model(...)`.
 struct TrainedModel {
   std::shared_ptr<LanguageModel> model;
   std::shared_ptr<const Tokenizer> tokenizer;
 
-  /// Reads a Hugging Face model folder, or a LoRA adapter of peft's and its base (hub/resolve.h). Throws InputError
+  /// Loads a Hugging Face model folder, or a LoRA adapter of peft with its base (hub/resolve.h). Throws InputError
   /// naming what is missing, malformed or not supported.
   static TrainedModel load(const std::filesystem::path& folder);
   static TrainedModel load(const hub::ResolvedModel& resolved);
-  /// The same with random weights by the folder's config.json, drawn by `seed`.
+  /// Creates a model with random weights, drawn with `seed`, from the folder's config.json and tokenizer. Throws as
+  /// load() does.
   static TrainedModel create(const std::filesystem::path& folder, std::uint64_t seed);
 
-  /// Continues each prompt greedily; see generate() in generation/decoding.h.
+  /// Continues each prompt greedily, as generate() does (generation/decoding.h).
   std::vector<std::string> generate(const std::vector<std::string>& prompts,
                                     const GenerationOptions& options = {}) const;
 
-  /// Writes a folder that transformers opens: model, config and tokenizer; of a model with an adapter, one that peft
-  /// opens: the adapter and the tokenizer. Creates it where it is missing. The padding id is the tokenizer's.
+  /// Writes a folder that transformers opens: model, config and tokenizer. For a model with an adapter, writes one that
+  /// peft opens: the adapter and the tokenizer. Creates the folder if it is missing. The padding id is the tokenizer's.
   void save(const std::filesystem::path& folder, SaveOptions options = {}) const;
 };
 
