@@ -8,7 +8,7 @@
 namespace lockstep::evaluation {
 namespace {
 
-// Evaluation mode while it lives; then the mode that was before.
+// Puts the model in evaluation mode for its lifetime, and then restores the previous mode.
 class EvaluationMode {
  public:
   explicit EvaluationMode(LanguageModel& model) : model_(model), was_training_(model.is_training()) { model.eval(); }
@@ -36,8 +36,8 @@ std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const To
   std::uint64_t rows_done = 0;
   const auto ranks = static_cast<std::size_t>(communicator.world_size());
   const auto rank = static_cast<std::size_t>(communicator.rank());
-  // Each rank computes as many batches, because a model whose layers ranks share makes them meet. Those without one of
-  // their own at the end compute the last again.
+  // Every rank computes the same number of batches, because ranks that share a model's layers must gather them
+  // together. Ranks without a batch at the end compute the last one again.
   for (std::size_t first = 0; first < batches.size(); first += ranks) {
     for (std::size_t i = first; i < std::min(first + ranks, batches.size()); ++i)
       rows_done += batches[i].examples.size();

@@ -12,7 +12,7 @@
 
 namespace lockstep::evaluation {
 
-/// Negative log-likelihood (natural logarithm) over the target tokens of one example.
+/// The negative log-likelihood (natural logarithm) of the target tokens of one example.
 struct RowLoss {
   double loss_sum = 0;
   std::uint64_t target_tokens = 0;
@@ -22,13 +22,13 @@ struct LossTotals {
   double loss_sum = 0;
   std::uint64_t target_tokens = 0;
 
-  /// Mean over target tokens; 0 without any.
+  /// Returns the mean over target tokens, or 0 if there are none.
   double mean() const { return target_tokens == 0 ? 0 : loss_sum / static_cast<double>(target_tokens); }
 };
 
-/// The loss of every example, in the dataset's order, without dropout and without gradients. The ranks share the
-/// batches; every rank gets all results. `on_progress(rows_done)` is called after each batch of this rank. None if the
-/// ranks agreed to stop, for which they are asked with each batch while it is computed; without `stop`, never none.
+/// Returns the loss of every example, in the dataset's order, without dropout and gradients. The ranks share the
+/// batches, and every rank gets all results. `on_progress(rows_done)` is called after each batch of this rank. If
+/// `stop` is given, the ranks agree with each batch, while it is computed, on whether to stop; if so, returns nothing.
 std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const TokenizedDataset& dataset,
                                                   std::uint64_t batch_size, TokenId pad_id, Communicator& communicator,
                                                   const std::function<void(std::uint64_t)>& on_progress = {},
