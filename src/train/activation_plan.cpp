@@ -14,18 +14,18 @@ namespace lockstep::train {
 namespace {
 
 constexpr double kShare = 0.5;
-// Passes of fewer tokens cost too much for an estimate to be a reason. Recomputing layers costs a third more; so does
-// what a pass takes by itself (batching/batch_cost.cpp) in one of somewhat fewer.
+// Passes of fewer tokens cost too much to be chosen because of an estimate. Recomputing layers costs a third more,
+// which is about the fixed cost of a pass (batching/batch_cost.cpp) with somewhat fewer tokens.
 constexpr std::uint64_t kFewestTokens = 256;
 
-// Tokens whose activations fit.
+// Returns how many tokens' activations fit.
 double room(const ModelSize& model, bool recomputes_layers, const RankMemory& memory) {
   const double of_a_token = activation_bytes(model, recomputes_layers);
   if (memory.usable == 0 || of_a_token == 0) return std::numeric_limits<double>::infinity();
   return kShare * (memory.usable - memory.held) / of_a_token;
 }
 
-// Of the rank that has least.
+// Returns the memory of the rank with the least, or 0 if unknown.
 double usable_memory(const at::Device& device, Communicator& communicator) {
   const Json own = {{"place", comm::own_placement(1).host + " " + device.str()},
                     {"bytes", comm::memory_of_device(device)}};

@@ -10,7 +10,7 @@
 namespace lockstep::train {
 namespace {
 
-// A key of the job must say what the adapter's config says, in whatever order lists have.
+// Checks that a key of the job matches the adapter's config; lists may be in any order.
 void check_key(const Json& config, const char* job_key, const char* config_key, Json wanted) {
   Json found = config.contains(config_key) ? config[config_key] : Json();
   for (Json* value : {&wanted, &found}) {

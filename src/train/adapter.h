@@ -5,9 +5,9 @@
 
 namespace lockstep::train {
 
-/// Gives the model the adapter that "peft_type: lora" asks for, or continues the one that it has, and says how many
-/// parameters are trained. Throws InputError if the model has an adapter that the job does not ask for, or another, or
-/// if its base could not be found again.
+/// Adds the adapter that "peft_type: lora" requests to the model, or continues the one that it has, and logs how many
+/// parameters are trained. Throws InputError if the model has an adapter that the job does not request, or a different
+/// one, or if the saved adapter could not name its base.
 void prepare_adapter(LanguageModel& model, const Hyperparameters& hyperparameters);
 
 }  // namespace lockstep::train

@@ -17,9 +17,9 @@
 namespace lockstep::train {
 namespace {
 
-constexpr double kBytes = 4;  // of an fp32 number
-constexpr double kFlops = 2;  // of a multiply-add
-// Which parts of a rank's memory ranks share, and what is sent.
+constexpr double kBytes = 4;  // per fp32 number
+constexpr double kFlops = 2;  // per multiply-add
+// Which parts of a rank's memory the ranks share; this also determines the messages.
 struct Sharding {
   bool state = false, gradients = false, parameters = false;
 };
@@ -35,8 +35,9 @@ Sharding parse_sharding(const std::string& name) {
       "optimizer_sharding: expected none, state, state_and_gradients or full, found '{}'; give one of these", name));
 }
 
-// Of a token, until backward has used them: what a projection gives, or the sum with the residual that it is added to,
-// and what attention gives. What norms and activations give is computed again.
+// Returns the features that are kept per token until backward has used them: the output of a projection, or its sum
+// with the residual that it is added to, and the output of attention. Outputs of norms and activations are computed
+// again.
 std::int64_t kept_features(const models::Projection& projection, const std::string& path) {
   return projection.out_features() + (batching::is_attention_output(path) ? projection.in_features() : 0);
 }
@@ -48,9 +49,10 @@ double held_bytes(const ModelSize& model, int ranks, const std::string& sharding
   const auto share = [&](bool is_shared) { return is_shared ? 1.0 / ranks : 1.0; };
   double bytes = kBytes * (model.parameters * share(sharding.parameters) + model.trained * share(sharding.gradients) +
                            model.shared_state * share(sharding.state) + model.whole_state);
-  // What is needed throughout is whole beside a rank's part of it.
+  // Parameters that are needed throughout are held whole, in addition to the rank's share of them.
   if (sharding.parameters) bytes += kBytes * (model.parameters - model.in_layers) * (1 - share(true));
-  // Whole for a while: the buckets of gradients that fill or are summed, the layer that computes and the next two.
+  // Also held temporarily: the buckets of gradients that are filled or reduced, the current layer and the layers
+  // gathered ahead.
   if (sharding.gradients) bytes += static_cast<double>(sharding::GradientReducer::kMostUnderWay + 1) * bucket_bytes;
   if (sharding.parameters) bytes += (sharding::LayerGathering::kLayersAhead + 1) * kBytes * model.largest_layer;
   return bytes;
@@ -111,23 +113,24 @@ StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const M
   const Sharding sharding = parse_sharding(sharding_name);
   const double forward = kFlops * work.multiply_adds / machine.flops;
   const double backward = (work.recomputes_layers ? 3 : 2) * forward;
-  // Once along the ring: each rank sends all but its own part.
+  // One pass along the ring: each rank sends all but its own range.
   const double bytes = kBytes * model.parameters;
   const double ring = (ranks - 1.0) / ranks * bytes / machine.link_bytes_per_second;
-  // Gradients leave while the last micro-batch runs backward, or, where each rank keeps its part alone, while all do;
-  // the last bucket is complete when backward ends, and waits for nothing.
+  // Gradients are sent during the backward pass of the last micro-batch or, if each rank keeps only its range of them,
+  // of every micro-batch. The last bucket is complete only when backward ends, so it is never hidden.
   const double reducing_passes = sharding.gradients ? work.passes : 1;
   const double reducing = (sharding.state ? 1 : 2) * ring * reducing_passes;
   const double hidden_reducing = backward * reducing_passes / work.passes;
   const double last_bucket = std::min(1.0, bucket_bytes / bytes) * reducing / reducing_passes;
-  // Updated parameters arrive while the first micro-batch runs forward; shared ones for every pass, both ways.
+  // Updated parameters arrive during the first micro-batch's forward pass; sharded ones are gathered in every forward
+  // and backward pass.
   const double in_layers = model.in_layers / model.parameters;
   const double gathering = (sharding.parameters ? 2 * work.passes * in_layers + 1 - in_layers
                             : sharding.state    ? 1
                                                 : 0) *
                            ring;
   const double hidden_gathering = sharding.parameters ? forward + backward : forward / work.passes;
-  // The first layer waits for its own, and for what lies outside of layers.
+  // The first layer waits for its own parameters, and for those outside of layers.
   const double first_layer = gathering > 0 ? (1 - in_layers + model.largest_layer / model.parameters) * ring : 0;
 
   StepEstimate estimate;
@@ -138,7 +141,7 @@ StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const M
   estimate.communication_s = reducing + gathering;
   const double exposed =
       sharding.parameters
-          // One link carries both, all through the step.
+          // One link carries both throughout the step.
           ? std::max(first_layer + last_bucket, reducing + gathering - hidden_gathering)
           : std::max(last_bucket, reducing - hidden_reducing) + std::max(first_layer, gathering - hidden_gathering);
   estimate.step_s = estimate.compute_s + exposed;

@@ -12,9 +12,9 @@
 namespace lockstep::train {
 namespace {
 
-constexpr std::int64_t kNamedRows = 16;  // in a message
+constexpr std::int64_t kNamedRows = 16;  // maximum in a message
 
-std::string show(double number) { return std::isnan(number) ? "nan" : fmt::to_string(number); }  // no "-nan"
+std::string show(double number) { return std::isnan(number) ? "nan" : fmt::to_string(number); }  // avoids "-nan"
 
 }  // namespace
 
@@ -69,7 +69,7 @@ std::string FiniteGuard::conclude(bool was_never_finite) const {
                          : "");
 }
 
-// Every rank fills its row of a table [rank, count of rows and their first numbers], whose sum all have.
+// Every rank fills its row of a table [rank, count and first row numbers], which is then summed over the ranks.
 std::string FiniteGuard::describe_suspects() {
   at::Tensor table = at::zeros({communicator_->world_size(), 1 + kNamedRows}, at::kLong);
   auto cells = table.accessor<std::int64_t, 2>();

@@ -42,7 +42,7 @@ TrainedModel load(const std::string& name, bool has_encoder, Communicator& commu
   return TrainedModel::load(resolved);
 }
 
-// `given`: what `used` are all of; null where they were set apart from the training rows.
+// `given` is the set that `used` comes from, or null if the rows were held out from the training rows.
 std::optional<SetSummary> summarise_validation(const std::shared_ptr<const TokenizedDataset>& used,
                                                const std::shared_ptr<const TokenizedDataset>& given) {
   if (!used) return std::nullopt;

@@ -19,7 +19,7 @@ double measure_peak_flops(at::Device device, at::ScalarType type) {
   at::Tensor product = at::empty_like(a);
   const auto multiply = [&] {
     at::mm_out(product, a, a);
-    product.select(0, 0).select(0, 0).item();  // a GPU computes behind the host's back
+    product.select(0, 0).select(0, 0).item();  // waits for the GPU
   };
   multiply();
   double shortest_s = 0;

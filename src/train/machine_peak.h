@@ -7,12 +7,12 @@
 
 namespace lockstep::train {
 
-/// The most floating-point operations a second that LibTorch reaches on `device` with this thread's number of threads:
-/// the fastest of some products of square matrices of `type`, for a fifth of a second; of fp32 on a CPU that has no
-/// instructions for `type`.
+/// Returns the most floating-point operations per second that LibTorch reaches on `device` with this thread's number of
+/// threads: the fastest of several products of square matrices of `type` within 0.15 s. On a CPU without instructions
+/// for `type` it measures fp32.
 double measure_peak_flops(at::Device device, at::ScalarType type);
 
-/// The sum of all ranks', which measure at the same time.
+/// Returns the sum over all ranks, which measure at the same time.
 double measure_peak_flops_of_ranks(at::Device device, at::ScalarType type, Communicator& communicator);
 
 }  // namespace lockstep::train

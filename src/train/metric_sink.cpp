@@ -15,12 +15,12 @@
 namespace lockstep::train {
 namespace {
 
-// JSON has no NaN: it is null there.
+// JSON has no NaN, which is stored as null.
 double number_or_nan(const Json& value) {
   return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
 }
 
-// ", 920 tokens/s, MFU 47.1 %, input wait 3.0 %", the latter where it is worth a look.
+// Returns ", 920 tokens/s, MFU 47.1 %, input wait 3.0 %". A small input wait is left out.
 std::string describe_speed(double tokens_per_second, std::optional<double> mfu, double input_wait) {
   constexpr double kNoticed = 0.01;
   return fmt::format(", {:.0f} tokens/s{}{}", tokens_per_second, mfu ? fmt::format(", MFU {:.1f} %", 100 * *mfu) : "",
@@ -50,7 +50,7 @@ void JsonLinesSink::keep_lines(const RunPosition& until) {
   std::uint64_t steps = 0;
   std::istringstream lines(std::filesystem::exists(path_) ? core::read_file(path_) : "");
   for (std::string line; std::getline(lines, line);) {
-    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);  // the last may be half a line
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);  // the last line may be incomplete
     if (!json.is_object() || !json.contains("event") || !json.contains("step") || !json["step"].is_number()) continue;
     const bool is_step = json["event"] == "step";
     const std::uint64_t last = is_step || until.is_evaluated ? until.step : until.step - 1;
@@ -147,7 +147,7 @@ void StepTotals::restore(const Json& state) {
   state.at("tokens").get_to(tokens_);
   state.at("target_tokens").get_to(target_tokens_);
   state.at("skipped_steps").get_to(skipped_steps_);
-  // Older checkpoints have none.
+  // Older checkpoints lack these.
   flops_ = state.value("flops", 0.0);
   possible_flops_ = state.value("possible_flops", 0.0);
   input_wait_s_ = state.value("input_wait_s", 0.0);

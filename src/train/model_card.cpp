@@ -19,7 +19,7 @@ std::string in_quotes(const std::string& text) {
   return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// The name of the hub without a revision; empty for a folder.
+// Returns the model's name on the hub without a revision, or an empty string for a folder.
 std::string hub_name(const std::string& model) {
   return model.empty() || std::filesystem::exists(model) ? "" : model.substr(0, model.find('@'));
 }
@@ -73,7 +73,7 @@ std::string table(const Cells& head, const std::vector<Cells>& rows) {
   return text;
 }
 
-// Of an epoch whose steps were all skipped there is none.
+// An epoch whose steps were all skipped has no loss.
 std::string loss_text(double loss) { return std::isfinite(loss) ? fmt::format("{:.4f}", loss) : "-"; }
 
 std::string results(const ModelCard& card) {
@@ -95,7 +95,7 @@ std::string results(const ModelCard& card) {
   return text;
 }
 
-// A row of the table of data: what is counted, for training and for validation.
+// One row of the data table: counts something, for training and for validation.
 using Count = std::function<std::string(const SetSummary&)>;
 
 std::string of_report(const SetSummary& set,

@@ -5,9 +5,9 @@
 
 namespace lockstep::train {
 
-/// Makes `folder` ready for a run's results, of about `expected_bytes`. Throws InputError if it holds anything and
-/// `overwrite` is false, or is not a folder; Error if the disk has too little room. Removes nothing: files of another
-/// run are replaced one by one as the new ones are complete.
+/// Prepares `folder` for a run's results of about `expected_bytes`, and creates it if necessary. Throws InputError if
+/// it is not a folder, or if it is not empty and `overwrite` is false; Error if the disk has too little room. Removes
+/// nothing: files of another run are replaced one by one as the new ones are completed.
 void prepare_output_folder(const std::filesystem::path& folder, bool overwrite, std::uint64_t expected_bytes);
 
 }  // namespace lockstep::train

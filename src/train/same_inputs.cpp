@@ -11,9 +11,10 @@
 namespace lockstep::train {
 namespace {
 
-constexpr std::size_t kPieceBytes = std::size_t{8} << 20;  // that one thread hashes at a time
+constexpr std::size_t kPieceBytes = std::size_t{8} << 20;  // hashed by one thread at a time
 
-// Of the standard library, which hashes several gigabytes a second. It need only be the same in all processes of a job.
+// Uses the standard library's hash, which takes several gigabytes a second; it only has to agree between the processes
+// of a job.
 std::uint64_t hash_bytes(std::string_view bytes) { return std::hash<std::string_view>{}(bytes); }
 
 void add_data(comm::SharedFacts& facts, const std::string& name, const TokenizedDataset* dataset) {
@@ -26,11 +27,11 @@ void add_config(comm::SharedFacts& facts, const char* file, const Json& config) 
   for (const auto& [key, value] : config.items()) facts.emplace_back(fmt::format("{} of {}", key, file), value.dump());
 }
 
-// The pieces of all parameters, so that a large one keeps no thread waiting.
+// Hashes pieces of all parameters in parallel, so that no thread has to hash a large parameter on its own.
 void add_parameters(comm::SharedFacts& facts, const LanguageModel& model) {
   std::vector<at::Tensor> contiguous;
   std::vector<std::string_view> pieces;
-  std::vector<std::size_t> first_pieces;  // of each parameter
+  std::vector<std::size_t> first_pieces;  // one per parameter
   const auto parameters = model.named_parameters();
   for (const auto& parameter : parameters) {
     contiguous.push_back(parameter.value().detach().cpu().contiguous());

@@ -28,7 +28,7 @@ struct OperatorTime {
   std::uint64_t calls = 0;
 };
 
-// An operator's time is its own, without that of those which it calls, which lie within it on the same thread.
+// Adds up the self time of each operator, which excludes the operators nested in it on the same thread.
 std::map<std::string, OperatorTime> add_up(const std::vector<kineto::KinetoEvent>& events, c10::DeviceType device) {
   std::vector<const kineto::KinetoEvent*> of_device;
   for (const auto& event : events) {
@@ -106,7 +106,7 @@ void StepProfiler::on_step(const StepMetrics& metrics) {
 }
 
 void StepProfiler::begin() {
-  ::setenv("KINETO_LOG_LEVEL", "5", /*overwrite=*/0);  // it is talkative
+  ::setenv("KINETO_LOG_LEVEL", "5", /*overwrite=*/0);  // silences its log
   const torch::profiler::impl::ProfilerConfig config(torch::profiler::impl::ProfilerState::KINETO);
   std::set<ActivityType> activities = {ActivityType::CPU};
   if (device_.is_cuda()) activities.insert(ActivityType::CUDA);

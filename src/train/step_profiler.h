@@ -8,13 +8,13 @@
 
 namespace lockstep::train {
 
-/// Records what a rank computes in some steps, from the fourth on, and writes it as a Chrome trace, which
-/// ui.perfetto.dev and chrome://tracing open. Where rank 0's time goes is a table in the log.
+/// Records what a rank computes in `steps` steps, from the fourth on, and writes it as a Chrome trace, which
+/// ui.perfetto.dev and chrome://tracing open. With `has_table` it also logs a table of where the time went.
 class StepProfiler final : public MetricSink {
  public:
-  /// The folder of `trace` is made when it is written.
+  /// Creates the folder of `trace` when the trace is written.
   StepProfiler(std::filesystem::path trace, std::uint64_t steps, at::Device device, bool has_table);
-  /// A run that ended before has its trace as far as it came, or a warning.
+  /// Writes what was recorded so far if the run ended early, and logs a warning about missing steps.
   ~StepProfiler() override;
   StepProfiler(const StepProfiler&) = delete;
   StepProfiler& operator=(const StepProfiler&) = delete;

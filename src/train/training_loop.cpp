@@ -25,7 +25,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr double kFlopsOfMultiplyAdd = 6;  // two, forward and twice backward
+constexpr double kFlopsOfMultiplyAdd = 6;  // 2 per multiply-add: once forward, twice backward
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -40,7 +40,7 @@ std::uint64_t count_warmup_steps(const Hyperparameters& hyperparameters, std::ui
   return static_cast<std::uint64_t>(std::ceil(hyperparameters.warmup_ratio * static_cast<double>(total_steps)));
 }
 
-// What the stages of ZeRO share: each shares what the one before shares, too.
+// The stages of ZeRO: each also shares what the previous one shares.
 bool shares_gradients(const Hyperparameters& hyperparameters) {
   return hyperparameters.optimizer_sharding == "state_and_gradients" || hyperparameters.optimizer_sharding == "full";
 }
@@ -67,7 +67,8 @@ sharding::ReducerOptions reducer_options(const Hyperparameters& hyperparameters)
           .message_type = hyperparameters.gradient_reduce_dtype == "bf16" ? at::kBFloat16 : at::kFloat};
 }
 
-// The model, if ranks start from the same and the rows are fit for it; before any of it is shared among them.
+// Checks that all ranks start from the same inputs and that the rows fit the model. Must run before ranks share
+// anything of it.
 LanguageModel& checked(LanguageModel& model, const TokenizedDataset& training, const TokenizedDataset* validation,
                        const Hyperparameters& hyperparameters, Communicator& communicator) {
   check_same_settings(communicator, hyperparameters.values());
@@ -90,14 +91,14 @@ LanguageModel& checked(LanguageModel& model, const TokenizedDataset& training, c
   return model;
 }
 
-// A short row of the global batch.
+// Returns a short row of the global batch.
 std::uint64_t filler_of(const batching::StepPlan& plan) {
   const auto with_rows =
       std::ranges::find_if(plan.ranks, [](const auto& micro_batches) { return !micro_batches.empty(); });
   return with_rows->back().examples.back();
 }
 
-// As torch.nn.utils.clip_grad_norm_ has it. 0 clips nothing.
+// Clips as torch.nn.utils.clip_grad_norm_ does; 0 turns clipping off.
 double clip_factor(double norm, double max_norm) {
   constexpr double kEpsilon = 1e-6;
   return max_norm == 0 ? 1 : std::min(1.0, max_norm / (norm + kEpsilon));
@@ -220,18 +221,18 @@ std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const 
   const std::vector<batching::MicroBatch>& own = plan.ranks[static_cast<std::size_t>(communicator_->rank())];
   std::size_t passes = 1;
   for (const auto& micro_batches : plan.ranks) passes = std::max(passes, micro_batches.size());
-  // A rank with fewer has none to begin with, so that its last sums, too, go out while backward runs.
+  // A rank with fewer micro-batches idles first, so that its last sums are also sent while backward runs.
   const std::size_t idle_passes = passes - own.size();
-  std::vector<at::Tensor> losses;  // read behind the last pass: until then the host runs ahead of a GPU
+  std::vector<at::Tensor> losses;  // read after the last pass, so that the host can run ahead of a GPU
   for (std::size_t pass = 0; pass < passes; ++pass) {
     const bool is_last = pass + 1 == passes;
-    const bool asks = stop_ != nullptr && !is_last;  // after the last, exchange() does
+    const bool asks = stop_ != nullptr && !is_last;  // after the last pass, exchange() asks
     if (asks) stop_->begin_agreeing();
     reducer_.begin_pass(is_last);
     if (pass >= idle_passes) {
       losses.push_back(run_pass(step, inputs_->next_batch().to(model_.device()), scale));
     } else if (parameters_.frees_layers()) {
-      // Gathers what the other ranks gather, for nothing.
+      // Takes part in gathering the layers, and discards the result.
       const models::Batch filler =
           models::read_batch(*training_, std::array{filler_of(plan)}, model_.info().decoder_start_id, pad_id_);
       run_pass(step, filler.to(model_.device()), 0);
@@ -365,7 +366,7 @@ void TrainingLoop::stop_early() {
   const std::uint64_t step = state_.position.step;
   communicator_->set_activity(fmt::format("saving after step {}", step));
   if (checkpoints_ == nullptr || step == 0) {
-    parameters_.gather_all();  // nothing may be under way any more
+    parameters_.gather_all();  // leaves no collective in flight
     stop_->stop("nothing was to save; run the same command again");
   }
   if (state_.position != saved_.position || !checkpoints_->finish().empty()) {

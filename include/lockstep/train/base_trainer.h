@@ -8,14 +8,14 @@
 
 namespace lockstep::train {
 
-/// Trains models with a fixed set of hyperparameters; subclass it for other architectures or strategies.
+/// Trains models with a fixed set of hyperparameters. Subclass it for other architectures or strategies.
 class BaseTrainer {
  public:
   virtual ~BaseTrainer() = default;
 
   /// Trains on all rows of `training_datasets` together and returns the trained model and its tokenizer, ready for
-  /// inference or further fine-tuning. Hyperparameters are given by name (job/hyperparameters.h). Throws InputError
-  /// for an unknown one or one out of range, and for datasets that cannot be read.
+  /// inference or further fine-tuning. Hyperparameters are given by name (job/hyperparameters.h). Throws InputError if
+  /// one is unknown or out of range, or if a dataset cannot be read.
   virtual TrainedModel train_model(const std::vector<Dataset>& training_datasets,
                                    const HyperparameterChoices& hyperparameters = {},
                                    const std::vector<Dataset>& validation_datasets = {}) = 0;

@@ -11,29 +11,29 @@
 
 namespace lockstep::train {
 
-/// Skips the steps of a run whose loss or gradients are not finite, on all ranks alike, and ends the run after too many
-/// in a row, or at its last step if none was finite.
+/// Skips the steps of a run whose loss or gradients are not finite, on all ranks alike. Ends the run after too many in
+/// a row, or at its last step if none was finite.
 class FiniteGuard {
  public:
-  /// More than `max_skipped_steps` such steps in a row end the run of `total_steps`; 0: the first does. `training`
-  /// tells what rows are called.
+  /// More than `max_skipped_steps` such steps in a row end the run of `total_steps`; with 0, the first one does.
+  /// `training` provides the row numbers for messages.
   FiniteGuard(std::uint64_t max_skipped_steps, std::uint64_t total_steps,
               std::shared_ptr<const TokenizedDataset> training, std::shared_ptr<Communicator> communicator);
 
-  /// Sees the loss of each of this rank's micro-batches; `examples` are indices of the training set.
+  /// Checks the loss of one of this rank's micro-batches; `examples` are indices into the training set.
   void watch(double loss, std::span<const std::uint64_t> examples);
-  /// For a step that overflowed fp16, `scale` being the smaller loss scale that is tried next: counts it as skipped,
-  /// but not among those in a row. Throws as skips() does, if it was the last and none was finite.
+  /// Records that a step overflowed fp16; `scale` is the smaller loss scale to try next. The step counts as skipped,
+  /// but not as one in a row. Throws as skips() does if it was the last step and none was finite.
   void skip_for_loss_scale(std::uint64_t step, double scale);
-  /// After the last micro-batch: whether the step, counted from 1, must leave the weights as they are; a warning then
-  /// names the ranks and rows whose loss was not finite. `loss` and `grad_norm` are those over all ranks, so that all
-  /// decide alike. Throws Error where the run ends, PeerFailed on the ranks other than 0.
+  /// Decides, after the last micro-batch, whether the step, counted from 1, must leave the weights unchanged; if so,
+  /// logs a warning with the ranks and rows whose loss was not finite. `loss` and `grad_norm` are those over all ranks,
+  /// so that all ranks decide alike. When the run must end, throws Error on rank 0 and PeerFailed on the others.
   bool skips(std::uint64_t step, double loss, double grad_norm);
 
-  /// In all so far.
+  /// Returns the number of skipped steps so far.
   std::uint64_t skipped_steps() const { return skipped_; }
   std::uint64_t skipped_in_a_row() const { return skipped_in_a_row_; }
-  /// Goes on from those of a checkpoint.
+  /// Continues with the counts of a checkpoint.
   void restore(std::uint64_t skipped_steps, std::uint64_t skipped_in_a_row) {
     skipped_ = skipped_steps;
     skipped_in_a_row_ = skipped_in_a_row;
@@ -47,7 +47,7 @@ class FiniteGuard {
   std::uint64_t total_steps_;
   std::shared_ptr<const TokenizedDataset> training_;
   std::shared_ptr<Communicator> communicator_;
-  std::vector<std::uint64_t> suspects_;  // of this rank in this step
+  std::vector<std::uint64_t> suspects_;  // rows of this rank in this step
   std::uint64_t skipped_ = 0;
   std::uint64_t skipped_in_a_row_ = 0;
 };

@@ -4,9 +4,10 @@
 
 namespace lockstep::train {
 
-/// By what the loss is multiplied before the backward pass, so that small gradients do not become 0 in fp16: as much as
-/// does not overflow (dynamic loss scaling, Micikevicius et al. 2018, section 3.2, with the defaults of PyTorch's
-/// GradScaler: from 65,536, twice as much after 2,000 steps in a row without overflow, half after one with).
+/// The factor by which the loss is multiplied before the backward pass, so that small gradients do not become 0 in
+/// fp16: the largest that does not overflow (dynamic loss scaling, Micikevicius et al. 2018, section 3.2, with the
+/// defaults of PyTorch's GradScaler: it starts at 65,536, doubles after 2,000 consecutive steps without overflow, and
+/// halves after one with overflow).
 class LossScaler {
  public:
   static constexpr std::uint64_t kStepsOfAScale = 2000;
@@ -16,12 +17,12 @@ class LossScaler {
     std::uint64_t steps = 0;  // at this scale
   };
 
-  /// Not `is_on`: 1 for ever.
+  /// If `is_on` is false, the scale is always 1.
   explicit LossScaler(bool is_on) : is_on_(is_on) {}
   double scale() const { return is_on_ ? state_.scale : 1; }
-  /// After a step whose gradients were finite.
+  /// Counts a step with finite gradients.
   void grow();
-  /// After one whose gradients were not. False: a smaller scale would not help.
+  /// Reacts to a step whose gradients were not finite. Returns false if a smaller scale would not help.
   bool shrink();
 
   const State& state() const { return state_; }

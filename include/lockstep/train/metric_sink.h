@@ -11,25 +11,26 @@
 
 namespace lockstep::train {
 
-/// What one optimizer step did, over all ranks.
+/// The metrics of one optimizer step, over all ranks.
 struct StepMetrics {
-  std::uint64_t step = 0;  // from 1
-  double epoch = 0;        // epochs done, with the fraction
+  std::uint64_t step = 0;  // counted from 1
+  double epoch = 0;        // epochs done, including the fraction
   double loss = 0;         // mean over the global batch's target tokens
   double grad_norm = 0;    // before clipping
   double learning_rate = 0;
-  std::uint64_t tokens = 0;               // real ones
-  std::uint64_t target_tokens = 0;        // those that the loss covers
-  double padding = 0;                     // share of the multiply-adds that is computed in vain
-  double flops = 0;                       // floating-point operations that the model asks for, forward and backward
-  double peak_flops = 0;                  // a second, of all ranks together; 0: unknown
-  double input_wait = 0;                  // share of the step for which a rank waits for its rows, on average
-  double seconds = 0;                     // since the step before, or the evaluation after it
+  std::uint64_t tokens = 0;               // without padding
+  std::uint64_t target_tokens = 0;        // tokens that the loss covers
+  double padding = 0;                     // share of the multiply-adds that is spent on padding
+  double flops = 0;                       // floating-point operations that the model needs, forward and backward
+  double peak_flops = 0;                  // per second, of all ranks together; 0: unknown
+  double input_wait = 0;                  // share of the step that a rank waits for its rows, on average
+  double seconds = 0;                     // since the previous step, or the evaluation after it
   std::optional<double> loss_scale = {};  // with fp16
-  bool skipped = false;                   // loss or grad_norm is not finite: the weights stayed as they were
+  bool skipped = false;  // whether loss or grad_norm was not finite, and the weights stayed as they were
 };
 
-/// Model FLOPs utilisation (Chowdhery et al. 2022, appendix B): what the model asks for as a share of the peak.
+/// Returns the model FLOPs utilisation (Chowdhery et al. 2022, appendix B): the operations that the model needs as a
+/// share of the peak. Returns nothing if the peak is unknown.
 std::optional<double> mfu(const StepMetrics& metrics);
 
 struct EvaluationMetrics {
@@ -40,30 +41,30 @@ struct EvaluationMetrics {
   double seconds = 0;
 };
 
-/// Receives the metrics of a run as they come. Only rank 0 has sinks, but for those that watch the rank itself.
+/// Receives the metrics of a run as they arise. Only rank 0 has sinks, except those that observe the rank itself.
 class MetricSink {
  public:
   virtual ~MetricSink() = default;
   virtual void on_step(const StepMetrics& metrics) = 0;
   virtual void on_evaluation(const EvaluationMetrics& metrics) = 0;
-  /// Returns once what it has received would survive the node.
+  /// Returns once everything received so far would survive a crash of the node.
   virtual void sync() {}
 };
 
-/// Where a run stands between its steps.
+/// The position of a run between its steps.
 struct RunPosition {
-  std::uint64_t step = 0;     // done
-  bool is_evaluated = false;  // the evaluation that is due after it, too
+  std::uint64_t step = 0;     // completed
+  bool is_evaluated = false;  // whether the evaluation due after it is completed, too
 
   bool operator==(const RunPosition&) const = default;
 };
 
-/// A line of JSON a step and an evaluation, with "event" telling which, each written at once. A number that is not
-/// finite is null.
+/// Writes one line of JSON per step and per evaluation, with the kind in "event", each immediately. Numbers that are
+/// not finite are written as null.
 class JsonLinesSink final : public MetricSink {
  public:
-  /// Steps are written every `logging_steps`. Replaces an old file, but goes on behind its lines of up to `resumed_at`;
-  /// warns if it lacks some. Throws Error if it cannot be written.
+  /// Writes every `logging_steps`-th step. Replaces an old file, or continues after its lines up to `resumed_at`, with
+  /// a warning if some are missing. Throws Error if the file cannot be written.
   JsonLinesSink(std::filesystem::path path, std::uint64_t logging_steps,
                 std::optional<RunPosition> resumed_at = std::nullopt);
   ~JsonLinesSink() override;
@@ -82,17 +83,17 @@ class JsonLinesSink final : public MetricSink {
   int descriptor_ = -1;
 };
 
-/// Steps together.
+/// Totals over several steps.
 class StepTotals {
  public:
   void add(const StepMetrics& metrics);
-  /// Mean over the target tokens of the steps that were not skipped; NaN if all were.
+  /// Returns the mean over the target tokens of the steps that were not skipped, or NaN if all were.
   double loss() const;
   std::uint64_t skipped_steps() const { return skipped_steps_; }
   double tokens_per_second() const { return static_cast<double>(tokens_) / seconds_; }
-  /// None if the peak of a step is unknown.
+  /// Returns nothing if the peak is unknown for all steps.
   std::optional<double> mfu() const;
-  /// Share of the time.
+  /// Returns the share of the time that ranks waited for rows.
   double input_wait() const { return input_wait_s_ / seconds_; }
   Json state() const;
   void restore(const Json& state);
@@ -103,11 +104,11 @@ class StepTotals {
   std::uint64_t tokens_ = 0, target_tokens_ = 0, skipped_steps_ = 0;
 };
 
-/// One epoch, or as much of it as was run.
+/// The metrics of one epoch, or of the part of it that was run.
 struct EpochMetrics {
   double epoch = 0;        // epochs done at its end
   std::uint64_t step = 0;  // at its end
-  double loss = 0;         // mean over the target tokens of its steps without the skipped; NaN if all were
+  double loss = 0;         // mean over the target tokens of its steps, except skipped ones; NaN if all were skipped
   double tokens_per_second = 0;
   std::optional<double> eval_loss;
   std::uint64_t skipped_steps = 0;
@@ -115,7 +116,7 @@ struct EpochMetrics {
   double input_wait = 0;
 };
 
-/// Remembers every epoch.
+/// Remembers the metrics of every epoch.
 class EpochSink final : public MetricSink {
  public:
   EpochSink(std::uint64_t total_steps, std::uint64_t steps_per_epoch)
@@ -123,9 +124,9 @@ class EpochSink final : public MetricSink {
   void on_step(const StepMetrics& metrics) override;
   void on_evaluation(const EvaluationMetrics& metrics) override;
   const std::vector<EpochMetrics>& epochs() const { return epochs_; }
-  /// All that it remembers, for a checkpoint.
+  /// Returns everything that the sink remembers, for a checkpoint.
   Json state() const;
-  /// Throws InputError for what is not a state.
+  /// Restores a state(). Throws InputError if it is malformed.
   void restore(const Json& state);
 
  private:
@@ -135,10 +136,10 @@ class EpochSink final : public MetricSink {
   std::vector<EpochMetrics> epochs_;
 };
 
-/// A progress bar with the time left, and a line in the log an epoch.
+/// Shows a progress bar with the time left, and logs a line per epoch.
 class ConsoleSink final : public MetricSink {
  public:
-  /// `epochs` receives the same before it, and lives as long. `first_step` were done before.
+  /// `epochs` must receive the same metrics first, and outlive this sink. `first_step` steps were done before.
   ConsoleSink(std::uint64_t total_steps, const EpochSink& epochs, std::uint64_t first_step = 0);
   void on_step(const StepMetrics& metrics) override;
   void on_evaluation(const EvaluationMetrics& metrics) override;

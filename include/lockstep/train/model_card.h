@@ -11,39 +11,39 @@
 
 namespace lockstep::train {
 
-/// What a run started from; its trainer may not know it.
+/// What a run started from, as far as its trainer knows.
 struct RunOrigin {
-  std::string model = {};     // folder, or name of the hub; empty: unknown
-  bool from_scratch = false;  // of the model, config.json and tokenizer alone
-  std::string job = {};       // lines of a job file; empty: the hyperparameters alone are known
+  std::string model = {};     // folder, or name on the hub; empty: unknown
+  bool from_scratch = false;  // whether only config.json and tokenizer come from the model
+  std::string job = {};       // lines of a job file; empty: only the hyperparameters are known
 };
 
-/// One set of a run.
+/// The training set or the validation set of a run.
 struct SetSummary {
-  std::uint64_t rows = 0;  // that were trained on, or evaluated
+  std::uint64_t rows = 0;  // that were trained on or evaluated
   std::uint64_t input_tokens = 0;
   std::uint64_t target_tokens = 0;
-  std::optional<data::ExampleOrigin> origin = {};  // none: unknown, or that of training
+  std::optional<data::ExampleOrigin> origin = {};  // none: unknown, or held out from the training rows
 
   static SetSummary of(const TokenizedDataset& used, std::optional<data::ExampleOrigin> origin);
 };
 
-/// What README.md tells of a trained model.
+/// The content of a trained model's README.md.
 struct ModelCard {
   const models::ModelInfo& model;
   RunOrigin origin = {};
   Hyperparameters hyperparameters = {};
-  std::string library_name = "transformers";  // that opens the folder
+  std::string library_name = "transformers";  // of the library that opens the folder
   int ranks = 1;
-  int threads = 1;  // of a rank
+  int threads = 1;  // per rank
   std::uint64_t global_batch_size = 0;
   SetSummary training = {};
   std::optional<SetSummary> validation = {};  // none: no evaluation
-  bool validation_set_apart = false;          // from the training rows, by test_size
+  bool validation_set_apart = false;          // whether it was held out from the training rows, by test_size
   std::vector<EpochMetrics> epochs = {};
 };
 
-/// A model card of the hub: YAML that huggingface_hub's ModelCard reads, and Markdown.
+/// Returns a model card for the hub: YAML that huggingface_hub's ModelCard reads, and Markdown.
 std::string to_markdown(const ModelCard& card);
 
 }  // namespace lockstep::train

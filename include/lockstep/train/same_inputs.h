@@ -7,22 +7,24 @@
 
 namespace lockstep::train {
 
-// All ranks of a job must start from the same: else each would follow gradients that belong to another model or to
-// other rows. The functions compare the ranks, and throw as check_agreement() does. With one rank they do nothing.
+// All ranks of a job must start from the same inputs; otherwise some would follow gradients of another model or of
+// other rows. These functions compare the ranks and throw as check_agreement() does. With one rank the checks do
+// nothing.
 
-/// Lockstep's version, and `settings`: keys and values, as Hyperparameters::values() and JobFile::values() give them.
+/// Compares Lockstep's version and `settings`: keys and values, as Hyperparameters::values() and JobFile::values()
+/// return them.
 void check_same_settings(Communicator& communicator, const comm::SharedFacts& settings);
 
-/// Both sets' content and tokenizer; `validation` may be null.
+/// Returns digests of the content and tokenizer of both sets; `validation` may be null.
 comm::SharedFacts data_facts(const TokenizedDataset& training, const TokenizedDataset* validation);
 
-/// The model's configuration and the bytes of its parameters, by a 64-bit hash of each.
+/// Returns the model's configuration and a 64-bit hash of the bytes of each of its parameters.
 comm::SharedFacts model_facts(const LanguageModel& model);
 
-/// By data_facts().
+/// Compares data_facts().
 void check_same_data(Communicator& communicator, const TokenizedDataset& training, const TokenizedDataset* validation);
 
-/// By model_facts().
+/// Compares model_facts().
 void check_same_model(Communicator& communicator, const LanguageModel& model);
 
 }  // namespace lockstep::train

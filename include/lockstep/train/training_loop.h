@@ -34,14 +34,14 @@ class LayerGathering;
 
 namespace lockstep::train {
 
-/// Trains a model in place, in lockstep with the other ranks: the global batches are a pure function of (seed, epoch,
-/// step), and each gradient is the mean over the global batch's target tokens, whatever the number of ranks and the cut
-/// into micro-batches.
+/// Trains a model in place, in lockstep with the other ranks. The global batches are a pure function of (seed, epoch,
+/// step), and each gradient is the mean over the global batch's target tokens, whatever the number of ranks and the
+/// split into micro-batches.
 class TrainingLoop {
  public:
-  /// `validation` may be null: no evaluation. The pad id fills the unused ends of batches; it is masked by position.
-  /// All ranks give the same arguments, which they compare first (train/same_inputs.h). Throws InputError if any
-  /// differ, or if `training` is empty or of another kind than the model.
+  /// `validation` may be null, for no evaluation. `pad_id` fills the ends of shorter rows, which are masked by
+  /// position. All ranks must pass the same arguments, which they first compare (train/same_inputs.h). Throws
+  /// InputError if any differ, or if `training` is empty or made for another kind of model.
   TrainingLoop(LanguageModel& model, std::shared_ptr<const TokenizedDataset> training,
                std::shared_ptr<const TokenizedDataset> validation, TokenId pad_id,
                const Hyperparameters& hyperparameters, std::shared_ptr<Communicator> communicator);
@@ -50,61 +50,64 @@ class TrainingLoop {
   std::uint64_t total_steps() const { return total_steps_; }
   std::uint64_t steps_per_epoch() const { return batches_.steps_per_epoch(); }
   std::uint64_t global_batch_size() const { return global_batch_size_; }
-  /// Of the largest micro-batch, but for one of a single longer row.
+  /// Returns the token limit of micro-batches; only a single longer row may exceed it.
   std::uint64_t max_tokens_per_micro_batch() const { return limits_.tokens; }
-  /// In the backward pass: gradient_checkpointing.
+  /// Returns whether the backward pass recomputes layers (gradient_checkpointing).
   bool recomputes_layers() const { return activations_.recomputes_layers; }
-  /// In what linear layers and the head multiply.
+  /// Returns the type in which linear layers and the head multiply.
   at::ScalarType product_type() const { return rounded_weights_.type(); }
   std::uint64_t skipped_steps() const { return guard_.skipped_steps(); }
 
-  /// What all ranks together could compute in a second, for the metrics (train/machine_peak.h). [0: unknown]
+  /// Sets how many operations all ranks together could compute per second, for the metrics (train/machine_peak.h). 0,
+  /// the default, means unknown.
   void set_peak_flops(double of_all_ranks) { peak_flops_ = of_all_ranks; }
 
-  /// Before run(): goes on where `checkpoint` was saved, whose weights the model has already. Throws InputError if the
-  /// optimizer's state in it is not that of this model.
+  /// Continues, when called before run(), from the state that `checkpoint` holds; the model must already have its
+  /// weights. Throws InputError if its optimizer state does not fit this model.
   void restore(const std::filesystem::path& checkpoint, const LoopState& state);
 
-  /// Trains to the end, or until no evaluation has been better for early_stopping_patience of them. Skips steps whose
-  /// loss or gradients are not finite, and throws Error after too many in a row (train/finite_guard.h).
-  /// The sinks receive every step and every evaluation; ranks other than 0 give none that record them. Null: no
-  /// checkpoints; no request to stop. On a request all ranks abandon what they are at, save a checkpoint of the last
-  /// whole step, and throw Stopped, or Error if it could not be saved.
+  /// Trains to the end, or until early_stopping_patience evaluations in a row have brought no improvement. Skips steps
+  /// whose loss or gradients are not finite, and throws Error after too many in a row (train/finite_guard.h). The sinks
+  /// receive every step and every evaluation; only rank 0 should pass sinks that record them. Without `checkpoints`
+  /// none are saved; without `stop` the run cannot be asked to stop. On such a request, all ranks abandon the current
+  /// work, save a checkpoint of the last complete step, and throw Stopped, or Error if the checkpoint could not be
+  /// saved.
   void run(const std::vector<MetricSink*>& sinks, CheckpointWriter* checkpoints = nullptr,
            StopRequests* stop = nullptr);
 
-  /// Where it stands.
+  /// Returns the current state.
   const LoopState& state() const { return state_; }
 
  private:
-  /// False if it was abandoned, because the run is to stop; then nothing has changed.
+  /// Returns false if the step was abandoned because the run is to stop; then nothing has changed.
   bool train_step();
-  /// Forward and backward of this rank's micro-batches; the sum of their losses. None: abandoned.
+  /// Runs forward and backward of this rank's micro-batches and returns the sum of their losses, or nothing if they
+  /// were abandoned.
   std::optional<double> run_micro_batches(std::uint64_t step, const batching::StepPlan& plan);
-  /// What a step comes to over all ranks.
+  /// Sums of a step over all ranks.
   struct StepSums {
     double loss = 0;
     double waited_s = 0;  // for rows
   };
-  /// What else ranks tell each other after each step goes with it: requests to stop, whether it is time to save, which
-  /// parts of a checkpoint are written.
+  /// Sums everything that ranks tell each other after a step: the loss, requests to stop, whether it is time to save,
+  /// and which shares of a checkpoint are written.
   StepSums exchange(double own_loss);
-  /// Whether the weights stay as they are; with fp16 the loss scale may become smaller. `step` counts from 1.
+  /// Returns whether to leave the weights unchanged; with fp16 this may lower the loss scale. `step` counts from 1.
   bool skips(std::uint64_t step, double loss, double grad_norm);
-  /// Of one; the gradient is that of the loss, which it returns, times `scale`.
+  /// Runs forward and backward of one micro-batch. The gradient is that of the returned loss times `scale`.
   at::Tensor run_pass(std::uint64_t step, models::Batch batch, double scale);
   batching::InputSource input_source() const;
-  /// Updates the weights by the reduced gradients.
+  /// Updates the weights with the reduced gradients.
   void update(const StepMetrics& metrics);
   void warn_of_unused_parameters() const;
   bool ends_epoch() const;
   bool evaluation_is_due() const;
-  /// False if it was abandoned, because the run is to stop.
+  /// Returns false if the evaluation was abandoned because the run is to stop.
   bool evaluate();
   bool checkpoint_is_due() const;
   void save_checkpoint(bool is_urgent);
   bool is_over() const;
-  /// Saves where the run stands; always throws.
+  /// Saves the state of the run and ends it; always throws.
   [[noreturn]] void stop_early();
   double epochs_done(std::uint64_t step) const;
 
@@ -126,7 +129,7 @@ class TrainingLoop {
   sharding::FlatParameters parameters_;
   sharding::GradientReducer reducer_;
   std::unique_ptr<Optimizer> optimizer_;
-  // While run() runs:
+  // Exists only during run().
   std::unique_ptr<sharding::LayerGathering> layers_;
   models::RoundedWeights rounded_weights_;  // for bf16 and fp16
   std::unique_ptr<batching::StepInputs> inputs_;
@@ -138,10 +141,10 @@ class TrainingLoop {
   std::vector<MetricSink*> sinks_;
   CheckpointWriter* checkpoints_ = nullptr;
   StopRequests* stop_ = nullptr;
-  LoopState saved_;  // as the last checkpoint that was begun has it
+  LoopState saved_;  // the state in the checkpoint that was last begun
   std::chrono::steady_clock::time_point saved_at_;
-  std::chrono::steady_clock::time_point step_begun_;  // what is saved between steps counts to the next
-  bool is_time_to_save_ = false;                      // by the clock of rank 0; all ranks alike
+  std::chrono::steady_clock::time_point step_begun_;  // saving between steps counts towards the next step
+  bool is_time_to_save_ = false;                      // by rank 0's clock; the same on all ranks
   bool is_first_step_ = true;                         // of this process
   double peak_flops_ = 0;
 };

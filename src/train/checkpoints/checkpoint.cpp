@@ -33,7 +33,7 @@ std::optional<std::uint64_t> step_of(std::string_view name) {
   return step;
 }
 
-// Of ".checkpoint-000120.partial".
+// Returns whether `name` is like ".checkpoint-000120.partial".
 bool is_hidden(std::string_view name, std::string_view suffix) {
   if (!name.starts_with('.') || !name.ends_with(suffix)) return false;
   name.remove_prefix(1);
@@ -73,7 +73,7 @@ std::vector<CheckpointFile> read_manifest(const fs::path& checkpoint) {
   return files;
 }
 
-// Of a file's size; empty if there is none.
+// Returns what is wrong with a file's existence or size, or an empty string.
 std::string flaw_of_size(const fs::path& folder, const CheckpointFile& expected) {
   std::error_code error;
   const fs::path path = folder / expected.name;
@@ -135,7 +135,7 @@ std::string flaw_of(const fs::path& checkpoint) {
   std::vector<CheckpointFile> files;
   try {
     files = read_manifest(checkpoint);
-  } catch (const std::exception& problem) {  // nlohmann's, too
+  } catch (const std::exception& problem) {  // includes nlohmann's exceptions
     return fmt::format("{}: {}", kCheckpointManifestFile, problem.what());
   }
   std::vector<std::string> flaws;
@@ -193,7 +193,7 @@ void CheckpointFolder::commit(std::uint64_t step, const std::vector<CheckpointFi
   core::write_json_file(partial / kCheckpointManifestFile,
                         {{"format", kFormat}, {"format_version", kFormatVersion}, {"step", step}, {"files", list}});
   core::sync_folder(partial);
-  // Exchanging the names leaves no moment without a checkpoint of this step.
+  // Exchanging the two names leaves no moment without a checkpoint of this step.
   if (::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE) != 0) {
     std::error_code error;
     if (fs::exists(place, error)) remove(step);
@@ -201,7 +201,7 @@ void CheckpointFolder::commit(std::uint64_t step, const std::vector<CheckpointFi
   }
   core::sync_folder(output_dir_);
   std::error_code ignored;
-  fs::remove_all(partial, ignored);  // what was there before
+  fs::remove_all(partial, ignored);  // the checkpoint that was replaced
 }
 
 void CheckpointFolder::discard(std::uint64_t step) {

@@ -15,10 +15,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Training computes on all cores; what writes beside it takes what is left.
+// Training computes on all cores; the writing threads only use what it leaves.
 void lower_priority() { ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19); }
 
-// `work` on a thread of its own; what it returns, or what `on_error` makes of its error.
+// Runs `work` on a thread of its own. The future holds its result, or `on_error`'s result for its exception.
 template <class Work, class OnError>
 std::future<std::string> in_background(bool is_urgent, Work work, OnError on_error) {
   return std::async(std::launch::async, [is_urgent, work = std::move(work), on_error = std::move(on_error)] {
@@ -46,7 +46,7 @@ std::string error_to_text(const std::string& message) {
 }
 
 std::uint64_t checkpoint_bytes(const sharding::ParameterLayout& layout, const Optimizer& optimizer) {
-  constexpr std::uint64_t kOtherFiles = 16 << 20;  // the tokenizer, above all
+  constexpr std::uint64_t kOtherFiles = 16 << 20;  // mostly the tokenizer
   std::int64_t elements = 0;
   for (const auto& bucket : layout.buckets()) elements += bucket.size;
   for (const auto& [name, size] : optimizer.state_sizes()) elements += size;
@@ -106,7 +106,7 @@ std::string CheckpointWriter::write_part(const TrainerState& state, int moments_
     state.write(partial);
     for (const auto& entry : fs::directory_iterator(partial)) {
       const std::string name = entry.path().filename().string();
-      // Other ranks write theirs meanwhile, under temporary names at first (AtomicFile).
+      // Other ranks write their files meanwhile, first under temporary names (AtomicFile).
       const bool is_own = !is_optimizer_file_name(name) && !name.ends_with(".partial");
       if (is_own) files.push_back(describe_file(partial, name));
     }

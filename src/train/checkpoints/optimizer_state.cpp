@@ -20,13 +20,13 @@ namespace fs = std::filesystem;
 
 constexpr const char* kRemedy = "resume from another checkpoint, or train anew";
 
-// Of what is remembered under one name.
+// A saved range of one named state.
 struct SavedStretch {
   const models::SafetensorsFile* file;
   std::string name;
-  std::int64_t end;  // in its flat order
+  std::int64_t end;  // in flat order
 };
-using SavedStretches = std::map<std::int64_t, SavedStretch>;  // by where they begin
+using SavedStretches = std::map<std::int64_t, SavedStretch>;  // by their first element
 
 class SavedState {
  public:
@@ -38,7 +38,7 @@ class SavedState {
     }
   }
 
-  /// Copies elements `part` of what is remembered under `name`.
+  /// Copies elements `part` of the state `name`.
   void copy(const std::string& name, comm::Part part, const at::Tensor& into) const {
     const auto found = stretches_.find(name);
     std::int64_t here = part.begin;

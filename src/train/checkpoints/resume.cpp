@@ -23,14 +23,14 @@ namespace fs = std::filesystem;
 constexpr const char* kStartAnew =
     "to start anew, give another output_dir, or resume_from_checkpoint: never with overwrite_output_dir: true";
 
-// What a run computes depends on them, and neither on the data's order nor on what is in the checkpoint.
+// Keys that affect the results, but neither the order of the data nor the content of a checkpoint.
 constexpr std::array kShapingKeys = {
     "num_train_epochs",  "max_steps",           "learning_rate",         "weight_decay",
     "adam_beta1",        "adam_beta2",          "adam_epsilon",          "lr_scheduler_type",
     "warmup_steps",      "warmup_ratio",        "max_grad_norm",         "neftune_noise_alpha",
     "max_skipped_steps", "evaluation_strategy", "gradient_reduce_dtype", "early_stopping_patience"};
 
-// The default where a checkpoint is from a time without the key.
+// Returns the default for a checkpoint that was written before the key existed.
 std::string setting(const std::string& key, const comm::SharedFacts& settings) {
   const auto found = std::ranges::find(settings, key, &comm::SharedFacts::value_type::first);
   return found == settings.end() ? setting(key, Hyperparameters().values()) : found->second;
@@ -89,12 +89,12 @@ std::optional<ResumePoint> open_newest(const Hyperparameters& hyperparameters, c
                   output_dir.string(), steps.size(), kStartAnew));
 }
 
-// What a run has left in its output_dir, if it is one of Lockstep's.
+// Returns the state of the run in `output_dir`, if Lockstep wrote one.
 std::optional<TrainerState> run_in(const fs::path& output_dir) {
   try {
     return TrainerState::read(output_dir);
   } catch (const InputError&) {
-    return std::nullopt;  // transformers writes a file of this name, too
+    return std::nullopt;  // transformers also writes a file of this name
   }
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint64_t kVersion = 1;
 
-// Objects, so that the file reads well.
+// Uses JSON objects, so that the file is easy to read.
 Json to_object(const comm::SharedFacts& facts) {
   Json object = Json::object();
   for (const auto& [name, value] : facts) object[name] = value;
@@ -70,7 +70,7 @@ TrainerState TrainerState::from_text(const std::string& text, const std::string&
     state.loop.optimizer_updates = core::json_count(json.at("optimizer_updates"));
     state.loop.skipped_steps = core::json_count(json.at("skipped_steps"));
     state.loop.skipped_in_a_row = core::json_count(json.at("skipped_in_a_row"));
-    // Checkpoints from before fp16 have none.
+    // Checkpoints written before fp16 was supported have none.
     if (json.contains("loss_scale")) {
       state.loop.loss_scaler = {json["loss_scale"].get<double>(), core::json_count(json.at("steps_at_loss_scale"))};
       if (!(state.loop.loss_scaler.scale >= 1)) {

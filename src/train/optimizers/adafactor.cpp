@@ -27,7 +27,7 @@ Adafactor::Adafactor(const sharding::ParameterLayout& layout, const sharding::Ow
                      std::shared_ptr<Communicator> communicator)
     : is_shared_(ownership.is_shared),
       communicator_(std::move(communicator)),
-      // A GPU takes all at once.
+      // A GPU processes everything at once.
       piece_elements_(layout.options().device().is_cpu() ? kPieceElements : std::numeric_limits<std::int64_t>::max()) {
   std::vector<at::Tensor> counts = {at::empty({0}, layout.options())};
   std::vector<double> sizes;
@@ -98,7 +98,7 @@ void Adafactor::add_matrix(const sharding::ParameterLayout::Entry& entry, const 
   std::int64_t begin = owned.of_parameter.begin;
   while (begin < owned.of_parameter.end) {
     const std::int64_t row = begin / columns, column = begin % columns, left = owned.of_parameter.end - begin;
-    // Whole rows of one matrix, or what is owned of a row that ranks share.
+    // A piece is whole rows of one matrix, or the owned part of a row that ranks share.
     const bool is_whole = column == 0 && left >= columns;
     const std::int64_t height =
         is_whole ? std::min({left / columns, std::max<std::int64_t>(1, piece_elements_ / columns), rows - row % rows})
@@ -135,7 +135,7 @@ void Adafactor::update(const std::vector<at::Tensor>& gradients, double learning
   });
 }
 
-// The pieces' columns are summed one after another, so that the sums are the same for any number of threads.
+// Column sums are added piece by piece in a fixed order, so that they are the same for any number of threads.
 void Adafactor::update_means(const std::vector<at::Tensor>& gradients, double mean_decay) {
   sums_.zero_();
   for_each_piece([&](const Piece& piece, std::int64_t) {

@@ -21,37 +21,41 @@ namespace lockstep::train {
 
 struct CheckpointOptions {
   std::filesystem::path output_dir = {};
-  SaveOptions save_options = {};                  // of the model
-  std::optional<std::uint64_t> total_limit = {};  // newest ones that stay; none: all
-  bool keeps_best = false;                        // beside them
-  /// Fills in what a loop does not know. Rank 0 alone calls it.
+  SaveOptions save_options = {};                  // for the model
+  std::optional<std::uint64_t> total_limit = {};  // number of newest checkpoints to keep; none: all
+  bool keeps_best = false;                        // in addition to the newest
+  /// Completes the state with what a loop does not know. Only rank 0 calls it.
   std::function<TrainerState(const LoopState&)> describe = {};
 };
 
-/// Saves the checkpoints of a run, in the background while it trains: each rank copies its part of the state, and a
-/// thread of low priority writes it; when all have done so, rank 0 lists the files' digests, puts the checkpoint in its
-/// place, verifies it, and only then removes older ones. At most one is under way, so that memory is bounded by one
-/// copy of the state. A checkpoint that cannot be written leaves a warning, the older ones, and the run as they are.
+/// Saves the checkpoints of a run in the background while it trains. Each rank copies its share of the state, and a
+/// low-priority thread writes it. Once all ranks have done so, rank 0 lists the files' digests, moves the checkpoint
+/// into place, verifies it, and only then removes older ones. At most one checkpoint is in flight, so that memory is
+/// bounded by one copy of the state. If a checkpoint cannot be written, a warning is logged, and the older ones and the
+/// run are left as they are.
 ///
-/// All ranks call the functions in the same order.
+/// All ranks must call these functions in the same order.
 class CheckpointWriter {
  public:
   CheckpointWriter(TrainedModel model, CheckpointOptions options, std::shared_ptr<Communicator> communicator);
-  /// Waits for what its threads write.
+  /// Waits for the background threads.
   ~CheckpointWriter();
 
-  /// Copies the state and begins to write it, once the checkpoint before is done; at the usual priority if it is
-  /// urgent, because the run is to end.
+  /// Copies the state and begins to write it, once the previous checkpoint is done. An urgent checkpoint, saved because
+  /// the run is about to end, is written at normal priority.
   void begin(const LoopState& state, const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
              sharding::FlatParameters& parameters, const Optimizer& optimizer, bool is_urgent = false);
-  /// 1 if this rank's part of what is under way is written, else 0: to be summed over ranks.
+  /// Returns 1 if this rank has written its share of the checkpoint in flight, else 0. The ranks sum it for
+  /// take_progress().
   double own_progress() const;
-  /// Takes the sum: with the last part, rank 0 begins to put the checkpoint in place.
+  /// Takes the sum over ranks of own_progress(). When all shares are written, rank 0 begins to move the checkpoint into
+  /// place.
   void take_progress(double sum);
-  /// Waits until what is under way is in its place. Empty, or why the last checkpoint could not be written.
+  /// Waits until the checkpoint in flight is in place. Returns an empty string, or why the last checkpoint could not be
+  /// written.
   std::string finish();
 
-  /// What saving took the last time, or about what it may take.
+  /// Returns how long the last checkpoint took to save, or a guess before the first.
   std::chrono::duration<double> time_to_save() const;
 
  private:
@@ -61,7 +65,7 @@ class CheckpointWriter {
   }
   std::string begin_folder(std::uint64_t step, std::uint64_t bytes);
   std::string write_part(const TrainerState& state, int moments_files);
-  /// Collects what the ranks have written, once all have.
+  /// Collects the file lists of all ranks, after waiting for them.
   void collect();
   void put_in_place(const std::vector<CheckpointFile>& files);
   void wait_for_placing();
@@ -73,12 +77,12 @@ class CheckpointWriter {
   CheckpointFolder folder_;
   StateCopy copy_;
 
-  bool is_under_way_ = false;  // parts are being written; on all ranks alike
-  LoopState state_;            // of it
+  bool is_under_way_ = false;  // shares are being written; the same on all ranks
+  LoopState state_;            // of the checkpoint in flight
   bool is_urgent_ = false;
   std::future<std::string> part_;
-  std::future<std::string> placing_;  // of rank 0
-  std::string problem_;               // of the last one; of rank 0
+  std::future<std::string> placing_;  // on rank 0
+  std::string problem_;               // of the last checkpoint; on rank 0
   Clock::time_point start_;
   std::atomic<double> last_seconds_ = 0;
 };

@@ -13,31 +13,32 @@
 
 namespace lockstep::train {
 
-/// A whole checkpoint, and what it says of the run.
+/// An intact checkpoint and its trainer state.
 struct ResumePoint {
   std::filesystem::path checkpoint;
   TrainerState state;
 };
 
-/// What must be alike for a run to be the one that another began: the seed, the data, the model that it started from
-/// (an adapter, too). `validation` may be null.
+/// Returns what identifies a run: the seed, the data, and the model that it started from, including an adapter. Only a
+/// run with the same identity may resume from a checkpoint. `validation` may be null.
 comm::SharedFacts run_identity(const Hyperparameters& hyperparameters, const TokenizedDataset& training,
                                const TokenizedDataset* validation, const LanguageModel& model);
 
-/// Where `resume_from_checkpoint` says that the run goes on, the same on all ranks; none: it starts anew. "auto" takes
-/// the newest checkpoint in output_dir that is whole, and warns of newer ones that are not. With overwrite_output_dir,
-/// checkpoints of another run, and of one that has ended, are left alone. Throws InputError on rank 0, PeerFailed on
-/// the others: for a checkpoint of another run, with the difference; where checkpoints are there and none is whole.
+/// Returns the checkpoint that `resume_from_checkpoint` selects, the same on all ranks, or nothing if the run starts
+/// anew. "auto" takes the newest intact checkpoint in output_dir, and warns about newer ones that are damaged. With
+/// overwrite_output_dir, checkpoints of another run and of a finished run are ignored. Throws InputError on rank 0, and
+/// PeerFailed on the others, for a checkpoint of another run, naming the difference, and if there are checkpoints but
+/// none is intact.
 std::optional<ResumePoint> find_resume_point(const Hyperparameters& hyperparameters, const comm::SharedFacts& identity,
                                              Communicator& communicator);
 
-/// Whether output_dir holds what the run of `identity` left there before its first checkpoint, or beside some.
+/// Returns whether output_dir holds the state of an unfinished run with `identity`, with or without checkpoints.
 bool holds_unfinished_run(const std::filesystem::path& output_dir, const comm::SharedFacts& identity);
 
-/// Copies a checkpoint's weights into the model, or its adapter's; of any device.
+/// Copies the weights of a checkpoint into the model, on any device, or those of an adapter into its adapter.
 void load_checkpoint_weights(const std::filesystem::path& checkpoint, LanguageModel& model);
 
-/// Warns of keys that shape the results and differ from those of the run so far.
+/// Warns about settings that affect the results and differ from those of the run so far.
 void warn_of_other_settings(const ResumePoint& point, const Hyperparameters& hyperparameters);
 
 }  // namespace lockstep::train

@@ -12,19 +12,19 @@
 
 namespace lockstep::train {
 
-/// What a rank writes of a checkpoint, copied to the host between two steps, so that training goes on meanwhile. The
-/// memory is kept for the next copy: of the trained weights on rank 0, and of the optimizer's state (its moments), a
-/// rank's part.
+/// A copy, on the host, of what a rank writes to a checkpoint, taken between two steps, so that training continues
+/// during the writing. It holds the trained weights, on rank 0, and the rank's share of the optimizer's state (its
+/// moments). The memory is reused for the next copy.
 class StateCopy {
  public:
-  /// All ranks call it alike, because ranks that share parameters gather them, layer by layer where layers are freed.
-  /// `with_weights` and `with_moments`: what this rank copies.
+  /// Takes the copy. All ranks must call it, because ranks that share parameters gather them, layer by layer if layers
+  /// are freed. `with_weights` and `with_moments` say what this rank copies.
   void take(const sharding::ParameterLayout& layout, sharding::FlatParameters& parameters, const Optimizer& optimizer,
             bool with_weights, bool with_moments);
 
-  /// By the parameters' names; empty without weights.
+  /// Returns the weights by parameter name; empty without weights.
   const std::map<std::string, at::Tensor>& weights() const { return weights_; }
-  /// As saved_state() names them; empty without moments.
+  /// Returns the moments with the names of saved_state(); empty without moments.
   const std::vector<std::pair<std::string, at::Tensor>>& moments() const { return moments_; }
 
  private:
