@@ -15,7 +15,7 @@ using testing::ThrowsMessage;
 
 using Variables = std::map<std::string, std::string>;
 
-// What launchers tell by their variables, while it lives.
+// Sets the environment variables of a launcher for its lifetime.
 class Launch {
  public:
   explicit Launch(const Variables& variables) {

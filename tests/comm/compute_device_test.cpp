@@ -21,7 +21,7 @@ TEST(ComputeDevice, AutoTakesAGpuWhereThereIsOne) {
 
 TEST(ComputeDevice, RanksOfANodeTakeTheGpusInTurn) {
   EXPECT_EQ(compute_device("cuda", 3, kFour), at::Device(at::kCUDA, 3));
-  EXPECT_EQ(compute_device("cuda", 3, kOne), at::Device(at::kCUDA, 0));  // each rank is shown its own
+  EXPECT_EQ(compute_device("cuda", 3, kOne), at::Device(at::kCUDA, 0));  // each rank sees only its own GPU
   EXPECT_THAT([] { compute_device("auto", 4, kFour); },
               ThrowsMessage<InputError>(HasSubstr("found 4 GPUs for rank 4")));
 }

@@ -35,9 +35,9 @@ TEST(Placement, CoresAreWrittenAsTheKernelWritesThem) {
 TEST(Oversubscription, ThreadsThatFitAreNone) {
   EXPECT_FALSE(find_oversubscription({}));
   EXPECT_FALSE(find_oversubscription({{"a", {0, 1}, 2}}));
-  EXPECT_FALSE(find_oversubscription({{"a", {0, 1, 2, 3}, 2}, {"a", {0, 1, 2, 3}, 2}}));                    // shared
-  EXPECT_FALSE(find_oversubscription({{"a", {0, 1}, 2}, {"a", {2, 3}, 2}}));                                // own cores
-  EXPECT_FALSE(find_oversubscription({{"a", {0, 1}, 2}, {"b", {0, 1}, 2}}));                                // own hosts
+  EXPECT_FALSE(find_oversubscription({{"a", {0, 1, 2, 3}, 2}, {"a", {0, 1, 2, 3}, 2}}));  // shared
+  EXPECT_FALSE(find_oversubscription({{"a", {0, 1}, 2}, {"a", {2, 3}, 2}}));              // separate cores
+  EXPECT_FALSE(find_oversubscription({{"a", {0, 1}, 2}, {"b", {0, 1}, 2}}));              // separate hosts
   EXPECT_FALSE(find_oversubscription({{"a", {0, 1}, 1}, {"a", {1, 2}, 1}, {"a", {0, 1, 2, 3, 4, 5}, 4}}));  // mixed
 }
 
@@ -53,12 +53,12 @@ TEST(Oversubscription, OfRanksThatShareAllCores) {
 TEST(Oversubscription, OfRanksThatAreBoundToCoresOfTheirOwn) {
   const auto found = find_oversubscription({{"a", {0, 1}, 4}, {"a", {2, 3}, 4}});
   ASSERT_TRUE(found);
-  EXPECT_EQ(found->ranks, 2);  // both are: named together
+  EXPECT_EQ(found->ranks, 2);  // the two ranks are reported together
   EXPECT_EQ(found->threads, 8);
   EXPECT_THAT(found->cores, ElementsAre(0, 1, 2, 3));
 }
 
-// Four threads fit the host's eight cores, and yet two of them have one core.
+// The host's eight cores suffice for its four threads, but two of these share one core.
 TEST(Oversubscription, OfRanksThatAreBoundToOneCoreOfMany) {
   const auto found =
       find_oversubscription({{"b", {0, 1}, 2}, {"a", {0}, 1}, {"a", {0}, 1}, {"a", {0, 1, 2, 3, 4, 5, 6, 7}, 2}});

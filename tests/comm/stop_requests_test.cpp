@@ -22,7 +22,7 @@ using std::chrono::system_clock;
 using testing::ThrowsMessage;
 using Sums = std::array<double, StopRequests::kReasons>;
 
-// For tests that wait until a file is seen: 60 seconds, of which it takes one.
+// Limits the wait until a file is seen to 60 seconds; it usually takes one.
 constexpr std::chrono::milliseconds kBetweenLooks{50};
 constexpr int kLooks = 1200;
 

@@ -15,11 +15,11 @@
 
 namespace lockstep::comm {
 
-/// Ranks that are threads of the test, with as much of the host's communicator as NcclCommunicator needs. Refuses
-/// memory of a device, as MPI would crash on it.
+/// Ranks that are threads of the test, with as much of the host communicator as NcclCommunicator needs. Rejects device
+/// memory, on which MPI would crash.
 class ThreadRank final : public Communicator {
  public:
-  /// What the ranks share.
+  /// State that the ranks share.
   struct Shared {
     explicit Shared(int ranks) : tensors(static_cast<std::size_t>(ranks)), meeting(ranks) {}
     std::vector<at::Tensor> tensors;
@@ -62,7 +62,7 @@ class ThreadRank final : public Communicator {
   std::string activity() const override { return activity_; }
   [[noreturn]] void abort(int exit_code) override { ::_exit(exit_code); }
 
-  int started = 0;  // collectives that were begun here
+  int started = 0;  // collectives begun by this rank
 
  private:
   class Done final : public PendingCollective {
@@ -86,7 +86,7 @@ class ThreadRank final : public Communicator {
   int rank_;
 };
 
-/// Runs `work` in a thread for each rank.
+/// Runs `work` in one thread per rank.
 inline void run_ranks(int ranks, const std::function<void(const std::shared_ptr<ThreadRank>&)>& work) {
   const auto shared = std::make_shared<ThreadRank::Shared>(ranks);
   std::vector<std::jthread> threads;

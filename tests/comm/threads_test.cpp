@@ -11,7 +11,7 @@
 namespace lockstep::comm {
 namespace {
 
-// What is compiled without OpenMP runs at::parallel_for() on one thread, whatever number is set.
+// Code that is compiled without OpenMP runs at::parallel_for() on one thread, whatever number is set.
 TEST(ComputeThreads, LoopsRunOnAsManyAsAreSet) {
   const int before = at::get_num_threads();
   const std::shared_ptr<Communicator> alone = make_communicator();

@@ -9,7 +9,8 @@
 #include "comm/thread_ranks.h"
 #include "lockstep/comm/nccl/nccl_version.h"
 
-// NcclCommunicator on a stand-in for NCCL and CUDA, whose ranks are threads and whose device memory is the host's.
+// Tests NcclCommunicator on stand-ins for NCCL and CUDA, whose ranks are threads and whose device memory is host
+// memory.
 namespace lockstep::comm {
 namespace {
 
@@ -17,7 +18,7 @@ using testing::HasSubstr;
 
 constexpr std::chrono::seconds kForEver{0};
 
-// `values` of the host as what LibTorch takes for device memory; both are the same memory.
+// Returns a view of the host tensor `values` that LibTorch takes for device memory.
 at::Tensor on_device(const at::Tensor& values) {
   const at::Device device(at::kCUDA, 0);
   return at::for_blob(values.data_ptr(), values.sizes())
@@ -27,7 +28,7 @@ at::Tensor on_device(const at::Tensor& values) {
       .make_tensor();
 }
 
-// A rank as the code under test meets it: the communicator, and a stream on which its model computes.
+// A rank as the code under test sees it: the communicator, and a stream on which its model computes.
 struct Rank {
   explicit Rank(std::shared_ptr<ThreadRank> its_host, std::chrono::seconds timeout = kForEver)
       : host(std::move(its_host)) {
@@ -43,7 +44,7 @@ struct Rank {
   Rank(const Rank&) = delete;
   Rank& operator=(const Rank&) = delete;
 
-  // What `collective` makes of `values`, which a slow kernel writes and another reads.
+  // Returns the result of `collective` on `values`, which a slow kernel writes and another one reads.
   at::Tensor after(const at::Tensor& values, const std::function<void(const at::Tensor&)>& collective) {
     const at::Tensor memory = at::zeros_like(values);
     at::Tensor result;
@@ -64,7 +65,7 @@ struct Rank {
 
 class NcclCommunicatorOf : public testing::TestWithParam<int> {};
 
-// Small whole numbers, which no type rounds.
+// Returns small whole numbers, which no type rounds.
 at::Tensor values_of(int rank, std::int64_t size, at::ScalarType type) {
   return (at::arange(size, at::kLong).remainder(7) * (rank + 1)).to(type);
 }
@@ -149,7 +150,7 @@ TEST(NcclCommunicator, TheHostDoesNotWaitForTheComputeStream) {
     rank.nccl->all_reduce_sum(on_device(memory));
     rank.nccl->begin_all_gather(on_device(memory), "all")->wait();
     rank.nccl->broadcast_from_root(on_device(memory));
-    EXPECT_TRUE(memory.equal(at::ones({40})));  // nothing has run yet
+    EXPECT_TRUE(memory.equal(at::ones({40})));  // no stream has run anything yet
     if (++returned == 2) released.count_down();
   });
 }
@@ -170,7 +171,7 @@ TEST(NcclCommunicator, UnevenPartsAreAGroupOfCallsEvenOnesACallOfTheirOwn) {
     EXPECT_THAT(names(96), testing::ElementsAre("ncclReduceScatter", "ncclAllGather"));
     EXPECT_THAT(names(97), testing::ElementsAre("ncclReduce", "ncclReduce", "ncclReduce", "ncclBroadcast",
                                                 "ncclBroadcast", "ncclBroadcast"));
-    EXPECT_THAT(names(16), testing::ElementsAre("ncclReduce", "ncclBroadcast"));  // two ranks have nothing
+    EXPECT_THAT(names(16), testing::ElementsAre("ncclReduce", "ncclBroadcast"));  // two ranks own nothing
   });
 }
 
@@ -234,7 +235,7 @@ TEST(NcclCommunicator, RefusesWhatItCannotSum) {
   });
 }
 
-// A fault that ends with the test.
+// Injects a fault until the end of its lifetime.
 template <class Fault, class Value>
 class During {
  public:
@@ -271,12 +272,12 @@ TEST(NcclCommunicator, RefusesAnotherVersionThanItsHeaders) {
   });
 }
 
-// Failures that nobody waits for end the process, so each is tried in one of its own.
+// Failures that no rank waits for end the process, so each test runs in a process of its own.
 class NcclWatchdogDeathTest : public testing::Test {
  protected:
   void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
 
-  // One collective of two ranks under the fault that `prepare` makes, and what comes of it.
+  // Runs one collective of two ranks under the fault that `prepare` injects.
   static void run(const std::function<void()>& prepare, std::chrono::seconds timeout = std::chrono::seconds(1)) {
     run_ranks(2, [&](const std::shared_ptr<ThreadRank>& host) {
       Rank rank(host);

@@ -1,4 +1,4 @@
-// Run by mpirun with a GPU for each rank: exits with 0 on every rank if NCCL's collectives are right, behind the
+// Run by mpirun with one GPU per rank. Exits with 0 on every rank if NCCL's collectives are right and run after the
 // kernels that write their tensors and before those that read them.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -20,7 +20,7 @@ void expect(bool condition, const Communicator& communicator, std::string_view w
   std::exit(EXIT_FAILURE);
 }
 
-// Small whole numbers, which no type rounds, behind kernels that take a while.
+// Returns small whole numbers, which no type rounds, computed after slow kernels.
 at::Tensor slow_values(std::int64_t size, at::ScalarType type, at::Device device, int factor) {
   at::Tensor busy = at::ones({1024, 1024}, at::TensorOptions(device));
   for (int i = 0; i < 10; ++i) busy = at::matmul(busy, busy) / 1024;

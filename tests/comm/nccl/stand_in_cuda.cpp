@@ -10,7 +10,7 @@
 struct CUstream_st {
   explicit CUstream_st(int its_priority) : priority(its_priority), worker([this] { work(); }) {}
 
-  // Ends when all that is on the stream is done.
+  // Waits until everything on the stream is done.
   ~CUstream_st() {
     add([this] { stopping = true; });
     worker.join();
@@ -41,16 +41,16 @@ struct CUstream_st {
   std::mutex mutex;
   std::condition_variable arrived;
   std::deque<std::function<void()>> tasks;
-  bool stopping = false;  // of the worker alone
-  std::thread worker;     // last: begins when the rest is there
+  bool stopping = false;  // used only by the worker
+  std::thread worker;     // last: starts once the other members exist
 };
 
 struct CUevent_st {
   struct State {
     std::mutex mutex;
     std::condition_variable moved;
-    int recorded = 0;  // how often
-    int reached = 0;   // the last of them that its stream came to
+    int recorded = 0;  // number of records
+    int reached = 0;   // the latest record that its stream has reached
   };
   std::shared_ptr<State> state = std::make_shared<State>();
 };

@@ -6,27 +6,27 @@
 #include <string>
 #include <vector>
 
-/// A CUDA runtime for tests, on host memory: streams are threads that do one thing after another, events mark places in
-/// them. A test program that links it takes its functions instead of libcudart's.
+/// A CUDA runtime for tests, on host memory: streams are threads that run tasks in order, and events mark points in
+/// them. A test program that links it uses its functions instead of libcudart's.
 namespace stand_in {
 
-/// Puts `kernel` on `stream`.
+/// Enqueues `kernel` on `stream`.
 void run_on(cudaStream_t stream, std::function<void()> kernel);
-/// Waits for all that is on `stream`. The code under test has no function that does.
+/// Waits for everything on `stream`. The code under test has no function for this.
 void drain(cudaStream_t stream);
-/// E.g. "stream 3 of priority -5", the fourth of the process.
+/// Returns e.g. "stream 3 of priority -5" for the fourth stream of the process.
 std::string name_of(cudaStream_t stream);
 
 inline constexpr int kHighestPriority = -5;
 
-/// What the functions return instead of success.
+/// Errors that the functions return instead of success.
 struct CudaFaults {
   std::atomic<cudaError_t> of_event_query{cudaSuccess};
 };
 CudaFaults& cuda_faults();
 
-/// The calls of CUDA and NCCL that put something on a stream, of the thread that made the object, while it lives:
-/// "record stream 1 of priority 0", "ncclAllReduce stream 2 of priority -5".
+/// Records, during its lifetime, the calls by which its thread enqueues CUDA and NCCL work on a stream: "record stream
+/// 1 of priority 0", "ncclAllReduce stream 2 of priority -5".
 class CallLog {
  public:
   CallLog();

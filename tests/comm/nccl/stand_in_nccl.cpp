@@ -56,7 +56,7 @@ at::Tensor memory(const void* data, std::size_t count, ncclDataType_t type) {
                        at::TensorOptions(scalar_type(type)));
 }
 
-// The calls of all ranks that belong together, a group each.
+// The calls of all ranks that belong to one collective group.
 struct Exchange {
   std::map<int, std::vector<Call>> of_rank;
   bool done = false;
@@ -67,7 +67,7 @@ struct World {
   std::condition_variable moved;
   int size = 0;
   int joined = 0;
-  std::map<int, Exchange> exchanges;  // by their number
+  std::map<int, Exchange> exchanges;  // by group number
 
   void meet(int rank, int number, std::vector<Call> calls) {
     std::unique_lock lock(mutex);
@@ -97,7 +97,7 @@ struct World {
     }
   }
 
-  // The same call of all ranks. Results are written last: they may overwrite what is sent.
+  // Computes one call that all ranks make. Results are written last, because they may overwrite the inputs.
   void compute(const std::vector<const Call*>& calls) const {
     const Call& any = *calls.front();
     const auto ranks = calls.size();
@@ -155,7 +155,7 @@ struct ncclComm {
   std::shared_ptr<stand_in::World> world;
   int rank = 0;
   std::mutex mutex;
-  std::vector<Group> waiting;  // for their stream
+  std::vector<Group> waiting;  // to be put on their stream
   int polls_left = 0;
   int begun = 0;
 
