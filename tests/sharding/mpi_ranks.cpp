@@ -1,4 +1,4 @@
-// Run by mpirun with several ranks: exits with 0 on every rank if the collectives are right.
+// Run by mpirun with several ranks. Exits with 0 on every rank if the collectives are right.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
@@ -28,7 +28,7 @@ void expect(bool condition, const Communicator& communicator, std::string_view w
 void check_sums(Communicator& communicator) {
   const int ranks = communicator.world_size();
   for (const auto type : {at::kFloat, at::kDouble, at::kLong}) {
-    // Longer than one message, so that the cut into messages is tried too.
+    // Longer than one message, so that splitting into messages is tested, too.
     const at::Tensor values = at::arange((std::int64_t{1} << 24) + 5, at::kLong).remainder(97).to(type);
     at::Tensor sum = values * (communicator.rank() + 1);
     communicator.all_reduce_sum(sum);
@@ -36,7 +36,7 @@ void check_sums(Communicator& communicator) {
   }
 }
 
-// Of every size, in every form, several under way at once.
+// Tests collectives of every kind and of many sizes, several of them in flight at once.
 void check_pending(Communicator& communicator) {
   const int ranks = communicator.world_size();
   struct Case {
@@ -72,7 +72,7 @@ void check_pending(Communicator& communicator) {
   }
 }
 
-// The sum of random numbers is rounded in the same way everywhere, however it comes about.
+// A sum of random numbers is rounded in the same way on all ranks, whichever collectives compute it.
 void check_same_bits(Communicator& communicator) {
   at::manual_seed(static_cast<std::uint64_t>(communicator.rank()));
   const std::int64_t size = 300'007;
@@ -87,7 +87,7 @@ void check_same_bits(Communicator& communicator) {
   expect(of_root.equal(whole), communicator, "a sum's bits differ from rank to rank");
 }
 
-// The gradients of all ranks' batches are those of one process, whichever buckets they come in.
+// The gradients of all ranks' batches equal those of one process, whatever the buckets.
 void check_reducer(Communicator& communicator, const std::shared_ptr<Communicator>& shared) {
   struct Mode {
     bool is_shared, frees_buckets;
@@ -115,7 +115,7 @@ void check_reducer(Communicator& communicator, const std::shared_ptr<Communicato
       const lockstep::sharding::ParameterLayout layout(parameters, {.bytes = bucket_bytes});
       const auto ownership = mode.is_shared ? lockstep::sharding::Ownership::shared(layout, communicator)
                                             : lockstep::sharding::Ownership::whole(layout);
-      // Two passes a step; the second rank has none in the last step, and one in the step before.
+      // There are two passes per step; the second rank has none in the last step, and one in the step before.
       const auto passes = [&](int rank, int step) { return rank != 1 ? 2 : 2 - step; };
       std::vector<std::vector<at::Tensor>> expected;
       for (int step = 0; step < 3; ++step) {
@@ -162,7 +162,7 @@ void check_reducer(Communicator& communicator, const std::shared_ptr<Communicato
   }
 }
 
-// Parameters that all ranks have updated in part are whole again where they are needed, and gone where they are not.
+// Parameters of which each rank has updated its range are complete where they are needed, and freed elsewhere.
 void check_parameters(Communicator& communicator, const std::shared_ptr<Communicator>& shared) {
   for (const bool frees_layers : {false, true}) {
     std::vector<lockstep::sharding::NamedParameter> parameters;
@@ -184,7 +184,7 @@ void check_parameters(Communicator& communicator, const std::shared_ptr<Communic
       flat.begin_update();
       for (const at::Tensor& own : flat.own()) own.fill_(round);
       flat.end_update();
-      if (round == 2) continue;  // nobody needed them
+      if (round == 2) continue;  // no unit was needed
       for (std::size_t unit = 0; unit < 4; ++unit) {
         if (unit + 1 < 4) flat.begin_gather(unit + 1);
         flat.gather(unit);
@@ -202,7 +202,7 @@ void check_parameters(Communicator& communicator, const std::shared_ptr<Communic
 
 void check_broadcast(Communicator& communicator) {
   for (const auto type : {at::kFloat, at::kBFloat16, at::kByte}) {
-    // Longer than one message, so that the cut into messages is tried too.
+    // Longer than one message, so that splitting into messages is tested, too.
     const at::Tensor values = at::arange((std::int64_t{1} << 26) + 5, at::kInt).remainder(97).to(type);
     at::Tensor received = communicator.is_root() ? values.clone() : at::zeros_like(values);
     communicator.broadcast_from_root(received);
@@ -238,7 +238,8 @@ void check_text(Communicator& communicator) {
   expect(static_cast<int>(texts.size()) == communicator.world_size(), communicator, "texts_of_ranks lacks ranks");
 }
 
-// What a rank is told of facts that differ: a message, "peer" if another rank has it, nothing if all agree.
+// Returns what a rank learns about differing facts: a message, "peer" if another rank reports it, or nothing if all
+// agree.
 std::string compare(Communicator& communicator, const lockstep::comm::SharedFacts& facts) {
   try {
     lockstep::comm::check_agreement(communicator, facts, "the remedy");

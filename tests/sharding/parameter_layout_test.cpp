@@ -58,8 +58,8 @@ TEST(ParameterLayout, BucketsHoldWholeUnitsOrAStretchOfOne) {
   };
   using testing::ElementsAre;
   using testing::Pair;
-  // 64 bytes the head, layer 2 and the bias, 128 layer1.more. Layer 1 does not fit behind the head, layer 2 does behind
-  // it.
+  // The head, layer 2 and the bias take 64 bytes each, layer1.more takes 128. Layer 1 does not fit into the head's
+  // bucket; layer 2 fits into that of layer1.more.
   EXPECT_THAT(places({.bytes = 192}), ElementsAre(Pair("head", 0), Pair("layer1.bias", 1), Pair("layer1", 1),
                                                   Pair("layer1.more", 2), Pair("layer2", 2)));
   EXPECT_THAT(places({.bytes = 1}), ElementsAre(Pair("head", 0), Pair("layer1.bias", 1), Pair("layer1", 2),

@@ -6,7 +6,7 @@
 namespace lockstep::sharding {
 namespace {
 
-// Below and above what has pages of its own, and no multiple of a page.
+// Covers sizes below and above the limit for pages of its own, and one that is no multiple of a page.
 TEST(ZeroBuffer, HoldsZerosThatCanBeWritten) {
   for (const std::int64_t size : {0, 1, 1000, 1'000'003}) {
     const at::Tensor buffer = zero_buffer(size, at::TensorOptions(at::kFloat));
