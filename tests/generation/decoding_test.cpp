@@ -18,7 +18,7 @@ using testing::ThrowsMessage;
 constexpr std::int64_t kVocabulary = 12;
 constexpr TokenId kEos = test::ByteTokenizer::kEos;
 
-// A model that goes 3 -> 4 -> 5 -> ... -> 11 -> EOS, with `positions` learned positions if any.
+// Returns a model that generates 3 -> 4 -> 5 -> ... -> 11 -> EOS, with `positions` learned positions, if given.
 test::BigramModel counting_model(std::optional<std::int64_t> positions = std::nullopt) {
   models::ModelInfo info = test::bigram_info(kVocabulary);
   info.max_positions = positions;
@@ -66,13 +66,13 @@ TEST(Decoding, IsEndedWithinABatchByWhatItsProgressThrows) {
   test::BigramModel model = counting_model();
   const auto stop = [](std::size_t) { throw Error("stopped"); };
   EXPECT_THROW(generate_ids(model, test::ByteTokenizer(false), {{3}}, {.max_new_tokens = 20}, stop), Error);
-  EXPECT_EQ(model.decoded_rows, 1);  // its prompt
+  EXPECT_EQ(model.decoded_rows, 1);  // only the prompt
 }
 
 TEST(Decoding, FinishedRowsCostNothingMore) {
   test::BigramModel model = counting_model();
   generate_from(model, {{11}, {11}, {10}}, {.max_new_tokens = 20, .batch_size = 3});
-  EXPECT_EQ(model.decoded_rows, 3 + 1);  // all three once; then only the last
+  EXPECT_EQ(model.decoded_rows, 3 + 1);  // all three rows once, then only the last
 }
 
 TEST(Decoding, TheGenerationConfigNamesTheEndsOfAText) {
@@ -95,7 +95,7 @@ TEST(Decoding, ALongPromptLosesItsBeginningButNotBos) {
   test::BigramModel model = counting_model(8);
   const std::vector<TokenId> prompt = {test::ByteTokenizer::kBos, 9, 9, 9, 9, 9, 9, 9, 9, 3};
   const auto results = generate_from(model, {prompt}, {.max_new_tokens = 100}, /*adds_bos=*/true);
-  EXPECT_THAT(results.front().ids, ElementsAre(4, 5));  // a quarter of the positions is kept for the answer
+  EXPECT_THAT(results.front().ids, ElementsAre(4, 5));  // a quarter of the positions is reserved for the answer
 }
 
 TEST(Decoding, APromptWithoutTokensIsRefused) {
