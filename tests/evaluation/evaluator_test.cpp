@@ -13,7 +13,7 @@ using test::BigramModel;
 
 constexpr std::int64_t kVocabulary = 7;
 
-// Every next token is certain but for token 6, whose followers are alike.
+// Every next token is certain, except after token 6, whose successors are equally likely.
 test::BigramModel half_certain_model() {
   test::BigramModel model(kVocabulary);
   const at::NoGradGuard no_grad;
