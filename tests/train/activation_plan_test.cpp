@@ -7,7 +7,7 @@
 namespace lockstep::train {
 namespace {
 
-// A token takes 4000 bytes, or, with layers computed again, 400: 50 numbers from layer to layer and 50 of one.
+// A token takes 4000 bytes, or 400 if layers are recomputed: 50 numbers between layers and 50 within one.
 const ModelSize kModel{.kept_features = 1000, .layers = 5, .layer_kept_features = 50, .hidden_features = 10};
 constexpr double kOfAToken = 4000, kHeld = 16e6;
 constexpr std::uint64_t kEnough = 4096;
@@ -27,7 +27,8 @@ TEST(ActivationPlan, EndsWhereMoreIsNoFasterAndWhereLessIsSlow) {
   EXPECT_EQ(plan(1e6).max_tokens, kEnough);
   EXPECT_EQ(plan(-100).max_tokens, 256U);
   EXPECT_EQ(plan_activations(kModel, {}, {.usable = 0, .held = kHeld}, kEnough, 100).max_tokens, kEnough);  // unknown
-  EXPECT_EQ(plan_activations({}, {}, {.usable = 1e9}, kEnough, 100).max_tokens, kEnough);  // without projections
+  EXPECT_EQ(plan_activations({}, {}, {.usable = 1e9}, kEnough, 100).max_tokens,
+            kEnough);  // a model without projections
 }
 
 TEST(ActivationPlan, RecomputesLayersAsTheJobSays) {

@@ -13,8 +13,8 @@ using testing::DoubleNear;
 
 constexpr double kBucket = 25e6;
 
-// A billion parameters; 1e12 multiply-adds of a forward pass on a machine of 1e13 flop/s: 0.2 s, and 0.4 s backward.
-// The gradients are 4e9 bytes, which a link of 1e10 bytes/s sends in 0.4 s.
+// A model of 1e9 parameters on a machine of 1e13 flop/s: 1e12 multiply-adds take 0.2 s forward and 0.4 s backward. The
+// gradients are 4e9 bytes, which a link of 1e10 bytes/s sends in 0.4 s.
 const ModelSize kBillion{.parameters = 1e9,
                          .trained = 1e9,
                          .in_layers = 9e8,
@@ -41,7 +41,7 @@ TEST(CostModel, ARankAloneComputes) {
   }
 }
 
-// 16 bytes a parameter: weight, gradient and two moments; activations of 4 x 1e6 x 500 bytes.
+// Weight, gradient and two moments take 16 bytes per parameter; activations take 4 x 1e6 x 500 bytes.
 TEST(CostModel, MemoryIsWhatRanksDoNotShare) {
   constexpr double kActivations = 2e9;
   EXPECT_THAT(estimate(8, "none").memory_bytes, DoubleNear(16e9 + kActivations, 1));
@@ -51,9 +51,9 @@ TEST(CostModel, MemoryIsWhatRanksDoNotShare) {
               DoubleNear(2e9 + 4 * 1e8 * 7 / 8 + 3 * 4 * 5e7 + 5 * kBucket + kActivations, 1));
 }
 
-// A token of T5's decoder: queries, keys, values, what attention gives and its sum with the residual, of width 8 all of
-// them; of cross-attention all but keys and values; 16 and 8 of the feed-forward layer. GPT-2's 10 a feature and layer.
-// Llama's 2 of 4 heads have keys; its feed-forward layer has two projections of 24.
+// T5's decoder keeps per token, all of width 8: queries, keys, values, the output of attention and its sum with the
+// residual; for cross-attention the same without keys and values; for the feed-forward layer 16 and 8. GPT-2 keeps 10
+// per feature and layer. In Llama, 2 of 4 heads have keys, and the feed-forward layer has two projections of 24.
 TEST(CostModel, ActivationsAreWhatProjectionsAndAttentionGive) {
   const std::vector<double> of_a_layer = {5 * 8 + 3 * 8 + 16 + 8, 10 * 8, 16 + 8 + 8 + 16 + 16 + 24 + 24 + 16};
   for (std::size_t i = 0; i < of_a_layer.size(); ++i) {
@@ -92,7 +92,7 @@ TEST(CostModel, MemoryCountsWhatTheOptimizerRemembers) {
   EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, "adafactor"), "state"), 4 * (4000 + 100));
 }
 
-// Of 10 layers, that keep 1,000 features each and one of them all it computes; forward is computed twice.
+// With 10 layers, 1,000 features are kept for each, and everything for one of them; forward is computed twice.
 TEST(CostModel, RecomputedLayersTakeTimeInsteadOfMemory) {
   ModelSize model = kBillion;
   model.layers = 10;
@@ -105,25 +105,25 @@ TEST(CostModel, RecomputedLayersTakeTimeInsteadOfMemory) {
   EXPECT_DOUBLE_EQ(found.compute_s, 0.8);
 }
 
-// An all-reduce of two ranks takes 2 x 1/2 x 0.4 s, as long as backward; its last bucket, 1/160 of it, is left over.
+// An all-reduce of two ranks takes 2 x 1/2 x 0.4 s, as long as backward; its last bucket, 1/160 of it, is exposed.
 TEST(CostModel, TheSumHidesBehindBackward) {
   const StepEstimate found = estimate(2, "none");
   EXPECT_DOUBLE_EQ(found.communication_s, 0.4);
   EXPECT_DOUBLE_EQ(found.step_s, 0.6 + 0.4 / 160);
 }
 
-// A link of half the rate: 0.8 s, of which backward hides 0.4.
+// On a link of half the rate the all-reduce takes 0.8 s, of which backward hides 0.4 s.
 TEST(CostModel, WhatBackwardDoesNotHideIsLeft) {
   const Machine slow{.flops = 1e13, .link_bytes_per_second = 5e9};
   EXPECT_DOUBLE_EQ(estimate(2, "none", kWork, slow).step_s, 1.0);
-  // Half of it goes out in backward, and half comes in forward, which hides 0.2 s.
+  // Half of it is sent during backward, and half arrives during forward, which hides 0.2 s.
   EXPECT_DOUBLE_EQ(estimate(2, "state", kWork, slow).step_s, 0.6 + 0.4 / 160 + 0.2);
-  // Of the parameters 9/10 both ways and 1/10 once, and the gradients, 2.9 x 0.4 s, in a step of 0.6 s.
+  // 9/10 of the parameters are sent twice and 1/10 once, plus the gradients: 2.9 x 0.4 s, in a step of 0.6 s.
   EXPECT_DOUBLE_EQ(estimate(2, "full", kWork, slow).step_s, 1.16);
 }
 
-// A fast link hides all but what the first layer waits for, 1/10 of the parameters outside of layers and its own 1/20,
-// and the last bucket: one ring takes 0.02 s.
+// A fast link hides everything except the last bucket and what the first layer waits for: the 1/10 of the parameters
+// outside of layers, and its own 1/20. One pass around the ring takes 0.02 s.
 TEST(CostModel, TheFirstLayerWaitsForItsParameters) {
   const Machine fast{.flops = 1e13, .link_bytes_per_second = 1e11};
   for (const char* sharding : {"state", "full"}) {
@@ -135,7 +135,7 @@ TEST(CostModel, OnlyTheLastMicroBatchHidesASumOfAllGradients) {
   StepWork work = kWork;
   work.passes = 4;
   EXPECT_DOUBLE_EQ(estimate(2, "none", work).step_s, 0.6 + 0.4 - 0.1);
-  // Shared gradients are summed in every pass: 4 x 0.2 s, with all of backward to hide 0.4.
+  // Sharded gradients are summed in every pass: 4 x 0.2 s, of which backward as a whole hides 0.4 s.
   EXPECT_DOUBLE_EQ(estimate(2, "state_and_gradients", work).step_s, 0.6 + 0.4 + (0.2 - 0.05));
 }
 

@@ -205,7 +205,7 @@ TEST_F(GenerationModelTrainerTest, WithLoraTheAdapterAloneIsTrainedAndSaved) {
       adapter += item.value().numel();
     }
   }
-  std::int64_t laid_out = 0;  // gradients, their reduction and the optimizer's state follow the layout
+  std::int64_t laid_out = 0;  // gradients, reducer and optimizer state follow the layout
   const sharding::ParameterLayout layout(parameters);
   for (const auto& entry : layout.entries()) laid_out += entry.parameter.numel();
   EXPECT_EQ(laid_out, adapter);

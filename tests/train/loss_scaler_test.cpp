@@ -14,7 +14,7 @@ TEST(LossScaler, FollowsOverflows) {
   EXPECT_EQ(scaler.scale(), 32768);
   scaler.grow();
   EXPECT_EQ(scaler.scale(), 65536);
-  // An overflow ends the row of steps.
+  // An overflow resets the count of steps.
   for (std::uint64_t step = 1; step < LossScaler::kStepsOfAScale; ++step) scaler.grow();
   EXPECT_TRUE(scaler.shrink());
   scaler.grow();

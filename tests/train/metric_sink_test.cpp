@@ -64,7 +64,7 @@ TEST(JsonLinesSink, ASkippedStepSaysSoAndItsNumbersAreNull) {
   EXPECT_EQ(skipped["skipped"], true);
   EXPECT_TRUE(skipped["loss"].is_null() && skipped["grad_norm"].is_null()) << first;
   EXPECT_FALSE(Json::parse(second).contains("skipped"));
-  EXPECT_FALSE(Json::parse(second).contains("mfu"));  // of an unknown peak
+  EXPECT_FALSE(Json::parse(second).contains("mfu"));  // the peak is unknown
   std::filesystem::remove(path);
 }
 
@@ -78,14 +78,14 @@ class ResumedJsonLinesSink : public testing::Test {
  protected:
   ~ResumedJsonLinesSink() override { std::filesystem::remove(path_); }
 
-  // Steps 1 to 4, an evaluation after each second, and half a line.
+  // Writes steps 1 to 4, an evaluation after every second one, and an incomplete line.
   void write_killed_run() {
     JsonLinesSink sink(path_, 1);
     for (std::uint64_t step = 1; step <= 4; ++step) {
       sink.on_step({.step = step, .loss = 1.0 / static_cast<double>(step), .seconds = 1});
       if (step % 2 == 0) sink.on_evaluation({.step = step, .eval_loss = 2});
     }
-    // What another hand may have added, and half a line.
+    // Lines that another program may have added, and an incomplete one.
     std::ofstream(path_, std::ios::app) << "[]\n{\"event\": 1, \"step\": \"x\"}\n"
                                         << R"({"event": "step", "st)";
   }

@@ -17,7 +17,7 @@ class Profile : public testing::Test {
  protected:
   ~Profile() override { std::filesystem::remove_all(folder_); }
 
-  // Steps of a product and its gradient.
+  // Runs steps of a product and its gradient.
   void run_steps(std::uint64_t count, std::uint64_t profiled, bool has_table = true) const {
     StepProfiler profiler(trace_, profiled, at::kCPU, has_table);
     const at::Tensor weight = torch::ones({50, 50}, torch::requires_grad());
@@ -27,7 +27,7 @@ class Profile : public testing::Test {
     }
   }
 
-  // How often an operator is in the trace.
+  // Returns how often an operator is in the trace.
   std::ptrdiff_t calls_of(const std::string& name) const {
     const Json trace = core::read_json_file(trace_);
     return std::ranges::count_if(trace.at("traceEvents"),
@@ -43,7 +43,7 @@ TEST_F(Profile, HasTheStepsFromTheFourthOn) {
   const test::CapturedLog log;
   run_steps(10, 2);
   EXPECT_EQ(calls_of("aten::relu"), 2);
-  EXPECT_EQ(calls_of("aten::mm"), 2 * 3);  // forward, and backward for each side
+  EXPECT_EQ(calls_of("aten::mm"), 2 * 3);  // forward, and backward for both factors
   EXPECT_THAT(log.text(), testing::AllOf(testing::HasSubstr("2 steps up to step 5"), testing::HasSubstr("aten::mm"),
                                          testing::HasSubstr("outside of operators")));
 }

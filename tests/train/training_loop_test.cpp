@@ -92,7 +92,7 @@ TEST(TrainingLoop, TheTokensOfAMicroBatchChangeNothingButTheirNumber) {
   };
   test::BigramModel whole(kVocabulary);
   const auto expected = with(std::nullopt, whole);
-  EXPECT_EQ(whole.micro_batches, 12);  // one a step
+  EXPECT_EQ(whole.micro_batches, 12);  // one per step
   int before = whole.micro_batches;
   for (const std::int64_t tokens : {30, 10, 1}) {
     test::BigramModel cut(kVocabulary);
@@ -103,7 +103,7 @@ TEST(TrainingLoop, TheTokensOfAMicroBatchChangeNothingButTheirNumber) {
     EXPECT_GT(cut.micro_batches, before);
     before = cut.micro_batches;
   }
-  EXPECT_EQ(before, 75);  // one a row
+  EXPECT_EQ(before, 75);  // one per row
 }
 
 TEST(TrainingLoop, WhatTheModelAsksForIsAShareOfThePeak) {
@@ -115,7 +115,7 @@ TEST(TrainingLoop, WhatTheModelAsksForIsAShareOfThePeak) {
   Recorder recorder;
   loop.run({&recorder});
   for (const StepMetrics& metrics : recorder.steps) {
-    // Of an unknown model, one a token that predicts another.
+    // A model of unknown type counts one multiply-add per token that predicts another.
     EXPECT_DOUBLE_EQ(metrics.flops, 6 * (static_cast<double>(metrics.tokens) - 25));
     EXPECT_DOUBLE_EQ(mfu(metrics).value(), metrics.flops / metrics.seconds / 1e9);
     EXPECT_EQ(metrics.padding, 0);
@@ -166,7 +166,7 @@ TEST(TrainingLoop, TheSameJobGivesTheSameBits) {
   EXPECT_TRUE(first.parameters()[0].equal(second.parameters()[0]));
 }
 
-// The rows, counted from 1, in which `token` comes right before a token that is learned.
+// Returns the rows, counted from 1, in which `token` directly precedes a token that is learned.
 std::vector<std::uint64_t> rows_that_learn_after(TokenId token, const TokenizedDataset& rows) {
   std::vector<std::uint64_t> found;
   for (std::uint64_t i = 0; i < rows.size(); ++i) {
@@ -184,7 +184,7 @@ std::unique_ptr<test::BigramModel> model_that_overflows_after(TokenId token) {
   return model;
 }
 
-// A rank's steps; remembers whether the weights changed in each.
+// Records a rank's steps, and whether the weights changed in each.
 class WeightWatcher final : public MetricSink {
  public:
   explicit WeightWatcher(const test::BigramModel& model) : model_(model), before_(model.weight.clone()) {}
@@ -222,7 +222,7 @@ TEST(TrainingLoop, ADivergedRunStopsAfterTheStepsThatMayBeSkippedAndTheWeightsSt
   }
 }
 
-// What a run says that stops at its first step, of micro-batches of `rows`: its part about training rows.
+// Runs a job that ends at its first step, in micro-batches of `rows`, and returns its message about training rows.
 std::string named_rows(std::int64_t rows) {
   try {
     train(
@@ -276,7 +276,7 @@ TEST(TrainingLoop, AStepThatIsNotFiniteIsSkippedAndTheOthersTrain) {
       make_communicator());
   loop.run({&watcher});
   ASSERT_EQ(watcher.steps.size(), 25U);
-  std::size_t losses = 0, gradients_alone = 0;  // that are not finite; the latter in rows that have the token elsewhere
+  std::size_t losses = 0, gradients_alone = 0;  // not finite; the latter in rows with the token elsewhere
   for (std::size_t i = 0; i < watcher.steps.size(); ++i) {
     const StepMetrics& metrics = watcher.steps[i];
     losses += std::isfinite(metrics.loss) ? 0 : 1;

@@ -30,7 +30,7 @@ std::vector<std::string> names_in(const fs::path& folder) {
   return names;
 }
 
-// A checkpoint whose files say `content`; where they lie.
+// Saves a checkpoint whose files contain `content`, and returns its folder.
 fs::path save(const fs::path& output_dir, std::uint64_t step, const std::string& content = "weights") {
   CheckpointFolder folder(output_dir);
   folder.begin(step, 100);
@@ -250,7 +250,7 @@ TEST(CheckpointFolder, WhatIsReplacedGoesOnceThereIsSomethingElse) {
   save(folder.path(), 2, "older");
   checkpoints.set_aside();
   EXPECT_THAT(checkpoints.steps(), IsEmpty());
-  checkpoints.remove_leftovers();  // nothing else is left of them yet
+  checkpoints.remove_leftovers();  // keeps the renamed checkpoints
   EXPECT_THAT(names_in(folder.path()),
               ElementsAre(".checkpoint-000001.replaced", ".checkpoint-000002.replaced", ".checkpoint-000003.replaced"));
   EXPECT_EQ(flaw_of(folder.path() / ".checkpoint-000002.replaced"), "");

@@ -22,7 +22,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// No file may grow beyond so many bytes while it lives: as on a disk that is full.
+// Limits the size of files during its lifetime, which fails like a full disk.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) {

@@ -62,7 +62,7 @@ struct Ranks {
     }
   }
 
-  // Every number says which one it is.
+  // Gives every number a distinct value.
   void fill() {
     for (const auto& optimizer : optimizers) {
       for (const auto& [name, part, tensor, is_saved] : optimizer->state()) {
@@ -172,7 +172,7 @@ TEST_P(EveryOptimizer, ARunGoesOnAsIfItHadNotStopped) {
   load_optimizer_state(folder.path(), *resumed);
   EXPECT_EQ(undisturbed->updates(), 2);
   for (Optimizer* optimizer : {resumed.get(), forgetful.get()}) optimizer->set_updates(2);
-  // Against the momentum, and so small that it decides.
+  // Opposite to the momentum, and so small that the momentum decides.
   const std::vector<at::Tensor> gradients_then = {gradients[0] * -1e-3, gradients[1] * -1e-3};
   for (Optimizer* optimizer : {undisturbed.get(), resumed.get(), forgetful.get()}) {
     gradients = gradients_then;

@@ -19,7 +19,7 @@ using testing::ThrowsMessage;
 
 class Resume : public testing::Test {
  protected:
-  // A checkpoint of the run of `identity_`.
+  // Saves a checkpoint of the run with `identity_`.
   fs::path save(std::uint64_t step) {
     CheckpointFolder folder(output_dir());
     folder.begin(step, 1);
@@ -41,7 +41,7 @@ class Resume : public testing::Test {
     choices.insert({"output_dir", output_dir().string()});
     return Hyperparameters::from_choices(choices);
   }
-  // The step that the run resumes after; 0: it starts anew.
+  // Returns the step after which the run resumes, or 0 if it starts anew.
   std::uint64_t resumes_after(const HyperparameterChoices& choices = {}) {
     const auto communicator = make_communicator();
     const auto point = find_resume_point(settings(choices), identity_, *communicator);
@@ -103,7 +103,7 @@ TEST_F(Resume, AnotherGlobalBatchIsAnotherRun) {
 }
 
 TEST_F(Resume, AnotherOptimizerIsAnotherRun) {
-  save(3);  // from when there was but one
+  save(3);  // saved without the key
   EXPECT_EQ(resumes_after({{"optim", "adamw_torch"}}), 3U);
   EXPECT_THAT(resuming({{"optim", "lion"}}),
               ThrowsMessage<InputError>(HasSubstr("optim: expected \"adamw\", found \"lion\"")));
@@ -139,7 +139,8 @@ TEST_F(Resume, AnUnfinishedRunIsKnownByItsIdentity) {
   EXPECT_FALSE(holds_unfinished_run(output_dir(), {{"seed", "2"}}));
   leave_run(true);
   EXPECT_FALSE(holds_unfinished_run(output_dir(), identity_));
-  core::write_file(output_dir() / kTrainerStateFile, R"({"best_metric": null, "epoch": 3.0})");  // of transformers
+  core::write_file(output_dir() / kTrainerStateFile,
+                   R"({"best_metric": null, "epoch": 3.0})");  // as transformers writes it
   EXPECT_FALSE(holds_unfinished_run(output_dir(), identity_));
 }
 

@@ -30,7 +30,7 @@ TEST(TrainerState, IsReadAsItWasWritten) {
   const std::string text = example().to_text();
   const TrainerState read = TrainerState::from_text(text, "here");
   EXPECT_EQ(read.to_text(), text);
-  EXPECT_EQ(read.loop.best.metric, 0.1 + 0.2);  // every bit
+  EXPECT_EQ(read.loop.best.metric, 0.1 + 0.2);  // exact to the last bit
   EXPECT_EQ(read.identity, example().identity);
   EXPECT_EQ(read.loop.loss_scaler.scale, 4096);
 }
@@ -64,7 +64,7 @@ TEST(BestEvaluation, TakesTheLeastAndCountsThoseSince) {
   EXPECT_EQ(best.others_since, 1U);
   EXPECT_TRUE(take(2, 3));
   EXPECT_EQ(best.others_since, 0U);
-  EXPECT_FALSE(take(3, 3));  // no better
+  EXPECT_FALSE(take(3, 3));  // equal, so no improvement
   EXPECT_FALSE(take(4, HUGE_VAL));
   EXPECT_EQ(best.others_since, 2U);
   EXPECT_TRUE(take(5, 2.5));

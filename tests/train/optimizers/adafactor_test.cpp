@@ -41,7 +41,7 @@ struct Reference {
   int steps = 0;
 };
 
-// Ranks that are threads of this process.
+// A job whose ranks are threads of this process.
 struct World {
   explicit World(int ranks) : size(ranks), meeting(ranks) {}
   int size;
@@ -115,7 +115,7 @@ at::Tensor random_gradient(const sharding::ParameterLayout::Entry& entry, std::m
   return gradient;
 }
 
-// Five steps of `ranks` ranks that share the parameters, or of one that has them all, against the reference.
+// Compares five steps with the reference, by `ranks` ranks that share the parameters or by one that holds them all.
 void expect_reference(std::uint32_t seed, int ranks) {
   std::mt19937 random(seed);
   torch::manual_seed(seed);

@@ -7,7 +7,7 @@
 namespace lockstep::train {
 namespace {
 
-// The update written out as in Loshchilov and Hutter 2019, in double precision.
+// Writes out the update of Loshchilov and Hutter 2019 in double precision.
 TEST(AdamW, FollowsThePublishedUpdate) {
   torch::manual_seed(3);
   const at::Tensor weight = torch::randn({5, 7}).requires_grad_();
@@ -45,7 +45,7 @@ TEST(AdamW, FollowsThePublishedUpdate) {
   EXPECT_TRUE(weight.to(torch::kDouble).allclose(references[1].value, 1e-5, 1e-6));
 }
 
-// The borders of the parts lie within what weight decay applies to, and at its end.
+// Splits the buffer at the start of the range with weight decay, within it, and at its end.
 TEST(AdamW, PartsOfTwoRanksAreTheWhole) {
   torch::manual_seed(4);
   const sharding::ParameterLayout layout(

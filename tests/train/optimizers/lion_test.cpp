@@ -14,7 +14,7 @@ Hyperparameters lion_settings() {
   return hyperparameters;
 }
 
-// The update written out as in Chen et al. 2023; more elements than a thread takes at a time.
+// Writes out the update of Chen et al. 2023, for more elements than a thread updates at a time.
 TEST(Lion, FollowsThePublishedUpdate) {
   torch::manual_seed(3);
   const sharding::ParameterLayout layout(
@@ -28,7 +28,7 @@ TEST(Lion, FollowsThePublishedUpdate) {
   for (int step = 1; step <= 5; ++step) {
     const double rate = 0.01 * step;
     at::Tensor gradients = torch::randn({size});
-    gradients.slice(0, 0, 100).zero_();  // no direction at first
+    gradients.slice(0, 0, 100).zero_();  // the sign is 0 at first
     const at::Tensor direction = (0.9 * momentum + 0.1 * gradients).sign();
     expected = expected - rate * (direction + decay * expected);
     momentum = 0.99 * momentum + 0.01 * gradients;
