@@ -1,4 +1,4 @@
-# Arrow::Arrow and Arrow::Parquet: Arrow C++ of Arrow_ROOT or of LOCKSTEP_PYTHON's pyarrow wheel.
+# Defines Arrow::Arrow and Arrow::Parquet: Arrow C++ of Arrow_ROOT or of LOCKSTEP_PYTHON's pyarrow wheel.
 if(NOT TARGET Arrow::Arrow)
   if(Arrow_ROOT)
     set(arrow_include_hint "${Arrow_ROOT}/include")
@@ -17,8 +17,8 @@ if(NOT TARGET Arrow::Arrow)
     set_target_properties(Arrow::${library} PROPERTIES IMPORTED_LOCATION "${${library}_LIBRARY}")
     target_include_directories(Arrow::${library} SYSTEM INTERFACE "${Arrow_INCLUDE_DIR}")
   endforeach()
-  # The wheel's libparquet exports the OpenSSL that it holds; the system's, which libcurl and its libssl want, must be
-  # found before it.
+  # The wheel's libparquet exports the OpenSSL that it contains. The system's OpenSSL, which libcurl and its libssl
+  # need, must be found before it.
   target_link_options(Arrow::Parquet INTERFACE
     LINKER:--push-state,--no-as-needed "${OPENSSL_CRYPTO_LIBRARY}" LINKER:--pop-state)
 endif()

@@ -1,4 +1,4 @@
-# Jemalloc::Jemalloc: the jemalloc allocator of the system or of Jemalloc_ROOT.
+# Defines Jemalloc::Jemalloc: the jemalloc allocator of the system or of Jemalloc_ROOT.
 find_library(Jemalloc_LIBRARY NAMES jemalloc)
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(Jemalloc REQUIRED_VARS Jemalloc_LIBRARY)

@@ -1,5 +1,5 @@
-# NCCL::NCCL: NCCL's header and library, of NCCL_ROOT or of LOCKSTEP_PYTHON's nvidia-nccl wheel (the one
-# that LibTorch itself loads: a process must never hold two).
+# Defines NCCL::NCCL: NCCL's header and library, of NCCL_ROOT or of LOCKSTEP_PYTHON's nvidia-nccl wheel. The wheel's is
+# the one that LibTorch itself loads: a process must never load two.
 if(NOT TARGET NCCL::NCCL)
   if(NCCL_ROOT)
     set(nccl_root "${NCCL_ROOT}")

@@ -1,6 +1,5 @@
-# What the project links. Used by the build and, installed, by find_package(lockstep).
-# LibTorch, NCCL and Arrow come from the Python wheels of LOCKSTEP_PYTHON unless Torch_DIR,
-# NCCL_ROOT or Arrow_ROOT point at a site's own.
+# Finds what the project links, for the build and for find_package(lockstep) after installation. LibTorch, NCCL and
+# Arrow come from the Python wheels of LOCKSTEP_PYTHON unless Torch_DIR, NCCL_ROOT or Arrow_ROOT point to a site's own.
 
 find_package(Threads REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)

@@ -1,4 +1,4 @@
-# Installs headers, libraries and programs, and what find_package(lockstep) reads.
+# Installs headers, libraries, programs, and the files for find_package(lockstep).
 include(CMakePackageConfigHelpers)
 
 add_library(lockstep_all INTERFACE)

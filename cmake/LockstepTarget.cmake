@@ -1,4 +1,4 @@
-# How every target of the project is declared: warnings, sanitizers, include path, export.
+# Declares the project's targets: warnings, sanitizers, include path, export.
 
 add_library(lockstep_options INTERFACE)
 target_compile_options(lockstep_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor)
@@ -11,8 +11,8 @@ if(LOCKSTEP_SANITIZE)
   target_link_options(lockstep_options INTERFACE -fsanitize=${LOCKSTEP_SANITIZE})
 endif()
 
-# lockstep_library(NAME SOURCES ... [PUBLIC libs...] [PRIVATE libs...]) declares module
-# lockstep_NAME, exported as lockstep::NAME.
+# lockstep_library(NAME SOURCES ... [PUBLIC libs...] [PRIVATE libs...]) declares the library lockstep_NAME, exported as
+# lockstep::NAME.
 function(lockstep_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   set(target lockstep_${name})
@@ -27,14 +27,14 @@ function(lockstep_library name)
   set_property(GLOBAL APPEND PROPERTY LOCKSTEP_LIBRARIES ${target})
 endfunction()
 
-# Compiles files in groups of eight: of the 11 s that a file with torch takes, 6 are the same for all. Names in their
-# unnamed namespaces must differ, then.
+# Compiles files in groups of eight, because 6 of the 11 s that a file with torch takes are the same for all. Names in
+# their unnamed namespaces must therefore differ.
 function(lockstep_compile_in_groups)
   set_target_properties(${ARGN} PROPERTIES UNITY_BUILD ${LOCKSTEP_UNITY_BUILD} UNITY_BUILD_BATCH_SIZE 8)
 endfunction()
 
-# The precompiled header of torch/torch.h costs about 46 s once and saves about 16 s a file. GCC takes it only for
-# code generated in the same way, so programs are compiled with -fPIC too; ccache needs -fpch-preprocess.
+# The precompiled header of torch/torch.h costs about 46 s once and saves about 16 s per file. GCC accepts it only for
+# code generated in the same way, so programs are also compiled with -fPIC; ccache needs -fpch-preprocess.
 function(lockstep_use_torch_header target)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
   target_compile_options(${target} PRIVATE -fPIC -fpch-preprocess)

@@ -1,4 +1,4 @@
-# lockstep_site_packages(VAR): the folder in which LOCKSTEP_PYTHON keeps its packages.
+# lockstep_site_packages(VAR) sets VAR to the folder of LOCKSTEP_PYTHON's packages.
 function(lockstep_site_packages variable)
   if(NOT EXISTS "${LOCKSTEP_PYTHON}")
     message(FATAL_ERROR "LOCKSTEP_PYTHON is '${LOCKSTEP_PYTHON}', which does not exist. Run ./launch/setup.sh, "
