@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""What it costs to save checkpoints while `lockstep train` trains, and to resume from one.
+"""Measures what it costs to save checkpoints while `lockstep train` trains, and to resume from one.
 
     bench/checkpoints.py
 
-Two ranks of one thread each train a model of random weights on rows of one length, and save every few steps. Steps that a
-save overlaps (from the step after it until the checkpoint is in its place) are compared with the others of the same run:
-the cost is how much longer they take, by their means. The copy of the state, between two steps, counts to the step after it.
+Two ranks of one thread each train a model of random weights on rows of one length, and save every few steps. Steps that
+overlap a save (from the step after it until the checkpoint is in place) are compared with the other steps of the same run:
+the cost is how much longer they take on average. The copy of the state, between two steps, counts towards the later step.
 
-With --rows-of-data N, instead: a set of N rows, and the time from the program's start to its first step, for a run that
-begins and for one that resumes in the middle of an epoch, in turns.
+With --rows-of-data N, it measures instead the time from the program's start to its first step on N rows, alternately for
+a run that begins and for one that resumes in the middle of an epoch.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def last_step(output):
 
 
 def seconds_to_step(process, begun, output, step):
-    """Since `begun`, until the process has done it."""
+    """Returns the seconds from `begun` until the process has done `step`."""
     while last_step(output) < step:
         if process.poll() is not None:
             sys.exit(process.stderr.read())

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Two ranks of `lockstep train` beside two that know nothing of each other, and beside PyTorch's DistributedDataParallel.
+"""Compares two ranks of `lockstep train` with two independent runs and with PyTorch's DistributedDataParallel.
 
     bench/ddp.py --kind gpt2
 
-All train the same model of random weights on the same rows, two processes of one thread each, in turns:
+All train the same model of random weights on the same rows, with two processes of one thread each, in turns:
 
-    ranks       two ranks of mpirun, of which each has half of every batch
-    alone       two runs of a rank alone, side by side, with as many rows: what the machine can do
-    ddp         PyTorch's DistributedDataParallel over gloo with transformers' model and torch's fused AdamW, on the same ids
+    ranks       two ranks of mpirun, each with half of every batch
+    alone       two independent runs of one rank, side by side, each with as many rows: the most that the machine can do
+    ddp         PyTorch's DistributedDataParallel over gloo on the same ids, with transformers' model and torch's fused
+                AdamW
 
-Every row has the same number of tokens, so that nothing is padded and every half of a batch costs the same. Tokens a second
-are those of both processes, by the median step after the first three.
+Every row has the same number of tokens, so that nothing is padded and both halves of a batch cost the same. Tokens per
+second are those of both processes, from the median step after the first three.
 """
 
 import argparse
@@ -33,7 +34,7 @@ LEARNING_RATE = 1e-4
 
 
 def make_model(kind, folder, width, layers):
-    """Without dropout, which each computes in its own way. The number of its parameters."""
+    """Writes a model without dropout, which each method computes differently. Returns its number of parameters."""
     import torch
     import transformers
 
@@ -61,7 +62,7 @@ def make_model(kind, folder, width, layers):
 
 
 def write_rows(kind, path, count, length):
-    """So many rows of the example data in one that model_max_length cuts each: of decoder-only rows the input, at its start."""
+    """Writes rows joined from so many rows of the example data that each is truncated: decoder-only inputs at the start."""
     with open(DATA["t5" if kind == "t5" else "gpt2"] / "train.jsonl", encoding="utf-8") as file:
         examples = [json.loads(line) for line in file]
     inputs = length // 2
@@ -74,7 +75,7 @@ def write_rows(kind, path, count, length):
 
 
 def read_examples(prepared):
-    """Input and target ids of each example of the shards."""
+    """Returns the input and target ids of each example in the shards."""
     import h5py
 
     examples = []
@@ -91,7 +92,7 @@ def read_examples(prepared):
 
 
 def ddp_rank(rank, folder, has_encoder, examples, rows, steps):
-    """Writes the seconds of each step to a file."""
+    """Trains as one rank of DistributedDataParallel, and writes the seconds of each step to a file."""
     import torch
     import transformers
 
@@ -126,7 +127,7 @@ def ddp_rank(rank, folder, has_encoder, examples, rows, steps):
 
 
 class Bench:
-    """Each method gives tokens a second."""
+    """Runs the benchmark; each method returns tokens per second."""
 
     def __init__(self, folder, kind, length, rows, steps, lockstep):
         self.folder, self.has_encoder, self.rows, self.steps, self.lockstep = folder, kind == "t5", rows, steps, lockstep
@@ -143,7 +144,7 @@ class Bench:
         sizes = {len(source) + len(target) for source, target in self.examples}
         if len(sizes) != 1:
             sys.exit(f"expected rows of one size, found {sorted(sizes)} tokens; give a smaller --length")
-        self.tokens = sizes.pop() * PROCESSES * rows  # a step
+        self.tokens = sizes.pop() * PROCESSES * rows  # per step
 
     def start(self, *command):
         return subprocess.Popen(list(map(str, command)), env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -202,7 +203,7 @@ def main():
             for name, of_rounds in rates.items():
                 of_rounds.append(getattr(bench, name)())
     for name, of_rounds in rates.items():
-        # Of each round by itself, since the machine's speed changes between rounds.
+        # Taken per round, because the machine's speed changes between rounds.
         ratio = statistics.median(ranks / other for ranks, other in zip(rates["ranks"], of_rounds))
         spread = f"{min(of_rounds):>9.0f} to {max(of_rounds):.0f}"
         print(f"{name:<8}{statistics.median(of_rounds):>9.0f} tokens/s, {spread}" + ("" if name == "ranks" else f";  ranks / {name}: {ratio:.2f}"))

@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Loading of a model by `lockstep evaluate` on several ranks, beside safetensors in Python: seconds and memory of a rank.
+"""Compares loading a model by `lockstep evaluate` on several ranks with safetensors in Python: time and memory per rank.
 
     bench/load.py --megabytes 500 --ranks 4
 
-A Llama of random weights is written once with fp32 and once with bf16 numbers, and loaded, in turns, by
+A Llama of random weights is written once in fp32 and once in bf16, and loaded, in turns, by
 
-    lockstep        the ranks of mpirun, each the whole model: the time that the log tells, from the first to the last rank
-    lazy            as many Python processes, each with safetensors.torch.load_file(): of fp32 numbers it maps the file and
-                    reads none of them
-    copied          the same, with each tensor copied as fp32, which is what a model that trains needs
+    lockstep        the ranks of mpirun, each of which loads the whole model: the time in the log, from the first to the
+                    last rank
+    lazy            as many Python processes, each with safetensors.torch.load_file(), which maps an fp32 file and reads
+                    nothing of it
+    copied          the same processes, which also copy each tensor as fp32, as a model that trains requires
 
-The files lie in the page cache. Memory is what a process has for itself alone (RssAnon of /proc/PID/status, without the
-mapped files of the page cache), looked up every 5 ms, at its largest; it is given for the whole process, and without what
-a process of a tiny model takes (libraries, MPI). One copy of the model is what its fp32 numbers take.
+The files are in the page cache. Memory is the maximum of a process's private memory (RssAnon of /proc/PID/status, which
+excludes mapped files in the page cache), polled every 5 ms. It is given for the whole process, and without what a process
+takes for a tiny model (libraries, MPI). One copy of the model is the size of its weights in fp32.
 """
 
 import argparse
@@ -31,7 +32,7 @@ TOKENIZER = ROOT / "tests" / "fixtures" / "models" / "stories260k"
 WIDTH, INNER, TOKENS = 1024, 2816, 512
 POLL_S = 0.005
 
-# Waits for a line, and prints the seconds that count. argv: weights, "lazy" or "copied".
+# Waits for a line, loads the weights, and prints the seconds it took. argv: weights, "lazy" or "copied".
 PEER = """
 import sys, time
 import torch
@@ -47,7 +48,7 @@ print(time.perf_counter() - start, flush=True)
 
 
 def make_model(folder, layers, dtype):
-    """Writes a Llama model, and returns the bytes of its numbers as fp32."""
+    """Writes a Llama model, and returns the bytes of its weights in fp32."""
     import torch
     from safetensors.torch import save_file
 
@@ -68,7 +69,7 @@ def make_model(folder, layers, dtype):
 
 
 def anonymous_bytes(process):
-    """What a process has for itself, and those it started have each, by process id."""
+    """Returns the private memory of a process and of each of its descendants, by process id."""
     found, waiting = {}, [process]
     while waiting:
         pid = waiting.pop()
@@ -76,7 +77,7 @@ def anonymous_bytes(process):
             status = pathlib.Path(f"/proc/{pid}/status").read_text()
             waiting += map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
         except OSError:
-            continue  # it has ended
+            continue  # the process has ended
         if match := re.search(r"^RssAnon:\s*(\d+) kB", status, re.MULTILINE):
             found[pid] = 1024 * int(match.group(1))
     return found
@@ -96,7 +97,7 @@ class Bench:
         self.rows.write_text('{"model_input": "Once", "model_output": "upon"}\n')
 
     def lockstep(self, model):
-        """Seconds, and the largest rank's bytes."""
+        """Returns the seconds and the bytes of the largest rank."""
         command = [ROOT / "launch" / "mpirun.sh", "-n", self.ranks, self.program, "evaluate", "--model", model, "--dataset", self.rows,
                    "--output", self.folder / "losses.jsonl"]  # fmt: skip
         peaks = {}

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""How much of the ranks' communication is hidden behind their computing, over a network of limited bandwidth.
+"""Measures how much of the ranks' communication is hidden by computation, over a network of limited bandwidth.
 
     sudo .venv/bin/python bench/overlap.py
 
 Two network namespaces, joined by a veth pair whose bandwidth `tc` limits, stand for two hosts; one rank runs in each, on a
-core of its own. The bandwidth is chosen so that a step's messages take 0.5 times and 1 times as long as computing it,
-as one rank alone computes the same micro-batches, without messages; that is measured anew before each bandwidth, since
-machines do not keep their pace. Gradients of `none` and `state` come with backward, two thirds of computing: at 1 time,
-1.33 and 1.17 of the longer is all that can be had, while `full` sends all the time. Printed is the step's time as a share of the longer of
-the two, and of their sum, which is what it would take without overlap. With an unlimited link, what is left above 1 is the
-processor's time for messages. Last comes what `lockstep plan` expects of the limited links, which knows nothing of that
-time and is given it from the unlimited one. Needs root, iproute2, and the Python environment of launch/setup.sh.
+core of its own. The bandwidth is chosen so that a step's messages take 0.5 times and 1 times as long as its computation.
+The latter is measured before each bandwidth, because machines do not keep their pace, with two independent runs of one
+rank, which compute the same micro-batches without messages. Gradients of `none` and `state` are sent during backward, two
+thirds of the computation: at 1 times, 1.33 and 1.17 of the longer of the two is the best that is possible, while `full`
+sends all the time. The output is the step's time as a share of the longer of the two, and of their sum, which a step
+without overlap would take. On an unlimited link, what exceeds 1 is the CPU time for messages. The last columns compare
+with the prediction of `lockstep plan` for the limited links, to which the CPU time from the unlimited link is added.
+Needs root, iproute2, and the Python environment of launch/setup.sh.
 """
 
 import argparse
@@ -31,16 +32,16 @@ from two_hosts import TwoHosts  # noqa: E402
 DATA = ROOT / "examples" / "data" / "nl2bash" / "train.jsonl"
 
 
-# How often a step sends all parameters or gradients round, by optimizer_sharding: docs/cost_model.md.
+# Passes of all parameters or gradients around the ring per step, by optimizer_sharding: docs/cost_model.md.
 RINGS = {"none": 2, "state": 2, "full": 3}
 MAX_TOKENS = 16384  # a rank's half of a batch is one micro-batch
-PAYLOAD = 1448 / 1514  # of an Ethernet frame of TCP
+PAYLOAD = 1448 / 1514  # share of an Ethernet frame of TCP
 
 
 def step_seconds(folder):
-    """The mean, since all runs have the same global batches."""
+    """Returns the mean, because all runs have the same global batches."""
     lines = [json.loads(line) for line in open(folder / "metrics.jsonl", encoding="utf-8")]
-    # The first steps measure the order of gradients and warm everything up.
+    # The first steps determine the order of the gradients and warm everything up.
     return statistics.mean(line["seconds"] for line in lines if line["event"] == "step" and line["step"] > 3)
 
 
@@ -58,7 +59,7 @@ class Bench:
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def ranks(self, *keys):
-        """Seconds of a step of two ranks, one on each host."""
+        """Returns the seconds of a step of two ranks, one on each host."""
         command = [*self.hosts.mpirun(), self.lockstep, "train", self.job, f"output_dir={self.folder / 'result'}", *keys]
         finished = subprocess.run(command, env=self.environment, capture_output=True, text=True)
         if finished.returncode != 0:
@@ -66,7 +67,7 @@ class Bench:
         return step_seconds(self.folder / "result")
 
     def alone(self, *keys):
-        """Seconds in which one rank computes half of a step, while another does beside it."""
+        """Returns the seconds in which one rank computes half of a step while an independent one does the same."""
         runs = [subprocess.Popen([self.lockstep, "train", self.job, f"output_dir={self.folder / f'alone{i}'}", *keys],
                                  env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for i in range(2)]
         if any(run.wait() for run in runs):
@@ -74,7 +75,7 @@ class Bench:
         return statistics.mean(step_seconds(self.folder / f"alone{i}") for i in range(2)) / 2
 
     def planned(self, ranks, flops, bytes_per_second, *keys):
-        """What `lockstep plan` expects: seconds of computing, and of a step for every optimizer_sharding."""
+        """Returns what `lockstep plan` predicts: seconds of computation, and of a step, by optimizer_sharding."""
         printed = subprocess.run([self.lockstep, "plan", self.job, "--gpus", str(ranks), "--measured-flops", f"{flops:.6g}",
                                   "--link", f"{bytes_per_second * 8 / 1e6:.6g}Mb", *keys], check=True, capture_output=True, text=True).stdout
         rows = re.findall(r"^ +\d+  (\w+) .*? ([\d.]+) s +[\d.]+ s +([\d.]+) s ", printed, re.MULTILINE)
@@ -95,16 +96,16 @@ def main():
         size = 4 * make_model("gpt2", folder / "model", arguments.width, arguments.layers)
         bench = Bench(folder, hosts, arguments.lockstep, arguments.steps, arguments.rows)
         bucket = f"ddp_bucket_cap_mb={arguments.bucket_mb}"
-        # At a giga a second, the seconds are as many giga as a step has.
+        # At 1 Gflop/s, the seconds are the Gflop of a step.
         work = bench.planned(1, 1e9, 1e12)["none"][0] * 1e9 / 2
         print(f"gradients of {size / 1e6:.1f} MB; a step computes {work / 1e9:.0f} Gflop")
         print(f"{'computing':>10}{'messages':>10}{'optimizer_sharding':>20}{'step':>10}{'of the longer':>15}{'of the sum':>12}"
               f"{'planned':>10}{'of that':>9}")
-        beside = {}  # seconds of the processor for messages
+        beside = {}  # CPU seconds for messages
         for share in (0, 0.5, 1.0):
             compute = bench.alone()
             for sharding, rings in RINGS.items():
-                # In a ring of two, a rank sends half.
+                # In a ring of two, each rank sends half.
                 rate = rings * size / 2 / (share * compute) if share else 1e12
                 if share:
                     hosts.limit(rate / PAYLOAD)

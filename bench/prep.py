@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""lockstep-prep against its peers, interleaved in one run on the same cores: MB of text a second.
+"""Compares lockstep-prep with its peers, interleaved in one run on the same cores: MB of text per second.
 
     bench/prep.py --megabytes 200
 
-Rows of gsm8k, nl2bash and scan are repeated to the wanted size. Measured are, with one core and with all:
+Rows of gsm8k, nl2bash and scan are repeated up to the requested size. It measures, with one core and with all:
 
     lockstep-prep   the whole process: start, reading JSON Lines, tokenizing, shards and checksums on disk
     tokenizers      Tokenizer.encode_batch over texts in memory, in batches of 1000
-    sentencepiece   SentencePieceProcessor.encode, likewise (T5)
+    sentencepiece   SentencePieceProcessor.encode over texts in memory, in batches of 1000 (T5)
     datasets        load_dataset("json") and map(batched=True): reading JSON Lines, tokenizing, Arrow on disk
 
-Imports and loading of the peers' tokenizers are not counted; those of lockstep-prep are. Needs the Python environment of
-launch/setup.sh; `datasets` is left out where it is not installed.
+Imports and the loading of tokenizers count for lockstep-prep, but not for its peers. Needs the Python environment of
+launch/setup.sh; `datasets` is left out if it is not installed.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def in_batches(encode, path):
     print(time.perf_counter() - start)
 """.replace("BATCH", str(BATCH))
 
-# Each prints the seconds that count. argv: rows, model folder, number of cores.
+# Each program prints the measured seconds. argv: rows, model folder, number of cores.
 PEERS = {
     "tokenizers": TEXTS + """
 from transformers import AutoTokenizer
@@ -108,7 +108,7 @@ class Bench:
 
 
 def run(command, cores):
-    """What a program prints, and its peak memory in MB; on the first `cores` of this process's cores."""
+    """Runs a program on the first `cores` of this process's cores. Returns its output and its peak memory in MB."""
     chosen = sorted(os.sched_getaffinity(0))[:cores]
     environment = {**os.environ, "RAYON_NUM_THREADS": str(cores), "TOKENIZERS_PARALLELISM": str(cores > 1).lower(),
                    "OMP_NUM_THREADS": str(cores), "HF_HUB_OFFLINE": "1"}  # fmt: skip

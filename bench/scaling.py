@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Whether a step costs what the model of costs says: tokens a second of `lockstep train` as rows, lengths and widths grow.
+"""Checks whether a step costs what the cost model predicts: tokens per second of `lockstep train` as sizes grow.
 
     bench/scaling.py                                  a table, and build/scaling.svg
     bench/scaling.py --widths 256 512 --rounds 3
 
-A GPT-2 of random weights, with 4 layers, is trained for some steps on rows of one length. From the middle of the three
-scales, one at a time changes: the rows of a step (1x, 4x, 16x), the tokens of a row (64 to 1024), the features of a layer.
-What `lockstep plan` predicts is for the speed that the middle reached, so that each other line shows what its own size
-changes beyond the work that the model counts: below 100 % the step is slower than predicted. Each round runs all in turns;
-rates are medians of steps after the first three, and of rounds.
+A GPT-2 of random weights, with 4 layers, is trained for some steps on rows of one length. Starting from the middle of the
+three scales, one is changed at a time: the rows of a step (1x, 4x, 16x), the tokens of a row (64 to 1024), the features of
+a layer. `lockstep plan` predicts for the speed that the middle case reached, so that every other line shows the effect of
+its size beyond the work that the model counts: below 100 % the step is slower than predicted. Each round runs all cases in
+turns; rates are medians over steps after the first three, and over rounds.
 """
 
 import argparse
@@ -65,7 +65,7 @@ class Case:
         return statistics.median(self.rates)
 
     def predicted_seconds(self, flops):
-        """Of a step, on a machine of so many floating-point operations a second."""
+        """Returns the predicted seconds of a step on a machine of `flops` floating-point operations per second."""
         printed = self.run(self.program, "plan", self.job, "--gpus", 1, "--measured-flops", flops, "--link", "1Tb")
         return float(re.search(r"^ +1  none .* s +([\d.]+) s +\d+ +[\d.]+ %$", printed, re.MULTILINE).group(1))
 
@@ -77,7 +77,7 @@ class Case:
 
 
 def draw(path, panels):
-    """Lines of tokens a second over each scale; `panels`: {title: [(value, measured, predicted), ...]}."""
+    """Plots tokens per second over each scale; `panels`: {title: [(value, measured, predicted), ...]}."""
     width, height, margin = 360, 300, 50
     highest = 1.1 * max(max(point[1:]) for points in panels.values() for point in points)
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width * len(panels)}" height="{height}" font-family="sans-serif" font-size="12">',

@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
-"""`lockstep train` beside the Hugging Face Trainer: tokens a second, peak memory and loss of the same job.
+"""Compares `lockstep train` with the Hugging Face Trainer: tokens per second, peak memory and loss of the same job.
 
     bench/train.py                                                              nl2bash, 6 layers of 512
     bench/train.py --tokenizer GPT2_FOLDER --data nl2bash/train.jsonl --batch 32   with GPT-2's vocabulary
     bench/train.py --shape gpt2-124m --tokenizer GPT2_FOLDER --data gsm8k/train.jsonl --batch 16
     bench/train.py --shape t5-small --full                                      full batches, and their share of the peak
 
-All train the same model of random weights, of the same shards, with the same batch size, AdamW, schedule and number of
+All train the same model of random weights on the same shards, with the same batch size, AdamW, schedule and number of
 threads, each in a process of its own, in turns:
 
-    lockstep         with micro-batches as it chooses them; --lockstep may be given several times, to compare programs
-    trainer          the Trainer as people run it: each batch is padded to its longest row, only outputs have labels
-    trainer-grouped  with rows of like length in a batch
+    lockstep         with micro-batches of its own choice; --lockstep may be given several times, to compare programs
+    trainer          the Trainer as commonly used: each batch is padded to its longest row, and only outputs have labels
+    trainer-grouped  with rows of similar length in a batch
     prompt2model     every batch is padded to the longest row of the set, as prompt2model does
 
-Tokens are real ones, without padding, over the steps after the first three. The loss is the mean of the last quarter of
-the steps; orders of rows differ, so losses agree but roughly. With --full, all rows have the same number of tokens, and all
-tokens of outputs labels; printed, too, is what share of the same round's sgemm peak the model's own products come to:
-those of labelled positions alone for the head, half of the pairs for causal attention.
+Tokens exclude padding, and are counted over the steps after the first three. The loss is the mean over the last quarter of
+the steps; the order of rows differs, so losses agree only roughly. With --full, all rows have the same number of tokens, and
+all output tokens are labels; the output then also shows the model's products as a share of the sgemm peak in the same
+round, counting only labelled positions for the head and half of the pairs for causal attention.
 """
 
 import argparse
@@ -34,7 +34,7 @@ import time
 
 from ddp import DATA, LEARNING_RATE, ROOT, TOKENIZERS, WARM_UP, read_examples
 
-# Layers are of the encoder and of the decoder each.
+# Encoder and decoder have this number of layers each.
 SHAPES = {
     "gpt2": {"kind": "gpt2", "width": 512, "layers": 6, "heads": 8, "inner": 2048},
     "gpt2-124m": {"kind": "gpt2", "width": 768, "layers": 12, "heads": 12, "inner": 3072},
@@ -46,7 +46,7 @@ FULL = {"gpt2": (1, 255), "t5": (256, 64)}  # tokens of input and output
 
 
 def vocabulary_of(tokenizer):
-    """Its number of tokens, and the id of its end of text."""
+    """Returns the number of tokens and the id of the end-of-text token."""
     config = tokenizer / "config.json"
     if config.exists():
         config = json.loads(config.read_text())
@@ -61,7 +61,7 @@ def vocabulary_of(tokenizer):
 
 
 def make_model(shape, folder, tokenizer, dropout):
-    """The number of its parameters."""
+    """Writes a model and returns its number of parameters."""
     import torch
     import transformers
 
@@ -84,7 +84,7 @@ def make_model(shape, folder, tokenizer, dropout):
 
 
 def text_of_tokens(tokenizer, words, count, rng):
-    """Some of the words, whose ids are as many as asked for. Words are drawn until they are."""
+    """Returns random words with exactly `count` ids, drawing words until they fit."""
     while True:
         text = ""
         for word in rng.choices(words, k=2 * count):
@@ -104,7 +104,7 @@ def write_full_rows(shape, tokenizer_folder, data, path, count):
     with open(data, encoding="utf-8") as file:
         words = sorted({word for line in file for word in json.loads(line)["model_input"].split()})
     inputs, outputs = FULL[shape["kind"]]
-    ends = 1 if shape["kind"] == "t5" else 0  # of inputs; outputs always have one
+    ends = 1 if shape["kind"] == "t5" else 0  # in inputs; outputs always have one
     with open(path, "w", encoding="utf-8") as file:
         for _ in range(count):
             row = {"model_input": text_of_tokens(tokenizer, words, inputs - ends, rng),
@@ -113,7 +113,7 @@ def write_full_rows(shape, tokenizer_folder, data, path, count):
 
 
 def flops_of(shape, vocabulary, source, target):
-    """Of the products of a row's forward and backward passes."""
+    """Returns the FLOPs of the matrix products of a row's forward and backward passes."""
     width, inner, layers = shape["width"], shape["inner"], shape["layers"]
     attention = 4 * width * width  # parameters
     if shape["kind"] == "gpt2":
@@ -129,7 +129,7 @@ def flops_of(shape, vocabulary, source, target):
 
 
 def measure_peak(threads):
-    """Of products of single precision, as FLOPs a second."""
+    """Returns the peak of single-precision matrix products, in FLOPs per second."""
     import torch
 
     torch.set_num_threads(threads)
@@ -144,13 +144,13 @@ def measure_peak(threads):
 
 
 class Collator:
-    """Pads inputs on the right and labels with -100: to the longest row of the batch, or of the set."""
+    """Pads to the longest row of the batch, or of the set: inputs on the right, labels with -100."""
 
     def __init__(self, has_encoder, pad, examples, to_longest_of_set):
         self.has_encoder, self.pad = has_encoder, pad
         rows = [self.row(example) for example in examples]
         self.widths = [max(map(len, column)) for column in zip(*rows)] if to_longest_of_set else None
-        self.tokens = []  # real ones, of each batch
+        self.tokens = []  # of each batch, without padding
 
     def row(self, example):
         source, target = example
@@ -171,7 +171,7 @@ class Collator:
 
 
 def train_peer(name, folder, batch, steps, threads, bf16):
-    """The Trainer's tokens a second and losses, as JSON on the last line."""
+    """Prints the Trainer's tokens per second and losses, as JSON on the last line."""
     import torch
     import transformers
 
@@ -204,7 +204,7 @@ def train_peer(name, folder, batch, steps, threads, bf16):
 
 
 class Bench:
-    """Each method gives the tokens a second, peak bytes and losses of a run."""
+    """Runs the benchmark; each method returns the tokens per second, peak bytes and losses of a run."""
 
     def __init__(self, folder, arguments):
         self.folder, self.arguments = folder, arguments
@@ -223,7 +223,7 @@ class Bench:
         self.examples = read_examples(folder / "prepared")
 
     def run(self, *command):
-        """What it prints, and its peak bytes."""
+        """Runs a command and returns its output and its peak bytes."""
         process = subprocess.Popen(list(map(str, command)), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         printed = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
@@ -325,7 +325,7 @@ def report(found, peaks, flops):
     print(f"\n{'':<17}{'tokens/s':>9}{'lockstep is':>14}{'peak MB':>9}{'lockstep has':>14}{'loss':>9}" + (f"{'of peak':>9}" if flops else ""))
     for name, rounds in found.items():
         rates, sizes, losses = zip(*rounds)
-        # Of each round by itself, since the machine's speed changes between rounds.
+        # Taken per round, because the machine's speed changes between rounds.
         faster = statistics.median(own[0] / other for own, other in zip(found["lockstep"], rates))
         smaller = statistics.median(own[1] / other for own, other in zip(found["lockstep"], sizes))
         line = f"{name:<17}{statistics.median(rates):>9.0f}{f'{faster:.2f} x':>14}{statistics.median(sizes) / 1e6:>9.0f}{f'{smaller:.0%}':>14}"
