@@ -21,14 +21,15 @@ void download(const std::string& name) {
 void add_download_command(CLI::App& app) {
   auto name = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand(
-      "download", "Fetches a model of the hub into the cache, for nodes without network; prints its folder.");
+      "download",
+      "Fetches a model of the hub into the cache, e.g. for nodes without a network, and prints its folder.");
   command->add_option("name", *name, "ORG/NAME, or ORG/NAME@REVISION with a branch, a tag or a commit")
       ->required()
       ->type_name("NAME");
   command->footer(
-      "The cache is huggingface_hub's, and so are the variables: HF_HOME or HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT.\n"
-      "What the cache has is not fetched again; a branch that has moved is. Exit code: 0, or 1 with one message on "
-      "stderr.");
+      "The cache is that of huggingface_hub, with the same variables: HF_HOME or HF_HUB_CACHE, HF_TOKEN,\n"
+      "HF_ENDPOINT. Files that the cache holds are not fetched again, unless their branch has moved. Exit code: 0,\n"
+      "or 1 with one message on stderr.");
   command->callback([name] { download(*name); });
 }
 

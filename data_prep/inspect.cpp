@@ -77,27 +77,27 @@ void inspect(const Arguments& arguments) {
 
 void add_inspect_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand(
-      "inspect",
-      "Shows what prepared sets hold: counts, lengths as a histogram, and decoded examples with their label spans.");
-  command->add_option("folder", arguments->folder, "a prepared_dir, or its train/ or validation/")
+  CLI::App* command = app.add_subcommand("inspect",
+                                         "Shows what prepared sets contain: counts, a histogram of lengths, and "
+                                         "decoded examples with their labels marked.");
+  command->add_option("folder", arguments->folder, "prepared_dir, or its train/ or validation/")
       ->required()
       ->type_name("DIR");
   command
       ->add_option("--tokenizer", arguments->tokenizer,
-                   "folder or name of the tokenizer; without it, the model that the manifest names")
+                   "folder or hub name of the tokenizer; the default is the model that the manifest names")
       ->type_name("MODEL");
   auto* examples = command->add_option("--examples", arguments->examples, "number of decoded examples of each set")
                        ->type_name("N")
                        ->capture_default_str();
   command
       ->add_option("--row", arguments->row,
-                   "only example N, the first being 1, with its ids (of train/, if DIR is a prepared_dir)")
+                   "print only example N, counted from 1, with its ids (from train/ if DIR is a prepared_dir)")
       ->type_name("N")
       ->check(CLI::PositiveNumber)
       ->excludes(examples);
   command->footer(
-      "Labels stand between « and »: nothing else is learned. Control characters are spelled out.\n"
+      "Labels are between « and »; the model learns nothing else. Control characters are escaped.\n"
       "Exit code: 0, or 1 with one message on stderr.");
   command->callback([arguments] { inspect(*arguments); });
 }

@@ -20,12 +20,13 @@ namespace {
 
 constexpr std::uint64_t kShownExamples = 2;
 constexpr const char* kDescription =
-    "Reads the datasets of a job (rows of model_input and model_output), tokenizes them for the job's model, cuts them "
-    "to model_max_length\nand writes them as HDF5 shards into prepared_dir/train and prepared_dir/validation, for "
-    "`lockstep train` with the same job.\nA set that is already prepared from the same rows is left as it is; "
-    "a run that was killed is continued when it is started again.\nUnder mpirun, srun or a Slurm array the processes "
-    "share the work; the shards have the same bytes for any number of\nprocesses and threads. The first argument is a "
-    "subcommand's name, or else a job file (write ./verify for one of that name).";
+    "Reads the datasets of a job (rows of model_input and model_output), tokenizes them for the job's model,\n"
+    "truncates them to model_max_length, and writes them as HDF5 shards into prepared_dir/train and\n"
+    "prepared_dir/validation, for `lockstep train` with the same job. A set that is already prepared from the same\n"
+    "rows is left as it is; a run that was killed continues when the same command is run again. Under mpirun, srun\n"
+    "or a Slurm array, the processes share the work; the shards have the same bytes for any number of processes and\n"
+    "threads. The first argument is the name of a subcommand, or else a job file (write ./verify for a job file of\n"
+    "that name).";
 
 std::string version() {
   unsigned major = 0, minor = 0, release = 0;
@@ -35,11 +36,13 @@ std::string version() {
 
 std::string job_key_help() {
   return fmt::format(
-      "Keys of a job (in JOB.yaml, or as key=value on the command line). lockstep-prep uses pretrained_model_name, "
-      "has_encoder,\nmodel_max_length, training_datasets, validation_datasets, input_column, output_column, "
-      "prompt_template,\nresponse_template, input_contains_output, prepared_dir, deduplicate, validation_split, "
-      "shard_text_bytes, num_workers and\noverwrite_output_dir; the others are those of `lockstep train`, checked here "
-      "too:\n\n{}\n\nExit code: 0, or 1 with one message on stderr.",
+      "Keys of a job, in JOB.yaml or as key=value on the command line. lockstep-prep uses pretrained_model_name,\n"
+      "has_encoder, model_max_length, training_datasets, validation_datasets, input_column, output_column,\n"
+      "prompt_template, response_template, input_contains_output, prepared_dir, deduplicate, validation_split,\n"
+      "shard_text_bytes, num_workers and overwrite_output_dir. The others belong to `lockstep train`, and are\n"
+      "checked here, too:\n\n"
+      "{}\n\n"
+      "Exit code: 0, or 1 with one message on stderr.",
       lockstep::job::describe_job_keys());
 }
 
@@ -78,8 +81,8 @@ int main(int argc, char** argv) {
   CLI::App app(kDescription, "lockstep-prep");
   std::string job_path;
   std::vector<std::string> overrides;
-  app.add_option("JOB.yaml", job_path, "the job file");
-  app.add_option("key=value", overrides, "values that take the place of the job file's, e.g. model_max_length=256");
+  app.add_option("JOB.yaml", job_path, "job file");
+  app.add_option("key=value", overrides, "values that replace those of the job file, e.g. model_max_length=256");
   app.set_version_flag("--version", version());
   app.footer(job_key_help);
   app.require_subcommand(0, 1);

@@ -55,17 +55,17 @@ void add_tokenize_command(CLI::App& app) {
     std::string tokenizer, file;
   };
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("tokenize", "Shows the ids and the pieces of each line of a text.");
+  CLI::App* command = app.add_subcommand("tokenize", "Prints the ids and the pieces of each line of a text.");
   command
       ->add_option("--tokenizer", arguments->tokenizer,
-                   "a model's folder, or one with its tokenizer files alone, or a name of the hub")
+                   "folder of a model or of only its tokenizer files, or a hub name")
       ->required()
       ->type_name("MODEL");
-  command->add_option("file", arguments->file, "the text, in UTF-8; without it, standard input")->type_name("FILE");
+  command->add_option("file", arguments->file, "text in UTF-8; the default is standard input")->type_name("FILE");
   command->footer(
-      "Prints two lines for each: the ids, and below them the pieces as the vocabulary spells them. No BOS or EOS is "
-      "added,\nand special tokens that stand in the text become their own id, as in training data. Control characters "
-      "are spelled out.\nExit code: 0, or 1 with one message on stderr.");
+      "Prints two lines for each line: the ids, and below them the pieces as the vocabulary spells them. No BOS or\n"
+      "EOS is added, and special tokens in the text become their own ids, as in training data. Control characters\n"
+      "are escaped. Exit code: 0, or 1 with one message on stderr.");
   command->callback([arguments] { tokenize(arguments->tokenizer, arguments->file); });
 }
 

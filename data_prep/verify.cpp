@@ -48,12 +48,12 @@ void add_verify_command(CLI::App& app) {
   auto folder = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand(
       "verify",
-      "Reads every shard of prepared sets to the last id, and compares it with the manifest: size and sha256, HDF5's\n"
-      "own checksums, ascending offsets, ids below the vocabulary's size, counts of examples and tokens, lengths.");
-  command->add_option("folder", *folder, "a prepared_dir, or its train/ or validation/")->required()->type_name("DIR");
+      "Reads every shard of prepared sets completely and compares it with the manifest: size and sha256, HDF5's own\n"
+      "checksums, ascending offsets, ids below the vocabulary's size, counts of examples and tokens, lengths.");
+  command->add_option("folder", *folder, "prepared_dir, or its train/ or validation/")->required()->type_name("DIR");
   command->footer(
-      "Prints a line a set, and on stderr a line for every damaged shard.\n"
-      "Exit code: 0 if all is whole, else 1.");
+      "Prints one line per set, and one line on stderr for every damaged shard.\n"
+      "Exit code: 0 if all sets are intact, else 1.");
   command->callback([folder] { verify_all(*folder); });
 }
 

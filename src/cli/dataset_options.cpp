@@ -7,14 +7,18 @@ namespace lockstep::cli {
 
 void add_dataset_options(CLI::App& command, DatasetOptions& options) {
   data::RowFormat& format = options.format;
-  command.add_option("--input-column", format.input_column, "column that is the input")->capture_default_str();
-  command.add_option("--output-column", format.output_column, "column that is the output")->capture_default_str();
-  command.add_option("--prompt-template", format.prompt_template, "the model's input, with any column in braces")
+  command.add_option("--input-column", format.input_column, "column that holds the input")->capture_default_str();
+  command.add_option("--output-column", format.output_column, "column that holds the output")->capture_default_str();
+  command
+      .add_option("--prompt-template", format.prompt_template, "text that the model reads, with any column in braces")
       ->capture_default_str();
-  command.add_option("--response-template", format.response_template, "the same for the output")->capture_default_str();
+  command
+      .add_option("--response-template", format.response_template,
+                  "text that the model is to write, with any column in braces")
+      ->capture_default_str();
   command
       .add_option("--input-contains-output", format.input_contains_output,
-                  "whether inputs already end with their outputs, to be taken off")
+                  "whether inputs already end with their outputs, which are then removed from the inputs")
       ->default_str("auto")
       ->transform(CLI::Transformer(std::map<std::string, data::InputContainsOutput>{
           {"auto", data::InputContainsOutput::automatic},

@@ -60,20 +60,19 @@ bool examine(const DoctorArguments& arguments, Communicator& communicator) {
 
 void add_doctor_command(CLI::App& app) {
   auto arguments = std::make_shared<DoctorArguments>();
-  CLI::App* command = app.add_subcommand(
-      "doctor",
-      "Shows where the ranks of a job run, times their sums, and says what is wrong. Start it as the job itself, by "
-      "mpirun or srun.");
-  command->add_option("--sizes", arguments->sizes, "bytes of the sums that are timed")
+  CLI::App* command = app.add_subcommand("doctor",
+                                         "Shows where the ranks of a job run, times the sums that they exchange, and "
+                                         "reports what is wrong. Start it like the job, with mpirun or srun.");
+  command->add_option("--sizes", arguments->sizes, "message sizes of the timed sums")
       ->delimiter(',')
       ->type_name("SIZE,...")
       ->default_str("4KB,16KB,...,64MB");
-  command->add_option("--seconds", arguments->seconds, "for each size")
+  command->add_option("--seconds", arguments->seconds, "time for each size")
       ->capture_default_str()
       ->check(CLI::Range(0.001, 60.0));
   command->footer(
-      "Clocks are told against rank 0's, to some milliseconds. Bus bandwidth is that of nccl-tests: bytes / time x\n"
-      "2 (ranks - 1) / ranks. Exit code: 0 if nothing is wrong, else 1.");
+      "Clocks are compared with rank 0's, to within some milliseconds. Bus bandwidth is defined as in nccl-tests:\n"
+      "bytes / time x 2 (ranks - 1) / ranks. Exit code: 0 if nothing is wrong, else 1.");
   command->callback([arguments] {
     bool is_well = false;
     run_on_ranks(

@@ -105,28 +105,29 @@ void evaluate(const EvaluateArguments& arguments, const std::shared_ptr<Communic
 void add_evaluate_command(CLI::App& app) {
   auto arguments = std::make_shared<EvaluateArguments>();
   CLI::App* command = app.add_subcommand(
-      "evaluate", "Computes the negative log-likelihood of a dataset's answers: a line a row, totals on stdout.");
-  command->add_option("--model", arguments->model, "model folder, or a name of the hub")
+      "evaluate",
+      "Computes the negative log-likelihood of a dataset's answers: one line per row, and totals on stdout.");
+  command->add_option("--model", arguments->model, "model folder, adapter folder, or hub name")
       ->required()
       ->type_name("MODEL");
   command
       ->add_option("--dataset", arguments->dataset,
-                   "the rows: a file or folder as in a job's validation_datasets, see lockstep-prep --help")
+                   "rows to evaluate: a file or folder as in a job's validation_datasets (see lockstep-prep --help)")
       ->required()
       ->type_name("FILE");
   add_dataset_options(*command, arguments->dataset_options);
   command
-      ->add_option(
-          "--output", arguments->output,
-          "written: loss_sum (over the answer's tokens and its EOS, natural logarithm) and target_tokens of each row")
+      ->add_option("--output", arguments->output,
+                   "file to write: loss_sum (over the answer's tokens and its EOS, natural logarithm) and "
+                   "target_tokens of each row")
       ->required()
       ->type_name("FILE.jsonl");
   command->add_option("--batch-size", arguments->batch_size, "rows of a batch")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 30));
   command->add_option("--model-max-length", arguments->model_max_length,
-                      "tokens to which rows are cut [the tokenizer's own limit, else the model's]");
-  command->add_option("--device", arguments->device, "where to compute; auto: on a GPU where there is one")
+                      "tokens to which rows are truncated [the tokenizer's own limit, else the model's]");
+  command->add_option("--device", arguments->device, "where to compute; auto: on a GPU if there is one")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   command->callback([arguments] {

@@ -70,13 +70,15 @@ void add_command(CLI::App& app, const char* name, const char* help, const char* 
   auto arguments = std::make_shared<ExportArguments>();
   CLI::App* command = app.add_subcommand(name, help);
   command->add_option("--model", arguments->model, help_of_model)->required()->type_name("DIR");
-  command->add_option("--output", arguments->output, "a new folder: model, config and tokenizer")
+  command->add_option("--output", arguments->output, "new folder for model, config and tokenizer")
       ->required()
       ->type_name("DIR");
   command->add_option("--dtype", arguments->type, "type of the weights: fp32, fp16 or bf16")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "fp16", "bf16"}));
-  command->add_option("--max-shard-size", arguments->max_shard_size, "a larger model is written in several files")
+  command
+      ->add_option("--max-shard-size", arguments->max_shard_size,
+                   "a larger model is written in several files of at most this size")
       ->capture_default_str()
       ->check(CLI::Validator(&problem_of_size, "SIZE"));
   command->callback([arguments, load] { write_model(*arguments, load); });
@@ -86,13 +88,13 @@ void add_command(CLI::App& app, const char* name, const char* help, const char* 
 
 void add_export_command(CLI::App& app) {
   add_command(app, "export",
-              "Writes a model anew for transformers: weights of another type, in one safetensors file or in shards.",
-              "model folder, or a name of the hub", &load);
+              "Writes a model for transformers, with weights of the given type, in one safetensors file or in shards.",
+              "model folder, adapter folder, or hub name", &load);
 }
 
 void add_merge_command(CLI::App& app) {
   add_command(app, "merge",
-              "Adds a LoRA adapter to the weights of its base, and writes a whole model for transformers.",
+              "Adds a LoRA adapter to the weights of its base model, and writes a whole model for transformers.",
               "folder of an adapter", &load_and_merge);
 }
 

@@ -110,28 +110,30 @@ void generate_command(const GenerateArguments& arguments, Communicator& communic
 void add_generate_command(CLI::App& app) {
   auto arguments = std::make_shared<GenerateArguments>();
   CLI::App* command =
-      app.add_subcommand("generate", "Answers the rows of a file, or one prompt, greedily: batched, with a KV cache.");
-  command->add_option("--model", arguments->model, "model folder, or a name of the hub")
+      app.add_subcommand("generate", "Answers the rows of a file, or one prompt, with greedy decoding in batches.");
+  command->add_option("--model", arguments->model, "model folder, adapter folder, or hub name")
       ->required()
       ->type_name("MODEL");
   CLI::Option* input =
       command
           ->add_option("--input", arguments->input,
-                       "the rows, which need no output: a file or folder as in a job's validation_datasets, see "
-                       "lockstep-prep --help")
+                       "rows to answer, which need no outputs: a file or folder as in a job's validation_datasets (see "
+                       "lockstep-prep --help)")
           ->type_name("FILE");
   add_dataset_options(*command, arguments->input_options);
-  CLI::Option* output =
-      command->add_option("--output", arguments->output, "written: model_input, model_output, prediction of each row")
-          ->type_name("FILE.jsonl");
-  CLI::Option* prompt = command->add_option("--prompt", arguments->prompt, "one text; the answer goes to stdout");
-  command->add_option("--max-new-tokens", arguments->options.max_new_tokens, "longest answer, in tokens")
+  CLI::Option* output = command
+                            ->add_option("--output", arguments->output,
+                                         "file to write: model_input, model_output and prediction of each row")
+                            ->type_name("FILE.jsonl");
+  CLI::Option* prompt =
+      command->add_option("--prompt", arguments->prompt, "one prompt in place of a file; the answer goes to stdout");
+  command->add_option("--max-new-tokens", arguments->options.max_new_tokens, "length of the longest answer, in tokens")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 30));
   command->add_option("--batch-size", arguments->options.batch_size, "rows of a batch")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 30));
-  command->add_option("--device", arguments->device, "where to compute; auto: on a GPU where there is one")
+  command->add_option("--device", arguments->device, "where to compute; auto: on a GPU if there is one")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   input->needs(output);

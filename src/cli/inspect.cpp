@@ -44,22 +44,21 @@ void add_inspect_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "inspect", "Shows how the ranks would share the rows that lockstep-prep prepared for a job (--plan).");
   command->add_option("JOB.yaml", arguments->job, "job file")->required();
-  command->add_option("key=value", arguments->overrides, "replace keys of the job file");
-  command->add_flag("--plan", arguments->plan, "a line for each number of ranks and epoch");
-  command->add_option("--ranks", arguments->ranks, "numbers of ranks, with commas between")
+  command->add_option("key=value", arguments->overrides, "values that replace those of the job file");
+  command->add_flag("--plan", arguments->plan, "print a line for each number of ranks and each epoch");
+  command->add_option("--ranks", arguments->ranks, "numbers of ranks, separated by commas")
       ->delimiter(',')
       ->type_name("N,...")
       ->allow_extra_args(false)
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));
-  command->add_option("--epochs", arguments->epochs, "epochs, from the first")
+  command->add_option("--epochs", arguments->epochs, "number of epochs, from the first one on")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 30));
   command->footer(
-      "padding: share of the multiply-adds, which only attention on GPUs has. balance: the mean rank's work over that "
-      "of\n"
-      "the rank with most, on average over the steps; 1 is best. largest: the largest micro-batch, in tokens, where\n"
-      "memory is no reason for smaller ones.");
+      "padding: share of the multiply-adds spent on padding, which only attention on GPUs has. balance: the mean\n"
+      "work of a rank divided by that of the busiest rank, averaged over the steps; 1 is best. largest: the largest\n"
+      "micro-batch, in tokens, if memory does not limit it.");
   command->callback([arguments] {
     if (!arguments->plan) {
       throw InputError(

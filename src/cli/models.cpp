@@ -21,19 +21,20 @@ void print_family(const models::Family& family) {
 }
 
 void print_families() {
-  fmt::print("Families of models, by the model_type of config.json. What a family refuses, the message names.\n\n");
+  fmt::print("Families of models, by the model_type in config.json. A refused option is named in the message.\n\n");
   for (const models::Family& family : models::families()) print_family(family);
   fmt::print(
-      "\nrope_parameters, or rope_scaling and rope_theta: default, linear, dynamic, yarn, longrope, llama3. Beyond "
-      "the\n"
-      "length that the model was made for, dynamic and longrope follow the padded length of the batch, as in\n"
-      "transformers.\n");
+      "\n"
+      "The supported rope types (rope_parameters, or rope_scaling and rope_theta) are default, linear, dynamic,\n"
+      "yarn, longrope and llama3. Beyond the length that the model was trained for, dynamic and longrope depend on\n"
+      "the padded length of the batch, as in transformers.\n");
 }
 
 }  // namespace
 
 void add_models_command(CLI::App& app) {
-  app.add_subcommand("models", "Lists the families of models: whose they are, what is computed, what is refused.")
+  app.add_subcommand("models",
+                     "Lists the families of models: which models belong to them, what is computed, what is refused.")
       ->callback(&print_families);
 }
 

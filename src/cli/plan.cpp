@@ -122,35 +122,35 @@ void print_estimates(const PlanArguments& arguments) {
 void add_plan_command(CLI::App& app) {
   auto arguments = std::make_shared<PlanArguments>();
   CLI::App* command = app.add_subcommand(
-      "plan", "Estimates memory, time and efficiency of a prepared job's steps on machines that need not be there.");
+      "plan", "Estimates memory, time and efficiency of a prepared job's steps on other machines, without using them.");
   command->add_option("JOB.yaml", arguments->job, "job file")->required();
-  command->add_option("key=value", arguments->overrides, "replace keys of the job file");
-  command->add_option("--gpus", arguments->ranks, "numbers of ranks, of one GPU each, or of CPUs")
+  command->add_option("key=value", arguments->overrides, "values that replace those of the job file");
+  command->add_option("--gpus", arguments->ranks, "numbers of ranks, with one GPU each, or of CPU ranks")
       ->required()
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("N,...")
       ->check(CLI::Range(1, 1 << 20));
-  CLI::Option* gpu = command->add_option("--gpu", arguments->gpu, "a100, h100 or h200")
+  CLI::Option* gpu = command->add_option("--gpu", arguments->gpu, "model of the GPU: a100, h100 or h200")
                          ->type_name("GPU")
                          ->check(CLI::IsMember({"a100", "h100", "h200"}));
   command
       ->add_option("--share", arguments->share,
-                   "of the GPU's peak that is reached, in bf16 or fp16, tf32 or fp32, as the job says")
+                   "share that is reached of the GPU's peak in bf16, fp16, tf32 or fp32, whichever the job uses")
       ->capture_default_str()
       ->check(CLI::Range(0.01, 1.0));
   command
       ->add_option("--measured-flops", arguments->measured_flops,
-                   "floating-point operations a second that a rank reaches, instead of --gpu")
+                   "floating-point operations per second that a rank reaches, in place of --gpu")
       ->check(CLI::PositiveNumber)
       ->excludes(gpu);
-  command->add_option("--link", arguments->link, "bits a second that a rank sends: 400Gb, 1Gb")
+  command->add_option("--link", arguments->link, "bits per second that a rank sends, e.g. 400Gb, 1Gb or 100Mb")
       ->required()
       ->type_name("RATE");
   command->footer(
-      "The model of costs, its sources, and what it leaves out: docs/cost_model.md. exchanges: how long messages "
-      "take,\n"
-      "hidden behind computing or not. efficiency: the ranks' mean computing as a share of the step.");
+      "docs/cost_model.md explains the cost model, its sources, and what it leaves out. exchanges: time that\n"
+      "messages take, whether or not it overlaps computing. efficiency: the mean computing time of a rank as a\n"
+      "share of the step.");
   command->callback([arguments] { print_estimates(*arguments); });
 }
 

@@ -281,38 +281,42 @@ void submit(const SubmitArguments& arguments) {
 void add_submit_command(CLI::App& app) {
   auto arguments = std::make_shared<SubmitArguments>();
   CLI::App* command = app.add_subcommand(
-      "submit", "Writes the batch script that trains a job under Slurm, shows it, and submits it if asked to.");
-  command->add_option("JOB.yaml", arguments->job, "job file, loaded to check it")->required();
-  command->add_option("key=value", arguments->overrides,
-                      "replace keys of the job file; @FILE: of an array, line N of it does so for task N");
-  command->add_option("--nodes", arguments->nodes)
+      "submit", "Writes the batch script that trains a job under Slurm, prints it, and submits it with --submit.");
+  command->add_option("JOB.yaml", arguments->job, "job file, which is checked")->required();
+  command->add_option(
+      "key=value", arguments->overrides,
+      "values that replace those of the job file; @FILE: an array, whose task N uses the values in line N of FILE");
+  command->add_option("--nodes", arguments->nodes, "number of nodes")
       ->capture_default_str()
       ->type_name("N")
       ->check(CLI::Range(1, 1 << 20));
-  command->add_option("--gpus-per-node", arguments->gpus_per_node)
+  command->add_option("--gpus-per-node", arguments->gpus_per_node, "GPUs of a node")
       ->capture_default_str()
       ->type_name("G")
       ->check(CLI::Range(0, 1 << 10));
-  command->add_option("--time", arguments->time, "after which the job saves and is requeued: 12:00:00, 1-0")
+  command->add_option("--time", arguments->time, "time after which the job saves and is requeued, e.g. 12:00:00 or 1-0")
       ->required()
       ->type_name("T");
-  command->add_option("--ntasks-per-node", arguments->ntasks_per_node, "ranks of a node; by default one a GPU, or one")
+  command
+      ->add_option("--ntasks-per-node", arguments->ntasks_per_node,
+                   "ranks of a node; the default is one per GPU, or one")
       ->type_name("N")
       ->check(CLI::Range(1, 1 << 10));
   command
-      ->add_option("--cpus-per-task", arguments->cpus_per_task, "cores of a rank; by default as in slurm/train.sbatch")
+      ->add_option("--cpus-per-task", arguments->cpus_per_task,
+                   "cores of a rank; the default is that of slurm/train.sbatch")
       ->type_name("N")
       ->check(CLI::Range(1, 1 << 10));
-  command->add_option("--partition", arguments->partition)->type_name("NAME");
-  command->add_option("--account", arguments->account)->type_name("NAME");
-  command->add_option("--array", arguments->array, "tasks of a sweep, e.g. 1-8%2; by default all lines of @FILE")
+  command->add_option("--partition", arguments->partition, "as for sbatch")->type_name("NAME");
+  command->add_option("--account", arguments->account, "as for sbatch")->type_name("NAME");
+  command->add_option("--array", arguments->array, "tasks of a sweep, e.g. 1-8%2; the default is all lines of @FILE")
       ->type_name("TASKS");
-  command->add_option("--job-name", arguments->job_name)->type_name("NAME");
-  command->add_option("--output", arguments->output, "the script; by default JOB.sbatch, in the working folder")
+  command->add_option("--job-name", arguments->job_name, "as for sbatch")->type_name("NAME");
+  command->add_option("--output", arguments->output, "script to write; the default is JOB.sbatch in the working folder")
       ->type_name("FILE");
-  command->add_flag("--submit", arguments->submit, "call sbatch, too");
+  command->add_flag("--submit", arguments->submit, "also call sbatch");
   command->footer(
-      "The script is slurm/train.sbatch with these options; its --help, and docs/slurm.md, say what it does.");
+      "The script is slurm/train.sbatch with these options; its --help and docs/slurm.md explain what it does.");
   command->callback([arguments] { submit(*arguments); });
 }
 

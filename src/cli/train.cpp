@@ -154,15 +154,16 @@ void train(const TrainArguments& arguments, const std::shared_ptr<Communicator>&
 
 void add_train_command(CLI::App& app) {
   auto arguments = std::make_shared<TrainArguments>();
-  CLI::App* command = app.add_subcommand(
-      "train",
-      "Fine-tunes a model on what lockstep-prep made of the same job file. Start it by mpirun or srun, or alone.");
+  CLI::App* command = app.add_subcommand("train",
+                                         "Fine-tunes a model on the data that lockstep-prep prepared from the same job "
+                                         "file, as one process or under mpirun or srun.");
   command->add_option("JOB.yaml", arguments->job, "job file")->required();
-  command->add_option("key=value", arguments->overrides, "replace keys of the job file");
+  command->add_option("key=value", arguments->overrides, "values that replace those of the job file");
   command
-      ->add_option("--profile", arguments->profiled_steps,
-                   "record so many steps, from the fourth on: a Chrome trace of each rank in output_dir/profile, and a "
-                   "table in the log of where rank 0's time goes")
+      ->add_option(
+          "--profile", arguments->profiled_steps,
+          "record this many steps, from the fourth one on: a Chrome trace of each rank in output_dir/profile, and a "
+          "table in the log of where rank 0 spends its time")
       ->type_name("STEPS")
       ->check(CLI::Range(1, 1 << 30));
   command->footer("Keys of the job file [default]:\n" + job::describe_job_keys());

@@ -62,42 +62,44 @@ void apply_override(KeyTable& table, const std::string& argument, std::set<std::
 
 void JobFile::bind(KeyTable& table) {
   table.add("pretrained_model_name", &pretrained_model_name,
-            "folder with config.json, weights and tokenizer files; or a model of the hub: ORG/NAME, ORG/NAME@REVISION");
+            "folder with config.json, weights and tokenizer files, or a hub name: ORG/NAME or ORG/NAME@REVISION");
   table.add("has_encoder", &has_encoder, "true: T5-type (encoder-decoder); false: GPT-type (decoder-only)");
-  table.add("from_scratch", &from_scratch, "random weights by the model's config.json");
+  table.add("from_scratch", &from_scratch, "start from random weights that follow the model's config.json");
   table.add("weights_io", &weights_io,
-            "each: every rank reads the model's weights; broadcast: rank 0 does and sends them, for slow file systems",
+            "each: every rank reads the model's weights; broadcast: rank 0 reads them and sends them to the others, "
+            "for slow file systems",
             KeyTable::Choices{"each", "broadcast"});
   table.add("model_max_length", &model_max_length,
-            "tokens of source and target each (T5-type) or together (GPT-type); none: the tokenizer's own limit, else "
-            "the model's",
+            "maximum number of tokens, of source and target each (T5-type) or of both together (GPT-type); none: the "
+            "tokenizer's own limit, else the model's",
             KeyTable::Range{2, 1e9});
   table.add("training_datasets", &training_datasets,
-            "together one training set: files (.jsonl, .json, .csv, .tsv, perhaps with .gz, .zst, .bz2 or .lz4 behind "
-            "it, .parquet, .arrow), "
-            "patterns (data/*.jsonl), save_to_disk folders (FOLDER:SPLIT of a DatasetDict, else train)");
+            "files, which together form one training set (.jsonl, .json, .csv or .tsv, optionally with .gz, .zst, .bz2 "
+            "or .lz4 appended; .parquet; .arrow), patterns (data/*.jsonl), or save_to_disk folders (FOLDER:SPLIT of a "
+            "DatasetDict; the default split is train)");
   table.add("validation_datasets", &validation_datasets,
-            "the same for the validation loss (of a DatasetDict, else validation)");
-  table.add("input_column", &input_column, "column that is the input");
-  table.add("output_column", &output_column, "column that is the output");
+            "the same for the validation loss; the default split is validation");
+  table.add("input_column", &input_column, "column that holds the input");
+  table.add("output_column", &output_column, "column that holds the output");
   table.add("prompt_template", &prompt_template,
-            "the model's input, with any column in braces, e.g. \"Question: {question}\\nAnswer: \"; {{ and }} are "
-            "braces; {model_input} is input_column");
-  table.add("response_template", &response_template, "the same for the output; {model_output} is output_column");
+            "text that the model reads, with any column in braces, e.g. \"Question: {question}\\nAnswer: \"; {{ and }} "
+            "stand for braces; {model_input} is the column that input_column names");
+  table.add("response_template", &response_template,
+            "text that the model learns to write; {model_output} is the column that output_column names");
   table.add("input_contains_output", &input_contains_output,
-            "whether inputs already end with their outputs, to be taken off; auto: for GPT-type models, if all of a "
-            "dataset's first 100 rows do",
+            "whether inputs already end with their outputs, which are then removed from the inputs; auto: yes for a "
+            "GPT-type model if the first 100 rows of a dataset all do",
             KeyTable::Choices{"auto", "true", "false"});
-  table.add("prepared_dir", &prepared_dir, "lockstep-prep writes train/ and validation/ here");
-  table.add("num_workers", &num_workers, "threads of lockstep-prep; 0: all cores it may use", KeyTable::Range{0, 4096});
-  table.add("deduplicate", &deduplicate, "lockstep-prep drops rows that equal an earlier one of their set");
+  table.add("prepared_dir", &prepared_dir, "folder in which lockstep-prep writes train/ and validation/");
+  table.add("num_workers", &num_workers, "threads of lockstep-prep; 0: all cores that it may use",
+            KeyTable::Range{0, 4096});
+  table.add("deduplicate", &deduplicate, "lockstep-prep drops each row that equals an earlier row of its set");
   table.add("validation_split", &validation_split,
-            "share of the training rows that lockstep-prep sets apart for validation, by their hash: equal rows stay "
-            "together; 0: none (then lockstep train splits T5-type data by test_size)",
+            "share of the training rows that lockstep-prep reserves for validation, by their hash, so that equal rows "
+            "stay together; 0: none (lockstep train then splits T5-type data by test_size)",
             KeyTable::Range{0, 0.99});
   table.add("shard_text_bytes", &shard_text_bytes,
-            "text that one shard of lockstep-prep takes, in bytes, with 16 more for each row",
-            KeyTable::Range{1, 1e12});
+            "bytes of text in one shard of lockstep-prep, counting 16 more for each row", KeyTable::Range{1, 1e12});
   hyperparameters.bind(table);
 }
 
