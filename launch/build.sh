@@ -5,13 +5,13 @@ usage() {
   cat <<'HELP'
 Usage: launch/build.sh [--no-tests] [--jobs N] [--help]
 
-Builds everything into build/ (CMake preset "release"); the programs are build/bin/lockstep-prep and build/bin/lockstep.
-Only what changed is built anew.
+Builds everything into build/ (CMake preset "release"). The programs are build/bin/lockstep-prep and build/bin/lockstep.
+Only what changed is rebuilt.
 
-  --no-tests   build the two programs only
-  --jobs N     compile N files at once [the cores, fewer where memory is short]
+  --no-tests   build only the two programs
+  --jobs N     compile N files at once [the number of cores, or fewer if memory is short]
 
-LOCKSTEP_VENV  the Python environment, if it is not .venv
+LOCKSTEP_VENV  the Python environment [.venv]
 HELP
 }
 

@@ -5,14 +5,14 @@ usage() {
   cat <<'HELP'
 Usage: launch/gpu_check.sh [--help]
 
-Checks on a machine with NVIDIA GPUs, after launch/setup.sh and launch/build.sh, what a machine without cannot. Takes
-less than 8 minutes; works in build/gpu_check; ends with 1 if a check fails, or if there is no GPU.
+Checks on a machine with NVIDIA GPUs what other machines cannot. Run launch/setup.sh and launch/build.sh before it. It
+takes less than 8 minutes, works in build/gpu_check, and exits with 1 if a check fails or if there is no GPU.
 
-  parity      logits, losses, gradients and answers of random models of every family on a GPU, against transformers on
-              the host; losses of every row, and of a training's steps, on a GPU against the host
-  nccl        NCCL's collectives, and trainings of the same losses, with 1 to as many ranks as there are GPUs
-  streams     the same under compute-sanitizer, if it is there: memory, and the order of streams
-  throughput  tokens a second and MFU of a GPT-2 of 124M parameters, on one GPU and on all
+  parity      compares logits, losses, gradients and answers of random models of every family on a GPU with transformers
+              on the host, and the losses of rows and of training steps on a GPU with those on the host
+  nccl        runs NCCL's collectives, and trainings that must have the same losses, with 1 rank up to one per GPU
+  streams     runs the same under compute-sanitizer, if it is installed, to check memory and the order of streams
+  throughput  measures tokens per second and MFU of a GPT-2 of 124M parameters, on one GPU and on all
 
 CUDA_VISIBLE_DEVICES chooses the GPUs.
 HELP

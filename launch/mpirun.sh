@@ -4,19 +4,20 @@ set -euo pipefail
 
 if [[ ${1:-} == -h || ${1:-} == --help || $# -eq 0 ]]; then
   cat <<'HELP'
-Usage: launch/mpirun.sh [--help] [mpirun's own options] PROGRAM [ARGUMENT ...]
+Usage: launch/mpirun.sh [--help] [options of mpirun] PROGRAM [ARGUMENT ...]
   e.g. launch/mpirun.sh -n 2 build/bin/lockstep train JOB.yaml
        launch/mpirun.sh --hostfile HOSTS -n 16 build/bin/lockstep train JOB.yaml
-       (HOSTS: a line a machine, "node1 slots=8"; reached by ssh without a password, with the same paths)
+       (HOSTS has one line per machine, e.g. "node1 slots=8"; ssh must reach each without a password, and all must have
+       the same paths)
 
-Runs mpirun with everything as given. Open MPI binds each of one or two ranks to a single core, however many the
-machine has: unless --bind-to or --map-by is given, --bind-to none is added, and each rank takes its share of the cores.
-As root, where Open MPI refuses to start and counts too few cores in a container, --allow-run-as-root --oversubscribe is
-added, too. MPIRUN names another mpirun.
+Runs mpirun with the given arguments. Open MPI binds one or two ranks to a single core each, however many cores the
+machine has. Unless --bind-to or --map-by is given, this script therefore adds --bind-to none, so that each rank takes
+its share of the cores. Open MPI refuses to start as root, and counts too few cores in a container; as root, the script
+also adds --allow-run-as-root --oversubscribe. The variable MPIRUN names another mpirun.
 
-SIGTERM, SIGINT (Ctrl-C) and SIGUSR1 ask the ranks to stop: lockstep train saves and ends with 85, run me again. A second
-SIGINT ends them at once. By itself, Open MPI's mpirun would kill the ranks a second after SIGTERM or SIGINT; so the
-ranks receive SIGUSR1.
+SIGTERM, SIGINT (Ctrl-C) and SIGUSR1 ask the ranks to stop: lockstep train saves a checkpoint and exits with 85, which
+means that the same command continues the run. A second SIGINT ends the ranks at once. Open MPI's mpirun by itself would
+kill the ranks one second after SIGTERM or SIGINT, so the ranks receive SIGUSR1.
 HELP
   [[ $# -gt 0 ]] && exit 0
   exit 2

@@ -5,10 +5,10 @@ usage() {
   cat <<'HELP'
 Usage: launch/quickstart.sh [--fresh] [--ranks N] [--help]
 
-Sets up, builds, and trains two small models of random weights on data in this repository, with N MPI ranks [2]:
-  scan-t5        T5-type, on SCAN; then its loss, and its exact match on 300 unseen rows
-  nl2bash-gpt2   GPT-type, on nl2bash; the same, shorter
-Everything goes into build/quickstart/. A model that is trained is not trained again.
+Sets up, builds, and trains two small models from random weights on data in this repository, with N MPI ranks [2]:
+  scan-t5        T5-type, on SCAN; then measures its loss and its exact match on 300 unseen rows
+  nl2bash-gpt2   GPT-type, on nl2bash; the same with a shorter training
+Everything goes into build/quickstart/. A model that is already trained is not trained again.
 
   --fresh   start over
 HELP
@@ -59,7 +59,7 @@ train() {
   local trained=$folder/trained.sha256 digest
   digest=$(inputs_digest "$name")
   if [[ -f $folder/model/model.safetensors && $(cat "$trained" 2>/dev/null) == "$digest" ]]; then
-    printf '\n%s is trained already (--fresh starts over)\n' "$name"
+    printf '\n%s is already trained (--fresh starts over)\n' "$name"
     return 0
   fi
   rm -rf "$trained" "$folder/answers.jsonl" "$folder/losses.jsonl"
@@ -87,7 +87,7 @@ started=$SECONDS
 printf '\n== A T5-type model learns SCAN: instructions become actions ==\n'
 train scan-t5
 try scan-t5 64
-printf '\n== A GPT-type model on nl2bash: a sentence becomes a shell command, ended by EOS ==\n'
+printf '\n== A GPT-type model learns nl2bash: a sentence becomes a shell command, ended by EOS ==\n'
 train nl2bash-gpt2
 try nl2bash-gpt2 200
 
@@ -95,7 +95,7 @@ cat <<HELP
 
 == Done in $((SECONDS - started)) s ==
 Models     $results/scan-t5/model  $results/nl2bash-gpt2/model
-Metrics    $results/scan-t5/model/metrics.jsonl, a line a step; the same for nl2bash-gpt2
+Metrics    $results/scan-t5/model/metrics.jsonl, one line per step; the same for nl2bash-gpt2
 Answers    $results/scan-t5/answers.jsonl
 
 In Python, with transformers installed (launch/setup.sh does):

@@ -5,15 +5,15 @@ usage() {
   cat <<'HELP'
 Usage: launch/setup.sh [--no-tests] [--python-only] [--help]
 
-Installs what building and running lockstep needs: the packages of launch/debian-packages*.txt by apt (as root, or by
-sudo), and a Python environment in .venv of launch/requirements*.txt, pinned by launch/constraints.txt. What is there
-already stays as it is; a second run does nothing and says nothing.
+Installs what building and running lockstep needs: the packages in launch/debian-packages*.txt with apt (as root or
+with sudo), and a Python environment in .venv with the packages in launch/requirements*.txt, pinned by
+launch/constraints.txt. What is already installed stays as it is; a second run does and prints nothing.
 
   --no-tests      leave out what only the tests need
-  --python-only   leave the system's packages alone (a cluster's modules, another distribution)
+  --python-only   do not install system packages (on a cluster with modules, or on another distribution)
 
-LOCKSTEP_VENV     another place for the Python environment than .venv
-PYTHON            the Python, 3.11 or newer, that a new environment is made of [/usr/bin/python3, else python3]
+LOCKSTEP_VENV     place of the Python environment [.venv]
+PYTHON            the Python, 3.11 or newer, from which a new environment is made [/usr/bin/python3, else python3]
 HELP
 }
 
@@ -64,8 +64,8 @@ launch/setup.sh: error: $1. Nothing was changed.
 Needed: $(entries "${package_lists[@]}" | paste -sd ' ')
 (Debian's names), and Python 3.11 with venv.
 On a cluster, load its modules, e.g.  module load gcc cmake ninja openmpi hdf5 python
-then                                  launch/setup.sh --python-only
-Libraries of your site take the place of the Python environment's by
+then run                              launch/setup.sh --python-only
+To use libraries of your site in place of those of the Python environment, configure with
   cmake --preset release -DTorch_DIR=.../share/cmake/Torch -DNCCL_ROOT=... -DArrow_ROOT=... -DLOCKSTEP_PYTHON=...
 HELP
   exit 1

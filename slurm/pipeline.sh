@@ -7,13 +7,14 @@ Usage: slurm/pipeline.sh [--prep "OPTIONS"] [--train "OPTIONS"] JOB.yaml [key=va
        slurm/pipeline.sh --help
   e.g. slurm/pipeline.sh --prep "--array=0-7" --train "--nodes=2 --ntasks-per-node=4 --gpus-per-node=4" job.yaml
 
-Submits slurm/prep.sbatch, and slurm/train.sbatch to start when it has succeeded, both with the same job and overrides;
-@FILE, of a sweep, is for training alone. If prep fails, Slurm cancels the training. Prints the numbers of the two jobs.
+Submits slurm/prep.sbatch, and slurm/train.sbatch to start when the former has succeeded, with the same job and
+overrides. The @FILE of a sweep goes only to training. If prep fails, Slurm cancels the training. Prints the numbers of
+the two jobs.
 
-  --prep "OPTIONS"   of sbatch, for prep
-  --train "OPTIONS"  of sbatch, for training
+  --prep "OPTIONS"   options of sbatch for prep
+  --train "OPTIONS"  options of sbatch for training
 
-The scripts' own variables, LOCKSTEP_BIN and others, are passed on: see their --help.
+The variables of the scripts, such as LOCKSTEP_BIN, are passed on; see their --help.
 HELP
 }
 
