@@ -51,16 +51,18 @@ void run(const std::string& job_path, const std::vector<std::string>& overrides)
       lockstep::data::find_work_share([](const char* name) { return std::getenv(name); });
   lockstep::initialise_logging(static_cast<int>(share.rank));
   if (share.size > 1) {
-    spdlog::info("{} processes, by the environment of mpirun, srun or a Slurm array, share the work", share.size);
+    spdlog::info("{} processes share the work, according to the environment of mpirun, srun or a Slurm array",
+                 share.size);
   }
   const lockstep::data_prep::PreparedJob prepared = lockstep::data_prep::prepare(
       lockstep::job::load_job_file(job_path, overrides), share, lockstep::hub::hub_settings_of_environment);
   if (!prepared.complete) {
-    fmt::print("rank {} of {}: its shards are written; {}\n", share.rank, share.size,
-               prepared.missing_shards == 0
-                   ? "another rank, which finished at the same time, puts the sets in place"
-                   : fmt::format("{} shards of other ranks are missing yet, the last of which puts the sets in place",
-                                 prepared.missing_shards));
+    fmt::print(
+        "rank {} of {}: its shards are written; {}\n", share.rank, share.size,
+        prepared.missing_shards == 0
+            ? "another rank, which finished at the same time, completes the sets"
+            : fmt::format("{} shards of other ranks are still missing; the last rank to finish completes the sets",
+                          prepared.missing_shards));
     return;
   }
   for (const auto& set : prepared.sets) {

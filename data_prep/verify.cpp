@@ -24,7 +24,7 @@ bool verify(const std::filesystem::path& folder) {
   std::uint64_t bytes = 0;
   for (const auto& shard : manifest.shards) bytes += shard.bytes;
   fmt::print("{}: {}\n", folder.string(),
-             problems.empty() ? fmt::format("whole: {} examples in {} shards, {:.1f} MB", manifest.report.examples,
+             problems.empty() ? fmt::format("intact: {} examples in {} shards, {:.1f} MB", manifest.report.examples,
                                             manifest.shards.size(), static_cast<double>(bytes) / 1e6)
                               : fmt::format("damaged: {} problem{}", problems.size(), problems.size() == 1 ? "" : "s"));
   for (const auto& problem : problems) fmt::print(stderr, "{}\n", problem);
@@ -36,7 +36,7 @@ void verify_all(const std::filesystem::path& folder) {
   for (const auto& set : find_prepared_sets(folder)) whole = verify(set) && whole;
   if (!whole) {
     throw InputError(
-        fmt::format("{}: expected whole sets, found damaged ones, named above; run lockstep-prep again "
+        fmt::format("{}: expected intact sets, found the damaged ones named above; run lockstep-prep again "
                     "with overwrite_output_dir=true",
                     folder.string()));
   }

@@ -6,8 +6,8 @@ import json
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Exact match of what `lockstep generate` wrote, and some of its rows.")
-    parser.add_argument("predictions", help="a line a row: model_input, model_output, prediction")
+    parser = argparse.ArgumentParser(description="Prints the exact match of answers of `lockstep generate`, and some rows.")
+    parser.add_argument("predictions", help="one line per row: model_input, model_output, prediction")
     parser.add_argument("--examples", type=int, default=5, help="rows to show, spread over the file [5]")
     arguments = parser.parse_args()
     with open(arguments.predictions, encoding="utf-8") as file:

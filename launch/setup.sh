@@ -143,7 +143,7 @@ base_python() {
       return
     fi
   done
-  fail "no Python 3.11 or newer with venv and ensurepip; name one by PYTHON=..."
+  fail "no Python 3.11 or newer with venv and ensurepip; name one with PYTHON=..."
 }
 
 make_environment() {
@@ -152,17 +152,17 @@ make_environment() {
   say "making the Python environment $venv"
   mkdir -p "$venv"
   touch "$made_here" "$unfinished"
-  "$python" -m venv "$venv" >"$log" 2>&1 || fail "'$python' made no environment: $(tail -n 5 "$log")"
+  "$python" -m venv "$venv" >"$log" 2>&1 || fail "'$python' could not make an environment: $(tail -n 5 "$log")"
 }
 
 install_python() {
   ! is_stamped || return 0
   if [[ -e $unfinished ]]; then
-    say "an earlier setup was interrupted: making $venv anew"
+    say "an earlier setup was interrupted; making $venv again"
     rm -rf "$venv"
   fi
   if [[ ! -e $venv/bin/python ]]; then
-    [[ ! -e $venv || -z $(ls -A "$venv") ]] || fail "$venv exists and is no Python environment; remove it"
+    [[ ! -e $venv || -z $(ls -A "$venv") ]] || fail "$venv exists but is not a Python environment; remove it"
     make_environment
   fi
   if [[ -e $unfinished ]] || ! satisfies_pins; then
@@ -172,7 +172,7 @@ install_python() {
     [[ -t 1 ]] || quiet=(--quiet)
     "$venv/bin/python" -m pip install "${quiet[@]}" --disable-pip-version-check --no-input \
       --constraint="$root/launch/constraints.txt" "${requirements[@]/#/--requirement=}" ||
-      fail "pip failed; what it says stands above"
+      fail "pip failed; see its output above"
   fi
   write_stamp
   rm -f "$unfinished"

@@ -52,12 +52,12 @@ for argument in "$@"; do
 done
 
 prep=$(sbatch --parsable "${prep_options[@]}" "$slurm/prep.sbatch" "${prep_arguments[@]}") ||
-  fail "prep was not submitted; what sbatch said stands above"
+  fail "prep was not submitted; see sbatch's message above"
 prep=${prep%%;*}
 echo "prep:  job $prep"
 train_options=(--dependency="afterok:$prep" --kill-on-invalid-dep=yes "${train_options[@]}")
 train=$(sbatch --parsable "${train_options[@]}" "$slurm/train.sbatch" "$@") || {
   scancel "$prep" || true
-  fail "training was not submitted, and prep, job $prep, is cancelled; what sbatch said stands above"
+  fail "training was not submitted, and prep (job $prep) is cancelled; see sbatch's message above"
 }
 echo "train: job ${train%%;*}, when job $prep has succeeded"

@@ -50,7 +50,7 @@ bool examine(const DoctorArguments& arguments, Communicator& communicator) {
 
   fmt::print("{}{}", format_facts(ranks), format_timings(timings, communicator.world_size()));
   if (std::ranges::any_of(ranks, [](const RankFacts& rank) { return !rank.gpus.empty(); })) {
-    fmt::print("\nsums of GPUs' tensors, by NCCL, are not timed: launch/gpu_check.sh checks them\n");
+    fmt::print("\nsums of GPU tensors over NCCL are not timed; launch/gpu_check.sh checks them\n");
   }
   fmt::print("{}", format_advice(advice));
   return advice.empty();

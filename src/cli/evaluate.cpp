@@ -53,7 +53,7 @@ std::unique_ptr<TokenizedDataset> tokenize_every_row(const EvaluateArguments& ar
     examples.push_back(std::move(result.example));
   }
   if (examples.empty()) throw InputError(arguments.dataset + ": expected at least one row, found none");
-  if (truncated > 0) spdlog::warn("{} of {} rows are cut to {} tokens", truncated, examples.size(), *max_length);
+  if (truncated > 0) spdlog::warn("{} of {} rows are truncated to {} tokens", truncated, examples.size(), *max_length);
   return std::make_unique<data::InMemoryTokenizedDataset>(std::move(examples), info.has_encoder,
                                                           model.tokenizer->digest());
 }

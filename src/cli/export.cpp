@@ -35,7 +35,7 @@ TrainedModel load_and_merge(const ExportArguments& arguments) {
   if (!models::has_adapter(*trained.model)) {
     throw InputError(
         fmt::format("--model: {}: expected the folder of a LoRA adapter (adapter_config.json), found a whole "
-                    "model; lockstep export writes one anew",
+                    "model; use lockstep export for a whole model",
                     arguments.model));
   }
   models::merge_adapter(*trained.model);

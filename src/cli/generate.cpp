@@ -81,7 +81,7 @@ void generate_for_file(const GenerateArguments& arguments, const TrainedModel& m
     stopped += continuation.stopped ? 1 : 0;
   }
   write_predictions(output, rows, predictions);
-  fmt::print("{} predictions, {} of them ended by themselves (EOS), in {}\n", rows.size(), stopped, arguments.output);
+  fmt::print("{} predictions in {}, {} of them ended with EOS\n", rows.size(), arguments.output, stopped);
 }
 
 TrainedModel load_named_model(const GenerateArguments& arguments, at::Device device) {

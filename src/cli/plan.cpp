@@ -62,7 +62,7 @@ train::Machine machine_of(const PlanArguments& arguments, const Hyperparameters&
   const double flops = arguments.measured_flops.value_or(
       arguments.gpu.empty() ? 0 : peak_flops(kGpus.at(arguments.gpu), job) * arguments.share);
   if (flops <= 0) {
-    throw InputError("plan: expected --gpu or --measured-flops, found neither; say what a rank computes with");
+    throw InputError("plan: expected --gpu or --measured-flops, found neither; give one of them");
   }
   return {.flops = flops,
           .link_bytes_per_second = parse_link(arguments.link),
@@ -73,7 +73,7 @@ void print_estimates(const PlanArguments& arguments) {
   const job::JobFile job = job::load_job_file(arguments.job, arguments.overrides);
   const train::Machine machine = machine_of(arguments, job.hyperparameters);
   if (job.hyperparameters.peft_type != "none") {
-    throw InputError("peft_type: expected none, found lora; plan knows full fine-tuning alone");
+    throw InputError("peft_type: expected none, found lora; plan only supports full fine-tuning");
   }
   const auto training = open_training_rows(job);
   const auto model = build_model_of(job);

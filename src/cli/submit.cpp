@@ -115,7 +115,7 @@ std::vector<std::string> words_of(const std::string& line, const std::string& wh
     if (quote == 0 && c == '\\' && i + 1 < line.size()) c = line[++i];
     words.back() += c;
   }
-  if (quote != 0) throw InputError(fmt::format("{}: expected a second {}, found none", where, quote));
+  if (quote != 0) throw InputError(fmt::format("{}: expected a closing {}, found none", where, quote));
   return words;
 }
 
@@ -139,11 +139,11 @@ std::size_t check_sweep(const SubmitArguments& arguments, const std::vector<std:
       throw InputError(fmt::format("{}: {}", where, error.what()));
     }
     if (const auto same = std::ranges::find(folders, folders.back()); same != folders.end() - 1) {
-      throw InputError(fmt::format("{}: expected an output_dir of its own, found {}, which line {} has", where, *same,
-                                   same - folders.begin() + 1));
+      throw InputError(fmt::format("{}: expected an output_dir of its own, found {}, which line {} also has", where,
+                                   *same, same - folders.begin() + 1));
     }
   }
-  if (folders.empty()) throw InputError(sweep.string() + ": expected overrides, a line a task; found none");
+  if (folders.empty()) throw InputError(sweep.string() + ": expected one line of overrides per task, found none");
   return folders.size();
 }
 
@@ -161,7 +161,7 @@ std::string check_job(const SubmitArguments& arguments) {
   }
   job::load_job_file(arguments.job, overrides);
   if (!sweep && !arguments.array.empty()) {
-    throw InputError("--array: expected @FILE, too, with the overrides of each task; found none");
+    throw InputError("--array: expected an argument @FILE with the overrides of each task, found none");
   }
   if (!sweep) return "";
   const std::size_t tasks = check_sweep(arguments, overrides, *sweep);
@@ -177,7 +177,7 @@ Options options_of(const SubmitArguments& arguments) {
     if (!seconds) {
       throw InputError(
           fmt::format("--time: expected MINUTES, HOURS:MINUTES:SECONDS, DAYS-HOURS[:MINUTES[:SECONDS]] or UNLIMITED, "
-                      "more than none, found '{}'",
+                      "above zero, found '{}'",
                       arguments.time));
     }
     seconds_to_save = std::clamp(*seconds / 4, kLeastSecondsToSave, kMostSecondsToSave);
@@ -270,10 +270,10 @@ void submit(const SubmitArguments& arguments) {
   fmt::print("{}", script);
   std::fflush(stdout);
   if (!arguments.submit) {
-    fmt::print(stderr, "{} is written; submit it by: sbatch {}\n", path.string(), quoted(path.string()));
+    fmt::print(stderr, "wrote {}; submit it with: sbatch {}\n", path.string(), quoted(path.string()));
     return;
   }
-  fmt::print(stderr, "{} is submitted as job {}\n", path.string(), call_sbatch(path));
+  fmt::print(stderr, "submitted {} as job {}\n", path.string(), call_sbatch(path));
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ struct TrainArguments {
   std::uint64_t profiled_steps = 0;
 };
 
-constexpr const char* kNothingToSave = "nothing was to save yet; run the same command again";
+constexpr const char* kNothingToSave = "there was nothing to save yet; run the same command again";
 
 // What every rank reads before training starts.
 struct Inputs {
@@ -48,8 +48,9 @@ std::shared_ptr<const data::PreparedDataset> open_set(const job::JobFile& job, c
   const std::filesystem::path folder = std::filesystem::path(job.prepared_dir) / set.folder;
   std::shared_ptr<const data::PreparedDataset> dataset = data::PreparedDataset::open(folder, verify);
   if (const auto differs = wanted.difference_of_settings(dataset->manifest()); !differs.empty()) {
-    throw InputError(fmt::format("{}: expected what lockstep-prep makes of this job, found {}; run lockstep-prep again",
-                                 folder.string(), differs));
+    throw InputError(
+        fmt::format("{}: expected the data that lockstep-prep makes from this job, found {}; run lockstep-prep again",
+                    folder.string(), differs));
   }
   return dataset;
 }

@@ -183,8 +183,7 @@ void Hyperparameters::validate() {
   if (evaluation_strategy == "no" && (load_best_model_at_end || early_stopping_patience > 0)) {
     throw InputError(
         "load_best_model_at_end, early_stopping_patience: expected evaluations, found evaluation_strategy: no; set it "
-        "to "
-        "epoch");
+        "to epoch");
   }
   if (resume_from_checkpoint.empty()) {
     throw InputError("resume_from_checkpoint: expected auto, never or a checkpoint's folder, found nothing");

@@ -15,8 +15,7 @@ KeyTable::Text to_text(const YAML::Node& node, const std::string& where) {
   if (node.IsNull()) return {{"none"}};
   if (node.IsScalar()) return {{node.Scalar()}};
   if (!node.IsSequence())
-    throw InputError(where +
-                     ": expected a value or a list, found a mapping; put a text with braces or a colon in quotes");
+    throw InputError(where + ": expected a value or a list, found a mapping; quote text that has braces or a colon");
   KeyTable::Text text{.items = {}, .is_list = true};
   for (const YAML::Node& item : node) {
     if (!item.IsScalar()) throw InputError(where + ": expected a list of plain values");

@@ -367,7 +367,7 @@ void TrainingLoop::stop_early() {
   communicator_->set_activity(fmt::format("saving after step {}", step));
   if (checkpoints_ == nullptr || step == 0) {
     parameters_.gather_all();  // leaves no collective in flight
-    stop_->stop("nothing was to save; run the same command again");
+    stop_->stop("there was nothing to save; run the same command again");
   }
   if (state_.position != saved_.position || !checkpoints_->finish().empty()) {
     save_checkpoint(/*is_urgent=*/true);

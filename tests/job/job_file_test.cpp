@@ -51,7 +51,7 @@ TEST_F(JobFileTest, TemplatesKeepTheirBracesAndNewlines) {
   EXPECT_EQ(job.input_column, "model_input");
   EXPECT_EQ(job.output_column, "reply");
   EXPECT_THAT([&] { load(std::string(kMinimal) + "prompt_template: {question}\n"); },
-              ThrowsMessage<InputError>(HasSubstr("line 3: expected a value or a list, found a mapping; put a text")));
+              ThrowsMessage<InputError>(HasSubstr("line 3: expected a value or a list, found a mapping; quote text")));
   EXPECT_THAT(
       [&] { load(std::string(kMinimal) + "input_contains_output: maybe\n"); },
       ThrowsMessage<InputError>(HasSubstr("line 3: input_contains_output: expected one of: auto, true, false")));

@@ -71,7 +71,7 @@ def test_facts_are_those_of_the_system(ranks, tmp_path):
     total, free = re.search(r"/dev/shm: (.*), (.*) of it free", output).groups()
     assert in_bytes(total) == pytest.approx(shared.f_blocks * shared.f_frsize, rel=1e-3)
     assert in_bytes(free) == pytest.approx(shared.f_bavail * shared.f_frsize, rel=0.05)
-    assert f"  {tmp_path}: locks of files hold; HDF5_USE_FILE_LOCKING not set" in output
+    assert f"  {tmp_path}: file locks work; HDF5_USE_FILE_LOCKING not set" in output
     assert list(tmp_path.iterdir()) == []
 
     up = {name for name in os.listdir("/sys/class/net") if name != "lo"
@@ -103,7 +103,7 @@ def test_ranks_on_one_core():
     advice = advice_of(output)
     assert len(advice) == 1
     if os.sysconf("SC_NPROCESSORS_ONLN") > 1:
-        assert f"all 3 ranks may use core {core} alone" in advice[0] and "--bind-to none" in advice[0]
+        assert f"all 3 ranks may use only core {core}" in advice[0] and "--bind-to none" in advice[0]
 
 
 @pytest.mark.skipif(len(CORES) < 2, reason="mpirun has one core, and nothing to bind")
@@ -149,7 +149,7 @@ def test_a_small_shared_memory_and_a_folder_without_files(tmp_path):
     output = doctor(prefix=unshare)
     advice = advice_of(output)
     assert any("/dev/shm has 3 MiB free of 3" in line for line in advice), output
-    assert any(f"flock does not hold in {tmp_path} (no file can be made: Read-only file system)" in line for line in advice)
+    assert any(f"flock does not work in {tmp_path} (no file can be made: Read-only file system)" in line for line in advice)
     assert len(advice) == 3  # of fcntl, too
 
 
@@ -165,7 +165,7 @@ def test_two_holders_of_a_lock(ranks, tmp_path):
     told = [line for line in advice_of(output) if "two ranks hold the same lock" in line]
     assert len(told) == (0 if ranks == 1 else 1), output
     if told:
-        assert told[0].startswith("rank 1 on ") and "(likewise 1 more rank)" in told[0]
+        assert told[0].startswith("rank 1 on ") and "(and 1 more rank)" in told[0]
 
 
 def test_options():

@@ -143,7 +143,7 @@ def test_a_dead_rank_leaves_its_work_to_the_next_start(t5, rng):
     ranks[dead].kill()
     outputs = [rank.communicate()[0] for rank in ranks]
     for rank in set(range(3)) - {dead}:
-        assert ranks[rank].returncode == 0 and "shards of other ranks are missing yet" in outputs[rank]
+        assert ranks[rank].returncode == 0 and "shards of other ranks are still missing" in outputs[rank]
     assert not (t5.prepared / "train").exists()
     again = start(job, **environment(dead, 3))
     assert "training data" in again.communicate()[0] and again.returncode == 0

@@ -159,7 +159,7 @@ class TestTrain:
             started.stop(number)
             for pipe in pipes:
                 pipe.write_text(job.read_text())
-            started.assert_stops(reason(number, ranks), "nothing was to save")
+            started.assert_stops(reason(number, ranks), "there was nothing to save")
         assert not (tmp_path / "result").exists()
 
     @pytest.mark.parametrize("ranks", RANKS)

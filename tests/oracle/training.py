@@ -261,7 +261,7 @@ def test_a_decoder_only_model_learns_to_stop(tmp_path):
     unseen = write_rows(tmp_path / "unseen.jsonl", short[:50])
     said = run("lockstep", "generate", "--model", tmp_path / "result", "--input", unseen, "--output",
                tmp_path / "answers.jsonl", "--max-new-tokens", 200).stdout
-    assert int(re.search(r"(\d+) of them ended by themselves", said).group(1)) >= 0.95 * 50, said
+    assert int(re.search(r"(\d+) of them ended with EOS", said).group(1)) >= 0.95 * 50, said
 
 
 class TestBadInput:

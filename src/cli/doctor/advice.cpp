@@ -53,7 +53,7 @@ void advise_once(Lines& advice, const std::vector<Item>& items, const char* kind
   if (first == items.end()) return;
   const auto more = std::ranges::count_if(items, holds) - 1;
   advice.push_back(line(*first));
-  if (more > 0) advice.back() += fmt::format(" (likewise {} more {}{})", more, kind, more == 1 ? "" : "s");
+  if (more > 0) advice.back() += fmt::format(" (and {} more {}{})", more, kind, more == 1 ? "" : "s");
 }
 
 std::string name_rank(const RankFacts& rank) { return fmt::format("rank {} on {}", rank.rank, rank.placement.host); }
@@ -63,10 +63,10 @@ double mebibytes(std::uint64_t bytes) { return static_cast<double>(bytes) / (1 <
 void advise_on_launch(Lines& advice, const std::vector<RankFacts>& ranks) {
   const RankFacts& root = ranks.front();
   if (ranks.size() > 1 || std::atoi(root.slurm_ntasks.c_str()) <= 1) return;
-  advice.push_back(fmt::format(
-      "{}: Slurm has {} tasks for the job (SLURM_NTASKS), but this process runs alone: start it by srun --mpi=pmix, or "
-      "by mpirun",
-      root.placement.host, root.slurm_ntasks));
+  advice.push_back(
+      fmt::format("{}: Slurm has {} tasks for the job (SLURM_NTASKS), but this is a single process: start it with srun "
+                  "--mpi=pmix or mpirun",
+                  root.placement.host, root.slurm_ntasks));
 }
 
 void advise_on_cores(Lines& advice, const std::vector<RankFacts>& ranks, const std::vector<Host>& hosts) {
@@ -74,7 +74,7 @@ void advise_on_cores(Lines& advice, const std::vector<RankFacts>& ranks, const s
       advice, hosts, "host", [](const Host& host) { return host.is_confined_to_one_core(); },
       [](const Host& host) {
         return fmt::format(
-            "{}: all {} ranks may use core {} alone, of {}: start them with mpirun --bind-to none (launch/mpirun.sh "
+            "{}: all {} ranks may use only core {} of {}: start them with mpirun --bind-to none (launch/mpirun.sh "
             "adds it), with srun --cpus-per-task, or without taskset",
             host.name, host.ranks.size(), comm::describe_cores(host.cores()), host.first().host_cores);
       });
@@ -93,7 +93,7 @@ void advise_on_cores(Lines& advice, const std::vector<RankFacts>& ranks, const s
       },
       [](const RankFacts& rank) {
         return fmt::format(
-            "{}: may use {} of the {} cores a task that Slurm was asked for: srun no longer takes them over from "
+            "{}: may use {} of the {} cores per task that the job requested: srun no longer inherits them from "
             "sbatch; add --cpus-per-task=$SLURM_CPUS_PER_TASK to srun",
             name_rank(rank), rank.placement.cores.size(), rank.slurm_cpus_per_task);
       });
@@ -111,8 +111,8 @@ void advise_on_threads(Lines& advice, const std::vector<RankFacts>& ranks) {
   const RankFacts& most = *std::ranges::max_element(ranks, {}, threads);
   if (least.placement.threads == most.placement.threads) return;
   advice.push_back(
-      fmt::format("{} computes with {} thread{}, {} with {}: every step waits for the slowest; give all ranks as many "
-                  "cores (srun --ntasks-per-node; mpirun --map-by ppr:N:node)",
+      fmt::format("{} computes with {} thread{}, {} with {}: every step waits for the slowest; give all ranks the same "
+                  "number of cores (srun --ntasks-per-node; mpirun --map-by ppr:N:node)",
                   name_rank(least), least.placement.threads, least.placement.threads == 1 ? "" : "s", name_rank(most),
                   most.placement.threads));
 }
@@ -125,7 +125,7 @@ void advise_on_memory(Lines& advice, const std::vector<Host>& hosts) {
       advice, hosts, "host", [&](const Host& host) { return host.first().free_shared_memory_bytes < needed(host); },
       [&](const Host& host) {
         return fmt::format(
-            "{}: /dev/shm has {:.0f} MiB free of {:.0f}, and {} rank{} may need {:.0f}: remove what lies there, or "
+            "{}: /dev/shm has {:.0f} MiB free of {:.0f}, and {} rank{} may need {:.0f}: remove files from it, or "
             "enlarge it (docker run --shm-size=1g; mount -o remount,size=1g /dev/shm)",
             host.name, mebibytes(host.first().free_shared_memory_bytes), mebibytes(host.first().shared_memory_bytes),
             host.ranks.size(), host.ranks.size() == 1 ? "" : "s", mebibytes(needed(host)));
@@ -139,7 +139,7 @@ void advise_on_memory(Lines& advice, const std::vector<Host>& hosts) {
       },
       [](const Host& host) {
         return fmt::format(
-            "{}: {:.3g} MiB of memory may be locked, which InfiniBand needs much of: ulimit -l unlimited before the "
+            "{}: {:.3g} MiB of memory may be locked, and InfiniBand needs much more: ulimit -l unlimited before the "
             "start (memlock in /etc/security/limits.conf; LimitMEMLOCK of slurmd)",
             host.name, mebibytes(static_cast<std::uint64_t>(host.first().lockable_bytes)));
       });
@@ -170,8 +170,8 @@ void advise_on_files(Lines& advice, const std::vector<RankFacts>& ranks) {
       advice, ranks, "rank", [](const RankFacts& rank) { return !rank.file_locks.flock.empty(); },
       [](const RankFacts& rank) {
         return fmt::format(
-            "{}: flock does not hold in {} ({}): processes that share a download or a preparation there may write the "
-            "same file; let one alone prepare, or use a file system that locks (Lustre: -o flock)",
+            "{}: flock does not work in {} ({}): processes that share a download or a preparation there may write the "
+            "same file; prepare with one process, or use a file system with locks (Lustre: -o flock)",
             name_rank(rank), rank.folder, rank.file_locks.flock);
       });
   advise_once(
@@ -179,7 +179,7 @@ void advise_on_files(Lines& advice, const std::vector<RankFacts>& ranks) {
       [](const RankFacts& rank) { return !rank.file_locks.fcntl.empty() && rank.hdf5_use_file_locking != "FALSE"; },
       [](const RankFacts& rank) {
         return fmt::format(
-            "{}: fcntl's locks do not hold in {} ({}): Lockstep needs none of them for HDF5; for other programs that "
+            "{}: fcntl's locks do not work in {} ({}): Lockstep does not need them for HDF5; for other programs that "
             "read shards, export HDF5_USE_FILE_LOCKING=FALSE",
             name_rank(rank), rank.folder, rank.file_locks.fcntl);
       });
@@ -189,10 +189,10 @@ void advise_on_clocks(Lines& advice, const std::vector<RankFacts>& ranks) {
   const RankFacts& furthest =
       std::ranges::max(ranks, {}, [](const RankFacts& rank) { return std::abs(rank.clock_ahead_s); });
   if (std::abs(furthest.clock_ahead_s) <= kClockDifference_s) return;
-  advice.push_back(
-      fmt::format("{}: its clock is {:.1f} s {} that of {}: logs and times of files mislead; run chrony or ntp",
-                  name_rank(furthest), std::abs(furthest.clock_ahead_s),
-                  furthest.clock_ahead_s > 0 ? "ahead of" : "behind", name_rank(ranks.front())));
+  advice.push_back(fmt::format(
+      "{}: its clock is {:.1f} s {} that of {}: times in logs and of files are misleading; run chrony or ntp",
+      name_rank(furthest), std::abs(furthest.clock_ahead_s), furthest.clock_ahead_s > 0 ? "ahead of" : "behind",
+      name_rank(ranks.front())));
 }
 
 }  // namespace

@@ -40,9 +40,9 @@ std::string format_ranks(const std::vector<RankFacts>& ranks) {
 }
 
 std::string describe_locks(const FileLocks& locks) {
-  if (locks.fcntl.empty() && locks.flock.empty()) return "locks of files hold";
-  return fmt::format("fcntl: {}; flock: {}", locks.fcntl.empty() ? "holds" : locks.fcntl,
-                     locks.flock.empty() ? "holds" : locks.flock);
+  if (locks.fcntl.empty() && locks.flock.empty()) return "file locks work";
+  return fmt::format("fcntl: {}; flock: {}", locks.fcntl.empty() ? "works" : locks.fcntl,
+                     locks.flock.empty() ? "works" : locks.flock);
 }
 
 // Describes a host as its first rank sees it.

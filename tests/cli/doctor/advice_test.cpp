@@ -51,7 +51,7 @@ TEST(DoctorAdvice, AProcessThatSlurmsTasksBecame) {
 TEST(DoctorAdvice, AllRanksOnOneCore) {
   auto ranks = healthy_ranks();
   ranks[0].placement.cores = ranks[1].placement.cores = {2};
-  EXPECT_THAT(advise(ranks), ElementsAre(AllOf(StartsWith("node1: all 2 ranks may use core 2 alone, of 4"),
+  EXPECT_THAT(advise(ranks), ElementsAre(AllOf(StartsWith("node1: all 2 ranks may use only core 2 of 4"),
                                                HasSubstr("--bind-to none"))));
   ranks[0].host_cores = ranks[1].host_cores = 1;  // the host has only one core
   EXPECT_THAT(advise(ranks), ElementsAre(StartsWith("node1: 2 ranks compute with 4 threads on 1 core (2)")));
@@ -68,14 +68,14 @@ TEST(DoctorAdvice, RanksThatMpirunBindsToSomeOfItsCores) {
   auto ranks = healthy_ranks();
   for (RankFacts& rank : ranks) rank.launcher_cores = {0, 1, 2, 3, 4, 5, 6, 7};
   EXPECT_THAT(advise(ranks), ElementsAre(AllOf(StartsWith("node1: mpirun may use 8 cores"),
-                                               HasSubstr("4 of them (0-3)"), HasSubstr("(likewise 1 more host)"))));
+                                               HasSubstr("4 of them (0-3)"), HasSubstr("(and 1 more host)"))));
 }
 
 TEST(DoctorAdvice, CoresThatSrunDidNotTakeOver) {
   auto ranks = healthy_ranks();
   for (RankFacts& rank : ranks) rank.slurm_cpus_per_task = "8";
   EXPECT_THAT(advise(ranks), ElementsAre(AllOf(StartsWith("rank 0 on node1: may use 2 of the 8 cores"),
-                                               HasSubstr("--cpus-per-task"), HasSubstr("(likewise 3 more ranks)"))));
+                                               HasSubstr("--cpus-per-task"), HasSubstr("(and 3 more ranks)"))));
 }
 
 TEST(DoctorAdvice, RanksOfUnequalThreads) {
@@ -112,7 +112,7 @@ TEST(DoctorAdvice, VersionsThatDiffer) {
   auto ranks = healthy_ranks();
   ranks[2].versions[1].second = ranks[3].versions[1].second = "5";
   EXPECT_THAT(advise(ranks), ElementsAre(AllOf(StartsWith("rank 2 on node2 has MPI 5, rank 0 on node1 has 4:"),
-                                               HasSubstr("(likewise 1 more rank)"))));
+                                               HasSubstr("(and 1 more rank)"))));
 }
 
 TEST(DoctorAdvice, ALibraryThatIsNotTheBuildsOwn) {
@@ -126,10 +126,10 @@ TEST(DoctorAdvice, LocksThatDoNotHold) {
   auto ranks = healthy_ranks();
   ranks[1].file_locks.flock = "No locks available";
   EXPECT_THAT(advise(ranks),
-              ElementsAre(StartsWith("rank 1 on node1: flock does not hold in /work (No locks available)")));
+              ElementsAre(StartsWith("rank 1 on node1: flock does not work in /work (No locks available)")));
   ranks = healthy_ranks();
   ranks[1].file_locks.fcntl = "No locks available";
-  EXPECT_THAT(advise(ranks), ElementsAre(AllOf(StartsWith("rank 1 on node1: fcntl's locks do not hold in /work"),
+  EXPECT_THAT(advise(ranks), ElementsAre(AllOf(StartsWith("rank 1 on node1: fcntl's locks do not work in /work"),
                                                HasSubstr("HDF5_USE_FILE_LOCKING=FALSE"))));
   ranks[1].hdf5_use_file_locking = "FALSE";
   EXPECT_THAT(advise(ranks), IsEmpty());
