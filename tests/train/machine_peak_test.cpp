@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <limits>
 
 namespace lockstep::train {
@@ -25,13 +26,22 @@ double flops_of_products(std::int64_t rows, std::int64_t inner, std::int64_t col
   return 2 * static_cast<double>(rows * inner * columns) / shortest_s;
 }
 
-// These measure time: neighbours on the same cores can slow down one of two measurements, and launch/test.sh tries
-// twice.
+// The best of several rounds of each, since neighbours on the same cores slow down one or the other; launch/test.sh
+// tries twice.
+void expect_alike(const std::function<double()>& measure, const std::function<double()>& reference) {
+  double found = 0, expected = 0;
+  for (int round = 0; round < 10; ++round) {
+    found = std::max(found, measure());
+    expected = std::max(expected, reference());
+    if (found > 0.5 * expected && found < 2 * expected) return;
+  }
+  FAIL() << "expected about " << expected << ", found " << found;
+}
+
+double peak_of_this_process() { return measure_peak_flops(at::kCPU, at::kFloat); }
+
 TEST(MachinePeakTiming, IsThatOfProductsOfAnotherSize) {
-  const double expected = flops_of_products(768, 1536, 896);
-  const double found = measure_peak_flops(at::kCPU, at::kFloat);
-  EXPECT_GT(found, 0.5 * expected);
-  EXPECT_LT(found, 2 * expected);
+  expect_alike(peak_of_this_process, [] { return flops_of_products(768, 1536, 896); });
 }
 
 TEST(MachinePeakTiming, IsFoundAtOnce) {
@@ -41,10 +51,8 @@ TEST(MachinePeakTiming, IsFoundAtOnce) {
 }
 
 TEST(MachinePeakTiming, OfOneRankIsItsOwn) {
-  const double expected = measure_peak_flops(at::kCPU, at::kFloat);
-  const double found = measure_peak_flops_of_ranks(at::kCPU, at::kFloat, *make_communicator());
-  EXPECT_GT(found, 0.5 * expected);
-  EXPECT_LT(found, 2 * expected);
+  const auto communicator = make_communicator();
+  expect_alike([&] { return measure_peak_flops_of_ranks(at::kCPU, at::kFloat, *communicator); }, peak_of_this_process);
 }
 
 }  // namespace
