@@ -13,7 +13,7 @@ void download(const std::string& name) {
   hub::ResolveOptions options;
   options.refresh = true;
   options.before_weights = [](const std::filesystem::path& folder) { data::describe_model_folder(folder); };
-  fmt::print("{}\n", hub::resolve_model(name, options, hub::hub_settings_of_environment).folder.string());
+  fmt::print("{}\n", hub::resolve_model(name, options, hub::hub_settings_from_environment).folder.string());
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ std::shared_ptr<const Tokenizer> load_tokenizer_of(const data::PreparedDataset& 
   std::shared_ptr<const Tokenizer> tokenizer;
   try {
     const hub::ResolvedModel resolved =
-        hub::resolve_model(model, {.files = hub::ModelFiles::without_weights}, hub::hub_settings_of_environment);
+        hub::resolve_model(model, {.files = hub::ModelFiles::without_weights}, hub::hub_settings_from_environment);
     tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
   } catch (const InputError& problem) {
     throw InputError(fmt::format("{}{}", problem.what(),

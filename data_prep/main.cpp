@@ -55,7 +55,7 @@ void run(const std::string& job_path, const std::vector<std::string>& overrides)
                  share.size);
   }
   const lockstep::data_prep::PreparedJob prepared = lockstep::data_prep::prepare(
-      lockstep::job::load_job_file(job_path, overrides), share, lockstep::hub::hub_settings_of_environment);
+      lockstep::job::load_job_file(job_path, overrides), share, lockstep::hub::hub_settings_from_environment);
   if (!prepared.complete) {
     fmt::print(
         "rank {} of {}: its shards are written; {}\n", share.rank, share.size,

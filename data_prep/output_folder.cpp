@@ -111,7 +111,7 @@ void OutputFolder::commit() {
   if (fs::exists(path_) && !holds_only_shards(path_)) move_aside(path_);
   // Exchanges the names if the file system can, so that the folder exists at all times.
   if (::renameat2(AT_FDCWD, temporary_path_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {
-    if (fs::exists(path_)) retire_folder(path_);
+    if (fs::exists(path_)) remove_or_move_aside(path_);
     move(temporary_path_, path_);
   }
   core::sync_folder(path_.parent_path());
@@ -119,7 +119,7 @@ void OutputFolder::commit() {
   fs::remove_all(temporary_path_, ignored);  // the previous content
 }
 
-bool is_vacant(const fs::path& path) {
+bool is_missing_or_empty(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(fs::symlink_status(path, error))) return true;
   return fs::is_directory(path, error) && fs::is_empty(path, error);
@@ -136,7 +136,7 @@ void remove_leftovers(const fs::path& path, const std::string& content) {
   }
 }
 
-void retire_folder(const fs::path& path) {
+void remove_or_move_aside(const fs::path& path) {
   if (!holds_only_shards(path)) return move_aside(path);
   const fs::path doomed = hidden_sibling(path, "removed");  // renamed first: no half-removed dataset is visible
   std::error_code error;

@@ -50,13 +50,13 @@ class OutputFolder {
 };
 
 /// Returns true if `path` does not exist or is an empty folder.
-bool is_vacant(const std::filesystem::path& path);
+bool is_missing_or_empty(const std::filesystem::path& path);
 
 /// Removes the hidden siblings of `path` that killed runs have left, except the one for `content` (empty: all). The
 /// caller must hold the parent folder exclusively.
 void remove_leftovers(const std::filesystem::path& path, const std::string& content);
 
 /// Removes a folder of shards, or moves it aside as OutputFolder::commit() does.
-void retire_folder(const std::filesystem::path& path);
+void remove_or_move_aside(const std::filesystem::path& path);
 
 }  // namespace lockstep::data_prep

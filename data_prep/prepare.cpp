@@ -45,7 +45,7 @@ void require_overwrite(const fs::path& folder, bool overwrite, std::string_view 
 // Returns true if `folder` already holds an undamaged set that matches `wanted`. Throws InputError if it holds anything
 // else that may not be replaced.
 bool already_prepared(const fs::path& folder, const data::Manifest& wanted, bool overwrite, data::Manifest& existing) {
-  if (is_vacant(folder)) return false;
+  if (is_missing_or_empty(folder)) return false;
   std::error_code error;
   if (!fs::exists(folder / data::Manifest::kFileName, error)) {
     require_overwrite(folder, overwrite, "files that are not a prepared dataset");
@@ -232,7 +232,7 @@ PreparedJob prepare(const job::JobFile& job, const data::WorkShare& share, const
   for (const auto& found : sets) preparation.plan(found, digests);
   const fs::path validation = fs::path(job.prepared_dir) / "validation";
   const bool has_validation = sets.size() > 1;
-  if (!has_validation && !is_vacant(validation)) {
+  if (!has_validation && !is_missing_or_empty(validation)) {
     require_overwrite(validation, job.hyperparameters.overwrite_output_dir,
                       "a validation set although the job has neither validation_datasets nor validation_split");
   }
@@ -246,7 +246,7 @@ PreparedJob prepare(const job::JobFile& job, const data::WorkShare& share, const
     throw;
   }
   prepared.sets = preparation.sets();
-  if (prepared.complete && !has_validation && !is_vacant(validation)) retire_folder(validation);
+  if (prepared.complete && !has_validation && !is_missing_or_empty(validation)) remove_or_move_aside(validation);
   if (share.size == 1 && !has_validation) remove_leftovers(validation, "");
   return prepared;
 }

@@ -25,7 +25,7 @@ SourceDigests::SourceDigests(core::WorkerPool& pool)
     : hashing_(
           pool, std::numeric_limits<std::size_t>::max(),
           [](const Piece& piece) {
-            return std::pair(piece.file, core::sha256_of_piece(piece.file, piece.begin, kPieceBytes));
+            return std::pair(piece.file, core::sha256_of_range(piece.file, piece.begin, kPieceBytes));
           },
           [this](auto hashed) { of_files_[hashed.first].push_back(std::move(hashed.second)); }) {}
 

@@ -18,16 +18,16 @@ constexpr std::string_view kCross = "EncDecAttention";  // T5's cross-attention
 // The fixed cost of a forward and backward pass, in tokens that pass all weights: reading the weights and accumulating
 // their gradients. Measured once on one CPU core: 71, for a GPT-2 with 6 layers of width 512 in passes of 512, 1024 and
 // 2048 tokens.
-constexpr double kTokensOfAPass = 64;
+constexpr double kPassOverheadTokens = 64;
 
 // Work outside of matrix products, per input or output feature of a projection: norms, activations, residual sums,
 // dropout and biases traverse the features, some of them again in backward. With this term, bench/scaling.py on two CPU
 // cores measures GPT-2s of width 128 to 768 at 94 to 101 % of the throughput predicted from width 512; without it,
 // width 128 reached 57 %.
-constexpr double kMultiplyAddsOfAFeature = 128;
+constexpr double kMultiplyAddsPerFeature = 128;
 // Work per pair outside of matrix products, as a share of them: the softmax, and products of few features, which are
 // slower. Chosen for rows of 1,024 tokens, which reached 86 % without it.
-constexpr double kShareOfAPair = 1;
+constexpr double kPairOverheadShare = 1;
 
 enum class Place { before_attention, behind_attention, elsewhere };
 
@@ -60,7 +60,7 @@ double multiply_adds(const models::Projection& projection) {
 
 bool is_attention_output(const std::string& path) { return place_of(path) == Place::behind_attention; }
 
-bool passes_input(const models::ModelInfo& info, const std::string& path) {
+bool reads_input_tokens(const models::ModelInfo& info, const std::string& path) {
   const bool is_cross = path.find(kCross) != std::string::npos;
   return !info.has_encoder || path.starts_with("encoder.") ||
          (is_cross && (path.ends_with(".k") || path.ends_with(".v")));
@@ -70,7 +70,7 @@ BatchCost batch_cost(const LanguageModel& model) {
   const models::ModelInfo& info = model.info();
   BatchCost cost{.input_token = 0, .target_token = 0};
   cost.label = static_cast<double>(info.vocabulary_size * info.hidden_size);
-  cost.pair_beside = kShareOfAPair;
+  cost.pair_overhead = kPairOverheadShare;
   cost.pads_attention = model.device().is_cuda();
   const std::set<const void*> last = last_layer(model);
   for (const auto& module : model.named_modules({}, /*include_self=*/false)) {
@@ -78,14 +78,14 @@ BatchCost batch_cost(const LanguageModel& model) {
     const auto* projection = dynamic_cast<const models::Projection*>(module.value().get());
     if (projection == nullptr || path == models::kHeadModule) continue;
     const bool is_cross = path.find(kCross) != std::string::npos;
-    const bool reads_source = passes_input(info, path);
+    const bool reads_source = reads_input_tokens(info, path);
     const Place place = place_of(path);
     const bool is_labelled =
         place != Place::before_attention && last.contains(projection->weight.unsafeGetTensorImpl());
     (is_labelled ? cost.label : reads_source ? cost.input_token : cost.target_token) += multiply_adds(*projection);
     if (!is_labelled) {
-      (reads_source ? cost.input_token_beside : cost.target_token_beside) +=
-          kMultiplyAddsOfAFeature * static_cast<double>(projection->in_features() + projection->out_features());
+      (reads_source ? cost.input_token_overhead : cost.target_token_overhead) +=
+          kMultiplyAddsPerFeature * static_cast<double>(projection->in_features() + projection->out_features());
     }
     if (place != Place::behind_attention) continue;
     double& pairs = is_cross ? cost.cross_pair : reads_source ? cost.input_pair : cost.target_pair;
@@ -93,7 +93,7 @@ BatchCost batch_cost(const LanguageModel& model) {
   }
   // A model without known projections gets the default cost, which counts tokens.
   const bool is_known = cost.input_token + cost.target_token > 0;
-  cost.pass = kTokensOfAPass * (cost.input_token + cost.target_token + cost.label);
+  cost.pass = kPassOverheadTokens * (cost.input_token + cost.target_token + cost.label);
   return is_known ? cost : BatchCost{};
 }
 

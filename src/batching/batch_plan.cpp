@@ -75,7 +75,7 @@ std::uint64_t tokens_of_longest(const SizedRows& rows, std::uint64_t max_rows) {
 }
 
 // Rounds a number of pieces up to a multiple of the ranks, while there are enough rows.
-std::uint64_t for_all_ranks(std::uint64_t count, std::uint64_t ranks, const SizedRows& rows) {
+std::uint64_t round_up_to_ranks(std::uint64_t count, std::uint64_t ranks, const SizedRows& rows) {
   return std::min<std::uint64_t>(divide_up(count, ranks) * ranks, rows.size());
 }
 
@@ -108,8 +108,8 @@ std::uint64_t pieces_to_fill(const SizedRows& rows, std::uint64_t max_tokens) {
 
 // For rows whose cost does not depend on what they are grouped with: uses as few pieces as stay within `max_tokens`.
 Pieces spread(const SizedRows& rows, std::uint64_t ranks, std::uint64_t max_tokens, const BatchCost& cost) {
-  for (std::uint64_t count = for_all_ranks(pieces_to_fill(rows, max_tokens), ranks, rows);;
-       count = for_all_ranks(count + 1, ranks, rows)) {
+  for (std::uint64_t count = round_up_to_ranks(pieces_to_fill(rows, max_tokens), ranks, rows);;
+       count = round_up_to_ranks(count + 1, ranks, rows)) {
     if (auto pieces = spread_over(rows, count, max_tokens, cost)) return *std::move(pieces);
   }
 }
@@ -189,7 +189,7 @@ std::vector<std::vector<MicroBatch>> deal(std::vector<MicroBatch> micro_batches,
   return dealt;
 }
 
-double cost_of_dearest(const std::vector<std::vector<MicroBatch>>& ranks) {
+double cost_of_most_expensive(const std::vector<std::vector<MicroBatch>>& ranks) {
   double most = 0;
   for (const auto& rank : ranks) most = std::max(most, cost_of(rank));
   return most;
@@ -199,20 +199,20 @@ double cost_of_dearest(const std::vector<std::vector<MicroBatch>>& ranks) {
 // loaded rank. More pieces mean less padding but more passes.
 std::vector<std::vector<MicroBatch>> deal_by_length(const SizedRows& rows, std::uint64_t ranks,
                                                     std::uint64_t max_tokens, const BatchCost& cost) {
-  double asked_for = 0;
-  for (const SizedRow& row : rows) asked_for += cost.of(row.shape);
+  double useful_cost = 0;
+  for (const SizedRow& row : rows) useful_cost += cost.of(row.shape);
   const std::uint64_t possible = cut(rows, cost, {std::numeric_limits<double>::infinity(), max_tokens}).size();
   std::vector<std::vector<MicroBatch>> best;
   double lowest = std::numeric_limits<double>::infinity();
-  for (std::uint64_t count = for_all_ranks(possible, ranks, rows), before = 0; count != before;) {
+  for (std::uint64_t count = round_up_to_ranks(possible, ranks, rows), before = 0; count != before;) {
     // A lower bound for the cost of any cut into `count` or more pieces.
-    if (asked_for + static_cast<double>(count) * cost.pass >= static_cast<double>(ranks) * lowest) break;
+    if (useful_cost + static_cast<double>(count) * cost.pass >= static_cast<double>(ranks) * lowest) break;
     auto dealt = deal(make_micro_batches(cut_evenly(rows, count, max_tokens, cost), cost), ranks);
-    if (const double most = cost_of_dearest(dealt); most < lowest) {
+    if (const double most = cost_of_most_expensive(dealt); most < lowest) {
       lowest = most;
       best = std::move(dealt);
     }
-    before = std::exchange(count, for_all_ranks(count + 1, ranks, rows));
+    before = std::exchange(count, round_up_to_ranks(count + 1, ranks, rows));
   }
   return best;
 }
@@ -221,22 +221,22 @@ std::vector<std::vector<MicroBatch>> deal_by_length(const SizedRows& rows, std::
 
 double BatchCost::of(const BatchShape& shape) const {
   const std::uint64_t input_tokens = pads_attention ? shape.input_tokens : shape.predictors;
-  const double tokens = (input_token + input_token_beside) * static_cast<double>(input_tokens) +
-                        (target_token + target_token_beside) * static_cast<double>(shape.target_tokens) +
+  const double tokens = (input_token + input_token_overhead) * static_cast<double>(input_tokens) +
+                        (target_token + target_token_overhead) * static_cast<double>(shape.target_tokens) +
                         label * static_cast<double>(shape.labels);
   if (!pads_attention) {
     const double pairs =
         input_pair * shape.input_pairs + target_pair * shape.target_pairs + cross_pair * shape.cross_pairs;
-    return tokens + (1 + pair_beside) * pairs;
+    return tokens + (1 + pair_overhead) * pairs;
   }
   const auto input = static_cast<double>(shape.input_length), target = static_cast<double>(shape.target_length);
   const double pairs = input_pair * input * input + target_pair * target * target + cross_pair * input * target;
   return tokens + static_cast<double>(shape.rows) * pairs;
 }
 
-double BatchCost::asked_for(const BatchShape& shape, bool has_encoder) const {
+double BatchCost::useful_cost(const BatchShape& shape, bool has_encoder) const {
   BatchCost causal = *this;
-  causal.input_token_beside = causal.target_token_beside = causal.pair_beside = 0;
+  causal.input_token_overhead = causal.target_token_overhead = causal.pair_overhead = 0;
   causal.pads_attention = false;
   (has_encoder ? causal.target_pair : causal.input_pair) /= 2;
   return causal.of(shape);
@@ -262,7 +262,7 @@ StepPlan plan_step(const TokenizedDataset& dataset, std::span<const std::uint64_
   for (const SizedRow& row : rows) {
     plan.tokens += row.shape.tokens();
     plan.label_tokens += row.shape.labels;
-    plan.asked_for += cost.asked_for(row.shape, dataset.has_encoder());
+    plan.useful_cost += cost.useful_cost(row.shape, dataset.has_encoder());
     without_padding += cost.of(row.shape);
   }
   for (const auto& rank : plan.ranks) with_padding += cost_of(rank) - static_cast<double>(rank.size()) * cost.pass;

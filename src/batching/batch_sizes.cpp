@@ -8,13 +8,13 @@ namespace lockstep::batching {
 namespace {
 
 // The default of per_device_train_batch_size for the global batch, as in prompt2model.
-constexpr std::int64_t kRowsOfARank = 100;
+constexpr std::int64_t kDefaultRowsPerRank = 100;
 
 }  // namespace
 
 std::uint64_t global_batch_rows(const Hyperparameters& hyperparameters, int world_size) {
   if (hyperparameters.global_batch_size) return static_cast<std::uint64_t>(*hyperparameters.global_batch_size);
-  return static_cast<std::uint64_t>(hyperparameters.per_device_train_batch_size.value_or(kRowsOfARank) *
+  return static_cast<std::uint64_t>(hyperparameters.per_device_train_batch_size.value_or(kDefaultRowsPerRank) *
                                     hyperparameters.gradient_accumulation_steps * world_size);
 }
 

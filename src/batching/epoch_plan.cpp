@@ -10,7 +10,7 @@ namespace {
 
 void add_step(EpochPlan& epoch, const StepPlan& step) {
   double sum = 0, most = 0;
-  std::size_t most_micro_batches = 0;
+  std::size_t max_rank_micro_batches = 0;
   for (const auto& rank : step.ranks) {
     double cost = 0;
     for (const MicroBatch& micro_batch : rank) {
@@ -19,7 +19,7 @@ void add_step(EpochPlan& epoch, const StepPlan& step) {
     }
     sum += cost;
     most = std::max(most, cost);
-    most_micro_batches = std::max(most_micro_batches, rank.size());
+    max_rank_micro_batches = std::max(max_rank_micro_batches, rank.size());
     epoch.micro_batches += rank.size();
   }
   const double mean = sum / static_cast<double>(step.ranks.size());
@@ -28,8 +28,8 @@ void add_step(EpochPlan& epoch, const StepPlan& step) {
   epoch.padding += share * step.padding;
   epoch.balance += share * mean / most;
   epoch.mean_cost += share * mean;
-  epoch.most_cost += share * most;
-  epoch.most_micro_batches += share * static_cast<double>(most_micro_batches);
+  epoch.max_rank_cost += share * most;
+  epoch.max_rank_micro_batches += share * static_cast<double>(max_rank_micro_batches);
 }
 
 }  // namespace

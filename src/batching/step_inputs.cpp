@@ -8,7 +8,7 @@ namespace {
 
 // The number of plans and batches prepared ahead. A batch is a few kilobytes, and preparing it takes far less time than
 // computing it.
-constexpr std::size_t kAhead = 8;
+constexpr std::size_t kPrefetchedItems = 8;
 
 }  // namespace
 
@@ -43,7 +43,7 @@ void StepInputs::make(std::uint64_t first_step, std::uint64_t end_step) {
 
 bool StepInputs::put(Item item) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return is_over_ || items_.size() < kAhead; });
+  changed_.wait(lock, [&] { return is_over_ || items_.size() < kPrefetchedItems; });
   if (is_over_) return false;
   items_.push_back(std::move(item));
   changed_.notify_all();
@@ -66,6 +66,6 @@ StepPlan StepInputs::next_plan() { return std::get<StepPlan>(take()); }
 
 models::Batch StepInputs::next_batch() { return std::get<models::Batch>(take()); }
 
-double StepInputs::take_waited_s() { return std::exchange(waited_s_, 0); }
+double StepInputs::take_wait_s() { return std::exchange(waited_s_, 0); }
 
 }  // namespace lockstep::batching

@@ -38,7 +38,7 @@ struct EvaluateArguments {
 std::unique_ptr<TokenizedDataset> tokenize_every_row(const EvaluateArguments& arguments, const TrainedModel& model) {
   const models::ModelInfo& info = model.model->info();
   const auto max_length =
-      data::longest_example(arguments.model_max_length, *model.tokenizer, info.max_positions).tokens;
+      data::find_length_limit(arguments.model_max_length, *model.tokenizer, info.max_positions).tokens;
   const ExampleBuilder builder(model.tokenizer, info.has_encoder, max_length);
   const auto reader = data::open_for_model(Dataset::from_file(arguments.dataset, arguments.dataset_options),
                                            *model.tokenizer, info.has_encoder);
@@ -79,7 +79,7 @@ void evaluate(const EvaluateArguments& arguments, const std::shared_ptr<Communic
   StopRequests stop_requests(communicator);
   const at::Device device = comm::compute_device_of_rank(arguments.device, *communicator);
   const auto resolved =
-      generation::resolve_on_ranks(arguments.model, {}, hub::hub_settings_of_environment, *communicator);
+      generation::resolve_on_ranks(arguments.model, {}, hub::hub_settings_from_environment, *communicator);
   stop_requests.check(kNothingWritten);
   TrainedModel model;
   std::unique_ptr<TokenizedDataset> dataset;

@@ -27,7 +27,7 @@ struct ExportArguments {
 };
 
 TrainedModel load(const ExportArguments& arguments) {
-  return TrainedModel::load(hub::resolve_model(arguments.model, {}, hub::hub_settings_of_environment));
+  return TrainedModel::load(hub::resolve_model(arguments.model, {}, hub::hub_settings_from_environment));
 }
 
 TrainedModel load_and_merge(const ExportArguments& arguments) {

@@ -85,7 +85,8 @@ void generate_for_file(const GenerateArguments& arguments, const TrainedModel& m
 }
 
 TrainedModel load_named_model(const GenerateArguments& arguments, at::Device device) {
-  TrainedModel trained = TrainedModel::load(hub::resolve_model(arguments.model, {}, hub::hub_settings_of_environment));
+  TrainedModel trained =
+      TrainedModel::load(hub::resolve_model(arguments.model, {}, hub::hub_settings_from_environment));
   trained.model->to(device);
   return trained;
 }

@@ -30,7 +30,7 @@ void print_plan(const InspectArguments& arguments) {
   for (const int ranks : arguments.ranks) {
     for (std::uint64_t epoch = 0; epoch < arguments.epochs; ++epoch) {
       const batching::EpochPlan plan =
-          batching::plan_epoch(*training, job.hyperparameters, cost, ranks, epoch, train::kEnoughTokensOnHost);
+          batching::plan_epoch(*training, job.hyperparameters, cost, ranks, epoch, train::kMaxTokensOnHost);
       fmt::print("{:>6}{:>7}{:>8}{:>15}{:>8.2f} %{:>10.4f}{:>10}\n", ranks, epoch + 1, plan.steps, plan.micro_batches,
                  100 * plan.padding, plan.balance, plan.largest_micro_batch);
     }

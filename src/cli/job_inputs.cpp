@@ -24,7 +24,7 @@ std::shared_ptr<const TokenizedDataset> open_training_rows(const job::JobFile& j
 
 std::shared_ptr<LanguageModel> build_model_of(const job::JobFile& job) {
   const hub::ResolvedModel resolved = hub::resolve_model(
-      job.pretrained_model_name, {.files = hub::ModelFiles::without_weights}, hub::hub_settings_of_environment);
+      job.pretrained_model_name, {.files = hub::ModelFiles::without_weights}, hub::hub_settings_from_environment);
   return models::build_model(resolved.folder);
 }
 

@@ -82,7 +82,7 @@ void print_estimates(const PlanArguments& arguments) {
   cost.pads_attention = !arguments.gpu.empty();
   const auto bucket_bytes = static_cast<double>(job.hyperparameters.ddp_bucket_cap_mb << 20);
   const double memory = arguments.gpu.empty() ? 0 : kGpus.at(arguments.gpu).memory_bytes;
-  const std::uint64_t enough = arguments.gpu.empty() ? train::kEnoughTokensOnHost : train::kEnoughTokensOnGpu;
+  const std::uint64_t enough = arguments.gpu.empty() ? train::kMaxTokensOnHost : train::kMaxTokensOnGpu;
   const std::uint64_t longest = train::longest_row(*training);
   bool is_too_large = false;
   fmt::print("{:.1f} million parameters; {:.4g} Gflop/s a rank, links of {:.4g} Gbit/s\n", size.parameters / 1e6,
@@ -100,10 +100,10 @@ void print_estimates(const PlanArguments& arguments) {
         plans[limit] = batching::plan_epoch(*training, job.hyperparameters, cost, ranks, 0, limit);
       }
       const batching::EpochPlan& plan = plans[limit];
-      const train::StepWork work{.multiply_adds = plan.most_cost,
+      const train::StepWork work{.multiply_adds = plan.max_rank_cost,
                                  .mean_multiply_adds = plan.mean_cost,
                                  .tokens = static_cast<double>(plan.tokens) / static_cast<double>(plan.steps),
-                                 .passes = plan.most_micro_batches,
+                                 .passes = plan.max_rank_micro_batches,
                                  .largest_micro_batch = static_cast<double>(plan.largest_micro_batch),
                                  .recomputes_layers = activations.recomputes_layers};
       const train::StepEstimate found = train::estimate_step(size, work, machine, ranks, sharding, bucket_bytes);

@@ -82,7 +82,7 @@ hub::ResolvedModel find_model(const job::JobFile& job, Communicator& communicato
   options.before_weights = [&](const std::filesystem::path& folder) {
     data::check_has_encoder(data::describe_model_folder(folder), job.has_encoder, folder);
   };
-  return generation::resolve_on_ranks(job.pretrained_model_name, options, hub::hub_settings_of_environment,
+  return generation::resolve_on_ranks(job.pretrained_model_name, options, hub::hub_settings_from_environment,
                                       communicator);
 }
 
@@ -94,7 +94,7 @@ Inputs read_inputs(const job::JobFile& job, const hub::ResolvedModel& resolved, 
   data::check_has_encoder(model, job.has_encoder, folder);
   inputs.tokenizer = load_tokenizer(resolved.tokenizer, folder);
   data::check_vocabulary(*inputs.tokenizer, model.vocabulary_size);
-  const auto max_length = data::longest_example(job.model_max_length, *inputs.tokenizer, model.max_positions).tokens;
+  const auto max_length = data::find_length_limit(job.model_max_length, *inputs.tokenizer, model.max_positions).tokens;
   const std::vector<data::JobSet> sets = data::sets_of(job);
   for (const data::JobSet& set : sets) {
     const data::Manifest wanted = data::describe_set(job, set, model, *inputs.tokenizer, max_length);

@@ -93,8 +93,8 @@ std::string describe_differences(const SharedFacts& expected, const SharedFacts&
 
 void check_agreement(Communicator& communicator, const SharedFacts& facts, const std::string& remedy) {
   const std::string own = Json(facts).dump(-1, ' ', false, Json::error_handler_t::replace);
-  const Json of_root = Json::parse(text_of_root(communicator, own));
-  const std::string root = text_of_root(communicator, describe_rank(communicator));
+  const Json of_root = Json::parse(broadcast_text(communicator, own));
+  const std::string root = broadcast_text(communicator, describe_rank(communicator));
   // Both sides pass through JSON, which may replace bytes.
   const std::string found = describe_differences(of_root.get<SharedFacts>(), Json::parse(own).get<SharedFacts>());
   const std::vector<std::int64_t> ranks = ranks_where(communicator, !found.empty());
@@ -104,7 +104,7 @@ void check_agreement(Communicator& communicator, const SharedFacts& facts, const
                                describe_ranks(ranks, communicator.world_size()), root, found, remedy));
 }
 
-void leave_message_to_first(const char* variable) {
+void throw_unless_first_process(const char* variable) {
   const char* rank = std::getenv(variable);
   if (rank != nullptr && std::string_view(rank) != "0") throw PeerFailed("rank 0 says why");
 }
@@ -112,7 +112,7 @@ void leave_message_to_first(const char* variable) {
 void check_world_size(int world_size) {
   const auto launched = ranks_of_launcher();
   if (!launched || launched->count == fmt::to_string(world_size)) return;
-  leave_message_to_first(launched->variable_of_rank);
+  throw_unless_first_process(launched->variable_of_rank);
   throw InputError(fmt::format(
       "expected {} ranks, as the launcher says ({}), found {}: {}, which Lockstep was built with, does not "
       "understand this launcher, and each process would train alone; start it by the mpirun of this MPI, or "

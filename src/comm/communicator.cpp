@@ -53,7 +53,7 @@ class SingleProcess final : public Communicator {
 
 }  // namespace
 
-Part part_of(std::int64_t elements, int rank, int world_size) {
+Range range_of(std::int64_t elements, int rank, int world_size) {
   constexpr std::int64_t kUnit = 16;
   const std::int64_t units = (elements + kUnit - 1) / kUnit;
   const auto border = [&](int ranks) { return std::min(elements, units * ranks / world_size * kUnit); };
@@ -68,7 +68,7 @@ std::shared_ptr<Communicator> make_communicator() {
   }
   const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");  // only srun sets it
   if (tasks != nullptr && std::string_view(tasks) != "1") {
-    leave_message_to_first("SLURM_PROCID");
+    throw_unless_first_process("SLURM_PROCID");
     throw InputError(
         fmt::format("srun started {} tasks without MPI: each would train alone and all would write the same results; "
                     "use srun --mpi=pmix (srun --mpi=list shows what there is), or mpirun",
@@ -98,12 +98,12 @@ void run_on_all(Communicator& communicator, const std::function<void()>& work) {
     throw PeerFailed(fmt::format("rank {} failed", first));
   }
   if (stopped.any().item<bool>()) {
-    const auto texts = texts_of_ranks(communicator, stop);
+    const auto texts = all_gather_texts(communicator, stop);
     throw core::Stopped(texts[static_cast<std::size_t>(stopped.argmax().item<std::int64_t>())]);
   }
 }
 
-std::string text_of_root(Communicator& communicator, const std::string& text) {
+std::string broadcast_text(Communicator& communicator, const std::string& text) {
   at::Tensor size = at::scalar_tensor(static_cast<std::int64_t>(text.size()), at::kLong);
   communicator.broadcast_from_root(size);
   std::string result =
@@ -113,7 +113,7 @@ std::string text_of_root(Communicator& communicator, const std::string& text) {
   return result;
 }
 
-std::vector<std::string> texts_of_ranks(Communicator& communicator, const std::string& text) {
+std::vector<std::string> all_gather_texts(Communicator& communicator, const std::string& text) {
   at::Tensor sizes = at::zeros({communicator.world_size()}, at::kLong);
   sizes[communicator.rank()] = static_cast<std::int64_t>(text.size());
   communicator.all_reduce_sum(sizes);

@@ -69,7 +69,7 @@ at::Device compute_device_of_rank(const std::string& device, Communicator& commu
   return chosen;
 }
 
-std::uint64_t memory_of_device(at::Device device) {
+std::uint64_t device_memory_bytes(at::Device device) {
   if (!device.is_cuda()) return core::memory_limit();
   std::size_t free = 0, all = 0;
   const c10::cuda::CUDAGuard guard(device);

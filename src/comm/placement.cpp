@@ -23,7 +23,7 @@ std::set<std::vector<int>> sets_of_cores(const std::vector<const Placement*>& ra
   return sets;
 }
 
-bool is_more_crowded(const Oversubscription& a, const Oversubscription& b) {
+bool is_more_oversubscribed(const Oversubscription& a, const Oversubscription& b) {
   const auto left = a.threads * static_cast<std::int64_t>(b.cores.size());
   const auto right = b.threads * static_cast<std::int64_t>(a.cores.size());
   return left != right ? left > right : a.host == b.host && a.cores.size() > b.cores.size();
@@ -50,7 +50,7 @@ Placement own_placement(int threads) {
 
 std::vector<Placement> gather_placements(Communicator& communicator, int threads) {
   std::vector<Placement> placements;
-  for (const std::string& text : texts_of_ranks(communicator, nlohmann::json(own_placement(threads)).dump())) {
+  for (const std::string& text : all_gather_texts(communicator, nlohmann::json(own_placement(threads)).dump())) {
     placements.push_back(nlohmann::json::parse(text).get<Placement>());
   }
   return placements;
@@ -86,7 +86,7 @@ std::optional<Oversubscription> find_oversubscription(const std::vector<Placemen
         found.threads += rank->threads;
       }
       const bool is_crowded = found.threads > static_cast<int>(cores.size());
-      if (is_crowded && (!worst || is_more_crowded(found, *worst))) worst = std::move(found);
+      if (is_crowded && (!worst || is_more_oversubscribed(found, *worst))) worst = std::move(found);
     }
   }
   return worst;

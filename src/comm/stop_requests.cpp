@@ -20,7 +20,7 @@ using SystemClock = std::chrono::system_clock;
 constexpr std::size_t kFile = core::kStopSignals.size();
 constexpr std::size_t kTime = kFile + 1;
 constexpr const char* kHonouredFile = "STOPPED";
-constexpr std::chrono::seconds kBetweenLooks{1};  // a check may take a millisecond on a network file system
+constexpr std::chrono::seconds kPollInterval{1};  // a check may take a millisecond on a network file system
 constexpr std::chrono::seconds kSpareTime{20};
 constexpr const char* kSlurmEnd = "SLURM_JOB_END_TIME";
 
@@ -76,17 +76,17 @@ void StopRequests::take(std::span<const double> sums) {
 }
 
 bool StopRequests::agree() {
-  begin_agreeing();
-  return finish_agreeing();
+  begin_synchronize();
+  return finish_synchronize();
 }
 
-void StopRequests::begin_agreeing() {
+void StopRequests::begin_synchronize() {
   const auto known = own();
   std::ranges::copy(known, sums_.data_ptr<double>());
   pending_ = communicator_->begin_all_reduce_sum(sums_, "an agreement on whether to stop");
 }
 
-bool StopRequests::finish_agreeing() {
+bool StopRequests::finish_synchronize() {
   std::exchange(pending_, nullptr)->wait();
   take({sums_.const_data_ptr<double>(), kReasons});
   return agreed();
@@ -97,7 +97,7 @@ std::string StopRequests::reason() const { return fmt::format("{}", fmt::join(re
 void StopRequests::stop(const std::string& consequence) {
   if (is_for_file_ && communicator_->is_root()) {
     std::error_code error;
-    fs::rename(options_.file, honoured_file(), error);
+    fs::rename(options_.file, stopped_file(), error);
     if (error) {
       spdlog::warn("{}: cannot rename to {}: {}; remove it before you run the same command again",
                    options_.file.string(), kHonouredFile, error.message());
@@ -113,14 +113,14 @@ void StopRequests::check(const std::string& consequence) {
 void StopRequests::clear_old() {
   if (options_.file.empty() || !communicator_->is_root()) return;
   std::error_code error;
-  fs::remove(honoured_file(), error);
-  if (error) core::throw_system_error("remove", honoured_file(), error.value());
+  fs::remove(stopped_file(), error);
+  if (error) core::throw_system_error("remove", stopped_file(), error.value());
 }
 
 bool StopRequests::file_is_there() {
   const auto now = std::chrono::steady_clock::now();
   if (options_.file.empty() || has_seen_file_ || now < next_look_) return has_seen_file_;
-  next_look_ = now + kBetweenLooks;
+  next_look_ = now + kPollInterval;
   std::error_code unreachable;  // treated as not there
   has_seen_file_ = fs::exists(options_.file, unreachable);
   return has_seen_file_;
@@ -130,7 +130,7 @@ bool StopRequests::time_is_over() const {
   return options_.end && SystemClock::now() + time_to_save_ + kSpareTime >= *options_.end;
 }
 
-fs::path StopRequests::honoured_file() const { return options_.file.parent_path() / kHonouredFile; }
+fs::path StopRequests::stopped_file() const { return options_.file.parent_path() / kHonouredFile; }
 
 std::optional<SystemClock::time_point> end_of_job(std::int64_t max_run_minutes) {
   std::optional<SystemClock::time_point> end = end_by_slurm();

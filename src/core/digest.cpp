@@ -75,9 +75,9 @@ std::string sha256(std::string_view bytes) {
   return digest.hex_digest();
 }
 
-std::string sha256_file(const std::filesystem::path& path) { return sha256_of_piece(path, 0, kWholeFile); }
+std::string sha256_file(const std::filesystem::path& path) { return sha256_of_range(path, 0, kWholeFile); }
 
-std::string sha256_of_piece(const std::filesystem::path& path, std::uint64_t begin, std::uint64_t bytes) {
+std::string sha256_of_range(const std::filesystem::path& path, std::uint64_t begin, std::uint64_t bytes) {
   Sha256 digest;
   read_in_blocks(path, begin, bytes, [&](std::string_view block) { digest.update(block); });
   return digest.hex_digest();

@@ -58,7 +58,7 @@ std::optional<std::size_t> find_invalid_utf8(std::string_view text) {
 
 namespace {
 
-std::string with_invalid_utf8_as(std::string_view text, std::string_view replacement) {
+std::string substitute_invalid_utf8(std::string_view text, std::string_view replacement) {
   std::string result;
   while (const auto invalid = find_invalid_utf8(text)) {
     result += text.substr(0, *invalid);
@@ -71,8 +71,8 @@ std::string with_invalid_utf8_as(std::string_view text, std::string_view replace
 
 }  // namespace
 
-std::string replace_invalid_utf8(std::string_view text) { return with_invalid_utf8_as(text, "\xEF\xBF\xBD"); }
+std::string replace_invalid_utf8(std::string_view text) { return substitute_invalid_utf8(text, "\xEF\xBF\xBD"); }
 
-std::string drop_invalid_utf8(std::string_view text) { return with_invalid_utf8_as(text, ""); }
+std::string drop_invalid_utf8(std::string_view text) { return substitute_invalid_utf8(text, ""); }
 
 }  // namespace lockstep::core

@@ -27,7 +27,7 @@ void WorkerPool::submit(std::function<void()> task) {
   work_arrived_.notify_one();
 }
 
-bool WorkerPool::work_along() {
+bool WorkerPool::run_one_task() {
   std::function<void()> task;
   {
     const std::lock_guard lock(mutex_);

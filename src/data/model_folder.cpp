@@ -116,8 +116,8 @@ void check_vocabulary(const Tokenizer& tokenizer, std::uint64_t vocabulary_size)
   }
 }
 
-LengthLimit longest_example(std::optional<std::size_t> requested, const Tokenizer& tokenizer,
-                            const std::optional<std::uint64_t>& max_positions) {
+LengthLimit find_length_limit(std::optional<std::size_t> requested, const Tokenizer& tokenizer,
+                              const std::optional<std::uint64_t>& max_positions) {
   LengthLimit limit = requested ? LengthLimit{requested, "model_max_length"}
                                 : LengthLimit{tokenizer.model_max_length(), "the tokenizer's own limit"};
   if (max_positions && (!limit.tokens || *limit.tokens > *max_positions)) {
@@ -128,7 +128,7 @@ LengthLimit longest_example(std::optional<std::size_t> requested, const Tokenize
 
 std::optional<std::size_t> resolve_max_length(std::optional<std::size_t> requested, const Tokenizer& tokenizer,
                                               const std::optional<std::uint64_t>& max_positions) {
-  const LengthLimit limit = longest_example(requested, tokenizer, max_positions);
+  const LengthLimit limit = find_length_limit(requested, tokenizer, max_positions);
   if (!requested) {
     spdlog::warn(
         "model_max_length is not given: {}. A limit that suits the data is preferable for fine-tuning: it bounds "

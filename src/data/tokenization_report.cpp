@@ -74,7 +74,7 @@ void TokenizationReport::add(const TokenizedRow& row) {
 
 void TokenizationReport::name_row(const std::string& kind, const std::string& position) {
   auto& rows = first_rows[kind];
-  if (rows.size() < kNamedRows) rows.push_back(position);
+  if (rows.size() < kMaxNamedRows) rows.push_back(position);
 }
 
 void TokenizationReport::add_later(const TokenizationReport& later) {

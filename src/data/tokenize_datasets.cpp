@@ -218,7 +218,7 @@ class Tokenizing {
     if (!place.in_set) return std::nullopt;
     RowsRead& read = report_.read;
     ++read.rows;
-    if (place.duplicate && ++read.duplicates <= TokenizationReport::kNamedRows) {
+    if (place.duplicate && ++read.duplicates <= TokenizationReport::kMaxNamedRows) {
       read.first_duplicates.push_back(position);
     }
     return place.shard;

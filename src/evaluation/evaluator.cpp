@@ -42,7 +42,7 @@ std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const To
     for (std::size_t i = first; i < std::min(first + ranks, batches.size()); ++i)
       rows_done += batches[i].examples.size();
     const bool is_own = first + rank < batches.size();
-    if (stop) stop->begin_agreeing();
+    if (stop) stop->begin_synchronize();
     const batching::MicroBatch& own = is_own ? batches[first + rank] : batches.back();
     const models::Batch batch =
         models::read_batch(dataset, own.examples, model.info().decoder_start_id, pad_id).to(model.device());
@@ -50,7 +50,7 @@ std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const To
     for (std::size_t row = 0; is_own && row < own.examples.size(); ++row) {
       loss_of[own.examples[row]] = sums.data_ptr<double>()[row];
     }
-    if (stop && stop->finish_agreeing()) return std::nullopt;
+    if (stop && stop->finish_synchronize()) return std::nullopt;
     if (on_progress) on_progress(rows_done);
   }
   communicator.all_reduce_sum(losses);

@@ -30,8 +30,8 @@ std::set<TokenId> end_ids(const models::ModelInfo& info, const Tokenizer& tokeni
 
 // Returns the maximum number of new tokens of each row. Truncates prompts of decoder-only models from the left if they
 // leave too few learned positions for an answer, keeping BOS.
-std::vector<std::size_t> fit_positions(const models::ModelInfo& info, const Tokenizer& tokenizer,
-                                       std::vector<std::vector<TokenId>>& prompts, std::size_t max_new_tokens) {
+std::vector<std::size_t> truncate_prompts(const models::ModelInfo& info, const Tokenizer& tokenizer,
+                                          std::vector<std::vector<TokenId>>& prompts, std::size_t max_new_tokens) {
   if (info.has_encoder || !info.max_positions) return std::vector<std::size_t>(prompts.size(), max_new_tokens);
   const auto positions = static_cast<std::size_t>(*info.max_positions);
   const std::size_t reserved = std::min(max_new_tokens, std::max<std::size_t>(1, positions / kAnswerShare));
@@ -55,8 +55,8 @@ std::vector<std::size_t> fit_positions(const models::ModelInfo& info, const Toke
   return limits;
 }
 
-void warn_of_ended_positions(const std::vector<Generated>& results, std::size_t max_new_tokens,
-                             const models::ModelInfo& info) {
+void warn_about_truncated_answers(const std::vector<Generated>& results, std::size_t max_new_tokens,
+                                  const models::ModelInfo& info) {
   const auto ended = std::ranges::count_if(
       results, [&](const Generated& result) { return !result.stopped && result.ids.size() < max_new_tokens; });
   if (ended == 0) return;
@@ -142,7 +142,7 @@ std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& token
     if (prompts[i].empty())
       throw InputError(fmt::format("prompt {} has no tokens; a decoder-only model needs at least one", i + 1));
   }
-  const auto limits = fit_positions(model.info(), tokenizer, prompts, options.max_new_tokens);
+  const auto limits = truncate_prompts(model.info(), tokenizer, prompts, options.max_new_tokens);
   std::vector<std::size_t> order(prompts.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(),
@@ -157,7 +157,7 @@ std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& token
       if (on_progress) on_progress(begin + rows_ended);
     });
   }
-  warn_of_ended_positions(results, options.max_new_tokens, model.info());
+  warn_about_truncated_answers(results, options.max_new_tokens, model.info());
   return results;
 }
 

@@ -19,19 +19,19 @@ void complete(LanguageModel& model, const hub::ResolvedModel& resolved) {
 
 std::shared_ptr<LanguageModel> broadcast_model(const std::filesystem::path& folder, Communicator& communicator) {
   std::unique_ptr<models::PretrainedWeights> weights;  // on the root
-  at::Tensor has_own_head = torch::zeros({1}, at::kLong);
+  at::Tensor has_untied_head = torch::zeros({1}, at::kLong);
   comm::run_on_all(communicator, [&] {
     if (!communicator.is_root()) return;
     weights = std::make_unique<models::PretrainedWeights>(folder);
-    has_own_head[0] = weights->has_own_head() ? 1 : 0;
+    has_untied_head[0] = weights->has_untied_head() ? 1 : 0;
   });
-  communicator.broadcast_from_root(has_own_head);
+  communicator.broadcast_from_root(has_untied_head);
   std::shared_ptr<LanguageModel> model;
   comm::run_on_all(communicator, [&] {
-    model = models::build_model(folder, has_own_head.item<std::int64_t>() != 0);
+    model = models::build_model(folder, has_untied_head.item<std::int64_t>() != 0);
     if (weights) weights->check(*model);
   });
-  const std::string config = comm::text_of_root(communicator, model->info().config.dump());
+  const std::string config = comm::broadcast_text(communicator, model->info().config.dump());
   comm::run_on_all(communicator, [&] {
     if (model->info().config.dump() == config) return;
     throw InputError(
@@ -54,9 +54,9 @@ hub::ResolvedModel resolve_on_ranks(const std::string& name, const hub::ResolveO
   comm::run_on_all(communicator, [&] {
     if (communicator.is_root()) resolved = hub::resolve_model(name, options, settings);
   });
-  for (auto* text : {&resolved.commit, &resolved.name}) *text = comm::text_of_root(communicator, *text);
+  for (auto* text : {&resolved.commit, &resolved.name}) *text = comm::broadcast_text(communicator, *text);
   for (auto* path : {&resolved.folder, &resolved.cache, &resolved.adapter, &resolved.tokenizer}) {
-    *path = comm::text_of_root(communicator, path->string());
+    *path = comm::broadcast_text(communicator, path->string());
   }
   if (resolved.commit.empty()) return resolved;
   comm::run_on_all(communicator, [&] {

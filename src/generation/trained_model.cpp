@@ -13,7 +13,7 @@ namespace {
 hub::ResolvedModel resolve_folder(const std::filesystem::path& folder) {
   std::error_code error;
   if (!std::filesystem::exists(folder, error)) return {.folder = folder, .tokenizer = folder};
-  return hub::resolve_model(folder.string(), {}, hub::hub_settings_of_environment);
+  return hub::resolve_model(folder.string(), {}, hub::hub_settings_from_environment);
 }
 
 // Loads the tokenizer first, because that is quick and finds most mistakes.

@@ -9,7 +9,7 @@ namespace lockstep::hub {
 
 namespace fs = std::filesystem;
 
-std::optional<std::string> base_of_adapter(const fs::path& folder) {
+std::optional<std::string> adapter_base_model(const fs::path& folder) {
   const fs::path file = folder / "adapter_config.json";
   std::error_code error;
   if (!fs::exists(file, error)) return std::nullopt;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kAttempts = 6;
 constexpr int kAttemptsToConnect = 3;  // so that a node without network fails soon
-constexpr int kMostRedirects = 10;
+constexpr int kMaxRedirects = 10;
 
 // The origins to which a redirect may carry the token, as in huggingface_hub (utils/_http.py).
 constexpr std::array kHubs{"https://huggingface.co:443", "https://hf.co:443"};
@@ -115,7 +115,7 @@ HttpResponse HubClient::request(HttpRequest::Method method, const std::string& u
 
 HttpResponse HubClient::follow(HttpRequest request, const BodySink& sink) {
   const std::string first_url = request.url;
-  for (int hop = 0; hop <= kMostRedirects; ++hop) {
+  for (int hop = 0; hop <= kMaxRedirects; ++hop) {
     const bool to_hub = is_hub(request.url);
     request.token = to_hub ? settings_.token : "";
     HttpResponse response = connection_.perform(request, sink);
@@ -126,7 +126,7 @@ HttpResponse HubClient::follow(HttpRequest request, const BodySink& sink) {
     if (request.method == HttpRequest::Method::head && !is_hub(request.url)) return response;
   }
   throw NetworkError(fmt::format("{}: expected an answer, found more than {} redirects; check HF_ENDPOINT and proxies",
-                                 url_for_message(first_url), kMostRedirects));
+                                 url_for_message(first_url), kMaxRedirects));
 }
 
 void HubClient::check(const HttpResponse& response, const std::string& url, bool from_hub) const {

@@ -195,7 +195,7 @@ ResolvedModel resolve_hub_model(const CachedModel& model, const std::string& nam
 ResolvedModel resolve_model(const std::string& name, const ResolveOptions& options, const HubSettingsSource& settings) {
   std::error_code error;
   if (fs::exists(name, error)) {
-    const auto base = base_of_adapter(name);
+    const auto base = adapter_base_model(name);
     return base ? adapted_model(name, *base, options, settings) : local_model(name);
   }
   const auto parsed = parse_model_name(name);

@@ -114,7 +114,7 @@ HubSettings hub_settings(const std::function<const char*(const char*)>& variable
   return settings;
 }
 
-HubSettings hub_settings_of_environment() {
+HubSettings hub_settings_from_environment() {
   return hub_settings([](const char* name) { return std::getenv(name); });
 }
 

@@ -46,18 +46,18 @@ at::Tensor losses_on_host(const at::Tensor& logits, const at::Tensor& labels, do
   const at::Tensor of_rows = labels.contiguous();
   const std::int64_t vocabulary = logits.size(1), stride = logits.stride(0);
   const bool wants_gradient = wanted == Wanted::gradients_too;
-  auto* of_losses = losses.mutable_data_ptr<float>();
-  const auto* of_labels = of_rows.const_data_ptr<std::int64_t>();
+  auto* loss_data = losses.mutable_data_ptr<float>();
+  const auto* label_data = of_rows.const_data_ptr<std::int64_t>();
   const auto for_rows = [&](const auto& loss_of_row) {
     at::parallel_for(0, logits.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
       std::vector<float> scratch;
-      for (std::int64_t row = begin; row < end; ++row) of_losses[row] = static_cast<float>(loss_of_row(row, scratch));
+      for (std::int64_t row = begin; row < end; ++row) loss_data[row] = static_cast<float>(loss_of_row(row, scratch));
     });
   };
   if (logits.scalar_type() == at::kFloat) {
     auto* rows = logits.mutable_data_ptr<float>();
     for_rows([&](std::int64_t row, std::vector<float>&) {
-      return cross_entropy_of_row(rows + row * stride, vocabulary, of_labels[row], smoothing, wants_gradient);
+      return cross_entropy_of_row(rows + row * stride, vocabulary, label_data[row], smoothing, wants_gradient);
     });
   } else {
     auto* rows = logits.mutable_data_ptr<at::BFloat16>();
@@ -65,7 +65,7 @@ at::Tensor losses_on_host(const at::Tensor& logits, const at::Tensor& labels, do
       scratch.resize(static_cast<std::size_t>(vocabulary));
       at::BFloat16* of_row = rows + row * stride;
       widen(of_row, scratch.data(), vocabulary);
-      const double loss = cross_entropy_of_row(scratch.data(), vocabulary, of_labels[row], smoothing, wants_gradient);
+      const double loss = cross_entropy_of_row(scratch.data(), vocabulary, label_data[row], smoothing, wants_gradient);
       if (wants_gradient) narrow(scratch.data(), of_row, vocabulary);
       return loss;
     });
@@ -80,9 +80,9 @@ at::Tensor losses_on_device(at::Tensor logits, const at::Tensor& labels, double 
   at::Tensor losses = logits.gather(1, indices).squeeze(1) * (smoothing - 1);
   if (smoothing != 0) losses -= logits.mean(1) * smoothing;
   if (wanted == Wanted::losses) return losses;
-  const double of_others = -smoothing / static_cast<double>(logits.size(1));
-  const at::Tensor upper = at::full_like(logits, of_others).scatter_(1, indices, of_others + smoothing - 1);
-  at::_log_softmax_backward_data_out(logits, upper, logits, 1, logits.scalar_type());
+  const double off_label = -smoothing / static_cast<double>(logits.size(1));
+  const at::Tensor grad_output = at::full_like(logits, off_label).scatter_(1, indices, off_label + smoothing - 1);
+  at::_log_softmax_backward_data_out(logits, grad_output, logits, 1, logits.scalar_type());
   return losses;
 }
 
@@ -195,15 +195,16 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
-    const at::Tensor& upper = gradients[0];
+    const at::Tensor& grad_output = gradients[0];
     at::Tensor hidden = take(context, "hidden"), weight = take(context, "weight"), bias = take(context, "bias");
     if (!hidden.defined()) throw Error("the loss's gradient was already computed, and its parts are gone");
-    if (const auto known = context->saved_data.find("scale"); known != context->saved_data.end() && upper.is_cpu()) {
+    if (const auto known = context->saved_data.find("scale");
+        known != context->saved_data.end() && grad_output.is_cpu()) {
       const double expected = known->second.toDouble();
-      if (upper.item<float>() != static_cast<float>(expected)) {
+      if (grad_output.item<float>() != static_cast<float>(expected)) {
         throw Error(
             fmt::format("backward(): expected the loss times {}, as GradientsInPlace was told, found it times {}",
-                        expected, upper.item<float>()));
+                        expected, grad_output.item<float>()));
       }
     }
     const auto in_place = context->get_saved_variables();
@@ -211,7 +212,7 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
       return in_place.empty() ? at::Tensor() : gradient_to_add_to(in_place[i]);
     };
     const double scaled_by = context->saved_data["scaled_by"].toDouble();
-    const at::Tensor scale = scaled_by == 1 ? upper : upper / scaled_by;
+    const at::Tensor scale = scaled_by == 1 ? grad_output : grad_output / scaled_by;
     hidden.mul_(scale);
     if (bias.defined()) bias = scaled_into(sum_of(1), bias, scale);
     if (at::Tensor last_rows = take(context, "last_rows"); last_rows.defined()) {

@@ -24,8 +24,8 @@ constexpr const char* kGenerationConfigFile = "generation_config.json";
 constexpr const char* kHeadPrefix = "lm_head.";
 constexpr const char* kHead = "lm_head.weight";
 
-bool is_left_over(const std::string& name, const Family& family) {
-  return std::ranges::any_of(family.left_over, [&](const std::string& end) { return name.ends_with(end); });
+bool has_ignored_suffix(const std::string& name, const Family& family) {
+  return std::ranges::any_of(family.ignored_suffixes, [&](const std::string& end) { return name.ends_with(end); });
 }
 
 std::string parameter_name(const std::string& stored, const Family& family) {
@@ -46,21 +46,21 @@ std::string saved_name(const std::string& parameter, const Family& family) {
 std::map<std::string, std::string> stored_names(const WeightFiles& files, const Family& family) {
   std::map<std::string, std::string> names;  // parameter -> name in the file
   for (const std::string& stored : files.names()) {
-    if (is_left_over(stored, family)) continue;
+    if (has_ignored_suffix(stored, family)) continue;
     names.emplace(parameter_name(stored, family), stored);
   }
   return names;
 }
 
-bool declares_own_head(const Family& family, const Json& config) {
-  return family.tie_flag_counts && !config_flag(config, "tie_word_embeddings", family.ties_head);
+bool declares_untied_head(const Family& family, const Json& config) {
+  return family.reads_tie_flag && !config_flag(config, "tie_word_embeddings", family.ties_head);
 }
 
 // Returns whether the head is untied, as transformers decides: a head that equals the embedding is tied to it unless
 // config.json says otherwise.
-bool has_own_head(const WeightFiles& files, const std::map<std::string, std::string>& names, const Family& family,
-                  const Json& config) {
-  const bool declared_own = declares_own_head(family, config);
+bool has_untied_head(const WeightFiles& files, const std::map<std::string, std::string>& names, const Family& family,
+                     const Json& config) {
+  const bool declared_own = declares_untied_head(family, config);
   const auto head = names.find(kHead);
   const auto embedding = names.find(family.embedding);
   if (declared_own || head == names.end() || embedding == names.end()) return declared_own;
@@ -120,7 +120,7 @@ PretrainedWeights::PretrainedWeights(const fs::path& folder) {
   const Family& family = family_of(folder, config);
   names_ = stored_names(*files_, family);
   has_own_head_ =
-      naming_folder(folder, [&] { return lockstep::models::has_own_head(*files_, names_, family, config); });
+      naming_folder(folder, [&] { return lockstep::models::has_untied_head(*files_, names_, family, config); });
   // A tied head is the embedding under another name; files may contain both, or only the head.
   if (const auto head = names_.find(kHead); head != names_.end() && !has_own_head_) {
     names_.emplace(family.embedding, head->second);
@@ -161,14 +161,14 @@ void PretrainedWeights::copy(const std::string& parameter, at::Tensor into) cons
   into.copy_(files_->tensor(names_.at(parameter)));
 }
 
-std::shared_ptr<LanguageModel> build_model(const fs::path& folder, bool has_own_head) {
+std::shared_ptr<LanguageModel> build_model(const fs::path& folder, bool has_untied_head) {
   const Json config = read_config(folder);
-  return build(folder, family_of(folder, config), config, has_own_head);
+  return build(folder, family_of(folder, config), config, has_untied_head);
 }
 
 std::shared_ptr<LanguageModel> load_model(const fs::path& folder) {
   const PretrainedWeights weights(folder);
-  auto model = build_model(folder, weights.has_own_head());
+  auto model = build_model(folder, weights.has_untied_head());
   weights.check(*model);
   for (const auto& parameter : model->named_parameters()) {
     core::check_stop_signal("the weights were being read; run the same command again");
@@ -180,7 +180,7 @@ std::shared_ptr<LanguageModel> load_model(const fs::path& folder) {
 std::shared_ptr<LanguageModel> build_model(const fs::path& folder) {
   const Json config = read_config(folder);
   const Family& family = family_of(folder, config);
-  const bool untied_head = naming_folder(folder, [&] { return declares_own_head(family, config); });
+  const bool untied_head = naming_folder(folder, [&] { return declares_untied_head(family, config); });
   return build(folder, family, config, untied_head);
 }
 

@@ -50,7 +50,7 @@ FlatParameters::FlatParameters(const ParameterLayout& layout, Ownership ownershi
 
 void FlatParameters::allocate(const at::Tensor& buffer) {
   const std::size_t bytes = buffer.nbytes();
-  if (auto spare = spare_memory_.extract(bytes)) {
+  if (auto spare = memory_pool_.extract(bytes)) {
     set_memory(buffer, std::move(spare.mapped()), bytes);
   } else {
     set_memory(buffer, buffer.storage().allocator()->allocate(bytes), bytes);
@@ -60,7 +60,7 @@ void FlatParameters::allocate(const at::Tensor& buffer) {
 void FlatParameters::free(const at::Tensor& buffer) {
   if (!has_memory(buffer)) return;
   at::DataPtr memory = buffer.storage().unsafeGetStorageImpl()->set_data_ptr(at::DataPtr(nullptr, buffer.device()));
-  spare_memory_.emplace(buffer.nbytes(), std::move(memory));
+  memory_pool_.emplace(buffer.nbytes(), std::move(memory));
   buffer.storage().unsafeGetStorageImpl()->set_nbytes(0);
 }
 
@@ -76,7 +76,7 @@ void FlatParameters::begin_update() {
 }
 
 void FlatParameters::end_update() {
-  if (!ownership_.is_shared) return;
+  if (!ownership_.is_sharded) return;
   for (Bucket& bucket : buckets_) bucket.is_complete = false;
   const std::size_t first_needed = frees_layers_ ? std::min<std::size_t>(2, units()) : units();
   for (std::size_t unit = 0; unit < first_needed; ++unit) begin_gather(unit);

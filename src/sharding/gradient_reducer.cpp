@@ -59,7 +59,7 @@ at::Tensor& GradientReducer::buffer_of(std::size_t bucket) {
   at::Tensor& buffer = buckets_[bucket].buffer;
   if (buffer.defined()) return buffer;
   const std::int64_t size = layout_.buckets()[bucket].size;
-  if (auto spare = spare_buffers_.extract(size)) {
+  if (auto spare = buffer_pool_.extract(size)) {
     buffer = std::move(spare.mapped()).zero_();
   } else {
     buffer = options_.frees_buckets ? at::zeros({size}, layout_.options()) : zero_buffer(size, layout_.options());
@@ -105,26 +105,26 @@ void GradientReducer::launch(std::size_t index) {
   const at::Tensor buffer = buffer_of(index);
   at::Tensor message = buffer.to(options_.message_type);
   if (options_.frees_buckets) {
-    while (under_way_.size() >= kMostUnderWay) settle_first();
+    while (in_flight_.size() >= kMaxInFlight) finish_oldest();
     buckets_[index].buffer.reset();
-    if (!message.is_same(buffer)) spare_buffers_.emplace(buffer.numel(), buffer);
+    if (!message.is_same(buffer)) buffer_pool_.emplace(buffer.numel(), buffer);
   }
   std::string name = fmt::format("the sum of gradients {} of {}", index + 1, buckets_.size());
-  auto collective = ownership_.is_shared ? communicator_->begin_reduce_scatter_sum(message, std::move(name))
-                                         : communicator_->begin_all_reduce_sum(message, std::move(name));
-  under_way_.push_back({index, std::move(message), std::move(collective)});
+  auto collective = ownership_.is_sharded ? communicator_->begin_reduce_scatter_sum(message, std::move(name))
+                                          : communicator_->begin_all_reduce_sum(message, std::move(name));
+  in_flight_.push_back({index, std::move(message), std::move(collective)});
 }
 
-void GradientReducer::settle_first() {
-  const Reduction reduction = std::move(under_way_.front());
-  under_way_.pop_front();
+void GradientReducer::finish_oldest() {
+  const Reduction reduction = std::move(in_flight_.front());
+  in_flight_.pop_front();
   reduction.collective->wait();
   const at::Tensor sum = ownership_.own(reduction.message, reduction.bucket);
   const at::Tensor& gradient = gradients_[reduction.bucket];
   if (options_.frees_buckets) {
     gradient.add_(sum);
     if (reduction.message.scalar_type() == at::kFloat) {
-      spare_buffers_.emplace(reduction.message.numel(), reduction.message);
+      buffer_pool_.emplace(reduction.message.numel(), reduction.message);
     }
   } else if (!gradient.is_alias_of(sum)) {
     gradient.copy_(sum);
@@ -134,15 +134,15 @@ void GradientReducer::settle_first() {
 void GradientReducer::end_pass() {
   if (!std::exchange(is_reducing_, false)) return;
   while (launched_ < order_.size()) launch(order_[launched_++]);
-  if (!has_agreed_) agree_on_order();
+  if (!has_agreed_) broadcast_order();
 }
 
 void GradientReducer::finish() {
-  while (!under_way_.empty()) settle_first();
+  while (!in_flight_.empty()) finish_oldest();
 }
 
 // Buckets that rank 0 did not complete follow the others in their old order.
-void GradientReducer::agree_on_order() {
+void GradientReducer::broadcast_order() {
   for (const std::size_t bucket : order_) {
     if (std::ranges::find(completed_, bucket) == completed_.end()) completed_.push_back(bucket);
   }
@@ -159,7 +159,7 @@ double GradientReducer::norm() {
     squares += at::linalg_vector_norm(gradient, 2).to(at::kDouble).square();
   }
   squares = squares.cpu();
-  if (ownership_.is_shared) communicator_->all_reduce_sum(squares);
+  if (ownership_.is_sharded) communicator_->all_reduce_sum(squares);
   return std::sqrt(squares.item<double>());
 }
 

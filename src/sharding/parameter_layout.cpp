@@ -83,9 +83,9 @@ Ownership Ownership::whole(const ParameterLayout& layout) {
 }
 
 Ownership Ownership::shared(const ParameterLayout& layout, const Communicator& communicator) {
-  Ownership ownership{.is_shared = true};
+  Ownership ownership{.is_sharded = true};
   for (const auto& bucket : layout.buckets()) {
-    ownership.parts.push_back(comm::part_of(bucket.size, communicator.rank(), communicator.world_size()));
+    ownership.parts.push_back(comm::range_of(bucket.size, communicator.rank(), communicator.world_size()));
   }
   return ownership;
 }

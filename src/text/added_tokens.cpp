@@ -76,18 +76,18 @@ AddedTokenFinder::Match AddedTokenFinder::next_match(std::string_view text, std:
   return {text.size(), text.size(), nullptr};
 }
 
-bool AddedTokenFinder::stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
+bool AddedTokenFinder::is_single_word(std::string_view text, std::size_t begin, std::size_t end) {
   const bool word_before = begin > 0 && is_word_character(code_point_at(text, previous_character(text, begin)));
-  const bool word_behind = end < text.size() && is_word_character(code_point_at(text, end));
-  return !word_before && !word_behind;
+  const bool word_after = end < text.size() && is_word_character(code_point_at(text, end));
+  return !word_before && !word_after;
 }
 
-std::size_t AddedTokenFinder::blanks_begin(std::string_view text, std::size_t end) {
+std::size_t AddedTokenFinder::spaces_begin(std::string_view text, std::size_t end) {
   while (end > 0 && is_blank_at(text, previous_character(text, end))) end = previous_character(text, end);
   return end;
 }
 
-std::size_t AddedTokenFinder::blanks_end(std::string_view text, std::size_t begin) {
+std::size_t AddedTokenFinder::spaces_end(std::string_view text, std::size_t begin) {
   while (begin < text.size() && is_blank_at(text, begin)) next_code_point(text, begin);
   return begin;
 }

@@ -58,10 +58,10 @@ class AddedTokenFinder {
   void split(std::string_view text, const OnText& on_text, const OnToken& on_token) const {
     std::size_t done = 0;  // the end of what has been emitted
     for (Match match = next_match(text, 0); match.token != nullptr; match = next_match(text, match.end)) {
-      if (match.token->single_word && !stands_alone(text, match.begin, match.end)) continue;
+      if (match.token->single_word && !is_single_word(text, match.begin, match.end)) continue;
       std::size_t begin = match.begin, end = match.end;
-      if (match.token->lstrip) begin = std::max(blanks_begin(text, begin), done);
-      if (match.token->rstrip) end = blanks_end(text, end);
+      if (match.token->lstrip) begin = std::max(spaces_begin(text, begin), done);
+      if (match.token->rstrip) end = spaces_end(text, end);
       if (done < begin) on_text(done, begin);
       if (begin < end) on_token(*match.token);  // else an earlier token removed the blanks of this one
       done = end;
@@ -75,9 +75,9 @@ class AddedTokenFinder {
     const AddedToken* token;  // null if there is no match
   };
   Match next_match(std::string_view text, std::size_t from) const;
-  static bool stands_alone(std::string_view text, std::size_t begin, std::size_t end);
-  static std::size_t blanks_begin(std::string_view text, std::size_t end);
-  static std::size_t blanks_end(std::string_view text, std::size_t begin);
+  static bool is_single_word(std::string_view text, std::size_t begin, std::size_t end);
+  static std::size_t spaces_begin(std::string_view text, std::size_t end);
+  static std::size_t spaces_end(std::string_view text, std::size_t begin);
 
   std::vector<std::pair<std::string, const AddedToken*>> tokens_;
   ByteTrie trie_;  // indices of tokens_

@@ -21,7 +21,7 @@ class Pieces {
   void reset(std::string_view text, std::size_t origin_end) {
     text_ = text;
     origin_end_ = origin_end;
-    largest_ = largest_growth(text.size());
+    largest_ = max_output_bytes(text.size());
     ranges_.clear();
     if (!text.empty()) ranges_.push_back({0, text.size()});
   }

@@ -44,17 +44,17 @@ void PipelineTokenizer::encode(std::string_view text, std::vector<TokenId>& ids)
   raw_.split(
       text,
       [&](std::size_t begin, std::size_t end) {
-        encode_stretch(text.substr(begin, end - begin), begin == 0 ? 1 : 0, work, ids);
+        encode_range(text.substr(begin, end - begin), begin == 0 ? 1 : 0, work, ids);
       },
       [&](const AddedToken& token) { ids.push_back(token.id); });
 }
 
-void PipelineTokenizer::encode_stretch(std::string_view text, std::size_t origin_end, Workspace& work,
-                                       std::vector<TokenId>& ids) const {
+void PipelineTokenizer::encode_range(std::string_view text, std::size_t origin_end, Workspace& work,
+                                     std::vector<TokenId>& ids) const {
   if (components_.normalizer) {
     work.normalized.text.assign(text);
     work.normalized.origin_end = origin_end;
-    work.normalized.largest = largest_growth(text.size());
+    work.normalized.largest = max_output_bytes(text.size());
     components_.normalizer->apply(work.normalized);
     text = work.normalized.text;
     origin_end = work.normalized.origin_end;

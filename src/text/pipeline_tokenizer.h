@@ -38,7 +38,7 @@ class PipelineTokenizer final : public Tokenizer {
  private:
   struct Workspace;
   Workspace& workspace() const;
-  void encode_stretch(std::string_view text, std::size_t origin_end, Workspace& work, std::vector<TokenId>& ids) const;
+  void encode_range(std::string_view text, std::size_t origin_end, Workspace& work, std::vector<TokenId>& ids) const;
   void encode_piece(std::string_view piece, Workspace& work, std::vector<TokenId>& ids) const;
   void encode_word(std::string_view word, Workspace& work, std::vector<TokenId>& ids) const;
 

@@ -10,7 +10,7 @@ namespace lockstep::text {
 
 /// Returns the limit, in bytes, to which a tokenizer's components may expand a text of `bytes`. Known components at
 /// most triple it; a hostile chain could double it again and again.
-constexpr std::size_t largest_growth(std::size_t bytes) { return std::max<std::size_t>(64 << 10, 128 * bytes); }
+constexpr std::size_t max_output_bytes(std::size_t bytes) { return std::max<std::size_t>(64 << 10, 128 * bytes); }
 
 inline void check_growth(std::size_t bytes, std::size_t largest) {
   if (bytes <= largest) return;

@@ -16,7 +16,7 @@ namespace {
 constexpr double kShare = 0.5;
 // Passes of fewer tokens cost too much to be chosen because of an estimate. Recomputing layers costs a third more,
 // which is about the fixed cost of a pass (batching/batch_cost.cpp) with somewhat fewer tokens.
-constexpr std::uint64_t kFewestTokens = 256;
+constexpr std::uint64_t kMinTokens = 256;
 
 // Returns how many tokens' activations fit.
 double room(const ModelSize& model, bool recomputes_layers, const RankMemory& memory) {
@@ -28,9 +28,9 @@ double room(const ModelSize& model, bool recomputes_layers, const RankMemory& me
 // Returns the memory of the rank with the least, or 0 if unknown.
 double usable_memory(const at::Device& device, Communicator& communicator) {
   const Json own = {{"place", comm::own_placement(1).host + " " + device.str()},
-                    {"bytes", comm::memory_of_device(device)}};
+                    {"bytes", comm::device_memory_bytes(device)}};
   std::map<std::string, std::vector<double>> bytes_of_place;
-  for (const std::string& text : comm::texts_of_ranks(communicator, own.dump())) {
+  for (const std::string& text : comm::all_gather_texts(communicator, own.dump())) {
     const Json rank = Json::parse(text);
     bytes_of_place[rank["place"].get<std::string>()].push_back(rank["bytes"].get<double>());
   }
@@ -47,12 +47,12 @@ double usable_memory(const at::Device& device, Communicator& communicator) {
 ActivationPlan plan_activations(const ModelSize& model, const Hyperparameters& hyperparameters,
                                 const RankMemory& memory, std::uint64_t enough, std::uint64_t longest_row) {
   const auto asked = static_cast<std::uint64_t>(hyperparameters.max_tokens_per_micro_batch.value_or(0));
-  const auto needed = static_cast<double>(std::max(asked > 0 ? asked : kFewestTokens, longest_row));
+  const auto needed = static_cast<double>(std::max(asked > 0 ? asked : kMinTokens, longest_row));
   const std::string& setting = hyperparameters.gradient_checkpointing;
   const bool recomputes = setting == "true" || (setting == "auto" && room(model, false, memory) < needed);
   if (asked > 0) return {asked, recomputes};
   const double fits =
-      std::clamp(room(model, recomputes, memory), static_cast<double>(kFewestTokens), static_cast<double>(enough));
+      std::clamp(room(model, recomputes, memory), static_cast<double>(kMinTokens), static_cast<double>(enough));
   return {static_cast<std::uint64_t>(fits), recomputes};
 }
 
@@ -72,7 +72,7 @@ ActivationPlan agree_on_activations(const LanguageModel& model, const TokenizedD
   const RankMemory memory{.usable = usable_memory(device, communicator),
                           .held = held_bytes(size, communicator.world_size(), hyperparameters.optimizer_sharding,
                                              static_cast<double>(hyperparameters.ddp_bucket_cap_mb << 20))};
-  return plan_activations(size, hyperparameters, memory, device.is_cuda() ? kEnoughTokensOnGpu : kEnoughTokensOnHost,
+  return plan_activations(size, hyperparameters, memory, device.is_cuda() ? kMaxTokensOnGpu : kMaxTokensOnHost,
                           may_choose ? longest_row(training) : 0);
 }
 

@@ -38,7 +38,7 @@ Sharding parse_sharding(const std::string& name) {
 // Returns the features that are kept per token until backward has used them: the output of a projection, or its sum
 // with the residual that it is added to, and the output of attention. Outputs of norms and activations are computed
 // again.
-std::int64_t kept_features(const models::Projection& projection, const std::string& path) {
+std::int64_t activation_features(const models::Projection& projection, const std::string& path) {
   return projection.out_features() + (batching::is_attention_output(path) ? projection.in_features() : 0);
 }
 
@@ -46,21 +46,21 @@ std::int64_t kept_features(const models::Projection& projection, const std::stri
 
 double held_bytes(const ModelSize& model, int ranks, const std::string& sharding_name, double bucket_bytes) {
   const Sharding sharding = parse_sharding(sharding_name);
-  const auto share = [&](bool is_shared) { return is_shared ? 1.0 / ranks : 1.0; };
+  const auto share = [&](bool is_sharded) { return is_sharded ? 1.0 / ranks : 1.0; };
   double bytes = kBytes * (model.parameters * share(sharding.parameters) + model.trained * share(sharding.gradients) +
-                           model.shared_state * share(sharding.state) + model.whole_state);
+                           model.shardable_state * share(sharding.state) + model.replicated_state);
   // Parameters that are needed throughout are held whole, in addition to the rank's share of them.
   if (sharding.parameters) bytes += kBytes * (model.parameters - model.in_layers) * (1 - share(true));
   // Also held temporarily: the buckets of gradients that are filled or reduced, the current layer and the layers
   // gathered ahead.
-  if (sharding.gradients) bytes += static_cast<double>(sharding::GradientReducer::kMostUnderWay + 1) * bucket_bytes;
+  if (sharding.gradients) bytes += static_cast<double>(sharding::GradientReducer::kMaxInFlight + 1) * bucket_bytes;
   if (sharding.parameters) bytes += (sharding::LayerGathering::kLayersAhead + 1) * kBytes * model.largest_layer;
   return bytes;
 }
 
 double activation_bytes(const ModelSize& model, bool recomputes_layers) {
-  return kBytes *
-         (recomputes_layers ? model.layers * model.hidden_features + model.layer_kept_features : model.kept_features);
+  return kBytes * (recomputes_layers ? model.layers * model.hidden_features + model.layer_kept_features
+                                     : model.activation_features);
 }
 
 ModelSize size_of(const LanguageModel& model, const std::string& optim) {
@@ -70,10 +70,10 @@ ModelSize size_of(const LanguageModel& model, const std::string& optim) {
     size.parameters += elements;
     if (!parameter.requires_grad()) continue;
     size.trained += elements;
-    if (optim == "adamw") size.shared_state += 2 * elements;
-    if (optim == "lion" || (optim == "adafactor" && parameter.dim() < 2)) size.shared_state += elements;
+    if (optim == "adamw") size.shardable_state += 2 * elements;
+    if (optim == "lion" || (optim == "adafactor" && parameter.dim() < 2)) size.shardable_state += elements;
     if (optim == "adafactor" && parameter.dim() >= 2) {
-      size.whole_state +=
+      size.replicated_state +=
           elements / static_cast<double>(parameter.size(-1)) + elements / static_cast<double>(parameter.size(-2));
     }
   }
@@ -93,12 +93,12 @@ ModelSize size_of(const LanguageModel& model, const std::string& optim) {
   for (const auto& module : model.named_modules({}, /*include_self=*/false)) {
     const auto* projection = dynamic_cast<const models::Projection*>(module.value().get());
     if (projection == nullptr || module.key() == models::kHeadModule) continue;
-    const auto features = static_cast<double>(kept_features(*projection, module.key()));
-    (batching::passes_input(model.info(), module.key()) ? of_input : of_target) += features;
+    const auto features = static_cast<double>(activation_features(*projection, module.key()));
+    (batching::reads_input_tokens(model.info(), module.key()) ? of_input : of_target) += features;
     const auto layer = layer_of.find(projection->weight.unsafeGetTensorImpl());
     if (layer != layer_of.end()) of_layers[layer->second] += features;
   }
-  size.kept_features = std::max(of_input, of_target);
+  size.activation_features = std::max(of_input, of_target);
   size.vocabulary = static_cast<double>(model.info().vocabulary_size);
   size.layers = static_cast<double>(layers.size());
   size.hidden_features = static_cast<double>(model.info().hidden_size);

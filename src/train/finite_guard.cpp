@@ -12,7 +12,7 @@
 namespace lockstep::train {
 namespace {
 
-constexpr std::int64_t kNamedRows = 16;  // maximum in a message
+constexpr std::int64_t kMaxNamedRows = 16;  // maximum in a message
 
 std::string show(double number) { return std::isnan(number) ? "nan" : fmt::to_string(number); }  // avoids "-nan"
 
@@ -26,7 +26,7 @@ FiniteGuard::FiniteGuard(std::uint64_t max_skipped_steps, std::uint64_t total_st
       communicator_(std::move(communicator)) {}
 
 void FiniteGuard::watch(double loss, std::span<const std::uint64_t> examples) {
-  if (!std::isfinite(loss)) suspects_.insert(suspects_.end(), examples.begin(), examples.end());
+  if (!std::isfinite(loss)) non_finite_rows_.insert(non_finite_rows_.end(), examples.begin(), examples.end());
 }
 
 bool FiniteGuard::skips(std::uint64_t step, double loss, double grad_norm) {
@@ -36,7 +36,7 @@ bool FiniteGuard::skips(std::uint64_t step, double loss, double grad_norm) {
   }
   const std::string problem = fmt::format("step {}: the loss ({}) or the gradients' norm ({}) is no finite number{}",
                                           step, show(loss), show(grad_norm), describe_suspects());
-  suspects_.clear();
+  non_finite_rows_.clear();
   const bool was_never_finite = skipped_ + 1 == step;
   if (skipped_in_a_row_ == max_skipped_steps_ || (was_never_finite && step == total_steps_)) {
     comm::run_on_all(*communicator_, [&] { throw Error(problem + "; " + conclude(was_never_finite)); });
@@ -71,12 +71,12 @@ std::string FiniteGuard::conclude(bool was_never_finite) const {
 
 // Every rank fills its row of a table [rank, count and first row numbers], which is then summed over the ranks.
 std::string FiniteGuard::describe_suspects() {
-  at::Tensor table = at::zeros({communicator_->world_size(), 1 + kNamedRows}, at::kLong);
+  at::Tensor table = at::zeros({communicator_->world_size(), 1 + kMaxNamedRows}, at::kLong);
   auto cells = table.accessor<std::int64_t, 2>();
   auto own = cells[communicator_->rank()];
-  own[0] = static_cast<std::int64_t>(suspects_.size());
-  for (std::int64_t i = 0; i < std::min(own[0], kNamedRows); ++i) {
-    own[1 + i] = static_cast<std::int64_t>(training_->place_in_set(suspects_[static_cast<std::size_t>(i)])) + 1;
+  own[0] = static_cast<std::int64_t>(non_finite_rows_.size());
+  for (std::int64_t i = 0; i < std::min(own[0], kMaxNamedRows); ++i) {
+    own[1 + i] = static_cast<std::int64_t>(training_->place_in_set(non_finite_rows_[static_cast<std::size_t>(i)])) + 1;
   }
   communicator_->all_reduce_sum(table);
 
@@ -87,10 +87,10 @@ std::string FiniteGuard::describe_suspects() {
     if (of_rank[0] == 0) continue;
     ranks.push_back(rank);
     count += of_rank[0];
-    for (std::int64_t i = 0; i < std::min(of_rank[0], kNamedRows); ++i) rows.push_back(of_rank[1 + i]);
+    for (std::int64_t i = 0; i < std::min(of_rank[0], kMaxNamedRows); ++i) rows.push_back(of_rank[1 + i]);
   }
   if (ranks.empty()) return "";
-  rows.resize(std::min<std::size_t>(rows.size(), kNamedRows));
+  rows.resize(std::min<std::size_t>(rows.size(), kMaxNamedRows));
   const auto left = count - static_cast<std::int64_t>(rows.size());
   return fmt::format(
       "; not finite was the loss of rank {}, of micro-batches with the training rows {}{} (lockstep-prep inspect --row "

@@ -37,7 +37,7 @@ TrainedModel load(const std::string& name, bool has_encoder, Communicator& commu
     data::check_has_encoder(data::describe_model_folder(folder), has_encoder, folder);
   };
   const auto resolved =
-      generation::resolve_on_ranks(name, {.before_weights = check}, hub::hub_settings_of_environment, communicator);
+      generation::resolve_on_ranks(name, {.before_weights = check}, hub::hub_settings_from_environment, communicator);
   check(resolved.folder);
   return TrainedModel::load(resolved);
 }
@@ -138,7 +138,7 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
                loop.recomputes_layers() ? ", whose layers are computed again in the backward pass" : "",
                peak_flops / 1e9);
   if (resumed) {
-    warn_of_other_settings(*resumed, hyperparameters);
+    warn_about_changed_settings(*resumed, hyperparameters);
     spdlog::info("resuming from {}, after step {}", resumed->checkpoint.string(), loop.state().position.step);
   }
 
@@ -179,7 +179,7 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   }
   if (const LoopState& state = loop.state(); state.position.step < loop.total_steps()) {
     spdlog::info("training ends: {} evaluations were no better than that after step {} (early_stopping_patience)",
-                 state.best.others_since, state.best.step);
+                 state.best.evaluations_since, state.best.step);
   }
   if (hyperparameters.load_best_model_at_end) load_best(output_dir, loop.state());
   communicator_->set_activity("saving the model");
@@ -203,7 +203,7 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
     run.loop = loop.state();
     run.is_finished = true;
     run.write(output_dir);
-    CheckpointFolder(output_dir).remove_set_aside();
+    CheckpointFolder(output_dir).remove_retired_checkpoints();
   });
   if (loop.skipped_steps() > 0) {
     spdlog::warn("{} of {} steps were skipped, because their loss or gradients were not finite", loop.skipped_steps(),
@@ -227,9 +227,9 @@ void GenerationModelTrainer::prepare_output(const Hyperparameters& hyperparamete
     CheckpointFolder folder(output_dir);
     folder.remove_leftovers();
     if (resumed) {
-      folder.set_aside_after(resumed->state.loop.position.step);
+      folder.retire_checkpoints_after(resumed->state.loop.position.step);
     } else {
-      folder.set_aside();
+      folder.retire_checkpoints();
     }
     run.write(output_dir);
     if (hyperparameters.logging_dir)
@@ -249,7 +249,7 @@ void GenerationModelTrainer::prepare_output(const Hyperparameters& hyperparamete
 void GenerationModelTrainer::load_best(const std::filesystem::path& output_dir, const LoopState& state) {
   if (!state.best.metric || state.best.step == state.position.step) return;
   const std::filesystem::path best = CheckpointFolder(output_dir).path(state.best.step);
-  if (const std::string flaw = comm::text_of_root(*communicator_, communicator_->is_root() ? flaw_of(best) : "");
+  if (const std::string flaw = comm::broadcast_text(*communicator_, communicator_->is_root() ? find_defect(best) : "");
       !flaw.empty()) {
     spdlog::warn("load_best_model_at_end: {}: {}; the model is that of the last step", best.string(), flaw);
     return;

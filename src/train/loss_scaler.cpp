@@ -3,7 +3,7 @@
 namespace lockstep::train {
 
 void LossScaler::grow() {
-  if (!is_on_ || ++state_.steps < kStepsOfAScale) return;
+  if (!is_on_ || ++state_.steps < kGrowthInterval) return;
   state_ = {.scale = 2 * state_.scale};
 }
 

@@ -179,7 +179,7 @@ bool TrainingLoop::train_step() {
   reducer_.finish();
   if (!own_loss) return false;
   const StepSums sums = exchange(*own_loss);
-  if (std::exchange(is_first_step_, false)) warn_of_unused_parameters();
+  if (std::exchange(is_first_step_, false)) warn_about_unused_parameters();
 
   StepMetrics metrics;
   metrics.grad_norm = reducer_.norm() / loss_scaler_.scale();
@@ -194,7 +194,7 @@ bool TrainingLoop::train_step() {
   metrics.tokens = plan.tokens;
   metrics.target_tokens = plan.label_tokens;
   metrics.padding = plan.padding;
-  metrics.flops = kFlopsOfMultiplyAdd * plan.asked_for;
+  metrics.flops = kFlopsOfMultiplyAdd * plan.useful_cost;
   metrics.peak_flops = peak_flops_;
   metrics.seconds = seconds_since(step_begun_);
   metrics.input_wait = sums.waited_s / communicator_->world_size() / metrics.seconds;
@@ -227,7 +227,7 @@ std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const 
   for (std::size_t pass = 0; pass < passes; ++pass) {
     const bool is_last = pass + 1 == passes;
     const bool asks = stop_ != nullptr && !is_last;  // after the last pass, exchange() asks
-    if (asks) stop_->begin_agreeing();
+    if (asks) stop_->begin_synchronize();
     reducer_.begin_pass(is_last);
     if (pass >= idle_passes) {
       losses.push_back(run_pass(step, inputs_->next_batch().to(model_.device()), scale));
@@ -239,7 +239,7 @@ std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const 
     }
     reducer_.end_pass();
     layers_->end_pass();
-    if (asks && stop_->finish_agreeing()) return std::nullopt;
+    if (asks && stop_->finish_synchronize()) return std::nullopt;
   }
   double sum = 0;
   for (std::size_t i = 0; i < own.size(); ++i) {
@@ -256,16 +256,16 @@ TrainingLoop::StepSums TrainingLoop::exchange(double own_loss) {
   const std::span<double> numbers(sums.data_ptr<double>(), kStop + StopRequests::kReasons);
   const bool is_late = seconds_since(saved_at_) >= 60 * hyperparameters_.save_interval_minutes;
   numbers[kLoss] = own_loss;
-  numbers[kWaited] = inputs_->take_waited_s();
+  numbers[kWaited] = inputs_->take_wait_s();
   numbers[kSave] = communicator_->is_root() && is_late ? 1 : 0;
-  if (checkpoints_ != nullptr) numbers[kParts] = checkpoints_->own_progress();
+  if (checkpoints_ != nullptr) numbers[kParts] = checkpoints_->local_progress();
   if (stop_ != nullptr) {
     if (checkpoints_ != nullptr) stop_->set_time_to_save(checkpoints_->time_to_save());
     std::ranges::copy(stop_->own(), numbers.begin() + kStop);
   }
   communicator_->all_reduce_sum(sums);
   is_time_to_save_ = numbers[kSave] > 0;
-  if (checkpoints_ != nullptr) checkpoints_->take_progress(numbers[kParts]);
+  if (checkpoints_ != nullptr) checkpoints_->apply_progress(numbers[kParts]);
   if (stop_ != nullptr) stop_->take(numbers.subspan(kStop));
   return {.loss = numbers[kLoss], .waited_s = numbers[kWaited]};
 }
@@ -303,7 +303,7 @@ void TrainingLoop::update(const StepMetrics& metrics) {
   rounded_weights_.forget();
 }
 
-void TrainingLoop::warn_of_unused_parameters() const {
+void TrainingLoop::warn_about_unused_parameters() const {
   const std::vector<std::string> unused = reducer_.unused_parameters();
   if (unused.empty()) return;
   constexpr std::size_t kNamed = 5;
@@ -358,7 +358,7 @@ void TrainingLoop::save_checkpoint(bool is_urgent) {
 
 bool TrainingLoop::is_over() const {
   const auto patience = static_cast<std::uint64_t>(hyperparameters_.early_stopping_patience);
-  const bool is_early = patience > 0 && state_.best.others_since >= patience;
+  const bool is_early = patience > 0 && state_.best.evaluations_since >= patience;
   return !evaluation_is_due() && (is_early || state_.position.step >= total_steps_);
 }
 

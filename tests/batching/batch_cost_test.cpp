@@ -46,12 +46,12 @@ TEST(BatchCostOfAModel, CountsTwoMultiplyAddsForEachFeatureOfAPair) {
 TEST(BatchCostOfAModel, WorkBesideProductsGrowsWithTheFeatures) {
   const BatchCost cost = batch_cost(*test::model_of(kGpt2));
   const double in_and_out = 2 * (8 + 24) + (8 + 8) + 2 * (8 + 32);
-  EXPECT_GT(cost.input_token_beside, 0);
+  EXPECT_GT(cost.input_token_overhead, 0);
   const BatchCost wide = batch_cost(*test::model_of(
       R"({"model_type": "gpt2", "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 40, "vocab_size": 20})"));
-  EXPECT_EQ(wide.input_token_beside, 2 * cost.input_token_beside);
+  EXPECT_EQ(wide.input_token_overhead, 2 * cost.input_token_overhead);
   EXPECT_EQ(wide.input_token, 4 * cost.input_token);
-  EXPECT_EQ(std::fmod(cost.input_token_beside, in_and_out), 0) << "a number for each feature";
+  EXPECT_EQ(std::fmod(cost.input_token_overhead, in_and_out), 0) << "a number for each feature";
 }
 
 TEST(BatchCostOfAModel, AnAdapterAddsItsOwnWeights) {
@@ -81,11 +81,11 @@ TEST(BatchCostOfAModel, AModelOfOtherPartsIsCountedByTokens) {
 TEST(BatchCostOfAModel, KnowsWhichProjectionsTakeTheInputAndWhatAttentionGives) {
   const auto model = test::model_of(kT5);
   const models::ModelInfo& t5 = model->info();
-  EXPECT_TRUE(passes_input(t5, "encoder.block.0.layer.0.SelfAttention.q"));
-  EXPECT_FALSE(passes_input(t5, "decoder.block.0.layer.0.SelfAttention.k"));
-  EXPECT_FALSE(passes_input(t5, "decoder.block.0.layer.1.EncDecAttention.q"));
-  EXPECT_TRUE(passes_input(t5, "decoder.block.0.layer.1.EncDecAttention.k"));
-  EXPECT_TRUE(passes_input(t5, "decoder.block.0.layer.1.EncDecAttention.v"));
+  EXPECT_TRUE(reads_input_tokens(t5, "encoder.block.0.layer.0.SelfAttention.q"));
+  EXPECT_FALSE(reads_input_tokens(t5, "decoder.block.0.layer.0.SelfAttention.k"));
+  EXPECT_FALSE(reads_input_tokens(t5, "decoder.block.0.layer.1.EncDecAttention.q"));
+  EXPECT_TRUE(reads_input_tokens(t5, "decoder.block.0.layer.1.EncDecAttention.k"));
+  EXPECT_TRUE(reads_input_tokens(t5, "decoder.block.0.layer.1.EncDecAttention.v"));
   EXPECT_TRUE(is_attention_output("decoder.block.0.layer.1.EncDecAttention.o"));
   EXPECT_TRUE(is_attention_output("model.layers.0.self_attn.o_proj"));
   EXPECT_FALSE(is_attention_output("model.layers.0.self_attn.q_proj"));

@@ -74,10 +74,10 @@ TEST(BatchPlan, EveryExampleRunsOnceForAnyRanksAndLimits) {
 TEST(BatchPlan, OfADecoderOnlyRowTheLastTokenIsNotAskedFor) {
   const auto dataset = random_dataset(100, false, 2);
   const auto order = data::shuffled_indices(100, 1, 0);
-  double asked_for = 0, cost = 0, padded = 0;
+  double useful_cost = 0, cost = 0, padded = 0;
   for (std::uint64_t i = 0; i < 100; ++i) {
     const double tokens = dataset->input_length(i) + dataset->target_length(i), labels = dataset->target_length(i);
-    asked_for += 2 * (tokens - 1) + 3 * (tokens - 1) * (tokens - 1) / 2 + 4 * labels;
+    useful_cost += 2 * (tokens - 1) + 3 * (tokens - 1) * (tokens - 1) / 2 + 4 * labels;
     cost += 2 * (tokens - 1) + 3 * (tokens - 1) * (tokens - 1) + 4 * labels;
     padded += 2 * tokens + 3 * tokens * tokens + 4 * labels;
   }
@@ -87,7 +87,7 @@ TEST(BatchPlan, OfADecoderOnlyRowTheLastTokenIsNotAskedFor) {
     double found = 0;
     for (const MicroBatch& micro_batch : micro_batches_of(plan)) found += micro_batch.cost;
     EXPECT_DOUBLE_EQ(found, pads ? padded : cost);
-    EXPECT_DOUBLE_EQ(plan.asked_for, asked_for);
+    EXPECT_DOUBLE_EQ(plan.useful_cost, useful_cost);
   }
 }
 
@@ -107,7 +107,7 @@ TEST(BatchPlan, CountsTokensWhateverTheCut) {
         plan_step(*dataset, order, of_rows(9), ranks, {.target_pair = 2, .cross_pair = 3, .label = 4});
     EXPECT_EQ(plan.tokens, tokens);
     EXPECT_EQ(plan.label_tokens, labels);
-    EXPECT_DOUBLE_EQ(plan.asked_for, static_cast<double>(tokens + 4 * labels) + pairs);
+    EXPECT_DOUBLE_EQ(plan.useful_cost, static_cast<double>(tokens + 4 * labels) + pairs);
     EXPECT_EQ(plan.padding, 0);
   }
 }
@@ -211,11 +211,11 @@ TEST(BatchCost, IsThatOfTheRowsAndOfPaddedAttention) {
   BatchCost cost{.input_token = 2, .target_token = 3, .input_pair = 4, .target_pair = 5, .cross_pair = 6, .label = 8};
   const double tokens = 2 * 6 + 3 * 3 + 8 * 7;
   EXPECT_EQ(cost.of(shape), tokens + 4 * 34 + 5 * 5 + 6 * 11);
-  EXPECT_EQ(cost.asked_for(shape, true), tokens + 4 * 34 + 2.5 * 5 + 6 * 11);
-  EXPECT_EQ(cost.asked_for(shape, false), tokens + 2 * 34 + 5 * 5 + 6 * 11);
+  EXPECT_EQ(cost.useful_cost(shape, true), tokens + 4 * 34 + 2.5 * 5 + 6 * 11);
+  EXPECT_EQ(cost.useful_cost(shape, false), tokens + 2 * 34 + 5 * 5 + 6 * 11);
   cost.pads_attention = true;
   EXPECT_EQ(cost.of(shape), 2 * 2 + tokens + 2 * (4 * 25 + 5 * 4 + 6 * 10));
-  EXPECT_EQ(cost.asked_for(shape, true), tokens + 4 * 34 + 2.5 * 5 + 6 * 11);
+  EXPECT_EQ(cost.useful_cost(shape, true), tokens + 4 * 34 + 2.5 * 5 + 6 * 11);
   EXPECT_EQ(BatchCost{}.of(shape), 9);
 }
 
@@ -224,13 +224,13 @@ TEST(BatchCost, WorkOutsideOfProductsCostsButIsNotAskedFor) {
       .input_tokens = 8, .target_tokens = 3, .predictors = 8, .input_pairs = 34, .target_pairs = 5, .cross_pairs = 11};
   const BatchCost products{.input_token = 2, .target_token = 3, .input_pair = 4, .target_pair = 5, .cross_pair = 6};
   BatchCost cost = products;
-  cost.input_token_beside = 10;
-  cost.target_token_beside = 20;
-  cost.pair_beside = 0.5;
+  cost.input_token_overhead = 10;
+  cost.target_token_overhead = 20;
+  cost.pair_overhead = 0.5;
   EXPECT_EQ(cost.of(shape), 12 * 8 + 23 * 3 + 1.5 * (4 * 34 + 5 * 5 + 6 * 11));
-  EXPECT_EQ(cost.asked_for(shape, true), products.asked_for(shape, true));
+  EXPECT_EQ(cost.useful_cost(shape, true), products.useful_cost(shape, true));
   cost.pads_attention = true;
-  EXPECT_EQ(cost.asked_for(shape, true), products.asked_for(shape, true));
+  EXPECT_EQ(cost.useful_cost(shape, true), products.useful_cost(shape, true));
 }
 
 // Counted in tokens only, a hundred short rows would equal the long one, and its rank would get about a hundred short

@@ -127,14 +127,14 @@ TEST(StepInputsTiming, ARowsWaitIsCountedWhereNothingIsComputedMeanwhile) {
   inputs.next_plan();
   inputs.next_batch();
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  const double waited_s = inputs.take_waited_s();
+  const double waited_s = inputs.take_wait_s();
   EXPECT_GT(waited_s, 0.05);
   EXPECT_LE(waited_s, elapsed.count());
-  EXPECT_EQ(inputs.take_waited_s(), 0) << "what was taken is not counted again";
+  EXPECT_EQ(inputs.take_wait_s(), 0) << "what was taken is not counted again";
   // Batches are made one after the other: the second is there once a row of the fourth has been read.
   ASSERT_TRUE(rows->wait_for_reads(3 * 4 + 1, kDeadline));
   inputs.next_batch();
-  EXPECT_LT(inputs.take_waited_s(), 0.05);
+  EXPECT_LT(inputs.take_wait_s(), 0.05);
 }
 
 }  // namespace

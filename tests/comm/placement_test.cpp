@@ -83,7 +83,8 @@ TEST(Oversubscription, IsToldWithTheRemedy) {
 }
 
 TEST(Texts, OfAProcessAloneIsItsOwn) {
-  EXPECT_THAT(texts_of_ranks(*make_communicator(), std::string("a\0\xff", 3)), ElementsAre(std::string("a\0\xff", 3)));
+  EXPECT_THAT(all_gather_texts(*make_communicator(), std::string("a\0\xff", 3)),
+              ElementsAre(std::string("a\0\xff", 3)));
 }
 
 }  // namespace

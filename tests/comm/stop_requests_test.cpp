@@ -23,7 +23,7 @@ using testing::ThrowsMessage;
 using Sums = std::array<double, StopRequests::kReasons>;
 
 // Limits the wait until a file is seen to 60 seconds; it usually takes one.
-constexpr std::chrono::milliseconds kBetweenLooks{50};
+constexpr std::chrono::milliseconds kPollInterval{50};
 constexpr int kLooks = 1200;
 
 class Stopping : public testing::Test {
@@ -82,10 +82,10 @@ TEST_F(Stopping, AllRanksLearnOfTheFileAtTheSamePoint) {
     if (rank->is_root()) core::write_file(file_, "");
     int point = 0;
     for (bool agreed = false; !agreed && point < kLooks; ++point) {
-      std::this_thread::sleep_for(kBetweenLooks);
-      requests.begin_agreeing();
+      std::this_thread::sleep_for(kPollInterval);
+      requests.begin_synchronize();
       EXPECT_FALSE(requests.agreed());
-      agreed = requests.finish_agreeing();
+      agreed = requests.finish_synchronize();
     }
     EXPECT_TRUE(requests.agreed());
     {
@@ -109,7 +109,7 @@ TEST_F(Stopping, TheFileIsLookedForOnceASecond) {
   bool is_seen = false;
   for (int look = 0; !is_seen && look < kLooks; ++look) {
     is_seen = requests.agree();
-    if (!is_seen) std::this_thread::sleep_for(kBetweenLooks);
+    if (!is_seen) std::this_thread::sleep_for(kPollInterval);
   }
   EXPECT_TRUE(is_seen);
   EXPECT_GE(std::chrono::steady_clock::now() - begin, seconds(1));

@@ -24,9 +24,9 @@ TEST(Digest, OfAFileIsThatOfItsBytes) {
   bytes.front() = bytes[999'999] = 'y';
   write_file(path, bytes);
   EXPECT_EQ(sha256_file(path), sha256(bytes));
-  EXPECT_EQ(sha256_of_piece(path, 1'000'000, 1'500'000), sha256(std::string(1'500'000, 'x')));
-  EXPECT_EQ(sha256_of_piece(path, 2'000'000, 1'500'000), sha256(std::string(1'000'000, 'x')));
-  EXPECT_EQ(sha256_of_piece(path, 3'000'000, 1), sha256(""));
+  EXPECT_EQ(sha256_of_range(path, 1'000'000, 1'500'000), sha256(std::string(1'500'000, 'x')));
+  EXPECT_EQ(sha256_of_range(path, 2'000'000, 1'500'000), sha256(std::string(1'000'000, 'x')));
+  EXPECT_EQ(sha256_of_range(path, 3'000'000, 1), sha256(""));
   std::filesystem::remove(path);
   EXPECT_THROW(sha256_file(path), InputError);
 }

@@ -22,10 +22,10 @@ TEST(WorkerPool, RunsTasksInTheirOrder) {
   std::vector<int> run;
   for (int i = 0; i < 5; ++i) pool.submit([&run, i] { run.push_back(i); });
   EXPECT_TRUE(run.empty());  // the pool has no thread of its own
-  while (pool.work_along()) {
+  while (pool.run_one_task()) {
   }
   EXPECT_EQ(run, (std::vector<int>{0, 1, 2, 3, 4}));
-  EXPECT_FALSE(pool.work_along());
+  EXPECT_FALSE(pool.run_one_task());
 }
 
 TEST(WorkerPool, EndsAfterTheTaskAtWorkAndForgetsTheOthers) {

@@ -10,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto text = fuzz::as_text(data, size);
   folder.write(train::kTrainerStateFile, "state");
   folder.write(train::kCheckpointManifestFile, text);
-  const std::string flaw = train::flaw_of(folder.path());
+  const std::string flaw = train::find_defect(folder.path());
   const bool is_named = text.find(core::sha256("state")) != std::string_view::npos;
   fuzz::require(!flaw.empty() || is_named, "a checkpoint is whole only by the digests of its files");
   return 0;

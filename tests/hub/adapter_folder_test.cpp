@@ -18,13 +18,13 @@ class AdapterFolder : public testing::Test {
   ~AdapterFolder() override { fs::remove_all(folder_); }
   std::optional<std::string> base_by(const std::string& config) const {
     core::write_file(folder_ / "adapter_config.json", config);
-    return base_of_adapter(folder_);
+    return adapter_base_model(folder_);
   }
 
   const fs::path folder_ = fs::temp_directory_path() / ("adapter_folder_test_" + std::to_string(::getpid()));
 };
 
-TEST_F(AdapterFolder, WithoutItsConfigNamesNoBase) { EXPECT_EQ(base_of_adapter(folder_), std::nullopt); }
+TEST_F(AdapterFolder, WithoutItsConfigNamesNoBase) { EXPECT_EQ(adapter_base_model(folder_), std::nullopt); }
 
 TEST_F(AdapterFolder, ARevisionBelongsToABaseOfTheHubAlone) {
   EXPECT_EQ(base_by(R"({"base_model_name_or_path": "org/name", "revision": null})"), "org/name");

@@ -172,13 +172,13 @@ TEST(AttentionOnADevice, MultipliesRoundedNumbersWhereLinearLayersDo) {
     return at::randn(shape, generator).to(kStandInDevice).requires_grad_();
   };
   const at::Tensor query = make({2, 4, 5, 8}), key = make({2, 2, 5, 8}), value = make({2, 2, 5, 8});
-  const at::Tensor learned = make({4, 9}), upper = at::randn({2, 5, 32}, generator).to(kStandInDevice);
+  const at::Tensor learned = make({4, 9}), grad_output = at::randn({2, 5, 32}, generator).to(kStandInDevice);
   const auto values = [&](const AttentionOptions& options, RoundedWeights* rounded) {
     const MixedPrecision products(rounded);
     Dropout dropout(5, 6, std::span(kIds).first(2));
     const at::Tensor y = attend(query, key, value, options, dropout);
     std::vector<at::Tensor> found = {y};
-    for (const at::Tensor& gradient : torch::autograd::grad({y}, {query, key, value}, {upper}))
+    for (const at::Tensor& gradient : torch::autograd::grad({y}, {query, key, value}, {grad_output}))
       found.push_back(gradient);
     return found;
   };

@@ -115,13 +115,13 @@ TEST(GradientReducer, SumsTiedWeightsOnce) {
 }
 
 TEST(GradientReducer, GivesEveryRankTheSumsOfWhatItOwns) {
-  for (const bool is_shared : {false, true}) {
+  for (const bool is_sharded : {false, true}) {
     for (const bool frees_buckets : {false, true}) {
-      if (frees_buckets && !is_shared) continue;
+      if (frees_buckets && !is_sharded) continue;
       comm::run_ranks(3, [&](const std::shared_ptr<comm::ThreadRank>& rank) {
         const auto parameters = parameters_of(3);
         const ParameterLayout layout(parameters, kOneParameterEach);
-        const Ownership ownership = is_shared ? Ownership::shared(layout, *rank) : Ownership::whole(layout);
+        const Ownership ownership = is_sharded ? Ownership::shared(layout, *rank) : Ownership::whole(layout);
         GradientReducer reducer(layout, ownership, rank, {.frees_buckets = frees_buckets});
         for (int step = 0; step < 2; ++step) {
           reducer.zero();
@@ -205,7 +205,7 @@ TEST(GradientReducer, FewBucketsAreUnderWayWhereTheyAreFreed) {
     reducer.zero();
     reduce(reducer, loss_of(parameters));
     EXPECT_EQ(rank->begun.size(), 9U);
-    EXPECT_EQ(rank->most_under_way, frees_buckets ? static_cast<int>(GradientReducer::kMostUnderWay) : 9);
+    EXPECT_EQ(rank->most_under_way, frees_buckets ? static_cast<int>(GradientReducer::kMaxInFlight) : 9);
     EXPECT_EQ(parameters[0].tensor.grad().defined(), !frees_buckets);
   }
 }

@@ -52,7 +52,7 @@ void check_pending(Communicator& communicator) {
       const at::Tensor mine = values(size, type) * (communicator.rank() + 1);
       cases.push_back({mine.clone(), mine.clone(), at::zeros_like(mine)});
       Case& c = cases.back();
-      const lockstep::comm::Part part = lockstep::comm::part_of(size, communicator.rank(), ranks);
+      const lockstep::comm::Range part = lockstep::comm::range_of(size, communicator.rank(), ranks);
       c.gathered.narrow(0, part.begin, part.size()).copy_(values(size, type).narrow(0, part.begin, part.size()));
       pending.push_back(communicator.begin_all_reduce_sum(c.reduced, "a sum"));
       pending.push_back(communicator.begin_reduce_scatter_sum(c.scattered, "a scattered sum"));
@@ -64,7 +64,7 @@ void check_pending(Communicator& communicator) {
     const auto type = c.reduced.scalar_type();
     const std::int64_t size = c.reduced.numel();
     const at::Tensor sum = values(size, type) * (ranks * (ranks + 1) / 2);
-    const lockstep::comm::Part part = lockstep::comm::part_of(size, communicator.rank(), ranks);
+    const lockstep::comm::Range part = lockstep::comm::range_of(size, communicator.rank(), ranks);
     const auto own = [&](const at::Tensor& tensor) { return tensor.narrow(0, part.begin, part.size()); };
     expect(c.reduced.equal(sum), communicator, "begin_all_reduce_sum is wrong");
     expect(own(c.scattered).equal(own(sum)), communicator, "begin_reduce_scatter_sum is wrong");
@@ -90,7 +90,7 @@ void check_same_bits(Communicator& communicator) {
 // The gradients of all ranks' batches equal those of one process, whatever the buckets.
 void check_reducer(Communicator& communicator, const std::shared_ptr<Communicator>& shared) {
   struct Mode {
-    bool is_shared, frees_buckets;
+    bool is_sharded, frees_buckets;
     at::ScalarType message_type;
     double tolerance;
   };
@@ -113,8 +113,8 @@ void check_reducer(Communicator& communicator, const std::shared_ptr<Communicato
         return (hidden + parameters[5].tensor + at::matmul(hidden, parameters[0].tensor)).square().sum();
       };
       const lockstep::sharding::ParameterLayout layout(parameters, {.bytes = bucket_bytes});
-      const auto ownership = mode.is_shared ? lockstep::sharding::Ownership::shared(layout, communicator)
-                                            : lockstep::sharding::Ownership::whole(layout);
+      const auto ownership = mode.is_sharded ? lockstep::sharding::Ownership::shared(layout, communicator)
+                                             : lockstep::sharding::Ownership::whole(layout);
       // There are two passes per step; the second rank has none in the last step, and one in the step before.
       const auto passes = [&](int rank, int step) { return rank != 1 ? 2 : 2 - step; };
       std::vector<std::vector<at::Tensor>> expected;
@@ -227,15 +227,15 @@ void check_agreement(Communicator& communicator) {
 
 void check_text(Communicator& communicator) {
   const std::string text = communicator.is_root() ? "\xc3\xa4 of rank 0" : "of another rank";
-  expect(lockstep::comm::text_of_root(communicator, text) == "\xc3\xa4 of rank 0", communicator,
-         "text_of_root is wrong");
-  expect(lockstep::comm::text_of_root(communicator, "").empty(), communicator, "text_of_root is wrong for no text");
-  const std::vector<std::string> texts =
-      lockstep::comm::texts_of_ranks(communicator, std::string(static_cast<std::size_t>(communicator.rank()), '\xe4'));
+  expect(lockstep::comm::broadcast_text(communicator, text) == "\xc3\xa4 of rank 0", communicator,
+         "broadcast_text is wrong");
+  expect(lockstep::comm::broadcast_text(communicator, "").empty(), communicator, "broadcast_text is wrong for no text");
+  const std::vector<std::string> texts = lockstep::comm::all_gather_texts(
+      communicator, std::string(static_cast<std::size_t>(communicator.rank()), '\xe4'));
   for (std::size_t rank = 0; rank < texts.size(); ++rank) {
-    expect(texts[rank] == std::string(rank, '\xe4'), communicator, "texts_of_ranks is wrong");
+    expect(texts[rank] == std::string(rank, '\xe4'), communicator, "all_gather_texts is wrong");
   }
-  expect(static_cast<int>(texts.size()) == communicator.world_size(), communicator, "texts_of_ranks lacks ranks");
+  expect(static_cast<int>(texts.size()) == communicator.world_size(), communicator, "all_gather_texts lacks ranks");
 }
 
 // Returns what a rank learns about differing facts: a message, "peer" if another rank reports it, or nothing if all

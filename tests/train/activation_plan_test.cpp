@@ -8,7 +8,7 @@ namespace lockstep::train {
 namespace {
 
 // A token takes 4000 bytes, or 400 if layers are recomputed: 50 numbers between layers and 50 within one.
-const ModelSize kModel{.kept_features = 1000, .layers = 5, .layer_kept_features = 50, .hidden_features = 10};
+const ModelSize kModel{.activation_features = 1000, .layers = 5, .layer_kept_features = 50, .hidden_features = 10};
 constexpr double kOfAToken = 4000, kHeld = 16e6;
 constexpr std::uint64_t kEnough = 4096;
 
@@ -57,7 +57,7 @@ TEST(ActivationPlan, IsThatOfTheJob) {
   const data::InMemoryTokenizedDataset rows({}, /*has_encoder=*/false, "digest");
   const auto choices = Hyperparameters::from_choices({{"max_tokens_per_micro_batch", 7}});
   EXPECT_EQ(agree_on_activations(model, rows, choices, *communicator).max_tokens, 7U);
-  EXPECT_EQ(agree_on_activations(model, rows, {}, *communicator).max_tokens, kEnoughTokensOnHost);
+  EXPECT_EQ(agree_on_activations(model, rows, {}, *communicator).max_tokens, kMaxTokensOnHost);
 }
 
 }  // namespace

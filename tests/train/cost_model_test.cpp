@@ -19,8 +19,8 @@ const ModelSize kBillion{.parameters = 1e9,
                          .trained = 1e9,
                          .in_layers = 9e8,
                          .largest_layer = 5e7,
-                         .kept_features = 1e6,
-                         .shared_state = 2e9};
+                         .activation_features = 1e6,
+                         .shardable_state = 2e9};
 const StepWork kWork{
     .multiply_adds = 1e12, .mean_multiply_adds = 1e12, .tokens = 1000, .passes = 1, .largest_micro_batch = 500};
 const Machine kMachine{.flops = 1e13, .link_bytes_per_second = 1e10};
@@ -58,14 +58,14 @@ TEST(CostModel, ActivationsAreWhatProjectionsAndAttentionGive) {
   const std::vector<double> of_a_layer = {5 * 8 + 3 * 8 + 16 + 8, 10 * 8, 16 + 8 + 8 + 16 + 16 + 24 + 24 + 16};
   for (std::size_t i = 0; i < of_a_layer.size(); ++i) {
     const ModelSize size = size_of(*test::model_of(test::kSmallConfigs[i]), "adamw");
-    EXPECT_EQ(size.kept_features, 2 * of_a_layer[i]) << test::kSmallConfigs[i];
+    EXPECT_EQ(size.activation_features, 2 * of_a_layer[i]) << test::kSmallConfigs[i];
   }
 }
 
 TEST(CostModel, MemoryCountsWhatTheOptimizerRemembers) {
   const auto bytes_beyond = [](const ModelSize& model, const char* sharding) {
     ModelSize without = model;
-    without.shared_state = without.whole_state = 0;
+    without.shardable_state = without.replicated_state = 0;
     const auto memory = [&](const ModelSize& size) {
       return estimate_step(size, kWork, kMachine, 8, sharding, kBucket).memory_bytes;
     };

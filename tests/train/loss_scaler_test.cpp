@@ -10,12 +10,12 @@ TEST(LossScaler, FollowsOverflows) {
   EXPECT_EQ(scaler.scale(), 65536);
   EXPECT_TRUE(scaler.shrink());
   EXPECT_EQ(scaler.scale(), 32768);
-  for (std::uint64_t step = 1; step < LossScaler::kStepsOfAScale; ++step) scaler.grow();
+  for (std::uint64_t step = 1; step < LossScaler::kGrowthInterval; ++step) scaler.grow();
   EXPECT_EQ(scaler.scale(), 32768);
   scaler.grow();
   EXPECT_EQ(scaler.scale(), 65536);
   // An overflow resets the count of steps.
-  for (std::uint64_t step = 1; step < LossScaler::kStepsOfAScale; ++step) scaler.grow();
+  for (std::uint64_t step = 1; step < LossScaler::kGrowthInterval; ++step) scaler.grow();
   EXPECT_TRUE(scaler.shrink());
   scaler.grow();
   EXPECT_EQ(scaler.scale(), 32768);
@@ -30,7 +30,7 @@ TEST(LossScaler, DoesNotGoBelowOne) {
 
 TEST(LossScaler, IsOneWhereItIsOff) {
   LossScaler scaler(false);
-  for (std::uint64_t step = 0; step < 2 * LossScaler::kStepsOfAScale; ++step) scaler.grow();
+  for (std::uint64_t step = 0; step < 2 * LossScaler::kGrowthInterval; ++step) scaler.grow();
   EXPECT_EQ(scaler.scale(), 1);
   EXPECT_FALSE(scaler.shrink());
 }
@@ -38,7 +38,7 @@ TEST(LossScaler, IsOneWhereItIsOff) {
 TEST(LossScaler, GoesOnFromItsState) {
   LossScaler before(true), after(true);
   before.shrink();
-  for (std::uint64_t step = 1; step < LossScaler::kStepsOfAScale; ++step) before.grow();
+  for (std::uint64_t step = 1; step < LossScaler::kGrowthInterval; ++step) before.grow();
   after.restore(before.state());
   after.grow();
   EXPECT_EQ(after.scale(), 65536);

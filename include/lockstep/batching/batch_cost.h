@@ -19,7 +19,7 @@ BatchCost batch_cost(const LanguageModel& model);
 /// Returns true if the projection at `path` is applied to tokens of the input, and false if to those of the target. In
 /// a decoder-only model, all are applied to the input; in an encoder-decoder, those of the encoder and the keys and
 /// values of cross-attention are.
-bool passes_input(const models::ModelInfo& info, const std::string& path);
+bool reads_input_tokens(const models::ModelInfo& info, const std::string& path);
 /// Returns true if the projection at `path` is applied to the output of attention.
 bool is_attention_output(const std::string& path);
 

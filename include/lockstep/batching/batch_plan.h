@@ -28,8 +28,8 @@ struct BatchCost {
   double input_token = 1, target_token = 1;
   double input_pair = 0, target_pair = 0, cross_pair = 0;
   double label = 0;
-  double input_token_beside = 0, target_token_beside = 0;  // per token, outside of matrix products
-  double pair_beside = 0;       // per pair, as a share of its matrix products; only if attention does not pad
+  double input_token_overhead = 0, target_token_overhead = 0;  // per token, outside of matrix products
+  double pair_overhead = 0;     // per pair, as a share of its matrix products; only if attention does not pad
   double pass = 0;              // per micro-batch, whatever its size
   bool pads_attention = false;  // rows are padded to the longest, and every token is computed
 
@@ -37,7 +37,7 @@ struct BatchCost {
   double of(const BatchShape& shape) const;
   /// Returns the cost of the necessary work: only matrix products, without padding, for the tokens that a label depends
   /// on, and with half of the pairs where a decoder's attention is causal.
-  double asked_for(const BatchShape& shape, bool has_encoder) const;
+  double useful_cost(const BatchShape& shape, bool has_encoder) const;
 };
 
 /// Limits for a micro-batch of several rows. A single row may exceed them.
@@ -58,7 +58,7 @@ struct StepPlan {
   std::vector<std::vector<MicroBatch>> ranks;  // [world_size][micro-batches of the rank]
   std::uint64_t tokens = 0;                    // without padding, over all ranks
   std::uint64_t label_tokens = 0;              // tokens that the loss covers, over all ranks
-  double asked_for = 0;                        // necessary work of all rows (BatchCost::asked_for)
+  double useful_cost = 0;                      // necessary work of all rows (BatchCost::useful_cost)
   double padding = 0;                          // share of the cost, without `pass`, that is padding
 };
 

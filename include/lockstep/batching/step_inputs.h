@@ -43,7 +43,7 @@ class StepInputs {
   /// Returns the batch of this rank's next micro-batch in that plan, waiting and rethrowing as next_plan() does.
   models::Batch next_batch();
   /// Returns how many seconds next_plan() and next_batch() have waited since the last call.
-  double take_waited_s();
+  double take_wait_s();
 
  private:
   using Item = std::variant<StepPlan, models::Batch, std::exception_ptr>;

@@ -28,6 +28,6 @@ void check_world_size(int world_size);
 
 /// Lets only the first of several processes that cannot communicate report their common error: throws PeerFailed if
 /// `variable`, in which the launcher numbers its processes, is set and not 0.
-void leave_message_to_first(const char* variable);
+void throw_unless_first_process(const char* variable);
 
 }  // namespace lockstep::comm

@@ -23,7 +23,7 @@ class PendingCollective {
 };
 
 /// A range [begin, end) of the elements of a flat tensor.
-struct Part {
+struct Range {
   std::int64_t begin = 0;
   std::int64_t end = 0;
   std::int64_t size() const { return end - begin; }
@@ -31,7 +31,7 @@ struct Part {
 
 /// Returns the range that `rank` owns of a flat tensor of `elements`, which the ranks share evenly. A range that is not
 /// empty starts on a multiple of 16.
-Part part_of(std::int64_t elements, int rank, int world_size);
+Range range_of(std::int64_t elements, int rank, int world_size);
 
 /// The ranks of one training job. All ranks call the same functions in the same order. Tensors are on the host or, with
 /// a communicator from make_communicator_for(), on the rank's GPU; NcclCommunicator documents what differs there.
@@ -53,10 +53,10 @@ class Communicator {
   /// Begins an all_reduce_sum() and returns without waiting; also accepts bf16 and fp16. `name` describes it in
   /// messages.
   virtual std::shared_ptr<PendingCollective> begin_all_reduce_sum(at::Tensor tensor, std::string name) = 0;
-  /// Begins to replace this rank's range (part_of()) of the flat `tensor` by the sum over ranks, with the same bits as
+  /// Begins to replace this rank's range (range_of()) of the flat `tensor` by the sum over ranks, with the same bits as
   /// all_reduce_sum(). The content of the other ranges is unspecified afterwards.
   virtual std::shared_ptr<PendingCollective> begin_reduce_scatter_sum(at::Tensor tensor, std::string name) = 0;
-  /// Begins to replace every range (part_of()) of the flat `tensor` by the values of its owner.
+  /// Begins to replace every range (range_of()) of the flat `tensor` by the values of its owner.
   virtual std::shared_ptr<PendingCollective> begin_all_gather(at::Tensor tensor, std::string name) = 0;
   /// Replaces `tensor` on every rank by the root's. It must be contiguous, on the host, and of the same size and type
   /// on all ranks.
@@ -94,10 +94,10 @@ class PeerFailed : public Error {
 void run_on_all(Communicator& communicator, const std::function<void()>& work);
 
 /// Returns the root's `text`, on every rank.
-std::string text_of_root(Communicator& communicator, const std::string& text);
+std::string broadcast_text(Communicator& communicator, const std::string& text);
 
 /// Returns the `text` of every rank, on every rank. Meant for a few kilobytes each.
-std::vector<std::string> texts_of_ranks(Communicator& communicator, const std::string& text);
+std::vector<std::string> all_gather_texts(Communicator& communicator, const std::string& text);
 
 /// Returns the rank and its host for messages: "rank 1 on node7".
 std::string describe_rank(const Communicator& communicator);

@@ -32,7 +32,7 @@ at::Device compute_device_of_rank(const std::string& device, Communicator& commu
 
 /// Returns the bytes of a device's memory: all memory of a GPU, or memory_limit() (core/memory_limit.h) for the host.
 /// Returns 0 if unknown.
-std::uint64_t memory_of_device(at::Device device);
+std::uint64_t device_memory_bytes(at::Device device);
 
 /// Returns `host` if `device` is the CPU or MPI is not in use; otherwise an NcclCommunicator over the ranks of `host`,
 /// in which this rank uses GPU `device`. `timeout` is as in Communicator::set_timeout().

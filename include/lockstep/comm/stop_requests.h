@@ -38,9 +38,9 @@ class StopRequests {
 
   /// Sums own() over the ranks and takes the result. Returns true if there is a reason to stop.
   bool agree();
-  /// begin_agreeing() and finish_agreeing() are the two halves of agree(): the message is in flight between them.
-  void begin_agreeing();
-  bool finish_agreeing();
+  /// begin_synchronize() and finish_synchronize() are the two halves of agree(): the message is in flight between them.
+  void begin_synchronize();
+  bool finish_synchronize();
 
   /// Returns true if take() or an agreement has found a reason to stop.
   bool agreed() const { return !reasons_.empty(); }
@@ -65,7 +65,7 @@ class StopRequests {
  private:
   bool file_is_there();
   bool time_is_over() const;
-  std::filesystem::path honoured_file() const;
+  std::filesystem::path stopped_file() const;
 
   std::shared_ptr<Communicator> communicator_;
   StopOptions options_;

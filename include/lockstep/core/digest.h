@@ -35,7 +35,7 @@ std::string sha256(std::string_view bytes);
 std::string sha256_file(const std::filesystem::path& path);
 /// Returns the SHA-256 of the range [begin, begin + bytes) of a file, cut off at the end of the file. Throws as
 /// sha256_file() does.
-std::string sha256_of_piece(const std::filesystem::path& path, std::uint64_t begin, std::uint64_t bytes);
+std::string sha256_of_range(const std::filesystem::path& path, std::uint64_t begin, std::uint64_t bytes);
 /// Returns the id that git gives to a file's content: the SHA-1 of "blob SIZE\0" followed by the bytes, as 40
 /// lower-case hexadecimal digits. Throws InputError if the file is missing or may not be read.
 std::string git_blob_id(const std::filesystem::path& path);

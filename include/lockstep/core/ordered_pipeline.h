@@ -45,7 +45,8 @@ class OrderedPipeline {
  private:
   void consume_first() {
     try {
-      while (in_flight_.front().wait_for(std::chrono::seconds(0)) != std::future_status::ready && pool_.work_along()) {
+      while (in_flight_.front().wait_for(std::chrono::seconds(0)) != std::future_status::ready &&
+             pool_.run_one_task()) {
       }
       Output output = in_flight_.front().get();
       in_flight_.pop_front();

@@ -11,7 +11,7 @@
 namespace lockstep::core {
 
 /// Runs tasks on threads, first come, first served. The owner's thread takes tasks, too, while it would otherwise wait
-/// (work_along()), so `num_threads` counts it; a pool of one starts no threads. Must be used from one thread.
+/// (run_one_task()), so `num_threads` counts it; a pool of one starts no threads. Must be used from one thread.
 class WorkerPool {
  public:
   /// Starts `num_threads` - 1 threads; 0 means one thread per core.
@@ -24,7 +24,7 @@ class WorkerPool {
   std::size_t num_threads() const { return workers_.size() + 1; }
   void submit(std::function<void()> task);
   /// Runs one waiting task on the caller's thread. Returns false if no task is waiting.
-  bool work_along();
+  bool run_one_task();
 
  private:
   void work();

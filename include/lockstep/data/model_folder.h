@@ -52,11 +52,11 @@ struct LengthLimit {
 };
 
 /// Returns `requested` if it is set, else the tokenizer's own limit, capped at the model's positions.
-LengthLimit longest_example(std::optional<std::size_t> requested, const Tokenizer& tokenizer,
-                            const std::optional<std::uint64_t>& max_positions);
+LengthLimit find_length_limit(std::optional<std::size_t> requested, const Tokenizer& tokenizer,
+                              const std::optional<std::uint64_t>& max_positions);
 
-/// Returns the limit of longest_example() in tokens, or nullopt if there is none. Logs a warning if `requested` is not
-/// set, or if it exceeds the model's positions and is therefore reduced.
+/// Returns the limit of find_length_limit() in tokens, or nullopt if there is none. Logs a warning if `requested` is
+/// not set, or if it exceeds the model's positions and is therefore reduced.
 std::optional<std::size_t> resolve_max_length(std::optional<std::size_t> requested, const Tokenizer& tokenizer,
                                               const std::optional<std::uint64_t>& max_positions);
 

@@ -52,7 +52,7 @@ struct RowsRead {
 /// The outcome of tokenizing the rows of a list of datasets.
 struct TokenizationReport {
   /// The maximum number of rows that are named for each kind.
-  static constexpr std::size_t kNamedRows = 5;
+  static constexpr std::size_t kMaxNamedRows = 5;
 
   RowsRead read;
   std::uint64_t examples = 0;
@@ -71,7 +71,7 @@ struct TokenizationReport {
 
   /// Counts a tokenized row. The caller fills in `read`.
   void add(const TokenizedRow& row);
-  /// Records the location of a row of this kind, unless kNamedRows are recorded already.
+  /// Records the location of a row of this kind, unless kMaxNamedRows are recorded already.
   void name_row(const std::string& kind, const std::string& position);
   /// Adds the counts of `later`, whose rows follow the rows counted here, except `read`.
   void add_later(const TokenizationReport& later);

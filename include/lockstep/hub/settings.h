@@ -24,7 +24,7 @@ struct HubSettings {
 HubSettings hub_settings(const std::function<const char*(const char*)>& variable);
 
 /// Returns the settings read from this process's environment.
-HubSettings hub_settings_of_environment();
+HubSettings hub_settings_from_environment();
 
 /// Provides the settings on demand, so that a mistake in them does not affect models in local folders.
 using HubSettingsSource = std::function<HubSettings()>;

@@ -33,9 +33,9 @@ struct Family {
   std::string embedding = {};    // the parameter that a tied head shares
   std::string base_prefix = {};  // missing from names in files of the base model without a head
   std::vector<std::pair<std::string, std::string>> renamed = {};  // prefixes: in files -> of parameters
-  std::vector<std::string> left_over = {};                        // suffixes of tensors to ignore
+  std::vector<std::string> ignored_suffixes = {};                 // suffixes of tensors to ignore
   bool ties_head = true;                                          // default of "tie_word_embeddings"
-  bool tie_flag_counts = true;  // whether "tie_word_embeddings" is read; otherwise only the weights decide
+  bool reads_tie_flag = true;  // whether "tie_word_embeddings" is read; otherwise only the weights decide
 
   std::vector<std::string> lora_targets = {"q_proj", "v_proj"};  // default targets of an adapter, as in peft
 

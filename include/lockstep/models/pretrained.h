@@ -30,7 +30,7 @@ class PretrainedWeights {
   ~PretrainedWeights();
 
   /// Returns whether these weights include an untied output head; pass it to build_model().
-  bool has_own_head() const { return has_own_head_; }
+  bool has_untied_head() const { return has_own_head_; }
   /// Throws InputError, as load_model() does, unless the tensors match the model's parameters exactly.
   void check(const LanguageModel& model) const;
   /// Copies the weights of the named parameter to `into`.
@@ -43,7 +43,7 @@ class PretrainedWeights {
 };
 
 /// Builds the model that `config.json` describes, with uninitialised weights. Throws InputError as load_model() does.
-std::shared_ptr<LanguageModel> build_model(const std::filesystem::path& folder, bool has_own_head);
+std::shared_ptr<LanguageModel> build_model(const std::filesystem::path& folder, bool has_untied_head);
 /// Builds the model that `config.json` describes, with uninitialised weights and an untied head if `config.json`
 /// declares one.
 std::shared_ptr<LanguageModel> build_model(const std::filesystem::path& folder);

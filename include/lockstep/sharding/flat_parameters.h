@@ -62,7 +62,7 @@ class FlatParameters {
   std::vector<Bucket> buckets_;
   std::vector<at::Tensor> own_;
   /// Memory of freed layers, by size, which the next layer reuses instead of new pages.
-  std::multimap<std::size_t, at::DataPtr> spare_memory_;
+  std::multimap<std::size_t, at::DataPtr> memory_pool_;
 };
 
 }  // namespace lockstep::sharding

@@ -31,7 +31,7 @@ struct ReducerOptions {
 class GradientReducer {
  public:
   /// Maximum number of reductions in flight if buckets are freed; one more bucket fills meanwhile.
-  static constexpr std::size_t kMostUnderWay = 4;
+  static constexpr std::size_t kMaxInFlight = 4;
 
   /// Hooks into the accumulation of the gradients of `layout` until it is destroyed. If buckets are not freed, a
   /// parameter's gradient is a view of its bucket, so that backward passes add to the bucket directly.
@@ -76,9 +76,9 @@ class GradientReducer {
   void launch_complete();
   void launch(std::size_t bucket);
   /// Waits for the oldest reduction in flight, and stores the sums.
-  void settle_first();
+  void finish_oldest();
   at::Tensor& buffer_of(std::size_t bucket);
-  void agree_on_order();
+  void broadcast_order();
 
   const ParameterLayout layout_;
   const Ownership ownership_;
@@ -92,8 +92,8 @@ class GradientReducer {
   bool has_agreed_ = false;
   bool is_reducing_ = false;  // whether the current pass is reduced
   std::size_t launched_ = 0;  // of order_, in this pass
-  std::deque<Reduction> under_way_;
-  std::multimap<std::int64_t, at::Tensor> spare_buffers_;  // of freed buckets, by size
+  std::deque<Reduction> in_flight_;
+  std::multimap<std::int64_t, at::Tensor> buffer_pool_;  // of freed buckets, by size
   std::unique_ptr<Hooks> hooks_;
 };
 

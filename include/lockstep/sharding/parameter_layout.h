@@ -38,13 +38,13 @@ class ParameterLayout {
     std::int64_t offset;  // in the bucket, in elements
     bool decayed;         // whether weight decay applies
   };
-  struct Stretch {
-    comm::Part part;  // of a bucket
+  struct DecayRange {
+    comm::Range part;  // of a bucket
     bool decayed;
   };
   struct Bucket {
-    std::int64_t size = 0;           // in elements, including padding between parameters
-    std::vector<Stretch> stretches;  // all of the bucket, in rising order
+    std::int64_t size = 0;              // in elements, including padding between parameters
+    std::vector<DecayRange> stretches;  // all of the bucket, in rising order
   };
 
   /// Weight decay excludes norms (parameters of one dimension) and every parameter with "bias" in its name, as in the
@@ -71,8 +71,8 @@ class ParameterLayout {
 
 /// What a rank updates of each bucket.
 struct Ownership {
-  bool is_shared = false;              // among the ranks, each owning its part_of()
-  std::vector<comm::Part> parts = {};  // one per bucket; may be empty
+  bool is_sharded = false;              // among the ranks, each owning its range_of()
+  std::vector<comm::Range> parts = {};  // one per bucket; may be empty
 
   /// Returns the ownership under which every rank updates everything.
   static Ownership whole(const ParameterLayout& layout);

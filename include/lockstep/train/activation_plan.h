@@ -13,7 +13,7 @@ namespace lockstep::train {
 /// Tokens of a micro-batch beyond which larger ones are hardly faster. On CPUs, the fixed cost of a pass
 /// (batching/batch_cost.cpp) is 2 % at that size; the value for GPUs, whose many units need more work at a time, is a
 /// guess.
-inline constexpr std::uint64_t kEnoughTokensOnHost = 4096, kEnoughTokensOnGpu = 16384;
+inline constexpr std::uint64_t kMaxTokensOnHost = 4096, kMaxTokensOnGpu = 16384;
 
 /// How micro-batches use a rank's memory for activations.
 struct ActivationPlan {

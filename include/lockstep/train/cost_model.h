@@ -12,16 +12,16 @@ namespace lockstep::train {
 /// The properties of a model that determine its memory and messages.
 struct ModelSize {
   double parameters = 0;
-  double trained = 0;        // parameters with gradients
-  double in_layers = 0;      // parameters that optimizer_sharding: full gathers layer by layer
-  double largest_layer = 0;  // parameters of the largest layer
-  double kept_features = 0;  // per token, from its forward pass to its backward pass
+  double trained = 0;              // parameters with gradients
+  double in_layers = 0;            // parameters that optimizer_sharding: full gathers layer by layer
+  double largest_layer = 0;        // parameters of the largest layer
+  double activation_features = 0;  // per token, from its forward pass to its backward pass
   double layers = 0;
   double layer_kept_features = 0;  // per token, in the layer that keeps most
   double hidden_features = 0;      // passed from layer to layer, per token
   double vocabulary = 0;
-  double shared_state = 0;  // elements of optimizer state that ranks may share
-  double whole_state = 0;   // elements of optimizer state that every rank holds
+  double shardable_state = 0;   // elements of optimizer state that ranks may share
+  double replicated_state = 0;  // elements of optimizer state that every rank holds
 };
 /// Measures a model. `optim` is a value of the job key.
 ModelSize size_of(const LanguageModel& model, const std::string& optim);

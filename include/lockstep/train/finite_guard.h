@@ -47,7 +47,7 @@ class FiniteGuard {
   std::uint64_t total_steps_;
   std::shared_ptr<const TokenizedDataset> training_;
   std::shared_ptr<Communicator> communicator_;
-  std::vector<std::uint64_t> suspects_;  // rows of this rank in this step
+  std::vector<std::uint64_t> non_finite_rows_;  // rows of this rank in this step
   std::uint64_t skipped_ = 0;
   std::uint64_t skipped_in_a_row_ = 0;
 };

@@ -10,7 +10,7 @@ namespace lockstep::train {
 /// halves after one with overflow).
 class LossScaler {
  public:
-  static constexpr std::uint64_t kStepsOfAScale = 2000;
+  static constexpr std::uint64_t kGrowthInterval = 2000;
 
   struct State {
     double scale = 65536;     // a power of two

@@ -99,7 +99,7 @@ class TrainingLoop {
   batching::InputSource input_source() const;
   /// Updates the weights with the reduced gradients.
   void update(const StepMetrics& metrics);
-  void warn_of_unused_parameters() const;
+  void warn_about_unused_parameters() const;
   bool ends_epoch() const;
   bool evaluation_is_due() const;
   /// Returns false if the evaluation was abandoned because the run is to stop.

@@ -66,7 +66,7 @@ std::string try_on_ranks(const std::filesystem::path& folder, Lock lock, Communi
   std::string problem;
   std::optional<TrialFile> file;
   if (communicator.is_root()) problem = file.emplace(folder).try_lock(lock);
-  const std::string path = comm::text_of_root(communicator, file && problem.empty() ? file->path() : "");
+  const std::string path = comm::broadcast_text(communicator, file && problem.empty() ? file->path() : "");
   if (!communicator.is_root()) {
     const auto found = path.empty() ? std::nullopt : try_locked_file(path, lock);
     problem = found ? *found : TrialFile(folder).try_lock(lock);

@@ -86,7 +86,7 @@ std::vector<RankFacts> gather_rank_facts(Communicator& communicator) {
   const auto text =
       nlohmann::json(own_facts(communicator)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   std::vector<RankFacts> ranks;
-  for (const std::string& of_rank : comm::texts_of_ranks(communicator, text)) {
+  for (const std::string& of_rank : comm::all_gather_texts(communicator, text)) {
     ranks.push_back(nlohmann::json::parse(of_rank).get<RankFacts>());
   }
   return ranks;

@@ -76,7 +76,7 @@ void initialise_mpi() {
   std::atexit(finalise_mpi);
 }
 
-struct PlaceOnNode {
+struct NodeInfo {
   int local_rank = 0;
   int cores = 1;  // for this rank
   int ranks = 1;
@@ -84,14 +84,14 @@ struct PlaceOnNode {
 
 // Divides the cores that the ranks of this node may use evenly. This is right both for ranks that are bound to cores of
 // their own and for ranks that may all use every core.
-PlaceOnNode find_place_on_node() {
+NodeInfo query_node() {
   MPI_Comm node = MPI_COMM_NULL;
   MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node));
   cpu_set_t cores;
   CPU_ZERO(&cores);
   if (::sched_getaffinity(0, sizeof cores, &cores) != 0) CPU_SET(0, &cores);
   MPI_CHECK(MPI_Allreduce(MPI_IN_PLACE, &cores, sizeof cores, MPI_BYTE, MPI_BOR, node));
-  PlaceOnNode place;
+  NodeInfo place;
   MPI_CHECK(MPI_Comm_rank(node, &place.local_rank));
   MPI_CHECK(MPI_Comm_size(node, &place.ranks));
   MPI_CHECK(MPI_Comm_free(&node));
@@ -133,10 +133,10 @@ MpiCommunicator::MpiCommunicator() {
   initialise_mpi();
   MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &rank_));
   MPI_CHECK(MPI_Comm_size(MPI_COMM_WORLD, &world_size_));
-  const PlaceOnNode place = find_place_on_node();
+  const NodeInfo place = query_node();
   local_rank_ = place.local_rank;
   cores_per_rank_ = place.cores;
-  progress_ = std::make_unique<MpiProgress>([this](const std::string& what) { end_late_job(what); });
+  progress_ = std::make_unique<MpiProgress>([this](const std::string& what) { abort_on_timeout(what); });
   rings_ = std::make_unique<Rings>(*progress_, place.ranks == world_size_ ? kPieceBytesOnNode : kPieceBytes);
 }
 
@@ -207,7 +207,7 @@ void MpiCommunicator::set_activity(std::string activity) { progress_->set_activi
 std::string MpiCommunicator::activity() const { return progress_->activity(); }
 
 // Only one rank reports for all that wait: they take turns, and the first one tells the others.
-void MpiCommunicator::end_late_job(const std::string& what) {
+void MpiCommunicator::abort_on_timeout(const std::string& what) {
   constexpr std::chrono::milliseconds kTurn{100}, kLastTurn{2000}, kUntilAborted{2000};
   std::this_thread::sleep_for(std::min(kTurn * rank_, kLastTurn));
   // A probe may only fetch what the next one finds.

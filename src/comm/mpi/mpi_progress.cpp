@@ -55,7 +55,7 @@ std::shared_ptr<PendingCollective> MpiProgress::begin(std::string name,
   {
     const std::lock_guard lock(mutex_);
     entry->operation = make();
-    under_way_.push_back(entry);
+    in_flight_.push_back(entry);
     advance();
   }
   work_arrived_.notify_one();
@@ -102,8 +102,8 @@ void MpiProgress::work() {
   auto rest = kShortestRest;
   std::unique_lock lock(mutex_);
   for (;;) {
-    if (under_way_.empty()) rest = kShortestRest;
-    work_arrived_.wait(lock, [this] { return stopping_ || (!under_way_.empty() && waiting_ == 0); });
+    if (in_flight_.empty()) rest = kShortestRest;
+    work_arrived_.wait(lock, [this] { return stopping_ || (!in_flight_.empty() && waiting_ == 0); });
     if (stopping_) return;
     const bool moved = advance();
     rest = std::clamp(moved ? rest / 2 : rest * 2, kShortestRest, kLongestRest);
@@ -118,7 +118,7 @@ void MpiProgress::work() {
 bool MpiProgress::advance() {
   bool any_moved = false, any_ended = false;
   std::size_t moving = 0;
-  for (const auto& entry : under_way_) {
+  for (const auto& entry : in_flight_) {
     try {
       if (++moving <= kMoving) {
         const MpiOperation::State state = entry->operation->advance();
@@ -137,7 +137,7 @@ bool MpiProgress::advance() {
       check_deadline(*entry);
     }
   }
-  if (any_ended) std::erase_if(under_way_, [](const auto& entry) { return entry->done; });
+  if (any_ended) std::erase_if(in_flight_, [](const auto& entry) { return entry->done; });
   return any_moved || any_ended;
 }
 

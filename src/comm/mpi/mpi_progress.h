@@ -50,7 +50,7 @@ class MpiProgress {
   std::function<void(const std::string&)> on_late_;
   std::mutex mutex_;
   std::condition_variable work_arrived_;
-  std::deque<std::shared_ptr<Entry>> under_way_;
+  std::deque<std::shared_ptr<Entry>> in_flight_;
   std::chrono::seconds timeout_{0};
   std::string activity_;
   int waiting_ = 0;  // threads in wait(), which advance the collectives meanwhile

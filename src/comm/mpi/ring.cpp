@@ -131,7 +131,7 @@ void Ring::end_step(Lane& lane) {
 }
 
 Ring::Chunk Ring::chunk(const Lane& lane, int owner) const {
-  const Part part = part_of(tensor_.numel(), (owner % world_size_ + world_size_) % world_size_, world_size_);
+  const Range part = range_of(tensor_.numel(), (owner % world_size_ + world_size_) % world_size_, world_size_);
   const std::int64_t begin = part.begin + part.size() * lane.piece / pieces_;
   const std::int64_t end = part.begin + part.size() * (lane.piece + 1) / pieces_;
   return {static_cast<std::byte*>(tensor_.data_ptr()) + begin * static_cast<std::int64_t>(tensor_.element_size()),

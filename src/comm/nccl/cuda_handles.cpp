@@ -18,6 +18,6 @@ CudaEvent::~CudaEvent() { cudaEventDestroy(event_); }
 
 void CudaEvent::record(cudaStream_t stream) { CUDA_CHECK(cudaEventRecord(event_, stream)); }
 
-void CudaEvent::hold_back(cudaStream_t stream) const { CUDA_CHECK(cudaStreamWaitEvent(stream, event_, 0)); }
+void CudaEvent::make_wait(cudaStream_t stream) const { CUDA_CHECK(cudaStreamWaitEvent(stream, event_, 0)); }
 
 }  // namespace lockstep::comm

@@ -28,7 +28,7 @@ class CudaEvent {
   cudaEvent_t get() const { return event_; }
   void record(cudaStream_t stream);
   /// Makes later work on `stream` wait for the point last recorded; the host does not wait.
-  void hold_back(cudaStream_t stream) const;
+  void make_wait(cudaStream_t stream) const;
 
  private:
   cudaEvent_t event_ = nullptr;

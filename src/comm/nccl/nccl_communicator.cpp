@@ -44,8 +44,8 @@ void check_device_tensor(const at::Tensor& tensor, int device) {
 
 std::size_t elements_of(const at::Tensor& tensor) { return static_cast<std::size_t>(tensor.numel()); }
 
-bool has_even_parts(const at::Tensor& tensor, int world_size) {
-  const std::int64_t first = part_of(tensor.numel(), 0, world_size).size();
+bool has_even_ranges(const at::Tensor& tensor, int world_size) {
+  const std::int64_t first = range_of(tensor.numel(), 0, world_size).size();
   return first * world_size == tensor.numel();
 }
 
@@ -62,7 +62,7 @@ class PendingOnStream final : public PendingCollective {
   PendingOnStream(std::shared_ptr<NcclWatchdog::Operation> operation, NcclCommunicator::ComputeStream compute_stream)
       : operation_(std::move(operation)), compute_stream_(std::move(compute_stream)) {}
   void wait() override {
-    if (operation_) operation_->done.hold_back(compute_stream_());
+    if (operation_) operation_->done.make_wait(compute_stream_());
     operation_ = nullptr;
   }
 
@@ -116,8 +116,8 @@ std::shared_ptr<PendingCollective> NcclCommunicator::begin_reduce_scatter_sum(at
   const cudaStream_t stream = nccl_->stream.get();
   return begin(tensor, std::move(name), [&] {
     const ncclDataType_t type = nccl_type(tensor);
-    const bool is_even = has_even_parts(tensor, world_size());
-    for_each_part(tensor, [&](std::byte* part, std::size_t elements, int owner) {
+    const bool is_even = has_even_ranges(tensor, world_size());
+    for_each_range(tensor, [&](std::byte* part, std::size_t elements, int owner) {
       if (!is_even) {
         NCCL_CHECK(ncclReduce(part, part, elements, type, ncclSum, owner, comm, stream));
       } else if (owner == rank()) {
@@ -133,8 +133,8 @@ std::shared_ptr<PendingCollective> NcclCommunicator::begin_all_gather(at::Tensor
   const cudaStream_t stream = nccl_->stream.get();
   return begin(tensor, std::move(name), [&] {
     const ncclDataType_t type = nccl_type(tensor);
-    const bool is_even = has_even_parts(tensor, world_size());
-    for_each_part(tensor, [&](std::byte* part, std::size_t elements, int owner) {
+    const bool is_even = has_even_ranges(tensor, world_size());
+    for_each_range(tensor, [&](std::byte* part, std::size_t elements, int owner) {
       if (!is_even) {
         NCCL_CHECK(ncclBroadcast(part, part, elements, type, owner, comm, stream));
       } else if (owner == rank()) {
@@ -175,7 +175,7 @@ std::shared_ptr<PendingCollective> NcclCommunicator::begin(const at::Tensor& ten
   const auto operation = nccl_->watchdog.begin(std::move(name), tensor);
   try {
     nccl_->ready.record(compute_stream_());
-    nccl_->ready.hold_back(nccl_->stream.get());
+    nccl_->ready.make_wait(nccl_->stream.get());
     nccl_->comm.group(calls);
     nccl_->watchdog.record(*operation, nccl_->stream.get());
   } catch (const Error& error) {
@@ -185,10 +185,10 @@ std::shared_ptr<PendingCollective> NcclCommunicator::begin(const at::Tensor& ten
   return std::make_shared<PendingOnStream>(operation, compute_stream_);
 }
 
-void NcclCommunicator::for_each_part(const at::Tensor& tensor,
-                                     const std::function<void(std::byte*, std::size_t, int)>& call) const {
+void NcclCommunicator::for_each_range(const at::Tensor& tensor,
+                                      const std::function<void(std::byte*, std::size_t, int)>& call) const {
   for (int owner = 0; owner < world_size(); ++owner) {
-    const Part part = part_of(tensor.numel(), owner, world_size());
+    const Range part = range_of(tensor.numel(), owner, world_size());
     if (part.size() == 0) continue;
     auto* first = static_cast<std::byte*>(tensor.data_ptr()) + static_cast<std::size_t>(part.begin) * tensor.itemsize();
     call(first, static_cast<std::size_t>(part.size()), owner);

@@ -54,7 +54,7 @@ class NcclCommunicator final : public Communicator {
                                            const std::function<void()>& calls);
   /// Calls `call` for the range of every rank, unless it is empty, with its first byte, its number of elements and its
   /// owner.
-  void for_each_part(const at::Tensor& tensor, const std::function<void(std::byte*, std::size_t, int)>& call) const;
+  void for_each_range(const at::Tensor& tensor, const std::function<void(std::byte*, std::size_t, int)>& call) const;
   [[noreturn]] void end_job(const std::string& what);
 
   std::shared_ptr<Communicator> host_;

@@ -32,7 +32,7 @@ std::shared_ptr<NcclWatchdog::Operation> NcclWatchdog::begin(std::string name, a
   auto operation = std::make_shared<Operation>(std::move(name), std::move(tensor));
   {
     const std::lock_guard lock(mutex_);
-    under_way_.push_back(operation);
+    in_flight_.push_back(operation);
   }
   changed_.notify_all();
   return operation;
@@ -46,7 +46,7 @@ void NcclWatchdog::record(Operation& operation, cudaStream_t stream) {
 
 void NcclWatchdog::forget(const std::shared_ptr<Operation>& operation) {
   const std::lock_guard lock(mutex_);
-  std::erase(under_way_, operation);
+  std::erase(in_flight_, operation);
 }
 
 void NcclWatchdog::set_timeout(std::chrono::seconds timeout) {
@@ -68,8 +68,8 @@ void NcclWatchdog::work() {
   cudaSetDevice(device_);  // otherwise querying an event would wake up another GPU
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    if (under_way_.empty()) {
-      changed_.wait(lock, [this] { return stopping_ || !under_way_.empty(); });
+    if (in_flight_.empty()) {
+      changed_.wait(lock, [this] { return stopping_ || !in_flight_.empty(); });
       continue;
     }
     std::vector<std::shared_ptr<Operation>> ended;
@@ -87,7 +87,7 @@ void NcclWatchdog::work() {
 
 std::string NcclWatchdog::look(std::vector<std::shared_ptr<Operation>>& ended) {
   const ncclResult_t comm = comm_.state();
-  for (const auto& operation : under_way_) {
+  for (const auto& operation : in_flight_) {
     const cudaError_t event = operation->is_recorded ? cudaEventQuery(operation->done.get()) : cudaErrorNotReady;
     if (event == cudaSuccess) {
       ended.push_back(operation);
@@ -96,7 +96,7 @@ std::string NcclWatchdog::look(std::vector<std::shared_ptr<Operation>>& ended) {
     cudaGetLastError();  // clears the error, so that no later check finds it
     if (std::string problem = problem_of(*operation, event, comm); !problem.empty()) return problem;
   }
-  std::erase_if(under_way_, [&](const auto& operation) { return std::ranges::find(ended, operation) != ended.end(); });
+  std::erase_if(in_flight_, [&](const auto& operation) { return std::ranges::find(ended, operation) != ended.end(); });
   return {};
 }
 

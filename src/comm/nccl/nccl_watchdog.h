@@ -64,7 +64,7 @@ class NcclWatchdog {
   std::function<void(const std::string&)> on_failure_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<std::shared_ptr<Operation>> under_way_;
+  std::vector<std::shared_ptr<Operation>> in_flight_;
   std::chrono::seconds timeout_;
   std::string activity_;
   bool stopping_ = false;

@@ -84,7 +84,7 @@ class ArrowBlocks final : public CellBlocks {
     while (batch_ == nullptr || rows_taken_ == batch_->num_rows()) {
       if (!next_batch()) return nullptr;
     }
-    const std::int64_t rows = std::min(rows_of_a_block(arrays_), batch_->num_rows() - rows_taken_);
+    const std::int64_t rows = std::min(rows_per_block(arrays_), batch_->num_rows() - rows_taken_);
     std::vector<std::shared_ptr<arrow::Array>> arrays;
     for (const auto& array : arrays_) arrays.push_back(array == nullptr ? nullptr : array->Slice(rows_taken_, rows));
     rows_taken_ += rows;

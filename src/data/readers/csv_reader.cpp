@@ -111,7 +111,7 @@ class CsvBlocks final : public CellBlocks {
       if (!status.ok()) fail(status);
       if (batch_ == nullptr) return nullptr;
     }
-    const std::int64_t rows = std::min(rows_of_a_block(batch_->columns()), batch_->num_rows());
+    const std::int64_t rows = std::min(rows_per_block(batch_->columns()), batch_->num_rows());
     const std::uint64_t first_row = rows_read_ + 1;
     rows_read_ += static_cast<std::uint64_t>(rows);
     auto block = std::make_unique<CsvBlock>(path_.string(), columns_, batch_->Slice(0, rows), first_row);

@@ -90,7 +90,7 @@ std::vector<int> find_columns(const std::string& file, const arrow::Schema& sche
   return places;
 }
 
-std::int64_t rows_of_a_block(const std::vector<std::shared_ptr<arrow::Array>>& columns) {
+std::int64_t rows_per_block(const std::vector<std::shared_ptr<arrow::Array>>& columns) {
   std::int64_t rows = 1, bytes = 1;
   for (const auto& column : columns) {
     if (column == nullptr) continue;

@@ -31,7 +31,7 @@ RecordBatches open_ipc_batches(const std::filesystem::path& path, const std::vec
 RecordBatches open_parquet_batches(const std::filesystem::path& path, const std::vector<Column>& columns);
 
 /// Returns how many rows of these columns (null for a missing one) make a block of about kBlockBytes; at least 1.
-std::int64_t rows_of_a_block(const std::vector<std::shared_ptr<arrow::Array>>& columns);
+std::int64_t rows_per_block(const std::vector<std::shared_ptr<arrow::Array>>& columns);
 
 /// Returns the indices of the columns in the schema, leaving out optional ones that it does not have. Throws InputError
 /// for a column that is missing, appears twice, or has a type without text.

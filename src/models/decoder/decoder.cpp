@@ -44,7 +44,7 @@ RotaryAngles packed(const RotaryAngles& angles) {
 
 // Returns the tokens that a loss needs. On a GPU, attention pads the rows, so all tokens are used: whole rows of equal
 // length need no copies.
-const PackedRows& learned_rows(const Batch& batch) {
+const PackedRows& rows_for_loss(const Batch& batch) {
   return batch.input_ids.is_cpu() ? batch.predictors : batch.inputs;
 }
 
@@ -110,7 +110,7 @@ at::Tensor Decoder::logits(const Batch& batch, Dropout& dropout) {
 
 at::Tensor Decoder::loss_sum(const Batch& batch, Dropout& dropout) {
   const LabelledPositions labelled(batch);
-  const PackedRows& rows = learned_rows(batch);
+  const PackedRows& rows = rows_for_loss(batch);
   const at::Tensor selected = hidden(batch, rows, labelled.among(rows), dropout);
   if (has_adapted_head()) return negative_log_likelihood(head(selected, dropout), labelled.labels, label_smoothing());
   return negative_log_likelihood(selected, output_head(), labelled.labels, label_smoothing());
@@ -119,7 +119,7 @@ at::Tensor Decoder::loss_sum(const Batch& batch, Dropout& dropout) {
 at::Tensor Decoder::row_loss_sums(const Batch& batch) {
   Dropout none;
   const LabelledPositions labelled(batch);
-  const PackedRows& rows = learned_rows(batch);
+  const PackedRows& rows = rows_for_loss(batch);
   const at::Tensor selected = hidden(batch, rows, labelled.among(rows), none);
   return labelled.sum_by_row(
       has_adapted_head() ? negative_log_likelihoods(head(selected, none), labelled.labels, label_smoothing())

@@ -23,7 +23,7 @@ void refuse_common_options(const Json& config) {
 }  // namespace
 
 Family decoder_family(Family family, DecoderConfig (*read)(const Json& config)) {
-  family.left_over.emplace_back("rotary_emb.inv_freq");
+  family.ignored_suffixes.emplace_back("rotary_emb.inv_freq");
   family.build = [read, model_type = family.model_type, architecture = family.architecture](
                      const Json& config, const BuildOptions& options) -> std::shared_ptr<LanguageModel> {
     refuse_common_options(config);

@@ -64,7 +64,7 @@ Family gpt2_family() {
                          .limits = "add_cross_attention",
                          .embedding = "transformer.wte.weight",
                          .base_prefix = "transformer.",
-                         .left_over = {".attn.bias", ".attn.masked_bias"},
+                         .ignored_suffixes = {".attn.bias", ".attn.masked_bias"},
                          .lora_targets = {"c_attn"}},
                         &read_gpt2);
 }

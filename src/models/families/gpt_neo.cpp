@@ -96,7 +96,7 @@ Family gpt_neo_family() {
                          .features = "global and local attention",
                          .embedding = "transformer.wte.weight",
                          .base_prefix = "transformer.",
-                         .left_over = {".attn.attention.bias", ".attn.attention.masked_bias"}},
+                         .ignored_suffixes = {".attn.attention.bias", ".attn.attention.masked_bias"}},
                         &read_gpt_neo);
 }
 

@@ -64,7 +64,7 @@ Family gpt_neox_family() {
                          .embedding = "gpt_neox.embed_in.weight",
                          .base_prefix = "gpt_neox.",
                          .renamed = {{"embed_out.", "lm_head."}},
-                         .left_over = {".attention.bias", ".attention.masked_bias"},
+                         .ignored_suffixes = {".attention.bias", ".attention.masked_bias"},
                          .ties_head = false,
                          .lora_targets = {"query_key_value"}},
                         &read_gpt_neox);

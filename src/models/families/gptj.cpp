@@ -71,7 +71,7 @@ Family gptj_family() {
                          .features = "interleaved rotation, parallel residuals",
                          .embedding = "transformer.wte.weight",
                          .base_prefix = "transformer.",
-                         .left_over = {".attn.bias", ".attn.masked_bias"},
+                         .ignored_suffixes = {".attn.bias", ".attn.masked_bias"},
                          .ties_head = false},
                         &read_gptj);
 }

@@ -55,9 +55,9 @@ T5Config read_umt5(const Json& config) {
 // other families.
 Family t5_like_family(Family family, T5Config (*read)(const Json& config)) {
   family.embedding = "shared.weight";
-  family.left_over = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
-                      "EncDecAttention.relative_attention_bias.weight"};
-  family.tie_flag_counts = false;
+  family.ignored_suffixes = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
+                             "EncDecAttention.relative_attention_bias.weight"};
+  family.reads_tie_flag = false;
   family.lora_targets = {"q", "v"};
   family.build = [read, model_type = family.model_type, architecture = family.architecture](
                      const Json& config, const BuildOptions& options) {

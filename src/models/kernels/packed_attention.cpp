@@ -113,7 +113,7 @@ class Attention {
         }
         const at::Tensor scores = multiply_scores(buffers.scores, task, block, keys, lane);
         for_each_score_row(scores, task, block, keys, lane, [&](const Row& row) {
-          bend(row, buffers.slopes);
+          cap_and_add_biases(row, buffers.slopes);
           sums[row.token * query_.size(1) + row.head] = softmax_row(row.scores, keys.size(), row.seen);
           if (call_.mask) call_.mask->apply(row.scores, row.scores, row.first_key, row.seen.end, row.key);
         });
@@ -142,16 +142,16 @@ class Attention {
           of_query.zero_();
           return;
         }
-        const at::Tensor upper_rows = head_rows(gradient, call_.queries, task, block, lane);
+        const at::Tensor grad_output_rows = head_rows(gradient, call_.queries, task, block, lane);
         const at::Tensor scores = multiply_scores(buffers.scores, task, block, keys, lane);
-        const at::Tensor of_scores =
-            multiply(buffers.gradients, upper_rows, head_rows(value_, call_.keys, task, keys).transpose(1, 2));
+        const at::Tensor grad_scores =
+            multiply(buffers.gradients, grad_output_rows, head_rows(value_, call_.keys, task, keys).transpose(1, 2));
         const auto* first_score = scores.const_data_ptr<float>();
-        auto* first_gradient = of_scores.mutable_data_ptr<float>();
+        auto* first_gradient = grad_scores.mutable_data_ptr<float>();
         for_each_score_row(scores, task, block, keys, lane, [&](const Row& row) {
           float* gradients = first_gradient + (row.scores - first_score);
           if (call_.mask) call_.mask->apply(gradients, gradients, row.first_key, row.seen.end, row.key);
-          bend(row, buffers.slopes);
+          cap_and_add_biases(row, buffers.slopes);
           softmax_gradient_row(row.scores, gradients, keys.size(), row.seen, sums[row.token * heads + row.head]);
           if (needs_bias) {
             const std::int64_t first = keys.begin - row.query + call_.queries.length - 1;
@@ -164,10 +164,11 @@ class Attention {
           if (call_.mask) call_.mask->apply(row.scores, row.scores, row.first_key, row.seen.end, row.key);
         });
         const at::Tensor query_rows = head_rows(query_, call_.queries, task, block, lane);
-        of_query.copy_(multiply(buffers.result, of_scores, head_rows(key_, call_.keys, task, keys), call_.scale));
-        head_rows(to.value, call_.keys, task, keys) += multiply(buffers.result, scores.transpose(1, 2), upper_rows);
+        of_query.copy_(multiply(buffers.result, grad_scores, head_rows(key_, call_.keys, task, keys), call_.scale));
+        head_rows(to.value, call_.keys, task, keys) +=
+            multiply(buffers.result, scores.transpose(1, 2), grad_output_rows);
         head_rows(to.key, call_.keys, task, keys) +=
-            multiply(buffers.result, of_scores.transpose(1, 2), query_rows, call_.scale);
+            multiply(buffers.result, grad_scores.transpose(1, 2), query_rows, call_.scale);
       });
     });
     if (needs_bias) to.distance_bias = to.distance_bias.sum(0);
@@ -272,11 +273,11 @@ class Attention {
   }
 
   // Applies the soft cap, if there is one, to the scores, stores its derivatives in `slopes`, and adds the biases.
-  void bend(const Row& row, std::vector<float>& slopes) const {
+  void cap_and_add_biases(const Row& row, std::vector<float>& slopes) const {
     float* seen = row.scores + row.seen.begin;
     if (call_.soft_cap != 0) {
       slopes.resize(static_cast<std::size_t>(row.seen.size()));
-      soften(seen, slopes.data(), row.seen.size(), call_.soft_cap);
+      soft_cap_with_derivative(seen, slopes.data(), row.seen.size(), call_.soft_cap);
     }
     for (const Bias& bias : biases_) {
       if (const float* values = bias.row(row.head, row.query)) {

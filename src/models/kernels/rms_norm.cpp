@@ -22,12 +22,12 @@ LOCKSTEP_VECTORISED void normalise_row(const float* x, const float* weight, floa
   for (std::int64_t i = 0; i < size; ++i) y[i] = x[i] * scale * weight[i];
 }
 
-// Sets `products` to gradient x weight and adds gradient x normalised x to `of_weight`.
+// Sets `products` to gradient x weight and adds gradient x normalised x to `grad_weight`.
 LOCKSTEP_VECTORISED void weigh_gradient_row(const float* gradient, const float* x, const float* weight, float scale,
-                                            float* products, float* of_weight, std::int64_t size) {
+                                            float* products, float* grad_weight, std::int64_t size) {
   for (std::int64_t i = 0; i < size; ++i) {
     products[i] = gradient[i] * weight[i];
-    of_weight[i] += gradient[i] * (x[i] * scale);
+    grad_weight[i] += gradient[i] * (x[i] * scale);
   }
 }
 
@@ -64,15 +64,15 @@ class RmsNormOnHost : public torch::autograd::Function<RmsNormOnHost> {
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], &scales = saved[2];
-    const at::Tensor upper = gradients[0].contiguous();
+    const at::Tensor grad_output = gradients[0].contiguous();
     const std::int64_t rows = rows_of(x), size = x.size(-1), blocks = (rows + kRowsOfBlock - 1) / kRowsOfBlock;
-    at::Tensor of_x = at::empty_like(x), of_weight = at::zeros({blocks, size}, x.options());
+    at::Tensor grad_x = at::empty_like(x), grad_weight = at::zeros({blocks, size}, x.options());
     const auto* values = x.const_data_ptr<float>();
     const auto* factors = weight.const_data_ptr<float>();
     const auto* scale = scales.const_data_ptr<float>();
-    const auto* from = upper.const_data_ptr<float>();
-    auto* to = of_x.mutable_data_ptr<float>();
-    auto* sums = of_weight.mutable_data_ptr<float>();
+    const auto* from = grad_output.const_data_ptr<float>();
+    auto* to = grad_x.mutable_data_ptr<float>();
+    auto* sums = grad_weight.mutable_data_ptr<float>();
     at::parallel_for(0, blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin * kRowsOfBlock; row < std::min(rows, end * kRowsOfBlock); ++row) {
         const float* of_row = values + row * size;
@@ -83,7 +83,7 @@ class RmsNormOnHost : public torch::autograd::Function<RmsNormOnHost> {
         project_gradient_row(products, of_row, scale[row], mean * scale[row] * scale[row] * scale[row], size);
       }
     });
-    return {of_x, of_weight.sum(0), at::Tensor()};
+    return {grad_x, grad_weight.sum(0), at::Tensor()};
   }
 };
 

@@ -61,23 +61,24 @@ class SwishOnHost : public torch::autograd::Function<SwishOnHost> {
     const auto saved = context->get_saved_variables();
     const auto a = static_cast<float>(context->saved_data["linear"].toDouble());
     const auto b = static_cast<float>(context->saved_data["cubic"].toDouble());
-    const Rows rows(saved[0]), upper(gradients[0]);
-    at::Tensor of_x = at::empty(saved[0].sizes(), saved[0].options()), of_up;
-    auto* to = of_x.mutable_data_ptr<float>();
+    const Rows rows(saved[0]), grad_output(gradients[0]);
+    at::Tensor grad_x = at::empty(saved[0].sizes(), saved[0].options()), grad_up;
+    auto* to = grad_x.mutable_data_ptr<float>();
     if (saved[1].defined()) {
       const Rows factors(saved[1]);
-      of_up = at::empty(saved[1].sizes(), saved[1].options());
-      auto* to_up = of_up.mutable_data_ptr<float>();
+      grad_up = at::empty(saved[1].sizes(), saved[1].options());
+      auto* to_up = grad_up.mutable_data_ptr<float>();
       for_each_row(rows, [&](std::int64_t i) {
         const std::int64_t begin = i * rows.columns;
-        swish_gate_gradient(rows.row(i), factors.row(i), upper.row(i), to + begin, to_up + begin, rows.columns, a, b);
+        swish_gate_gradient(rows.row(i), factors.row(i), grad_output.row(i), to + begin, to_up + begin, rows.columns, a,
+                            b);
       });
     } else {
       for_each_row(rows, [&](std::int64_t i) {
-        swish_gradient(rows.row(i), upper.row(i), to + i * rows.columns, rows.columns, a, b);
+        swish_gradient(rows.row(i), grad_output.row(i), to + i * rows.columns, rows.columns, a, b);
       });
     }
-    return {of_x, of_up, at::Tensor(), at::Tensor()};
+    return {grad_x, grad_up, at::Tensor(), at::Tensor()};
   }
 };
 

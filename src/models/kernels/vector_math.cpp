@@ -10,11 +10,11 @@ namespace lockstep::models {
 namespace {
 
 // Sums and maxima are computed in kLanes parallel lanes, a reordering that the compiler may not do by itself. A lane
-// vector has the width of an AVX register: for vectors wider than the CPU's, GCC falls back to scalar code. kLots
-// independent accumulators hide the latency of the additions.
-constexpr std::int64_t kLanes = 8, kLots = 4;
+// vector has the width of an AVX register: for vectors wider than the CPU's, GCC falls back to scalar code.
+// kAccumulators independent accumulators hide the latency of the additions.
+constexpr std::int64_t kLanes = 8, kAccumulators = 4;
 using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
-using Lots = std::array<Lanes, kLots>;
+using Accumulators = std::array<Lanes, kAccumulators>;
 
 [[gnu::always_inline]] inline void load(const float* values, Lanes& lanes) {
   std::memcpy(&lanes, values, sizeof(lanes));
@@ -23,16 +23,16 @@ using Lots = std::array<Lanes, kLots>;
 // Calls take(lanes, i) for each whole Lanes vector of `size` numbers, which begins at index i. Returns the number of
 // values covered.
 template <class Take>
-[[gnu::always_inline]] inline std::int64_t for_each_lanes(std::int64_t size, Lots& lots, const Take& take) {
+[[gnu::always_inline]] inline std::int64_t for_each_lanes(std::int64_t size, Accumulators& lots, const Take& take) {
   std::int64_t i = 0;
-  for (; i + kLots * kLanes <= size; i += kLots * kLanes) {
-    for (std::int64_t lot = 0; lot < kLots; ++lot) take(lots[static_cast<std::size_t>(lot)], i + lot * kLanes);
+  for (; i + kAccumulators * kLanes <= size; i += kAccumulators * kLanes) {
+    for (std::int64_t lot = 0; lot < kAccumulators; ++lot) take(lots[static_cast<std::size_t>(lot)], i + lot * kLanes);
   }
   for (; i + kLanes <= size; i += kLanes) take(lots[0], i);
   return i;
 }
 
-[[gnu::always_inline]] inline float sum_of_all(const Lots& lots) {
+[[gnu::always_inline]] inline float sum_of_all(const Accumulators& lots) {
   Lanes lanes{};
   for (const Lanes& lot : lots) lanes += lot;
   float sum = 0;
@@ -79,14 +79,16 @@ template <class Take>
   series = series * square - 5.37397155531e-2F;
   series = series * square + 1.33314422036e-1F;
   series = series * square - 3.33332819422e-1F;
-  const float of_large = 1.0F - 2.0F / (1.0F + fast_exp(2.0F * choose(size > kLargest, kLargest, size)));
-  return choose(size < kSmall, x + x * square * series, choose(x < 0.0F, -of_large, of_large));
+  const float tanh_of_large = 1.0F - 2.0F / (1.0F + fast_exp(2.0F * choose(size > kLargest, kLargest, size)));
+  return choose(size < kSmall, x + x * square * series, choose(x < 0.0F, -tanh_of_large, tanh_of_large));
 }
 
-[[gnu::always_inline]] inline float swish_share(float x, float a, float b) { return fast_sigmoid(x * (a + b * x * x)); }
+[[gnu::always_inline]] inline float swish_sigmoid(float x, float a, float b) {
+  return fast_sigmoid(x * (a + b * x * x));
+}
 
-// Computes the derivative of x swish_share(x).
-[[gnu::always_inline]] inline float swish_slope(float x, float share, float a, float b) {
+// Computes the derivative of x swish_sigmoid(x).
+[[gnu::always_inline]] inline float swish_derivative(float x, float share, float a, float b) {
   return share + x * share * (1.0F - share) * (a + 3.0F * b * x * x);
 }
 
@@ -95,7 +97,7 @@ template <class Take>
 LOCKSTEP_VECTORISED float largest_of(const float* values, std::int64_t size) {
   float largest = -std::numeric_limits<float>::infinity();
   const auto join = [](Lanes& lanes, const Lanes& others) { lanes = others > lanes ? others : lanes; };
-  Lots lots;
+  Accumulators lots;
   lots.fill(largest - Lanes{});
   std::int64_t i = for_each_lanes(size, lots, [&](Lanes& lanes, std::int64_t first) {
     Lanes next;
@@ -109,7 +111,7 @@ LOCKSTEP_VECTORISED float largest_of(const float* values, std::int64_t size) {
 }
 
 LOCKSTEP_VECTORISED float sum_of(const float* values, std::int64_t size) {
-  Lots lots{};
+  Accumulators lots{};
   std::int64_t i = for_each_lanes(size, lots, [&](Lanes& lanes, std::int64_t first) {
     Lanes next;
     load(values + first, next);
@@ -121,7 +123,7 @@ LOCKSTEP_VECTORISED float sum_of(const float* values, std::int64_t size) {
 }
 
 LOCKSTEP_VECTORISED float sum_of_products(const float* values, const float* others, std::int64_t size) {
-  Lots lots{};
+  Accumulators lots{};
   std::int64_t i = for_each_lanes(size, lots, [&](Lanes& lanes, std::int64_t first) {
     Lanes next, other;
     load(values + first, next);
@@ -149,7 +151,7 @@ LOCKSTEP_VECTORISED void add_to(float* values, const float* others, std::int64_t
   for (std::int64_t i = 0; i < size; ++i) values[i] += others[i];
 }
 
-LOCKSTEP_VECTORISED void soften(float* values, float* slopes, std::int64_t size, float cap) {
+LOCKSTEP_VECTORISED void soft_cap_with_derivative(float* values, float* slopes, std::int64_t size, float cap) {
   for (std::int64_t i = 0; i < size; ++i) {
     const float share = fast_tanh(values[i] / cap);
     values[i] = cap * share;
@@ -158,24 +160,25 @@ LOCKSTEP_VECTORISED void soften(float* values, float* slopes, std::int64_t size,
 }
 
 LOCKSTEP_VECTORISED void swish(const float* x, float* y, std::int64_t size, float a, float b) {
-  for (std::int64_t i = 0; i < size; ++i) y[i] = x[i] * swish_share(x[i], a, b);
+  for (std::int64_t i = 0; i < size; ++i) y[i] = x[i] * swish_sigmoid(x[i], a, b);
 }
 
 LOCKSTEP_VECTORISED void swish_gate(const float* x, const float* up, float* y, std::int64_t size, float a, float b) {
-  for (std::int64_t i = 0; i < size; ++i) y[i] = x[i] * swish_share(x[i], a, b) * up[i];
+  for (std::int64_t i = 0; i < size; ++i) y[i] = x[i] * swish_sigmoid(x[i], a, b) * up[i];
 }
 
-LOCKSTEP_VECTORISED void swish_gradient(const float* x, const float* upper, float* of_x, std::int64_t size, float a,
-                                        float b) {
-  for (std::int64_t i = 0; i < size; ++i) of_x[i] = upper[i] * swish_slope(x[i], swish_share(x[i], a, b), a, b);
+LOCKSTEP_VECTORISED void swish_gradient(const float* x, const float* grad_output, float* grad_x, std::int64_t size,
+                                        float a, float b) {
+  for (std::int64_t i = 0; i < size; ++i)
+    grad_x[i] = grad_output[i] * swish_derivative(x[i], swish_sigmoid(x[i], a, b), a, b);
 }
 
-LOCKSTEP_VECTORISED void swish_gate_gradient(const float* x, const float* up, const float* upper, float* of_x,
-                                             float* of_up, std::int64_t size, float a, float b) {
+LOCKSTEP_VECTORISED void swish_gate_gradient(const float* x, const float* up, const float* grad_output, float* grad_x,
+                                             float* grad_up, std::int64_t size, float a, float b) {
   for (std::int64_t i = 0; i < size; ++i) {
-    const float share = swish_share(x[i], a, b);
-    of_x[i] = upper[i] * up[i] * swish_slope(x[i], share, a, b);
-    of_up[i] = upper[i] * (x[i] * share);
+    const float share = swish_sigmoid(x[i], a, b);
+    grad_x[i] = grad_output[i] * up[i] * swish_derivative(x[i], share, a, b);
+    grad_up[i] = grad_output[i] * (x[i] * share);
   }
 }
 

@@ -40,16 +40,17 @@ void shift_and_multiply(float* values, const float* factors, std::int64_t size, 
 void add_to(float* values, const float* others, std::int64_t size);
 /// Replaces each value with cap x tanh(value / cap), within a few units in the last place, and stores the derivative at
 /// the value in `slopes`.
-void soften(float* values, float* slopes, std::int64_t size, float cap);
+void soft_cap_with_derivative(float* values, float* slopes, std::int64_t size, float cap);
 
 /// Computes y = x sigmoid(a x + b x^3), within a few units in the last place.
 void swish(const float* x, float* y, std::int64_t size, float a, float b);
 /// Computes y = x sigmoid(a x + b x^3) up.
 void swish_gate(const float* x, const float* up, float* y, std::int64_t size, float a, float b);
-/// Computes the gradient of swish() with respect to x, `of_x`, from the grad_output `upper`.
-void swish_gradient(const float* x, const float* upper, float* of_x, std::int64_t size, float a, float b);
-/// Computes the gradients of swish_gate() with respect to x and `up`, `of_x` and `of_up`, from the grad_output `upper`.
-void swish_gate_gradient(const float* x, const float* up, const float* upper, float* of_x, float* of_up,
+/// Computes the gradient of swish() with respect to x, `grad_x`, from the grad_output `grad_output`.
+void swish_gradient(const float* x, const float* grad_output, float* grad_x, std::int64_t size, float a, float b);
+/// Computes the gradients of swish_gate() with respect to x and `up`, `grad_x` and `grad_up`, from the grad_output
+/// `grad_output`.
+void swish_gate_gradient(const float* x, const float* up, const float* grad_output, float* grad_x, float* grad_up,
                          std::int64_t size, float a, float b);
 
 /// Converts bf16 to fp32.

@@ -72,7 +72,7 @@ const std::array kActivations = {
 // Computes activation(gate) x up; the graph holds only gate and up.
 class Gated : public torch::autograd::Function<Gated> {
   struct Held : torch::CustomClassHolder {
-    explicit Held(const Activation& of_gate) : activation(of_gate) {}
+    explicit Held(const Activation& grad_gate) : activation(grad_gate) {}
     Activation activation;
   };
 
@@ -94,9 +94,9 @@ class Gated : public torch::autograd::Function<Gated> {
       const at::AutoGradMode with_gradients(true);
       activated = static_cast<const Held&>(*capsule).activation.compute(gate);
     }
-    const at::Tensor of_up = gradients[0] * activated.detach();
-    const at::Tensor of_gate = torch::autograd::grad({activated}, {gate}, {gradients[0] * saved[1]}).front();
-    return {of_gate, of_up, at::Tensor()};
+    const at::Tensor grad_up = gradients[0] * activated.detach();
+    const at::Tensor grad_gate = torch::autograd::grad({activated}, {gate}, {gradients[0] * saved[1]}).front();
+    return {grad_gate, grad_up, at::Tensor()};
   }
 };
 

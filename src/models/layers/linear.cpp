@@ -28,38 +28,38 @@ class Product : public torch::autograd::Function<Product> {
     const auto saved = context->get_saved_variables();
     const at::Tensor &weight = saved[0], &bias = saved[1];
     const bool is_transposed = context->saved_data["is_transposed"].toBool();
-    const at::Tensor& upper = gradients[0];
-    at::Tensor of_x, of_weight, of_bias;
-    if (context->needs_input_grad(0)) of_x = at::mm(upper, is_transposed ? weight.t() : weight);
+    const at::Tensor& grad_output = gradients[0];
+    at::Tensor grad_x, grad_weight, grad_bias;
+    if (context->needs_input_grad(0)) grad_x = at::mm(grad_output, is_transposed ? weight.t() : weight);
     if (context->needs_input_grad(1)) {
-      const at::Tensor x = take_held(*context, saved, 2);
-      const at::Tensor &left = is_transposed ? x : upper, &right = is_transposed ? upper : x;
+      const at::Tensor x = load_operand(*context, saved, 2);
+      const at::Tensor &left = is_transposed ? x : grad_output, &right = is_transposed ? grad_output : x;
       if (at::Tensor sum = gradient_to_add_to(weight); sum.defined()) {
         sum.addmm_(left.t(), right);
       } else {
-        of_weight = at::mm(left.t(), right);
+        grad_weight = at::mm(left.t(), right);
       }
     }
     if (bias.defined() && context->needs_input_grad(2)) {
-      of_bias = upper.sum(0);
+      grad_bias = grad_output.sum(0);
       if (at::Tensor sum = gradient_to_add_to(bias); sum.defined()) {
-        sum.add_(of_bias);
-        of_bias.reset();
+        sum.add_(grad_bias);
+        grad_bias.reset();
       }
     }
-    return {of_x, of_weight, of_bias, at::Tensor(), at::Tensor()};
+    return {grad_x, grad_weight, grad_bias, at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
 at::Tensor Projection::forward(const Operand& operand, Dropout& dropout) const {
-  const at::Tensor y = project_as_asked(operand);
+  const at::Tensor y = project_for_training(operand);
   if (!low_rank) return y;
   return y + at::linear(at::linear(dropout(operand.x, low_rank->dropout), low_rank->a), low_rank->b) * low_rank->scale;
 }
 
-at::Tensor Projection::project_as_asked(const Operand& operand) const {
+at::Tensor Projection::project_for_training(const Operand& operand) const {
   const at::Tensor& x = operand.x;
   if (MixedPrecision::current() != nullptr) return linear_in_mixed_precision(operand, weight, bias, is_transposed());
   if (!GradientsInPlace::active() || !weight.requires_grad() || x.dim() != 2) return project(x);

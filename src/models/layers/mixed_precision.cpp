@@ -44,24 +44,24 @@ class RoundedLinear : public torch::autograd::Function<RoundedLinear> {
     const at::Tensor rounded = of_rows.to(type);
     std::vector<std::int64_t> shape = gradients[0].sizes().vec();
     shape.back() = weight.size(is_transposed ? 0 : 1);
-    at::Tensor of_x, of_weight, of_bias;
+    at::Tensor grad_x, grad_weight, grad_bias;
     if (context->needs_input_grad(0)) {
-      of_x = at::mm(rounded, is_transposed ? weight.t() : weight).to(at::kFloat).view(shape);
+      grad_x = at::mm(rounded, is_transposed ? weight.t() : weight).to(at::kFloat).view(shape);
     }
     if (context->needs_input_grad(1)) {
       const auto saved = context->get_saved_variables();
       const auto first_held = static_cast<std::size_t>(context->saved_data["first_held"].toInt());
-      const at::Tensor x = take_held(*context, saved, first_held);
+      const at::Tensor x = load_operand(*context, saved, first_held);
       const at::Tensor rows = x.reshape({-1, x.size(-1)}).to(type);
       const at::Tensor product = is_transposed ? at::mm(rows.t(), rounded) : at::mm(rounded.t(), rows);
       if (at::Tensor sum = first_held == 0 ? at::Tensor() : gradient_to_add_to(saved[0]); sum.defined()) {
         sum.add_(product);
       } else {
-        of_weight = product.to(at::kFloat);
+        grad_weight = product.to(at::kFloat);
       }
     }
-    if (context->saved_data["trains_bias"].toBool()) of_bias = of_rows.sum(0);
-    return {of_x, of_weight, of_bias, at::Tensor(), at::Tensor()};
+    if (context->saved_data["trains_bias"].toBool()) grad_bias = of_rows.sum(0);
+    return {grad_x, grad_weight, grad_bias, at::Tensor(), at::Tensor()};
   }
 };
 

@@ -37,8 +37,8 @@ void hold(const Operand& operand, torch::autograd::AutogradContext& context, tor
   saved.insert(saved.end(), operand.inputs.begin(), operand.inputs.end());
 }
 
-at::Tensor take_held(torch::autograd::AutogradContext& context, const torch::autograd::variable_list& saved,
-                     std::size_t first) {
+at::Tensor load_operand(torch::autograd::AutogradContext& context, const torch::autograd::variable_list& saved,
+                        std::size_t first) {
   const auto found = context.saved_data.find("recipe");
   if (found == context.saved_data.end()) return saved[first];
   const auto capsule = found->second.toCapsule();

@@ -10,7 +10,7 @@ namespace lockstep::text {
 inline constexpr std::string_view kMetaspace = "\xE2\x96\x81";
 
 /// Returns true if no U+2581 follows another character.
-inline bool has_blanks_only_in_front(std::string_view text) {
+inline bool has_only_leading_metaspaces(std::string_view text) {
   while (text.starts_with(kMetaspace)) text.remove_prefix(kMetaspace.size());
   return text.find(kMetaspace) == std::string_view::npos;
 }

@@ -170,7 +170,7 @@ class BertNormalizer final : public Normalizer {
 
   void apply(NormalizedText& normalized) const override {
     if (options_.clean_text) clean(normalized);
-    if (options_.handle_chinese_chars) set_chinese_apart(normalized);
+    if (options_.handle_chinese_chars) add_spaces_around_chinese(normalized);
     if (options_.strip_accents) {
       nfd_->apply(normalized);
       map_characters(normalized,
@@ -194,7 +194,7 @@ class BertNormalizer final : public Normalizer {
            (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
   }
 
-  static void set_chinese_apart(NormalizedText& normalized) {
+  static void add_spaces_around_chinese(NormalizedText& normalized) {
     if (is_ascii(normalized.text)) return;
     std::string result;
     for (std::size_t position = 0; position < normalized.text.size();) {

@@ -14,7 +14,7 @@ struct NormalizedText {
   /// A piece that begins before this offset stems from the first character of the user's text; 0 if that was removed.
   std::size_t origin_end = 1;
   /// The limit for the size of `text`, in bytes.
-  std::size_t largest = largest_growth(0);
+  std::size_t largest = max_output_bytes(0);
 };
 
 /// Rewrites the whole text before it is split. Immutable.

@@ -42,7 +42,7 @@ class Sequence final : public TokenDecoder {
  public:
   explicit Sequence(std::vector<std::unique_ptr<const TokenDecoder>> parts) : parts_(std::move(parts)) {}
   void apply(std::vector<std::string>& tokens) const override {
-    const std::size_t largest = largest_growth(bytes_of(tokens));
+    const std::size_t largest = max_output_bytes(bytes_of(tokens));
     for (const auto& part : parts_) {
       part->apply(tokens);
       check_growth(bytes_of(tokens), largest);
@@ -80,7 +80,7 @@ class Replace final : public TokenDecoder {
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
 
   void apply(std::vector<std::string>& tokens) const override {
-    const std::size_t largest = largest_growth(bytes_of(tokens));
+    const std::size_t largest = max_output_bytes(bytes_of(tokens));
     std::size_t bytes = 0;
     for (std::string& token : tokens) {
       std::string result;

@@ -94,7 +94,7 @@ std::size_t contraction_end_any_case(std::string_view text, std::size_t begin) {
 }
 
 // Matches \s+(?!\S)|\s+ : a run of blanks leaves its last blank to a following word, unless that is its only one.
-std::size_t blanks_end(std::string_view text, std::size_t begin) {
+std::size_t spaces_end(std::string_view text, std::size_t begin) {
   std::size_t end = begin, last = begin;
   while (end < text.size()) {
     std::size_t next = end;
@@ -111,7 +111,7 @@ std::size_t blanks_or_lines_end(std::string_view text, std::size_t begin) {
   for (std::size_t i = end; i > begin; --i) {
     if (is_line_break(text[i - 1])) return i;
   }
-  return blanks_end(text, begin);
+  return spaces_end(text, begin);
 }
 
 // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|...
@@ -207,7 +207,7 @@ std::size_t gpt2_word_end(std::string_view text, std::size_t begin) {
   if ((kind & kLetters) != 0) return run_end(text, second, kLetters);
   if ((kind & kNumbers) != 0) return run_end(text, second, kNumbers);
   if ((kind & kNeither) != 0) return run_end(text, second, kNeither);
-  return blanks_end(text, begin);
+  return spaces_end(text, begin);
 }
 
 }  // namespace lockstep::text

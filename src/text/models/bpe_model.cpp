@@ -41,7 +41,7 @@ BpeModel::BpeModel(Vocabulary vocabulary, const Merges& merges, Options options)
                                    !left_id ? left : (!right_id ? right : merged), rank + 1, left, right));
     }
     add_merge(*left_id, *right_id, rank, *merged_id);
-    separable_at_blanks_ = separable_at_blanks_ && has_blanks_only_in_front(merged);
+    separable_at_blanks_ = separable_at_blanks_ && has_only_leading_metaspaces(merged);
   }
   if (options_.unk_token) unk_id_ = find(*options_.unk_token);
   for (char32_t c = 0; c < low_characters_.size(); ++c) {

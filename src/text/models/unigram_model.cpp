@@ -44,7 +44,7 @@ UnigramModel::UnigramModel(const Pieces& pieces, std::optional<TokenId> unknown_
   trie_ = ByteTrie(std::move(strings));
   separable_at_blanks_ = find(kMetaspace).has_value() && std::ranges::all_of(pieces, [](const auto& piece) {
                            const auto& [text, score] = piece;
-                           return has_blanks_only_in_front(text) && std::isfinite(score) && score <= 0;
+                           return has_only_leading_metaspaces(text) && std::isfinite(score) && score <= 0;
                          });
   for (unsigned byte = 0; byte < 256; ++byte) byte_tokens_[byte] = find(fmt::format("<0x{:02X}>", byte));
 }
@@ -59,11 +59,11 @@ std::optional<std::string_view> UnigramModel::token(TokenId id) const {
 
 void UnigramModel::encode(std::string_view word, std::vector<TokenId>& ids) const {
   if (precision_ == Precision::kDouble) {
-    encode_behind<double>(0, word, ids);
+    encode_after<double>(0, word, ids);
   } else if (separable_at_blanks_) {
     encode_word_by_word(word, ids);
   } else {
-    encode_behind<float>(0, word, ids);
+    encode_after<float>(0, word, ids);
   }
 }
 
@@ -96,7 +96,7 @@ void UnigramModel::offer_pieces(std::string_view word, const Offer& offer) const
 }
 
 template <class Score>
-Score UnigramModel::encode_behind(Score sum, std::string_view word, std::vector<TokenId>& ids) const {
+Score UnigramModel::encode_after(Score sum, std::string_view word, std::vector<TokenId>& ids) const {
   struct Best {
     Score score = 0;
     std::size_t begin = kNowhere;  // where the last piece of the best path to this position begins
@@ -143,7 +143,7 @@ void UnigramModel::encode_word_by_word(std::string_view text, std::vector<TokenI
     const std::string_view word = text.substr(0, first_word_bytes(text));
     text.remove_prefix(word.size());
     if (word.size() > WordCache::kLongestWord) {
-      sum = encode_behind(sum, word, ids);
+      sum = encode_after(sum, word, ids);
       continue;
     }
     const std::uint64_t hash = hash_word(word);
@@ -156,7 +156,7 @@ void UnigramModel::encode_word_by_word(std::string_view text, std::vector<TokenI
       continue;
     }
     const std::size_t before = ids.size();
-    sum = encode_behind(sum, word, ids);
+    sum = encode_after(sum, word, ids);
     if (entry == nullptr) {
       const auto new_ids = std::span<const TokenId>(ids).subspan(before);
       memory.words.insert(word, hash, new_ids, lowest_safe_sum(word, new_ids));

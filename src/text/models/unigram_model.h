@@ -38,7 +38,7 @@ class UnigramModel final : public TokenModel {
   /// Appends the ids of `word`, given the score `sum` of the best path of the preceding text. Returns the score of
   /// both.
   template <class Score>
-  Score encode_behind(Score sum, std::string_view word, std::vector<TokenId>& ids) const;
+  Score encode_after(Score sum, std::string_view word, std::vector<TokenId>& ids) const;
   void encode_word_by_word(std::string_view text, std::vector<TokenId>& ids) const;
   float lowest_safe_sum(std::string_view word, std::span<const TokenId> ids) const;
   template <class Offer>

@@ -9,7 +9,7 @@
 namespace lockstep::text {
 namespace {
 
-constexpr std::uint32_t kStretches[] = {
+constexpr std::uint32_t kClassRanges[] = {
 #include "text/unicode/unicode_classes.inc"
 };
 constexpr unsigned kCategoryBits = 5, kStartBits = 6;
@@ -42,10 +42,10 @@ struct Tables {
 
 std::unique_ptr<const Tables> build_tables() {
   auto tables = std::make_unique<Tables>();
-  for (std::size_t i = 0; i < std::size(kStretches); ++i) {
-    const std::size_t begin = kStretches[i] >> kStartBits;
-    const std::size_t end = i + 1 < std::size(kStretches) ? kStretches[i + 1] >> kStartBits : kCodePoints;
-    const std::uint32_t flags = kStretches[i] & (kCategoryMask | kWordFlag);
+  for (std::size_t i = 0; i < std::size(kClassRanges); ++i) {
+    const std::size_t begin = kClassRanges[i] >> kStartBits;
+    const std::size_t end = i + 1 < std::size(kClassRanges) ? kClassRanges[i + 1] >> kStartBits : kCodePoints;
+    const std::uint32_t flags = kClassRanges[i] & (kCategoryMask | kWordFlag);
     std::memset(tables->categories.data() + begin, static_cast<int>(flags), end - begin);
     for (std::size_t c = begin; c < end; ++c) {
       tables->classes[c] = class_of(static_cast<char32_t>(c), static_cast<GeneralCategory>(flags & kCategoryMask));

@@ -74,7 +74,7 @@ std::vector<CheckpointFile> read_manifest(const fs::path& checkpoint) {
 }
 
 // Returns what is wrong with a file's existence or size, or an empty string.
-std::string flaw_of_size(const fs::path& folder, const CheckpointFile& expected) {
+std::string find_size_defect(const fs::path& folder, const CheckpointFile& expected) {
   std::error_code error;
   const fs::path path = folder / expected.name;
   if (!fs::is_regular_file(path, error)) return fmt::format("{}: missing", expected.name);
@@ -84,7 +84,7 @@ std::string flaw_of_size(const fs::path& folder, const CheckpointFile& expected)
   return fmt::format("{}: expected {} bytes, found {}", expected.name, expected.bytes, bytes);
 }
 
-std::string flaw_of_bytes(const fs::path& folder, const CheckpointFile& expected) {
+std::string find_content_defect(const fs::path& folder, const CheckpointFile& expected) {
   try {
     if (core::sha256_file(folder / expected.name) == expected.sha256) return "";
     return fmt::format("{}: its bytes are not those that were written (sha256)", expected.name);
@@ -127,7 +127,7 @@ CheckpointFile describe_file(const fs::path& folder, const std::string& name) {
   return {name, fs::file_size(path), core::sha256_file(path)};
 }
 
-std::string flaw_of(const fs::path& checkpoint) {
+std::string find_defect(const fs::path& checkpoint) {
   std::error_code ignored;
   if (!fs::exists(checkpoint / kCheckpointManifestFile, ignored)) {
     return fmt::format("{}: missing, so that it was not written to the end", kCheckpointManifestFile);
@@ -139,14 +139,14 @@ std::string flaw_of(const fs::path& checkpoint) {
     return fmt::format("{}: {}", kCheckpointManifestFile, problem.what());
   }
   std::vector<std::string> flaws;
-  for (const CheckpointFile& file : files) flaws.push_back(flaw_of_size(checkpoint, file));
+  for (const CheckpointFile& file : files) flaws.push_back(find_size_defect(checkpoint, file));
   if (std::string flaw = first_of(flaws); !flaw.empty()) return flaw;
   {
     core::WorkerPool pool(std::min(files.size(), kReadingThreads));
     for (std::size_t i = 0; i < files.size(); ++i) {
-      pool.submit([&, i] { flaws[i] = flaw_of_bytes(checkpoint, files[i]); });
+      pool.submit([&, i] { flaws[i] = find_content_defect(checkpoint, files[i]); });
     }
-    while (pool.work_along()) {
+    while (pool.run_one_task()) {
     }
   }
   return first_of(flaws);
@@ -182,7 +182,7 @@ void CheckpointFolder::commit(std::uint64_t step, const std::vector<CheckpointFi
   const fs::path partial = partial_path(step), place = path(step);
   Json list = Json::array();
   for (const CheckpointFile& file : files) {
-    if (const std::string flaw = flaw_of_size(partial, file); !flaw.empty()) {
+    if (const std::string flaw = find_size_defect(partial, file); !flaw.empty()) {
       throw Error(
           fmt::format("{}: as rank 0 sees it, {}; output_dir must lie on a disk that all nodes share, and no "
                       "other job may write there",
@@ -236,17 +236,17 @@ void CheckpointFolder::remove_leftovers() {
   remove_hidden(kRemoved);
 }
 
-void CheckpointFolder::set_aside() {
+void CheckpointFolder::retire_checkpoints() {
   for (const std::uint64_t step : steps()) rename_to_hidden(step, kSetAside);
 }
 
-void CheckpointFolder::set_aside_after(std::uint64_t step) {
+void CheckpointFolder::retire_checkpoints_after(std::uint64_t step) {
   for (const std::uint64_t other : steps()) {
     if (other > step) rename_to_hidden(other, kSetAside);
   }
 }
 
-void CheckpointFolder::remove_set_aside() { remove_hidden(kSetAside); }
+void CheckpointFolder::remove_retired_checkpoints() { remove_hidden(kSetAside); }
 
 void CheckpointFolder::remove(std::uint64_t step) {
   rename_to_hidden(step, kRemoved);

@@ -67,14 +67,15 @@ CheckpointWriter::~CheckpointWriter() = default;  // futures of std::async wait
 void CheckpointWriter::begin(const LoopState& state, const sharding::ParameterLayout& layout,
                              const sharding::Ownership& ownership, sharding::FlatParameters& parameters,
                              const Optimizer& optimizer, bool is_urgent) {
-  if (is_under_way_) collect();
-  wait_for_placing();
+  if (is_in_flight_) collect();
+  wait_for_commit();
   start_ = Clock::now();
   state_ = state;
-  problem_ = comm::text_of_root(*communicator_, begin_folder(state.position.step, checkpoint_bytes(layout, optimizer)));
+  problem_ =
+      comm::broadcast_text(*communicator_, begin_folder(state.position.step, checkpoint_bytes(layout, optimizer)));
   if (!problem_.empty()) return report(problem_);
   copy_.take(layout, parameters, optimizer, communicator_->is_root(), writes_moments(ownership));
-  const int moments_files = ownership.is_shared ? communicator_->world_size() : 1;
+  const int moments_files = ownership.is_sharded ? communicator_->world_size() : 1;
   TrainerState described = communicator_->is_root() ? options_.describe(state) : TrainerState{.loop = state};
   is_urgent_ = is_urgent;
   part_ = in_background(
@@ -83,7 +84,7 @@ void CheckpointWriter::begin(const LoopState& state, const sharding::ParameterLa
       [who = comm::describe_rank(*communicator_)](const std::string& message) {
         return error_to_text(fmt::format("{}: {}", who, message));
       });
-  is_under_way_ = true;
+  is_in_flight_ = true;
 }
 
 std::string CheckpointWriter::begin_folder(std::uint64_t step, std::uint64_t bytes) {
@@ -119,18 +120,18 @@ std::string CheckpointWriter::write_part(const TrainerState& state, int moments_
   return to_text(files);
 }
 
-double CheckpointWriter::own_progress() const { return is_under_way_ && is_ready(part_) ? 1 : 0; }
+double CheckpointWriter::local_progress() const { return is_in_flight_ && is_ready(part_) ? 1 : 0; }
 
-void CheckpointWriter::take_progress(double sum) {
-  if (is_under_way_ && sum >= communicator_->world_size()) collect();
-  if (placing_.valid() && is_ready(placing_)) wait_for_placing();
+void CheckpointWriter::apply_progress(double sum) {
+  if (is_in_flight_ && sum >= communicator_->world_size()) collect();
+  if (committing_.valid() && is_ready(committing_)) wait_for_commit();
 }
 
 void CheckpointWriter::collect() {
-  is_under_way_ = false;
+  is_in_flight_ = false;
   std::vector<CheckpointFile> files;
   std::string problem;
-  for (const std::string& text : comm::texts_of_ranks(*communicator_, part_.get())) {
+  for (const std::string& text : comm::all_gather_texts(*communicator_, part_.get())) {
     const Json part = Json::parse(text);
     if (part.contains("error")) {
       if (problem.empty()) problem = part["error"].get<std::string>();
@@ -142,10 +143,10 @@ void CheckpointWriter::collect() {
   }
   if (!communicator_->is_root()) return;
   if (problem.empty()) {
-    placing_ = in_background(
+    committing_ = in_background(
         is_urgent_,
         [this, files = std::move(files)] {
-          put_in_place(files);
+          commit_checkpoint(files);
           return std::string();
         },
         [](const std::string& message) { return message; });
@@ -155,14 +156,14 @@ void CheckpointWriter::collect() {
   }
 }
 
-void CheckpointWriter::put_in_place(const std::vector<CheckpointFile>& files) {
+void CheckpointWriter::commit_checkpoint(const std::vector<CheckpointFile>& files) {
   const std::uint64_t step = state_.position.step;
   folder_.commit(step, files);
   last_seconds_ = std::chrono::duration<double>(Clock::now() - start_).count();
-  folder_.remove_set_aside();
+  folder_.remove_retired_checkpoints();
   const std::size_t kept = options_.total_limit.value_or(SIZE_MAX);
   if (folder_.steps().size() <= kept) return;
-  if (const std::string flaw = flaw_of(folder_.path(step)); !flaw.empty()) {
+  if (const std::string flaw = find_defect(folder_.path(step)); !flaw.empty()) {
     throw Error(fmt::format("read again after it was written: {}", flaw));
   }
   std::optional<std::uint64_t> best;
@@ -170,9 +171,9 @@ void CheckpointWriter::put_in_place(const std::vector<CheckpointFile>& files) {
   folder_.prune(kept, best);
 }
 
-void CheckpointWriter::wait_for_placing() {
-  if (!placing_.valid()) return;
-  problem_ = placing_.get();
+void CheckpointWriter::wait_for_commit() {
+  if (!committing_.valid()) return;
+  problem_ = committing_.get();
   if (!problem_.empty()) return report(problem_);
   spdlog::info("{} is saved, {:.1f} s after its step", checkpoint_name(state_.position.step), last_seconds_.load());
 }
@@ -183,9 +184,9 @@ void CheckpointWriter::report(const std::string& problem) {
 }
 
 std::string CheckpointWriter::finish() {
-  if (is_under_way_) collect();
-  wait_for_placing();
-  return comm::text_of_root(*communicator_, problem_);
+  if (is_in_flight_) collect();
+  wait_for_commit();
+  return comm::broadcast_text(*communicator_, problem_);
 }
 
 std::chrono::duration<double> CheckpointWriter::time_to_save() const {

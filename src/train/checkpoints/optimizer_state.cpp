@@ -39,7 +39,7 @@ class SavedState {
   }
 
   /// Copies elements `part` of the state `name`.
-  void copy(const std::string& name, comm::Part part, const at::Tensor& into) const {
+  void copy(const std::string& name, comm::Range part, const at::Tensor& into) const {
     const auto found = stretches_.find(name);
     std::int64_t here = part.begin;
     while (here < part.end) {
@@ -116,7 +116,7 @@ class SavedState {
 
 std::vector<std::pair<std::string, at::Tensor>> saved_state(const Optimizer& optimizer) {
   std::vector<std::pair<std::string, at::Tensor>> state;
-  for (const OptimizerStretch& stretch : optimizer.state()) {
+  for (const OptimizerStateRange& stretch : optimizer.state()) {
     if (stretch.is_saved) state.emplace_back(fmt::format("{}/{}", stretch.name, stretch.part.begin), stretch.tensor);
   }
   return state;
@@ -125,7 +125,7 @@ std::vector<std::pair<std::string, at::Tensor>> saved_state(const Optimizer& opt
 void load_optimizer_state(const fs::path& checkpoint, const Optimizer& optimizer) {
   const at::NoGradGuard no_grad;
   const SavedState saved(checkpoint, optimizer.state_sizes());
-  for (const OptimizerStretch& stretch : optimizer.state()) saved.copy(stretch.name, stretch.part, stretch.tensor);
+  for (const OptimizerStateRange& stretch : optimizer.state()) saved.copy(stretch.name, stretch.part, stretch.tensor);
 }
 
 }  // namespace lockstep::train

@@ -56,7 +56,7 @@ std::string difference_of_runs(const TrainerState& saved, const Hyperparameters&
 
 ResumePoint open_named(const fs::path& checkpoint, const Hyperparameters& hyperparameters,
                        const comm::SharedFacts& identity) {
-  if (const std::string flaw = flaw_of(checkpoint); !flaw.empty()) {
+  if (const std::string flaw = find_defect(checkpoint); !flaw.empty()) {
     throw InputError(
         fmt::format("resume_from_checkpoint: {}: {}; give another checkpoint, or auto", checkpoint.string(), flaw));
   }
@@ -72,7 +72,7 @@ std::optional<ResumePoint> open_newest(const Hyperparameters& hyperparameters, c
   const std::vector<std::uint64_t> steps = folder.steps();
   for (const std::uint64_t step : std::views::reverse(steps)) {
     const fs::path checkpoint = folder.path(step);
-    if (const std::string flaw = flaw_of(checkpoint); !flaw.empty()) {
+    if (const std::string flaw = find_defect(checkpoint); !flaw.empty()) {
       spdlog::warn("{} is skipped: {}", checkpoint.string(), flaw);
       continue;
     }
@@ -131,8 +131,8 @@ std::optional<ResumePoint> find_resume_point(const Hyperparameters& hyperparamet
   comm::run_on_all(communicator, [&] {
     if (communicator.is_root()) point = choose(hyperparameters, identity);
   });
-  const std::string checkpoint = comm::text_of_root(communicator, point ? point->checkpoint.string() : "");
-  const std::string state = comm::text_of_root(communicator, point ? point->state.to_text() : "");
+  const std::string checkpoint = comm::broadcast_text(communicator, point ? point->checkpoint.string() : "");
+  const std::string state = comm::broadcast_text(communicator, point ? point->state.to_text() : "");
   if (checkpoint.empty()) return std::nullopt;
   return ResumePoint{checkpoint, TrainerState::from_text(state, checkpoint)};
 }
@@ -149,7 +149,7 @@ void load_checkpoint_weights(const fs::path& checkpoint, LanguageModel& model) {
   for (const auto& parameter : model.named_parameters()) weights.copy(parameter.key(), parameter.value());
 }
 
-void warn_of_other_settings(const ResumePoint& point, const Hyperparameters& hyperparameters) {
+void warn_about_changed_settings(const ResumePoint& point, const Hyperparameters& hyperparameters) {
   const auto shaping = [](comm::SharedFacts settings) {
     std::erase_if(settings, [](const auto& setting) {
       return std::ranges::find(kShapingKeys, std::string_view(setting.first)) == kShapingKeys.end();

@@ -28,7 +28,7 @@ comm::SharedFacts to_facts(const Json& object) {
 }  // namespace
 
 bool BestEvaluation::take(const EvaluationMetrics& evaluation) {
-  ++others_since;
+  ++evaluations_since;
   if (!std::isfinite(evaluation.eval_loss) || (metric && evaluation.eval_loss >= *metric)) return false;
   *this = {evaluation.eval_loss, evaluation.step, 0};
   return true;
@@ -47,7 +47,7 @@ std::string TrainerState::to_text() const {
       {"steps_at_loss_scale", loop.loss_scaler.steps},
       {"best_metric", loop.best.metric ? Json(*loop.best.metric) : Json()},
       {"best_step", loop.best.step},
-      {"evaluations_since_best", loop.best.others_since},
+      {"evaluations_since_best", loop.best.evaluations_since},
       {"global_batch_size", global_batch_size},
       {"ranks", ranks},
       {"epochs", epochs},
@@ -79,7 +79,7 @@ TrainerState TrainerState::from_text(const std::string& text, const std::string&
     }
     if (!json.at("best_metric").is_null()) state.loop.best.metric = json["best_metric"].get<double>();
     state.loop.best.step = core::json_count(json.at("best_step"));
-    state.loop.best.others_since = core::json_count(json.at("evaluations_since_best"));
+    state.loop.best.evaluations_since = core::json_count(json.at("evaluations_since_best"));
     state.is_finished = json.at("is_finished").get<bool>();
     state.global_batch_size = core::json_count(json.at("global_batch_size"));
     state.ranks = static_cast<int>(core::json_count(json.at("ranks"), INT32_MAX));

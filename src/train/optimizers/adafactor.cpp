@@ -25,10 +25,10 @@ at::Tensor Adafactor::Piece::gradient(const std::vector<at::Tensor>& gradients) 
 Adafactor::Adafactor(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
                      const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters,
                      std::shared_ptr<Communicator> communicator)
-    : is_shared_(ownership.is_shared),
+    : is_shared_(ownership.is_sharded),
       communicator_(std::move(communicator)),
       // A GPU processes everything at once.
-      piece_elements_(layout.options().device().is_cpu() ? kPieceElements : std::numeric_limits<std::int64_t>::max()) {
+      piece_elements_(layout.options().device().is_cpu() ? kChunkElements : std::numeric_limits<std::int64_t>::max()) {
   std::vector<at::Tensor> counts = {at::empty({0}, layout.options())};
   std::vector<double> sizes;
   std::int64_t end = 0;
@@ -51,7 +51,7 @@ Adafactor::Adafactor(const sharding::ParameterLayout& layout, const sharding::Ow
   std::int64_t number = 0;
   std::size_t matrices = 0;
   for (const sharding::ParameterLayout::Entry& entry : layout.entries()) {
-    const OwnedPart owned = owned_part(entry, ownership);
+    const OwnedRange owned = owned_part(entry, ownership);
     const Piece piece{.entry = number++,
                       .weight_decay = entry.decayed ? hyperparameters.weight_decay : 0,
                       .bucket = entry.bucket,
@@ -67,7 +67,7 @@ Adafactor::Adafactor(const sharding::ParameterLayout& layout, const sharding::Ow
   entries_of_pieces_ = at::tensor(entries, at::kLong).to(layout.options().device());
 }
 
-void Adafactor::add_vector(const sharding::ParameterLayout::Entry& entry, const OwnedPart& owned, Piece piece,
+void Adafactor::add_vector(const sharding::ParameterLayout::Entry& entry, const OwnedRange& owned, Piece piece,
                            const at::Tensor& own) {
   const std::string name = entry.name + "/exp_avg_sq";
   state_sizes_.emplace(name, entry.parameter.numel());
@@ -84,7 +84,7 @@ void Adafactor::add_vector(const sharding::ParameterLayout::Entry& entry, const 
   }
 }
 
-void Adafactor::add_matrix(const sharding::ParameterLayout::Entry& entry, const Matrix& matrix, const OwnedPart& owned,
+void Adafactor::add_matrix(const sharding::ParameterLayout::Entry& entry, const Matrix& matrix, const OwnedRange& owned,
                            Piece piece, const at::Tensor& own) {
   const auto& [count, rows, columns, row_begin, column_begin] = matrix;
   const bool is_saved = owned.of_parameter.begin == 0 && owned.of_parameter.size() > 0;

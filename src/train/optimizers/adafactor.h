@@ -45,9 +45,9 @@ class Adafactor final : public Optimizer {
   };
 
   void update(const std::vector<at::Tensor>& gradients, double learning_rate) override;
-  void add_vector(const sharding::ParameterLayout::Entry& entry, const OwnedPart& owned, Piece piece,
+  void add_vector(const sharding::ParameterLayout::Entry& entry, const OwnedRange& owned, Piece piece,
                   const at::Tensor& own);
-  void add_matrix(const sharding::ParameterLayout::Entry& entry, const Matrix& matrix, const OwnedPart& owned,
+  void add_matrix(const sharding::ParameterLayout::Entry& entry, const Matrix& matrix, const OwnedRange& owned,
                   Piece piece, const at::Tensor& own);
   template <class Compute>
   void for_each_piece(const Compute& compute);

@@ -10,9 +10,9 @@ AdamW::AdamW(const sharding::ParameterLayout& layout, const sharding::Ownership&
       beta2_(hyperparameters.adam_beta2),
       epsilon_(hyperparameters.adam_epsilon),
       updates_tensor_(at::zeros({}, layout.options())) {
-  const std::vector<at::Tensor> means = remember_each("exp_avg", layout, ownership, own);
-  const std::vector<at::Tensor> squares = remember_each("exp_avg_sq", layout, ownership, own);
-  for (const DecayedPart& part : decayed_parts(layout, ownership, hyperparameters.weight_decay)) {
+  const std::vector<at::Tensor> means = add_elementwise_state("exp_avg", layout, ownership, own);
+  const std::vector<at::Tensor> squares = add_elementwise_state("exp_avg_sq", layout, ownership, own);
+  for (const DecayRange& part : decayed_parts(layout, ownership, hyperparameters.weight_decay)) {
     if (groups_.empty() || groups_.back().weight_decay != part.weight_decay) {
       groups_.push_back({.weight_decay = part.weight_decay});
     }
@@ -31,7 +31,7 @@ void AdamW::update(const std::vector<at::Tensor>& gradients, double learning_rat
   updates_tensor_.fill_(static_cast<double>(updates()));
   for (Group& group : groups_) {
     std::vector<at::Tensor> of_group;
-    for (const DecayedPart& part : group.parts) {
+    for (const DecayRange& part : group.parts) {
       of_group.push_back(gradients[part.bucket].narrow(0, part.part.begin, part.part.size()));
     }
     const std::vector<at::Tensor> updates(group.parts.size(), updates_tensor_);

@@ -22,7 +22,7 @@ class AdamW final : public Optimizer {
   struct Group {
     double weight_decay;
     std::vector<at::Tensor> parameters = {}, means = {}, squares = {};  // views
-    std::vector<DecayedPart> parts = {};
+    std::vector<DecayRange> parts = {};
   };
   double beta1_, beta2_, epsilon_;
   at::Tensor updates_tensor_;  // a scalar, for the fused kernel

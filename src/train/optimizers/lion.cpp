@@ -29,7 +29,7 @@ Lion::Lion(const sharding::ParameterLayout& layout, const sharding::Ownership& o
     : beta1_(hyperparameters.adam_beta1),
       beta2_(hyperparameters.adam_beta2),
       own_(own),
-      means_(remember_each("exp_avg", layout, ownership, own)),
+      means_(add_elementwise_state("exp_avg", layout, ownership, own)),
       parts_(decayed_parts(layout, ownership, hyperparameters.weight_decay)) {}
 
 void Lion::update(const std::vector<at::Tensor>& gradients, double learning_rate) {
@@ -40,10 +40,10 @@ void Lion::update(const std::vector<at::Tensor>& gradients, double learning_rate
       continue;
     }
     const std::int64_t size = part.size();
-    at::parallel_for(0, (size + kPieceElements - 1) / kPieceElements, 1, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t begin = first * kPieceElements; begin < std::min(size, last * kPieceElements);
-           begin += kPieceElements) {
-        all.narrow(begin, std::min(kPieceElements, size - begin)).update(learning_rate, weight_decay, beta1_, beta2_);
+    at::parallel_for(0, (size + kChunkElements - 1) / kChunkElements, 1, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t begin = first * kChunkElements; begin < std::min(size, last * kChunkElements);
+           begin += kChunkElements) {
+        all.narrow(begin, std::min(kChunkElements, size - begin)).update(learning_rate, weight_decay, beta1_, beta2_);
       }
     });
   }

@@ -21,7 +21,7 @@ class Lion final : public Optimizer {
 
   double beta1_, beta2_;
   std::vector<at::Tensor> own_, means_;
-  std::vector<DecayedPart> parts_;
+  std::vector<DecayRange> parts_;
 };
 
 }  // namespace lockstep::train

@@ -18,15 +18,16 @@ void Optimizer::step(const std::vector<at::Tensor>& gradients, double learning_r
   update(gradients, learning_rate);
 }
 
-std::vector<at::Tensor> Optimizer::remember_each(const std::string& kind, const sharding::ParameterLayout& layout,
-                                                 const sharding::Ownership& ownership,
-                                                 const std::vector<at::Tensor>& own) {
+std::vector<at::Tensor> Optimizer::add_elementwise_state(const std::string& kind,
+                                                         const sharding::ParameterLayout& layout,
+                                                         const sharding::Ownership& ownership,
+                                                         const std::vector<at::Tensor>& own) {
   std::vector<at::Tensor> remembered;
   for (const at::Tensor& part : own) remembered.push_back(sharding::zero_buffer(part.numel(), part.options()));
   for (const sharding::ParameterLayout::Entry& entry : layout.entries()) {
     const std::string name = entry.name + "/" + kind;
     state_sizes_.emplace(name, entry.parameter.numel());
-    const OwnedPart part = owned_part(entry, ownership);
+    const OwnedRange part = owned_part(entry, ownership);
     if (part.of_own.size() <= 0) continue;
     state_.push_back(
         {name, part.of_parameter, remembered[entry.bucket].narrow(0, part.of_own.begin, part.of_own.size())});
@@ -34,15 +35,15 @@ std::vector<at::Tensor> Optimizer::remember_each(const std::string& kind, const 
   return remembered;
 }
 
-std::vector<DecayedPart> decayed_parts(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
-                                       double weight_decay) {
-  std::vector<DecayedPart> parts;
+std::vector<DecayRange> decayed_parts(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
+                                      double weight_decay) {
+  std::vector<DecayRange> parts;
   for (const bool decayed : {true, false}) {
     for (std::size_t i = 0; i < layout.buckets().size(); ++i) {
       for (const auto& stretch : layout.buckets()[i].stretches) {
-        const comm::Part owned = ownership.parts[i];
-        const comm::Part part{std::max(stretch.part.begin, owned.begin) - owned.begin,
-                              std::min(stretch.part.end, owned.end) - owned.begin};
+        const comm::Range owned = ownership.parts[i];
+        const comm::Range part{std::max(stretch.part.begin, owned.begin) - owned.begin,
+                               std::min(stretch.part.end, owned.end) - owned.begin};
         if (stretch.decayed == decayed && part.size() > 0) parts.push_back({i, part, decayed ? weight_decay : 0});
       }
     }
@@ -50,8 +51,8 @@ std::vector<DecayedPart> decayed_parts(const sharding::ParameterLayout& layout, 
   return parts;
 }
 
-OwnedPart owned_part(const sharding::ParameterLayout::Entry& entry, const sharding::Ownership& ownership) {
-  const comm::Part owned = ownership.parts[entry.bucket];
+OwnedRange owned_part(const sharding::ParameterLayout::Entry& entry, const sharding::Ownership& ownership) {
+  const comm::Range owned = ownership.parts[entry.bucket];
   const std::int64_t begin = std::max(owned.begin, entry.offset);
   const std::int64_t end = std::min(owned.end, entry.offset + entry.parameter.numel());
   return {.of_parameter = {begin - entry.offset, end - entry.offset},

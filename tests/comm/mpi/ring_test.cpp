@@ -34,7 +34,7 @@ class RingTest : public testing::Test {
     return sum;
   }
   at::Tensor own(const at::Tensor& tensor) const {
-    const Part part = part_of(tensor.numel(), rank_, ranks_);
+    const Range part = range_of(tensor.numel(), rank_, ranks_);
     return tensor.narrow(0, part.begin, part.size());
   }
 

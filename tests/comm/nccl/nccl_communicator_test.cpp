@@ -79,7 +79,7 @@ TEST_P(NcclCommunicatorOf, RanksComputesWhatAPlainSumGives) {
         const at::Tensor mine = values_of(host->rank(), size, type);
         at::Tensor sum = at::zeros_like(mine);
         for (int other = 0; other < ranks; ++other) sum += values_of(other, size, type);
-        const Part part = part_of(size, host->rank(), ranks);
+        const Range part = range_of(size, host->rank(), ranks);
         const auto own = [&](const at::Tensor& all) { return all.narrow(0, part.begin, part.size()); };
         const auto what = [&] { return testing::Message() << "of " << size << " " << toString(type); };
 

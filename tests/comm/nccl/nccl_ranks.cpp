@@ -31,7 +31,7 @@ at::Tensor slow_values(std::int64_t size, at::ScalarType type, at::Device device
 void check(Communicator& communicator, at::Device device, std::int64_t size, at::ScalarType type) {
   const int ranks = communicator.world_size();
   const std::string of = fmt::format(" of {} {} is wrong", size, toString(type));
-  const lockstep::comm::Part part = lockstep::comm::part_of(size, communicator.rank(), ranks);
+  const lockstep::comm::Range part = lockstep::comm::range_of(size, communicator.rank(), ranks);
   const auto own = [&](const at::Tensor& tensor) { return tensor.narrow(0, part.begin, part.size()); };
   const at::Tensor mine = slow_values(size, type, device, communicator.rank() + 1);
   const at::Tensor sum = slow_values(size, type, device, ranks * (ranks + 1) / 2);

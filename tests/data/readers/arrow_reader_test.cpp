@@ -103,8 +103,8 @@ TEST_P(ArrowReader, NamesTheRowOfNullsAndOfWhatIsNoNumber) {
   const auto error = [&](const std::shared_ptr<arrow::DataType>& type, const std::string& json) {
     return error_of(*make_table(good, make_array(type, json)), GetParam());
   };
-  EXPECT_THAT(error(arrow::utf8(), R"(["a", "b", null])"), AllOf(HasSubstr(name_of(GetParam()) + ": row 3: "),
-                                                                 HasSubstr("\"model_output\""), HasSubstr("null")));
+  EXPECT_THAT(error(arrow::utf8(), R"(["a", "b", null])"),
+              AllOf(HasSubstr(name_of(GetParam()) + ": row 3: "), HasSubstr("\"model_output\""), HasSubstr("null")));
   EXPECT_THAT(error(arrow::float64(), "[1, NaN, 1]"), AllOf(HasSubstr("row 2"), HasSubstr("nan")));
   EXPECT_THAT(error(arrow::float64(), "[Inf, 1, 1]"), AllOf(HasSubstr("row 1"), HasSubstr("inf")));
 }

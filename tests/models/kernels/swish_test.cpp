@@ -33,17 +33,17 @@ class SwishForms : public testing::TestWithParam<Form> {};
 
 TEST_P(SwishForms, HasTheValuesAndGradientsOfLibTorch) {
   const auto [swish, expected] = GetParam();
-  const at::Tensor x = example(37, 21), up = torch::randn({37, 21}), upper = torch::randn({37, 21});
+  const at::Tensor x = example(37, 21), up = torch::randn({37, 21}), grad_output = torch::randn({37, 21});
   for (const bool is_gated : {false, true}) {
     const auto found = test::gradients_of(
         [&](const at::Tensor& a, const at::Tensor& b) { return swish_on_host(a, is_gated ? b : at::Tensor(), swish); },
-        x, up, upper);
+        x, up, grad_output);
     const auto wanted = test::gradients_of(
         [&](const at::Tensor& a, const at::Tensor& b) { return is_gated ? expected(a) * b : expected(a); },
-        x.to(at::kDouble), up.to(at::kDouble), upper.to(at::kDouble));
+        x.to(at::kDouble), up.to(at::kDouble), grad_output.to(at::kDouble));
     expect_near(found.value, wanted.value);
-    expect_near(found.of_first, wanted.of_first);
-    expect_near(found.of_second, wanted.of_second);
+    expect_near(found.grad_first, wanted.grad_first);
+    expect_near(found.grad_second, wanted.grad_second);
   }
 }
 
@@ -53,14 +53,15 @@ INSTANTIATE_TEST_SUITE_P(All, SwishForms,
                                          Form{kGelu, [](const at::Tensor& x) { return at::gelu(x, "tanh"); }}));
 
 TEST(Swish, TakesHalvesOfRowsAndTensorsThatLieApart) {
-  const at::Tensor both = example(30, 16), upper = torch::randn({8, 30}).t();
+  const at::Tensor both = example(30, 16), grad_output = torch::randn({8, 30}).t();
   const auto gated = [](const at::Tensor& x, const at::Tensor& up) { return swish_on_host(x, up, kGelu); };
-  const test::ValueAndGradients found = test::gradients_of(gated, both.narrow(1, 0, 8), both.narrow(1, 8, 8), upper);
+  const test::ValueAndGradients found =
+      test::gradients_of(gated, both.narrow(1, 0, 8), both.narrow(1, 8, 8), grad_output);
   const test::ValueAndGradients expected =
-      test::gradients_of(gated, both.narrow(1, 0, 8).clone(), both.narrow(1, 8, 8).clone(), upper.contiguous());
+      test::gradients_of(gated, both.narrow(1, 0, 8).clone(), both.narrow(1, 8, 8).clone(), grad_output.contiguous());
   EXPECT_TRUE(found.value.equal(expected.value));
-  EXPECT_TRUE(found.of_first.equal(expected.of_first));
-  EXPECT_TRUE(found.of_second.equal(expected.of_second));
+  EXPECT_TRUE(found.grad_first.equal(expected.grad_first));
+  EXPECT_TRUE(found.grad_second.equal(expected.grad_second));
   EXPECT_TRUE(swish_on_host(both.view({5, 6, 16}), {}, kGelu).view({30, 16}).equal(swish_on_host(both, {}, kGelu)));
   EXPECT_EQ(swish_on_host(at::empty({0, 4}), {}, kGelu).numel(), 0);
 }

@@ -51,7 +51,7 @@ TEST_P(VectorMath, ExponentialsAreThoseOfFloat64) {
 TEST_P(VectorMath, SoftCapsAreThoseOfFloat64) {
   for (const double size : {0.01, 0.5, 3.0, 40.0}) {
     const at::Tensor x = (torch::rand({GetParam()}) * 2 - 1) * size, found = x.clone(), slopes = at::empty_like(x);
-    soften(data(found), data(slopes), GetParam(), 1.5F);
+    soft_cap_with_derivative(data(found), data(slopes), GetParam(), 1.5F);
     const at::Tensor share = (x.to(at::kDouble) / 1.5).tanh(), exact = 1.5 * share;
     const double ulp = static_cast<double>(std::numeric_limits<float>::epsilon());
     EXPECT_LE(((found - exact).abs() / exact.abs()).max().item<double>(), 4 * ulp) << size;
@@ -79,7 +79,7 @@ TEST(VectorMath, WhatIsNotFiniteStaysSo) {
   EXPECT_EQ(values[2], 0);
   float capped[] = {-std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN(), 1e30F, -0.0F};
   float slopes[4];
-  soften(capped, slopes, 4, 2);
+  soft_cap_with_derivative(capped, slopes, 4, 2);
   EXPECT_EQ(capped[0], -2);
   EXPECT_TRUE(std::isnan(capped[1]));
   EXPECT_EQ(capped[2], 2);

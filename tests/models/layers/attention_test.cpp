@@ -80,9 +80,9 @@ TEST_P(PackedAttention, EqualsThatOfPaddedRows) {
 TEST_P(PackedAttention, HasTheGradientsOfPaddedRows) {
   std::vector<at::Tensor> inputs = {query, key, value};
   if (options.distance_bias.defined()) inputs.push_back(options.distance_bias);
-  const at::Tensor upper = torch::randn({queries.tokens(), GetParam().heads * kHeadFeatures});
-  const auto expected = torch::autograd::grad({reference()}, inputs, {upper});
-  const auto found = torch::autograd::grad({packed()}, inputs, {upper});
+  const at::Tensor grad_output = torch::randn({queries.tokens(), GetParam().heads * kHeadFeatures});
+  const auto expected = torch::autograd::grad({reference()}, inputs, {grad_output});
+  const auto found = torch::autograd::grad({packed()}, inputs, {grad_output});
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-4, 1e-5)) << i << " " << (found[i] - expected[i]).abs().max();
   }

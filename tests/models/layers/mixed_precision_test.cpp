@@ -48,15 +48,15 @@ class RoundedLayer : public testing::TestWithParam<std::tuple<bool, at::ScalarTy
 };
 
 TEST_P(RoundedLayer, GivesTheProductsOfRoundedNumbersAndTheirGradients) {
-  const at::Tensor upper = torch::randn({3, 5, 32});
+  const at::Tensor grad_output = torch::randn({3, 5, 32});
   for (const bool keeps : {true, false}) {
     RoundedWeights weights(type, keeps);
-    const auto found = torch::autograd::grad({run(x, &weights)}, {x, layer->weight, layer->bias}, {upper});
+    const auto found = torch::autograd::grad({run(x, &weights)}, {x, layer->weight, layer->bias}, {grad_output});
     const at::Tensor output = run(x, &weights);
     const at::Tensor exact = run(x, nullptr);
     EXPECT_FALSE(at::allclose(output, exact, 1e-5, 1e-5)) << "nothing was rounded";
     expect_near_rounded(output, exact);
-    const auto expected = torch::autograd::grad({exact}, {x, layer->weight, layer->bias}, {upper});
+    const auto expected = torch::autograd::grad({exact}, {x, layer->weight, layer->bias}, {grad_output});
     for (std::size_t i = 0; i < expected.size(); ++i) expect_near_rounded(found[i], expected[i]);
   }
 }
@@ -155,8 +155,8 @@ TEST(Fp16Head, KeepsSmallGradientsByTheLossScale) {
     const GradientsInPlace in_place(scale * kShare);
     const at::Tensor loss = negative_log_likelihood(hidden, head, torch::zeros({1}, torch::kLong));
     (loss * (scale * kShare)).backward();
-    const double of_others = head.weight.grad()[1][0].item<double>() / scale;
-    EXPECT_NEAR(of_others, scale == 1 ? 0 : kShare / 60000, 0.01 * kShare / 60000);
+    const double off_label = head.weight.grad()[1][0].item<double>() / scale;
+    EXPECT_NEAR(off_label, scale == 1 ? 0 : kShare / 60000, 0.01 * kShare / 60000);
   }
 }
 

@@ -40,10 +40,10 @@ TEST(Operand, IsRepeatedOnceForAllLayersThatTakeIt) {
   y.sum().backward();
   EXPECT_EQ(calls, 2);
   const at::Tensor a = first.weight.detach(), b = second.weight.detach(), doubled = 2 * x.detach();
-  const at::Tensor of_first = doubled.mm(b.t()), of_second = doubled.mm(a.t()) + first.bias.detach();
-  EXPECT_TRUE(first.weight.grad().allclose(of_first.t().mm(doubled)));
-  EXPECT_TRUE(second.weight.grad().allclose(of_second.t().mm(doubled)));
-  EXPECT_TRUE(x.grad().allclose(2 * (of_first.mm(a) + of_second.mm(b)), 1e-4, 1e-5));
+  const at::Tensor grad_first = doubled.mm(b.t()), grad_second = doubled.mm(a.t()) + first.bias.detach();
+  EXPECT_TRUE(first.weight.grad().allclose(grad_first.t().mm(doubled)));
+  EXPECT_TRUE(second.weight.grad().allclose(grad_second.t().mm(doubled)));
+  EXPECT_TRUE(x.grad().allclose(2 * (grad_first.mm(a) + grad_second.mm(b)), 1e-4, 1e-5));
 }
 
 TEST(Operand, IsHeldWhereNobodyTrains) {
@@ -71,13 +71,13 @@ class Gate : public testing::TestWithParam<const char*> {};
 TEST_P(Gate, HasTheGradientsOfItsParts) {
   torch::manual_seed(1);
   const Activation activation = activation_by_name(GetParam());
-  const at::Tensor upper = torch::randn({5, 6});
+  const at::Tensor grad_output = torch::randn({5, 6});
   const at::Tensor gate = torch::randn({5, 6}).requires_grad_(), up = torch::randn({5, 6}).requires_grad_();
   const at::Tensor y = activation.gated(gate, up).x;
-  y.backward(upper);
+  y.backward(grad_output);
   const at::Tensor same_gate = gate.detach().requires_grad_(), same_up = up.detach().requires_grad_();
   const at::Tensor expected = activation.operand(same_gate).x * same_up;
-  expected.backward(upper);
+  expected.backward(grad_output);
   EXPECT_TRUE(y.equal(expected));
   EXPECT_TRUE(gate.grad().allclose(same_gate.grad()));
   EXPECT_TRUE(up.grad().allclose(same_up.grad()));

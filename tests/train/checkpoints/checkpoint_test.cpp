@@ -68,9 +68,9 @@ TEST(Checkpoint, IsWholeAsItWasWritten) {
   EXPECT_THAT(names_in(folder.path()), ElementsAre("checkpoint-000007"));
   EXPECT_THAT(names_in(checkpoint),
               ElementsAre(kCheckpointManifestFile, kModelFile, optimizer_file_name(0, 1), kTrainerStateFile));
-  EXPECT_EQ(flaw_of(checkpoint), "");
+  EXPECT_EQ(find_defect(checkpoint), "");
   core::write_file(checkpoint / "notes.txt", "of a user");
-  EXPECT_EQ(flaw_of(checkpoint), "");
+  EXPECT_EQ(find_defect(checkpoint), "");
 }
 
 TEST(Checkpoint, EveryDamageIsFound) {
@@ -78,7 +78,7 @@ TEST(Checkpoint, EveryDamageIsFound) {
   const auto damaged = [&](const std::function<void(const fs::path&)>& damage) {
     const fs::path checkpoint = save(folder.path(), 1);
     damage(checkpoint);
-    return flaw_of(checkpoint);
+    return find_defect(checkpoint);
   };
   const std::string whole = std::string(kModelFile) + "weights";
   EXPECT_EQ(damaged([](const fs::path& path) { fs::resize_file(path / kModelFile, 7); }),
@@ -97,7 +97,7 @@ TEST(Checkpoint, EveryDamageIsFound) {
             "model.safetensors: missing");
   EXPECT_THAT(damaged([](const fs::path& path) { fs::remove(path / kCheckpointManifestFile); }),
               StartsWith("manifest.json: missing"));
-  EXPECT_THAT(flaw_of(folder.path() / "none"), StartsWith("manifest.json: missing"));
+  EXPECT_THAT(find_defect(folder.path() / "none"), StartsWith("manifest.json: missing"));
 }
 
 TEST(Checkpoint, AManifestThatIsNoneIsAFlaw) {
@@ -106,7 +106,7 @@ TEST(Checkpoint, AManifestThatIsNoneIsAFlaw) {
   const Json good = core::read_json_file(checkpoint / kCheckpointManifestFile);
   const auto with = [&](const std::string& manifest) {
     core::write_file(checkpoint / kCheckpointManifestFile, manifest);
-    return flaw_of(checkpoint);
+    return find_defect(checkpoint);
   };
   const auto changed = [&](const std::function<void(Json&)>& change) {
     Json manifest = good;
@@ -145,7 +145,7 @@ TEST(Checkpoint, NamesThatLeadOutOfTheFolderAreNotFollowed) {
     Json manifest = good;
     manifest["files"].push_back({{"name", name}, {"bytes", 6}, {"sha256", core::sha256("secret")}});
     core::write_json_file(checkpoint / kCheckpointManifestFile, manifest);
-    EXPECT_THAT(flaw_of(checkpoint), HasSubstr("expected names of files in this folder")) << name;
+    EXPECT_THAT(find_defect(checkpoint), HasSubstr("expected names of files in this folder")) << name;
   }
 }
 
@@ -194,7 +194,7 @@ TEST(CheckpointFolder, AnEarlierOneOfTheSameStepIsReplaced) {
   const test::TemporaryFolder folder;
   save(folder.path(), 5, "old");
   const fs::path checkpoint = save(folder.path(), 5, "new");
-  EXPECT_EQ(flaw_of(checkpoint), "");
+  EXPECT_EQ(find_defect(checkpoint), "");
   EXPECT_EQ(core::read_file(checkpoint / kModelFile), std::string(kModelFile) + "new");
   EXPECT_THAT(names_in(folder.path()), ElementsAre("checkpoint-000005"));
 }
@@ -245,17 +245,17 @@ TEST(CheckpointFolder, WhatIsReplacedGoesOnceThereIsSomethingElse) {
   const test::TemporaryFolder folder;
   CheckpointFolder checkpoints(folder.path());
   for (const std::uint64_t step : {1, 2, 3}) save(folder.path(), step, "old");
-  checkpoints.set_aside_after(1);
+  checkpoints.retire_checkpoints_after(1);
   EXPECT_THAT(checkpoints.steps(), ElementsAre(1));
   save(folder.path(), 2, "older");
-  checkpoints.set_aside();
+  checkpoints.retire_checkpoints();
   EXPECT_THAT(checkpoints.steps(), IsEmpty());
   checkpoints.remove_leftovers();  // keeps the renamed checkpoints
   EXPECT_THAT(names_in(folder.path()),
               ElementsAre(".checkpoint-000001.replaced", ".checkpoint-000002.replaced", ".checkpoint-000003.replaced"));
-  EXPECT_EQ(flaw_of(folder.path() / ".checkpoint-000002.replaced"), "");
+  EXPECT_EQ(find_defect(folder.path() / ".checkpoint-000002.replaced"), "");
   save(folder.path(), 9);
-  checkpoints.remove_set_aside();
+  checkpoints.remove_retired_checkpoints();
   EXPECT_THAT(names_in(folder.path()), ElementsAre("checkpoint-000009"));
 }
 

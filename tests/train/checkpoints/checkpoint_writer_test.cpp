@@ -73,7 +73,7 @@ TEST_F(CheckpointWriterTest, WhatTrainingChangesMeanwhileIsNotInIt) {
   begin(writing, 7);
   for (auto& parameter : trained_.model->parameters()) parameter.fill_(3);
   EXPECT_EQ(writing.finish(), "");
-  EXPECT_EQ(flaw_of(path(7)), "");
+  EXPECT_EQ(find_defect(path(7)), "");
   const auto saved = TrainedModel::load(path(7));
   EXPECT_TRUE(saved.model->named_parameters()["shared.weight"].equal(before));
   EXPECT_EQ(TrainerState::read(path(7)).loop.position.step, 7U);
@@ -81,13 +81,13 @@ TEST_F(CheckpointWriterTest, WhatTrainingChangesMeanwhileIsNotInIt) {
 
 TEST_F(CheckpointWriterTest, IsPutInPlaceOnceAllPartsAreWritten) {
   CheckpointWriter writing = writer();
-  EXPECT_EQ(writing.own_progress(), 0);
+  EXPECT_EQ(writing.local_progress(), 0);
   begin(writing, 1);
-  writing.take_progress(0);
-  while (writing.own_progress() == 0) std::this_thread::yield();
+  writing.apply_progress(0);
+  while (writing.local_progress() == 0) std::this_thread::yield();
   EXPECT_THAT(steps(), IsEmpty());
-  writing.take_progress(1);
-  EXPECT_EQ(writing.own_progress(), 0);
+  writing.apply_progress(1);
+  EXPECT_EQ(writing.local_progress(), 0);
   EXPECT_EQ(writing.finish(), "");
   EXPECT_THAT(steps(), ElementsAre(1));
 }
@@ -105,7 +105,7 @@ TEST_F(CheckpointWriterTest, AWriteThatFailsIsAWarningAndOlderOnesStay) {
   }
   EXPECT_THAT(log.text(), HasSubstr("warning: checkpoint-000002 was not saved: "));
   EXPECT_THAT(steps(), ElementsAre(1));
-  EXPECT_EQ(flaw_of(path(1)), "");
+  EXPECT_EQ(find_defect(path(1)), "");
   begin(writing, 3);
   EXPECT_EQ(writing.finish(), "");
   EXPECT_THAT(steps(), ElementsAre(3));

@@ -52,10 +52,10 @@ struct Ranks {
         const std::string& optim)
       : layout(parameters, options) {
     for (int rank = 0; rank < number; ++rank) {
-      sharding::Ownership ownership{.is_shared = true};
+      sharding::Ownership ownership{.is_sharded = true};
       std::vector<at::Tensor> own;
       for (const auto& bucket : layout.buckets()) {
-        ownership.parts.push_back(comm::part_of(bucket.size, rank, number));
+        ownership.parts.push_back(comm::range_of(bucket.size, rank, number));
         own.push_back(at::zeros({ownership.parts.back().size()}));
       }
       optimizers.push_back(make_optimizer(layout, ownership, own, with(optim), make_communicator()));
@@ -126,7 +126,7 @@ std::vector<std::string> names_of(const NamedTensors& state) {
 TEST(OptimizerState, NamesSayWhereAStretchBelongs) {
   const sharding::ParameterLayout layout({{"a.weight", at::zeros({5, 5}).requires_grad_()},  // elements 48 to 73 of 80
                                           {"b/c", at::zeros({40}).requires_grad_()}});       // 0 to 40 of 48
-  const sharding::Ownership ownership{.is_shared = true, .parts = {{16, 64}}};
+  const sharding::Ownership ownership{.is_sharded = true, .parts = {{16, 64}}};
   const AdamW optimizer(layout, ownership, {at::zeros({48})}, {});
   EXPECT_THAT(names_of(saved_state(optimizer)), ElementsAre("b/c/exp_avg/16 24", "a.weight/exp_avg/0 16",
                                                             "b/c/exp_avg_sq/16 24", "a.weight/exp_avg_sq/0 16"));
@@ -136,8 +136,8 @@ TEST(OptimizerState, MeansOfAMatrixAreSavedByTheRankThatHasItsFirstElement) {
   const sharding::ParameterLayout layout({{"a.weight", at::zeros({5, 6}).requires_grad_()},  // elements 48 to 78 of 80
                                           {"b/c", at::zeros({40}).requires_grad_()}});       // 0 to 40 of 48
   const auto communicator = make_communicator();
-  const Adafactor first(layout, {.is_shared = true, .parts = {{0, 64}}}, {at::zeros({64})}, {}, communicator);
-  const Adafactor second(layout, {.is_shared = true, .parts = {{64, 80}}}, {at::zeros({16})}, {}, communicator);
+  const Adafactor first(layout, {.is_sharded = true, .parts = {{0, 64}}}, {at::zeros({64})}, {}, communicator);
+  const Adafactor second(layout, {.is_sharded = true, .parts = {{64, 80}}}, {at::zeros({16})}, {}, communicator);
   EXPECT_THAT(names_of(saved_state(first)),
               ElementsAre("b/c/exp_avg_sq/0 40", "a.weight/exp_avg_sq_row/0 5", "a.weight/exp_avg_sq_col/0 6"));
   EXPECT_THAT(names_of(saved_state(second)), ElementsAre());

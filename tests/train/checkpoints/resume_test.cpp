@@ -149,11 +149,11 @@ TEST_F(Resume, OtherSettingsThatShapeTheResultsMakeAWarning) {
   const ResumePoint point{"checkpoint-000003", {.settings = saved.values()}};
   {
     const test::CapturedLog log;
-    warn_of_other_settings(point, settings({{"learning_rate", 0.5}, {"per_device_train_batch_size", 1}}));
+    warn_about_changed_settings(point, settings({{"learning_rate", 0.5}, {"per_device_train_batch_size", 1}}));
     EXPECT_EQ(log.text(), "");
   }
   const test::CapturedLog log;
-  warn_of_other_settings(point, settings());
+  warn_about_changed_settings(point, settings());
   EXPECT_THAT(log.text(), HasSubstr("learning_rate: expected 0.5, found 0.0001"));
 }
 

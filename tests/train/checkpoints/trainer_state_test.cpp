@@ -18,7 +18,7 @@ TrainerState example() {
                    .skipped_steps = 2,
                    .skipped_in_a_row = 1,
                    .loss_scaler = {.scale = 4096, .steps = 6},
-                   .best = {.metric = 0.1 + 0.2, .step = 4, .others_since = 3}},
+                   .best = {.metric = 0.1 + 0.2, .step = 4, .evaluations_since = 3}},
           .global_batch_size = 32,
           .ranks = 4,
           .identity = {{"seed", "1"}, {"training data", "3 rows"}},
@@ -61,12 +61,12 @@ TEST(BestEvaluation, TakesTheLeastAndCountsThoseSince) {
   const auto take = [&](std::uint64_t step, double loss) { return best.take({.step = step, .eval_loss = loss}); };
   EXPECT_FALSE(take(1, std::nan("")));
   EXPECT_EQ(best.metric, std::nullopt);
-  EXPECT_EQ(best.others_since, 1U);
+  EXPECT_EQ(best.evaluations_since, 1U);
   EXPECT_TRUE(take(2, 3));
-  EXPECT_EQ(best.others_since, 0U);
+  EXPECT_EQ(best.evaluations_since, 0U);
   EXPECT_FALSE(take(3, 3));  // equal, so no improvement
   EXPECT_FALSE(take(4, HUGE_VAL));
-  EXPECT_EQ(best.others_since, 2U);
+  EXPECT_EQ(best.evaluations_since, 2U);
   EXPECT_TRUE(take(5, 2.5));
   EXPECT_EQ(best.step, 5U);
   EXPECT_EQ(best.metric, 2.5);

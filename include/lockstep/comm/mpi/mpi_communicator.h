@@ -37,7 +37,7 @@ class MpiCommunicator final : public Communicator {
  private:
   class Rings;
 
-  [[noreturn]] void end_late_job(const std::string& what);
+  [[noreturn]] void abort_on_timeout(const std::string& what);
 
   int rank_ = 0;
   int world_size_ = 1;

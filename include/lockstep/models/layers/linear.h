@@ -34,7 +34,7 @@ struct Projection : torch::nn::Module {
  private:
   // Computes project(), but in mixed precision (models/layers/mixed_precision.h) or with gradients added in place
   // (models/layers/gradients_in_place.h) if either is active on this thread.
-  at::Tensor project_as_asked(const Operand& operand) const;
+  at::Tensor project_for_training(const Operand& operand) const;
 };
 
 /// Computes y = x W^T (+ b) with a weight [out, in].

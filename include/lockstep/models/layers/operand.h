@@ -49,7 +49,7 @@ struct Operand {
 void hold(const Operand& operand, torch::autograd::AutogradContext& context, torch::autograd::variable_list& saved);
 /// Returns the operand's x in the backward pass. `saved` holds, from index `first` on, what hold() appended. Must be
 /// called only once.
-at::Tensor take_held(torch::autograd::AutogradContext& context, const torch::autograd::variable_list& saved,
-                     std::size_t first);
+at::Tensor load_operand(torch::autograd::AutogradContext& context, const torch::autograd::variable_list& saved,
+                        std::size_t first);
 
 }  // namespace lockstep::models

@@ -33,7 +33,7 @@ CheckpointFile describe_file(const std::filesystem::path& folder, const std::str
 /// Returns what is wrong with a checkpoint, e.g. "model.safetensors: expected 12 bytes, found 7", or an empty string if
 /// every byte of the files in its manifest is as it was written. Hashes files with several threads. Does not throw
 /// because of what it finds.
-std::string flaw_of(const std::filesystem::path& checkpoint);
+std::string find_defect(const std::filesystem::path& checkpoint);
 
 /// The checkpoints of a run in its output_dir. Each appears under its name complete or not at all, and disappears as a
 /// whole. Only rank 0 may call these functions, unless noted otherwise. They throw Error, naming the folder, if a
@@ -61,12 +61,12 @@ class CheckpointFolder {
   /// Removes folders that killed runs have left half written or half removed.
   void remove_leftovers();
 
-  /// set_aside() renames all checkpoints of another run, so that no run resumes from them; set_aside_after() renames
-  /// those after `step`, which a run that resumes from there will write again.
-  void set_aside();
-  void set_aside_after(std::uint64_t step);
+  /// retire_checkpoints() renames all checkpoints of another run, so that no run resumes from them;
+  /// retire_checkpoints_after() renames those after `step`, which a run that resumes from there will write again.
+  void retire_checkpoints();
+  void retire_checkpoints_after(std::uint64_t step);
   /// Removes the renamed checkpoints, once the run has a checkpoint of its own.
-  void remove_set_aside();
+  void remove_retired_checkpoints();
 
  private:
   std::filesystem::path hidden_path(std::uint64_t step, std::string_view suffix) const;

@@ -46,11 +46,11 @@ class CheckpointWriter {
   void begin(const LoopState& state, const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
              sharding::FlatParameters& parameters, const Optimizer& optimizer, bool is_urgent = false);
   /// Returns 1 if this rank has written its share of the checkpoint in flight, else 0. The ranks sum it for
-  /// take_progress().
-  double own_progress() const;
-  /// Takes the sum over ranks of own_progress(). When all shares are written, rank 0 begins to move the checkpoint into
-  /// place.
-  void take_progress(double sum);
+  /// apply_progress().
+  double local_progress() const;
+  /// Takes the sum over ranks of local_progress(). When all shares are written, rank 0 begins to move the checkpoint
+  /// into place.
+  void apply_progress(double sum);
   /// Waits until the checkpoint in flight is in place. Returns an empty string, or why the last checkpoint could not be
   /// written.
   std::string finish();
@@ -61,14 +61,14 @@ class CheckpointWriter {
  private:
   using Clock = std::chrono::steady_clock;
   bool writes_moments(const sharding::Ownership& ownership) const {
-    return ownership.is_shared || communicator_->is_root();
+    return ownership.is_sharded || communicator_->is_root();
   }
   std::string begin_folder(std::uint64_t step, std::uint64_t bytes);
   std::string write_part(const TrainerState& state, int moments_files);
   /// Collects the file lists of all ranks, after waiting for them.
   void collect();
-  void put_in_place(const std::vector<CheckpointFile>& files);
-  void wait_for_placing();
+  void commit_checkpoint(const std::vector<CheckpointFile>& files);
+  void wait_for_commit();
   void report(const std::string& problem);
 
   TrainedModel model_;
@@ -77,12 +77,12 @@ class CheckpointWriter {
   CheckpointFolder folder_;
   StateCopy copy_;
 
-  bool is_under_way_ = false;  // shares are being written; the same on all ranks
+  bool is_in_flight_ = false;  // shares are being written; the same on all ranks
   LoopState state_;            // of the checkpoint in flight
   bool is_urgent_ = false;
   std::future<std::string> part_;
-  std::future<std::string> placing_;  // on rank 0
-  std::string problem_;               // of the last checkpoint; on rank 0
+  std::future<std::string> committing_;  // on rank 0
+  std::string problem_;                  // of the last checkpoint; on rank 0
   Clock::time_point start_;
   std::atomic<double> last_seconds_ = 0;
 };

@@ -39,6 +39,6 @@ bool holds_unfinished_run(const std::filesystem::path& output_dir, const comm::S
 void load_checkpoint_weights(const std::filesystem::path& checkpoint, LanguageModel& model);
 
 /// Warns about settings that affect the results and differ from those of the run so far.
-void warn_of_other_settings(const ResumePoint& point, const Hyperparameters& hyperparameters);
+void warn_about_changed_settings(const ResumePoint& point, const Hyperparameters& hyperparameters);
 
 }  // namespace lockstep::train

@@ -16,7 +16,7 @@ namespace lockstep::train {
 struct BestEvaluation {
   std::optional<double> metric = {};  // none: no evaluation so far was finite
   std::uint64_t step = 0;
-  std::uint64_t others_since = 0;  // evaluations since then
+  std::uint64_t evaluations_since = 0;  // evaluations since then
 
   /// Counts `evaluation`. Returns whether it is the best so far.
   bool take(const EvaluationMetrics& evaluation);

@@ -14,9 +14,9 @@
 namespace lockstep::train {
 
 /// A range of an optimizer's state for a parameter, e.g. of AdamW's "exp_avg".
-struct OptimizerStretch {
+struct OptimizerStateRange {
   std::string name;      // of the parameter and the kind of state, e.g. "lm_head.weight/exp_avg"
-  comm::Part part;       // of all state with this name, flattened
+  comm::Range part;      // of all state with this name, flattened
   at::Tensor tensor;     // flat fp32, a view of the state
   bool is_saved = true;  // by this rank; if not, by another that holds the same
 };
@@ -34,7 +34,7 @@ class Optimizer {
   void step(const std::vector<at::Tensor>& gradients, double learning_rate);
 
   /// Returns the state that this rank holds. Values that are copied into it take effect with the next step.
-  const std::vector<OptimizerStretch>& state() const { return state_; }
+  const std::vector<OptimizerStateRange>& state() const { return state_; }
   /// Returns the number of elements of each named state on all ranks together.
   const std::map<std::string, std::int64_t>& state_sizes() const { return state_sizes_; }
   /// Returns the number of updates so far.
@@ -45,10 +45,11 @@ class Optimizer {
   Optimizer() = default;
   virtual void update(const std::vector<at::Tensor>& gradients, double learning_rate) = 0;
   /// Creates a number for each owned element, 0 at first, as state `kind`, in tensors with the shapes of `own`.
-  std::vector<at::Tensor> remember_each(const std::string& kind, const sharding::ParameterLayout& layout,
-                                        const sharding::Ownership& ownership, const std::vector<at::Tensor>& own);
+  std::vector<at::Tensor> add_elementwise_state(const std::string& kind, const sharding::ParameterLayout& layout,
+                                                const sharding::Ownership& ownership,
+                                                const std::vector<at::Tensor>& own);
 
-  std::vector<OptimizerStretch> state_;
+  std::vector<OptimizerStateRange> state_;
   std::map<std::string, std::int64_t> state_sizes_;
 
  private:
@@ -56,24 +57,24 @@ class Optimizer {
 };
 
 /// Elements that a thread of the host updates at a time, few enough for intermediate results to stay in its cache.
-inline constexpr std::int64_t kPieceElements = 1 << 15;
+inline constexpr std::int64_t kChunkElements = 1 << 15;
 
 /// The owned part of a range of a bucket to which the same weight decay applies.
-struct DecayedPart {
+struct DecayRange {
   std::size_t bucket;
-  comm::Part part;  // range within what is owned of the bucket
+  comm::Range part;  // range within what is owned of the bucket
   double weight_decay;
 };
 /// Returns all that is owned: first the ranges with weight decay, then the others.
-std::vector<DecayedPart> decayed_parts(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
-                                       double weight_decay);
+std::vector<DecayRange> decayed_parts(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
+                                      double weight_decay);
 
 /// The owned part of a parameter.
-struct OwnedPart {
-  comm::Part of_parameter;  // range of the flat parameter; its size is not positive if nothing is owned
-  comm::Part of_own;        // range within what is owned of the bucket
+struct OwnedRange {
+  comm::Range of_parameter;  // range of the flat parameter; its size is not positive if nothing is owned
+  comm::Range of_own;        // range within what is owned of the bucket
 };
-OwnedPart owned_part(const sharding::ParameterLayout::Entry& entry, const sharding::Ownership& ownership);
+OwnedRange owned_part(const sharding::ParameterLayout::Entry& entry, const sharding::Ownership& ownership);
 
 /// Creates the optimizer that the job key `optim` names. It updates `own`, flat fp32 tensors with what `ownership`
 /// gives of each bucket of `layout`. `communicator` connects the ranks that share it.
