@@ -219,7 +219,7 @@ class TestStop:
     @pytest.fixture(scope="class", params=[None, 2], ids=lambda ranks: f"ranks{ranks}")
     def workplace(self, request, tmp_path_factory):
         folder = tmp_path_factory.mktemp("stop")
-        job = prepare(folder, "gpt2", rows=1200, validation=1800, num_train_epochs=4, global_batch_size=600, per_device_train_batch_size=1,
+        job = prepare(folder, "gpt2", rows=600, validation=900, num_train_epochs=4, global_batch_size=300, per_device_train_batch_size=1,
                       per_device_eval_batch_size=1, save_strategy="no")
         train(job, f"output_dir={folder / 'undisturbed'}", ranks=request.param)
         return folder, job, request.param
