@@ -21,7 +21,7 @@ std::uint64_t parse_byte_size(std::string_view text) {
     const double size = number * bytes;
     if (problem == std::errc() && is_unit && size >= 1 && size <= kLargest) return static_cast<std::uint64_t>(size);
   }
-  throw InputError(fmt::format("expected a size with its unit (KB, MB, GB or TB), as 5GB, found '{}'", text));
+  throw InputError(fmt::format("expected a size with its unit (KB, MB, GB or TB), e.g. 5GB, found '{}'", text));
 }
 
 }  // namespace lockstep::core

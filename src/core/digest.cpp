@@ -21,7 +21,8 @@ using ContextHandle = std::unique_ptr<EVP_MD_CTX, FreeContext>;
 
 ContextHandle begin_digest(const EVP_MD* algorithm, const char* name) {
   ContextHandle handle(EVP_MD_CTX_new());
-  if (EVP_DigestInit_ex(handle.get(), algorithm, nullptr) != 1) throw Error(fmt::format("OpenSSL offers no {}", name));
+  if (EVP_DigestInit_ex(handle.get(), algorithm, nullptr) != 1)
+    throw Error(fmt::format("OpenSSL does not provide {}", name));
   return handle;
 }
 

@@ -38,7 +38,7 @@ Json read_json_file(const std::filesystem::path& path) {
   } catch (const InputError& error) {
     throw InputError(fmt::format("{}: {}", path.string(), error.what()));
   } catch (const Json::out_of_range& error) {
-    throw InputError(fmt::format("{}: a number that no computer holds: {}", path.string(), error.what()));
+    throw InputError(fmt::format("{}: a number is out of range: {}", path.string(), error.what()));
   } catch (const Json::parse_error& error) {
     const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size()));
     const auto line = 1 + std::count(text.begin(), end, '\n');

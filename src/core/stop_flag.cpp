@@ -8,7 +8,7 @@ namespace lockstep::core {
 namespace {
 
 std::atomic<int> first_signal{0};
-static_assert(std::atomic<int>::is_always_lock_free, "the handler of a signal may not wait");
+static_assert(std::atomic<int>::is_always_lock_free, "a signal handler must not block");
 
 void remember(int signal) {
   int none = 0;
