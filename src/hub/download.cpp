@@ -107,8 +107,9 @@ class IncompleteFile {
     const bool linked =
         ::linkat(AT_FDCWD, content().c_str(), AT_FDCWD, own.c_str(), AT_SYMLINK_FOLLOW) == 0;  // false: no hard links
     if (!linked && !is_named()) {
-      throw Error(fmt::format("{}: expected to be the only process that writes it, found another's file; start again",
-                              path_.string()));
+      throw Error(fmt::format(
+          "{}: expected to be the only process that writes it, found the file of another process; start again",
+          path_.string()));
     }
     if (::rename(linked ? own.c_str() : path_.c_str(), blob.c_str()) != 0 && !fs::exists(blob)) {
       core::throw_system_error("rename into place", blob, errno);
@@ -154,14 +155,14 @@ class BlobDownload {
   void run() {
     fetch_rest();
     if (std::string problem = damage(); !problem.empty()) {
-      spdlog::warn("{}: {}; fetching it anew", file_.name, problem);
+      spdlog::warn("{}: {}; fetching it again", file_.name, problem);
       incomplete_.start_anew();
       reached_ = 0;
       fetch_rest();
       problem = damage();
       if (!problem.empty()) {
         incomplete_.discard();
-        throw Error(fmt::format("{}: {}; check whether a proxy changes what comes from {}", file_.name, problem,
+        throw Error(fmt::format("{}: {}; check whether a proxy alters the responses of {}", file_.name, problem,
                                 client_.settings().endpoint));
       }
     }
@@ -204,7 +205,7 @@ class BlobDownload {
     }
     const bool is_sha256 = file_.etag.size() == kSha256Digits;
     if (!is_sha256 && file_.etag.size() != kGitDigits) {
-      spdlog::warn("{}: its ETag '{}' is no checksum: only its size is checked", file_.name, file_.etag);
+      spdlog::warn("{}: its ETag '{}' is not a checksum; only its size is checked", file_.name, file_.etag);
       return "";
     }
     const std::string found =

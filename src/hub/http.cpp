@@ -35,10 +35,10 @@ void add_header(HeaderList& list, const std::string& line) {
 UrlHandle parse_url(const std::string& url, const std::string& base = "") {
   UrlHandle handle(curl_url());
   if (!base.empty() && curl_url_set(handle.get(), CURLUPART_URL, base.c_str(), 0) != CURLUE_OK) {
-    throw NetworkError(fmt::format("'{}' is no URL", url_for_message(base)));
+    throw NetworkError(fmt::format("'{}' is not a URL", url_for_message(base)));
   }
   if (curl_url_set(handle.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
-    throw NetworkError(fmt::format("'{}' is no URL", url_for_message(url)));
+    throw NetworkError(fmt::format("'{}' is not a URL", url_for_message(url)));
   }
   return handle;
 }
@@ -242,7 +242,7 @@ std::string url_origin(const std::string& url) {
 
 std::string resolve_url(const std::string& base, const std::string& reference) {
   std::string url = url_part(parse_url(reference, base), CURLUPART_URL);
-  if (url.empty()) throw NetworkError(fmt::format("'{}' is no URL", url_for_message(reference)));
+  if (url.empty()) throw NetworkError(fmt::format("'{}' is not a URL", url_for_message(reference)));
   return url;
 }
 

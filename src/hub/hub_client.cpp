@@ -51,10 +51,10 @@ std::optional<std::uint64_t> to_size(const std::string& text) {
 }
 
 [[noreturn]] void not_a_hub(const std::string& url, std::string_view found) {
-  throw Error(fmt::format(
-      "{}: expected the answer of a Hugging Face hub, found {}; check HF_ENDPOINT, and whether a proxy or a "
-      "login page stands between",
-      url_for_message(url), found));
+  throw Error(
+      fmt::format("{}: expected the response of a Hugging Face hub, found {}; check HF_ENDPOINT, and whether a proxy "
+                  "or a login page intercepts requests",
+                  url_for_message(url), found));
 }
 
 }  // namespace
@@ -125,7 +125,7 @@ HttpResponse HubClient::follow(HttpRequest request, const BodySink& sink) {
     // The headers about a file that is stored elsewhere are those of the hub's redirect.
     if (request.method == HttpRequest::Method::head && !is_hub(request.url)) return response;
   }
-  throw NetworkError(fmt::format("{}: expected an answer, found more than {} redirects; check HF_ENDPOINT and proxies",
+  throw NetworkError(fmt::format("{}: expected a response, found more than {} redirects; check HF_ENDPOINT and proxies",
                                  url_for_message(first_url), kMaxRedirects));
 }
 
@@ -140,7 +140,7 @@ void HubClient::check(const HttpResponse& response, const std::string& url, bool
 }
 
 void HubClient::refuse(const HttpResponse& response, const std::string& url) const {
-  constexpr std::string_view kLogIn = "log in by `hf auth login`, or set HF_TOKEN";
+  constexpr std::string_view kLogIn = "log in with `hf auth login`, or set HF_TOKEN";
   const std::string& code = response.header("x-error-code");
   const std::string& said = response.header("x-error-message");
   const std::string page = fmt::format("{}/{}", settings_.endpoint, name_.repository);
@@ -152,9 +152,8 @@ void HubClient::refuse(const HttpResponse& response, const std::string& url) con
   }
   if (code == "GatedRepo") {
     throw Refused(
-        fmt::format("{}: a gated model, to which access must be granted ({}); accept its conditions on that "
-                    "page{}",
-                    page, token, anonymous ? fmt::format(", then {}", kLogIn) : ", or give another token"));
+        fmt::format("{}: the model is gated and needs approved access ({}); accept its conditions on that page{}", page,
+                    token, anonymous ? fmt::format(", then {}", kLogIn) : ", or give another token"));
   }
   if (code == "RevisionNotFound") {
     throw Refused(fmt::format("{}: the model has no revision '{}'; give one of its branches, tags or commits", page,

@@ -44,7 +44,7 @@ std::vector<std::string> files_of_index(const std::filesystem::path& index) {
   }
   for (const std::string& file : files) {
     if (is_plain_file_name(file)) continue;
-    throw InputError(fmt::format("{}: expected names of files beside it, found '{}'", index.string(), file));
+    throw InputError(fmt::format("{}: expected names of files in the same folder, found '{}'", index.string(), file));
   }
   return {files.begin(), files.end()};
 }

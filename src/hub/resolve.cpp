@@ -73,8 +73,8 @@ class ModelDownload {
     std::vector<std::string_view> names;
     for (const auto& form : weights_files()) names.push_back(form.name);
     throw InputError(
-        fmt::format("{}: expected weights in one of {}, found none in the model of the hub; give a model that has them "
-                    "(weights of TensorFlow, Flax, ONNX or GGUF are not read)",
+        fmt::format("{}: expected weights in one of {}, found none in the hub's model; give a model that has them "
+                    "(TensorFlow, Flax, ONNX and GGUF weights are not supported)",
                     model_.name().repository, fmt::join(names, ", ")));
   }
 
@@ -88,14 +88,14 @@ class ModelDownload {
     }
     require_space(missing);
     if (missing > 0) {
-      spdlog::info("{}: {} files, {:.1f} MB, to fetch from {} into {}", model_.name().repository, files.size(),
+      spdlog::info("{}: fetching {} files, {:.1f} MB, from {} into {}", model_.name().repository, files.size(),
                    static_cast<double>(missing) / kMegabyte, client_.settings().endpoint, model_.folder().string());
     }
     core::Progress progress("download", "megabyte", megabytes(missing), options_.show_progress);
     std::uint64_t come = 0;
     for (const HubClient::File& file : files) {
       fetch_into_cache(client_, model_, listing_.commit, file, [&](std::uint64_t bytes) {
-        core::check_stop_signal("the download goes on when the same command is run again");
+        core::check_stop_signal("run the same command again to resume the download");
         come += bytes;
         progress.update(megabytes(come), file.name);
       });
@@ -124,17 +124,17 @@ class ModelDownload {
 // Explains for each place why the model is not there. `on_hub` says what is known of the hub, and the remedy.
 [[noreturn]] void not_found(const CachedModel& model, const std::string& name, const std::string& on_hub) {
   std::error_code error;
-  const std::string_view in_cache = !fs::exists(model.folder(), error) ? "is none"
+  const std::string_view in_cache = !fs::exists(model.folder(), error) ? "does not exist"
                                     : model.commit()                   ? "is not complete"
-                                                                       : "has not this revision";
+                                                                       : "does not have this revision";
   throw InputError(fmt::format("{}: expected a model, found none: there is no folder {}; in the cache, {} {}; {}", name,
                                fs::absolute(name).string(), model.folder().string(), in_cache, on_hub));
 }
 
 std::string without_network(const std::string& name, const std::string& on_hub) {
   return fmt::format(
-      "{1}. Give the folder of a model, or run `lockstep-prep download {0}` (or `hf download`) where the "
-      "network is reached, with the same HF_HOME",
+      "{1}. Give the folder of a model, or run `lockstep-prep download {0}` (or `hf download`) on a machine with "
+      "network access, with the same HF_HOME",
       name, on_hub);
 }
 
@@ -154,8 +154,8 @@ ResolvedModel adapted_model(const fs::path& adapter, const std::string& base, co
   ResolvedModel model = holds_base ? local_model(adapter) : resolve_model(base, options, settings);
   if (!model.adapter.empty()) {
     throw InputError(
-        fmt::format("{}: expected an adapter of a whole model, found one of the adapter {}; merge that one "
-                    "into its base first (lockstep merge)",
+        fmt::format("{}: expected an adapter of a full model, found one of the adapter {}; merge that one into its "
+                    "base first (lockstep merge)",
                     adapter.string(), model.adapter.string()));
   }
   model.adapter = adapter;
@@ -170,7 +170,8 @@ ResolvedModel resolve_hub_model(const CachedModel& model, const std::string& nam
   if (state == SnapshotState::complete && !options.refresh) return found(model, *commit);
   if (settings.offline) {
     if (state != SnapshotState::incomplete) return found(model, *commit);
-    not_found(model, name, without_network(name, settings.endpoint + " is not asked, since HF_HUB_OFFLINE is set"));
+    not_found(model, name,
+              without_network(name, settings.endpoint + " is not contacted because HF_HUB_OFFLINE is set"));
   }
   // A usable commit is completed rather than replaced by a newer one.
   const bool keeps_commit = state != SnapshotState::incomplete && !options.refresh;
@@ -179,13 +180,13 @@ ResolvedModel resolve_hub_model(const CachedModel& model, const std::string& nam
     return found(model, ModelDownload(client, model, options).run(keeps_commit ? *commit : model.name().revision));
   } catch (const Refused& problem) {
     if (state == SnapshotState::incomplete) not_found(model, name, problem.what());
-    spdlog::warn("{}; what the cache has of it is used", problem.what());
+    spdlog::warn("{}; the cached files are used", problem.what());
   } catch (const NetworkError& problem) {
     if (state == SnapshotState::incomplete) {
       not_found(model, name,
-                without_network(name, fmt::format("{} gives none ({})", settings.endpoint, problem.what())));
+                without_network(name, fmt::format("{} does not provide one ({})", settings.endpoint, problem.what())));
     }
-    spdlog::warn("{}; what the cache has of it is used (HF_HUB_OFFLINE=1 asks no network)", problem.what());
+    spdlog::warn("{}; the cached files are used (HF_HUB_OFFLINE=1 avoids the network)", problem.what());
   }
   return found(model, *commit);
 }
@@ -223,8 +224,8 @@ fs::path find_cached_model(const std::string& name, const std::string& commit, M
     folders.push_back(model.snapshot(commit).string());
   }
   throw InputError(
-      fmt::format("{}: expected the model in {}, found none; let HF_HOME be on a file system that all nodes "
-                  "share, or run `lockstep-prep download {}` on each node",
+      fmt::format("{}: expected the model in {}, found none; set HF_HOME to a folder that all nodes share, or run "
+                  "`lockstep-prep download {}` on each node",
                   name, fmt::join(folders, " or "), name));
 }
 

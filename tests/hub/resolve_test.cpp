@@ -44,13 +44,13 @@ TEST_F(ResolveTest, OfflineTheCacheIsEnoughIfItCanBeUsed) {
 }
 
 TEST_F(ResolveTest, EachPlaceThatWasLookedAtIsNamed) {
-  EXPECT_THAT(
-      [&] { resolve("org/name"); },
-      ThrowsMessage<InputError>(AllOf(HasSubstr("no folder /"), HasSubstr("models--org--name is none"),
-                                      HasSubstr("https://huggingface.co is not asked, since HF_HUB_OFFLINE is set"),
-                                      HasSubstr("lockstep-prep download org/name"))));
+  EXPECT_THAT([&] { resolve("org/name"); },
+              ThrowsMessage<InputError>(
+                  AllOf(HasSubstr("no folder /"), HasSubstr("models--org--name does not exist"),
+                        HasSubstr("https://huggingface.co is not contacted because HF_HUB_OFFLINE is set"),
+                        HasSubstr("lockstep-prep download org/name"))));
   files_.add({"config.json"});
-  EXPECT_THAT([&] { resolve("org/name"); }, ThrowsMessage<InputError>(HasSubstr("has not this revision")));
+  EXPECT_THAT([&] { resolve("org/name"); }, ThrowsMessage<InputError>(HasSubstr("does not have this revision")));
   files_.write("refs/main", kCommit);
   EXPECT_THAT([&] { resolve("org/name"); }, ThrowsMessage<InputError>(HasSubstr("is not complete")));
 }

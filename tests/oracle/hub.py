@@ -191,7 +191,7 @@ def test_an_index_cannot_name_a_path(hub, client):
     model = files() | {"model.safetensors.index.json": index}
     del model["model.safetensors"]
     hub.model(NAME).commit(model, "main", lfs=LFS)
-    client.refused("expected names of files beside it, found '../../../../evil'")
+    client.refused("expected names of files in the same folder, found '../../../../evil'")
 
 
 def test_an_unsupported_model_is_found_before_its_weights(hub, client):
@@ -227,13 +227,13 @@ def test_the_token_goes_to_the_hub_alone_and_into_no_log(hub, client, tmp_path, 
 def test_refusals_tell_what_to_do(hub, client):
     hub.model(NAME).commit(files(), "main", lfs=LFS)
     client.refused("no model of this name, or a private one", "no token is given", "check the name", "HF_TOKEN",
-                   "there is no folder", "models--org--nothing is none", name="org/nothing")  # fmt: skip
+                   "there is no folder", "models--org--nothing does not exist", name="org/nothing")  # fmt: skip
     client.refused("no model of this name, or a private one", "the token of HF_TOKEN is given", name="org/nothing",
                    HF_TOKEN="hf_mine")  # fmt: skip
     client.refused("the token of HF_TOKEN is not valid", HF_TOKEN="hf_invalid")
     hub.models[NAME].gate = "hf_granted"
-    client.refused(f"{hub.endpoint}/{NAME}: a gated model", "no token is given", "log in by `hf auth login`")
-    client.refused("a gated model", "the token of HF_TOKEN is given", "accept its conditions", HF_TOKEN="hf_mine")
+    client.refused(f"{hub.endpoint}/{NAME}: the model is gated", "no token is given", "log in with `hf auth login`")
+    client.refused("the model is gated", "the token of HF_TOKEN is given", "accept its conditions", HF_TOKEN="hf_mine")
     client.download(HF_TOKEN="hf_granted")
     assert len(hub.asked("GET /api")) == 6  # none was tried again
 
@@ -247,7 +247,7 @@ def test_a_file_that_vanished(hub, client):
 def test_what_is_no_hub_is_told(hub, client):
     hub.model(NAME).commit(files(), "main", lfs=LFS)
     hub.fail("GET /api", status=200)
-    client.refused("expected the answer of a Hugging Face hub, found 'nothing to see'", "HF_ENDPOINT")
+    client.refused("expected the response of a Hugging Face hub, found 'nothing to see'", "HF_ENDPOINT")
     hub.fail("HEAD .*config", status=200)
     client.refused("no X-Repo-Commit header")
     hub.fail("HEAD .*config", status=200, headers={"X-Repo-Commit": "x", "ETag": '"../../../evil"'})

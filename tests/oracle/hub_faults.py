@@ -76,7 +76,7 @@ def test_a_server_that_begins_elsewhere(hub, client, rng):
     hub.fail(pattern, cut=200_000)
     hub.fail(pattern, early=rng.randrange(1, 200_000))
     folder, log = client.download()
-    assert (folder / "model.safetensors").read_bytes() == weights and "anew" not in log
+    assert (folder / "model.safetensors").read_bytes() == weights and "fetching it again" not in log
 
 
 def test_a_silent_server_is_left(hub, client, rng):
@@ -97,13 +97,13 @@ def test_wrong_bytes_are_noticed(hub, client, file):
     pattern = f"GET /repos/{digest}" if file in LFS else f"GET .*{file}"
     hub.fail(pattern, corrupt=True)
     folder, log = client.download()
-    assert f"{file}: expected content with the" in log and "fetching it anew" in log
+    assert f"{file}: expected content with the" in log and "fetching it again" in log
     assert (folder / file).read_bytes() == model[file]
     check_cache(client)
     other = hub.model(NAME).commit({**files(b"others", generation_config=b""), "generation_config.json": b"{ }"}, "main")
     hub.models[NAME].lfs.add("model.safetensors")
     hub.fail(f"GET (/repos/|.*{file})", times=9, corrupt=True)
-    client.refused(f"{file}: expected content with the", "check whether a proxy changes")
+    client.refused(f"{file}: expected content with the", "check whether a proxy alters")
     assert not (client.cache / FOLDER / "snapshots" / other / file).exists()
     assert (client.cache / FOLDER / "refs/main").read_text() == folder.name
     check_cache(client)
@@ -136,12 +136,13 @@ def test_the_server_is_away(hub, client, tmp_path):
     nowhere = "http://127.0.0.1:9"
     for command in (["download", NAME], ["tokenize", "--tokenizer", NAME]):
         result = client.run(*command, HF_ENDPOINT=nowhere)
-        assert result.returncode == 0 and "what the cache has of it is used" in result.stderr, result.stderr
+        assert result.returncode == 0 and "the cached files are used" in result.stderr, result.stderr
     empty = str(tmp_path / "empty")
-    client.refused("expected a model, found none", f"there is no folder {os.getcwd()}/{NAME}", f"{empty}/hub/{FOLDER} is none",
-                   f"{nowhere} gives none", "lockstep-prep download", "HF_HOME", HF_ENDPOINT=nowhere, HF_HOME=empty)  # fmt: skip
+    client.refused("expected a model, found none", f"there is no folder {os.getcwd()}/{NAME}",
+                   f"{empty}/hub/{FOLDER} does not exist",
+                   f"{nowhere} does not provide one", "lockstep-prep download", "HF_HOME", HF_ENDPOINT=nowhere, HF_HOME=empty)  # fmt: skip
     client.refused("HF_HUB_OFFLINE is set", HF_ENDPOINT=nowhere, HF_HOME=empty, HF_HUB_OFFLINE="1")
-    client.refused("has not this revision", "HF_HUB_OFFLINE is set", name=f"{NAME}@other", HF_HUB_OFFLINE="1")
+    client.refused("does not have this revision", "HF_HUB_OFFLINE is set", name=f"{NAME}@other", HF_HUB_OFFLINE="1")
 
 
 @pytest.mark.parametrize("program", ["lockstep", "lockstep-prep"])

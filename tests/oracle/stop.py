@@ -225,7 +225,7 @@ class TestTrain:
             overrides = [f"pretrained_model_name={NAME}", "has_encoder=true"]
             with Started(tmp_path, "lockstep", "train", job, *overrides, HF_HOME=str(tmp_path / "home"), HF_ENDPOINT=hub.endpoint,
                          HF_HUB_OFFLINE="0", no_proxy="127.0.0.1", HF_HUB_DOWNLOAD_TIMEOUT="2") as started:  # fmt: skip
-                started.wait_for("to fetch from")
+                started.wait_for(" MB, from ")
                 time.sleep(0.5)
                 started.stop()
                 started.assert_stops("SIGTERM", "hub")
