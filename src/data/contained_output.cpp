@@ -90,8 +90,8 @@ bool first_rows_contain_output(const Dataset& dataset, std::string_view eos) {
   }
   if (outputs == 0 || contained < outputs) return false;
   spdlog::info(
-      "{}: model_input ends with model_output in the first {} rows, as prompt2model writes them, and is used "
-      "without it; input_contains_output: false would leave it there",
+      "{}: model_input ends with model_output in the first {} rows, as prompt2model writes them, and is used without "
+      "it; input_contains_output: false would keep it",
       dataset.name(), rows);
   return true;
 }

@@ -47,7 +47,8 @@ std::vector<std::string> match(const std::string& pattern) {
                     "the working folder {})",
                     pattern, fs::current_path(error).string()));
   }
-  if (result != 0) throw InputError(fmt::format("{}: a folder of it cannot be read; check its permissions", pattern));
+  if (result != 0)
+    throw InputError(fmt::format("{}: one of its folders cannot be read; check its permissions", pattern));
   std::ranges::sort(paths);
   return paths;
 }
@@ -58,8 +59,8 @@ Dataset Dataset::from_columns(std::vector<std::string> model_input, std::vector<
                               InputContainsOutput input_contains_output) {
   if (model_input.size() != model_output.size()) {
     throw InputError(
-        fmt::format("{}: expected columns of one length, found {} in model_input and {} in model_output; "
-                    "give each input its output",
+        fmt::format("{}: expected columns of equal length, found {} in model_input and {} in model_output; give each "
+                    "input its output",
                     kInMemoryDataset, model_input.size(), model_output.size()));
   }
   Dataset dataset;

@@ -12,8 +12,8 @@ ExampleBuilder::ExampleBuilder(std::shared_ptr<const Tokenizer> tokenizer, bool 
     : tokenizer_(std::move(tokenizer)), has_encoder_(has_encoder), max_length_(max_length) {
   if (!tokenizer_->eos_id()) {
     throw InputError(
-        "the tokenizer defines no EOS token, so that a model could never learn to stop; set \"eos_token\" "
-        "in tokenizer_config.json");
+        "the tokenizer defines no EOS token, so a model could never learn to stop; set \"eos_token\" in "
+        "tokenizer_config.json");
   }
   if (max_length_ && *max_length_ < 2) {
     throw InputError(

@@ -61,10 +61,10 @@ const std::vector<ModelFamily>& supported_model_families() {
 ModelFolder describe_model_folder(const std::filesystem::path& folder) {
   std::error_code error;
   if (!std::filesystem::is_directory(folder, error)) {
-    throw InputError(fmt::format(
-        "{}: expected a model folder (with config.json and tokenizer files), found {}; give the path of one "
-        "(resolve_model() makes one of a name of the hub)",
-        folder.string(), std::filesystem::exists(folder, error) ? "a file" : "no such folder"));
+    throw InputError(
+        fmt::format("{}: expected a model folder (with config.json and tokenizer files), found {}; give the path of "
+                    "one (resolve_model() finds the folder of a hub model)",
+                    folder.string(), std::filesystem::exists(folder, error) ? "a file" : "no such folder"));
   }
   const auto path = folder / "config.json";
   if (!std::filesystem::exists(path, error)) {
@@ -77,8 +77,7 @@ ModelFolder describe_model_folder(const std::filesystem::path& folder) {
   const auto declared = config.find("is_encoder_decoder");
   if (declared != config.end() && *declared != family.has_encoder) {
     throw InputError(
-        fmt::format("{}: \"is_encoder_decoder\": expected {} for model_type \"{}\", found {}; give the "
-                    "whole model",
+        fmt::format("{}: \"is_encoder_decoder\": expected {} for model_type \"{}\", found {}; give the full model",
                     path.string(), family.has_encoder, family.model_type, declared->dump()));
   }
   ModelFolder model;
@@ -133,10 +132,10 @@ std::optional<std::size_t> resolve_max_length(std::optional<std::size_t> request
     spdlog::warn(
         "model_max_length is not given: {}. A limit that suits the data is preferable for fine-tuning: it bounds "
         "memory and time",
-        limit.tokens ? fmt::format("examples are cut to {} tokens, {}", *limit.tokens, limit.origin)
-                     : std::string("examples keep any length"));
+        limit.tokens ? fmt::format("examples are truncated to {} tokens, {}", *limit.tokens, limit.origin)
+                     : std::string("examples are not truncated"));
   } else if (limit.tokens != requested) {
-    spdlog::warn("model_max_length {} is more than the model's {} positions: {} is used", *requested, *limit.tokens,
+    spdlog::warn("model_max_length {} exceeds the model's {} positions; {} is used instead", *requested, *limit.tokens,
                  *limit.tokens);
   }
   return limit.tokens;

@@ -125,16 +125,17 @@ void warn(const TokenizationReport& report, const ExampleBuilder& builder, const
   const auto share = [&](std::uint64_t count) { return fmt::format("{} of {}", count, report.examples); };
   const std::size_t limit = builder.max_length().value_or(0);
   if (report.truncated_inputs > 0) {
-    spdlog::warn("{} data: {} inputs were cut {} to keep model_max_length {}", name, share(report.truncated_inputs),
-                 builder.has_encoder() ? "at their end" : "at their beginning", limit);
+    spdlog::warn("{} data: {} inputs were truncated {} to keep model_max_length {}", name,
+                 share(report.truncated_inputs), builder.has_encoder() ? "at their end" : "at their beginning", limit);
   }
   if (report.truncated_targets > 0) {
-    spdlog::warn("{} data: {} outputs were too long for model_max_length {} and cut at their end{}", name,
+    spdlog::warn("{} data: {} outputs were too long for model_max_length {} and truncated at their end{}", name,
                  share(report.truncated_targets), limit,
-                 builder.has_encoder() ? "" : "; these teach no end of the answer");
+                 builder.has_encoder() ? "" : "; the model cannot learn to stop from these");
   }
   if (report.empty_outputs > 0) {
-    spdlog::warn("{} data: {} outputs are empty; these teach to answer nothing", name, share(report.empty_outputs));
+    spdlog::warn("{} data: {} outputs are empty; the model learns to answer nothing from these", name,
+                 share(report.empty_outputs));
   }
   if (report.dropped_rows() > 0) {
     std::vector<std::string> reasons;
@@ -264,7 +265,7 @@ TokenizationReport tokenize_datasets(const std::vector<Dataset>& datasets, const
 void check_report(const TokenizationReport& report, const ExampleBuilder& builder, const std::string& name) {
   if (report.read.rows == 0) {
     throw InputError(
-        fmt::format("{} data: expected at least one row, found none: the split by the rows' hash left none; change "
+        fmt::format("{} data: expected at least one row, found none: the split by row hash left none; change "
                     "validation_split, or add rows",
                     name));
   }

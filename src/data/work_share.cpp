@@ -22,8 +22,8 @@ class Environment {
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc() || end != text.data() + text.size()) {
-      throw InputError(
-          fmt::format("{}: expected a number in the environment, found \"{}\"; unset it to run alone", name, text));
+      throw InputError(fmt::format(
+          "{}: expected a number in the environment, found \"{}\"; unset it to run a single process", name, text));
     }
     return number;
   }
@@ -49,8 +49,8 @@ WorkShare share_of_launcher(const Environment& environment) {
     const auto size = environment.number(names.size);
     if (!rank || !size) continue;
     if (*rank >= *size) {
-      throw InputError(fmt::format("{}: expected a rank below {} ({}), found {}; unset both to run alone", names.rank,
-                                   *size, names.size, *rank));
+      throw InputError(fmt::format("{}: expected a rank below {} ({}), found {}; unset both to run a single process",
+                                   names.rank, *size, names.size, *rank));
     }
     return {*rank, *size};
   }
@@ -66,8 +66,8 @@ WorkShare share_of_array(const Environment& environment) {
   const std::uint64_t step = *count > 1 ? (last - first) / (*count - 1) : 1;
   if (*task < first || step == 0 || first + step * (*count - 1) != last || (*task - first) % step != 0) {
     throw InputError(
-        fmt::format("expected a Slurm array whose task numbers have equal distances, found task {} of {} from {} to "
-                    "{}; give e.g. --array=0-{}, or unset SLURM_ARRAY_TASK_ID to run alone",
+        fmt::format("expected a Slurm array whose task numbers are evenly spaced, found task {} of {} from {} to {}; "
+                    "give e.g. --array=0-{}, or unset SLURM_ARRAY_TASK_ID to run a single task",
                     *task, *count, first, last, *count - 1));
   }
   return {(*task - first) / step, *count};

@@ -52,7 +52,7 @@ TEST(WorkShare, IsRefusedWhereItCannotBeTold) {
                        {"SLURM_ARRAY_TASK_MIN", "1"},
                        {"SLURM_ARRAY_TASK_MAX", "7"}});  // --array=1,3,7
               }),
-              testing::HasSubstr("equal distances"));
+              testing::HasSubstr("evenly spaced"));
   EXPECT_THAT(test::input_error([] { share({{"PMI_RANK", "4"}, {"PMI_SIZE", "4"}}); }), testing::HasSubstr("PMI_RANK"));
   EXPECT_THAT(test::input_error([] { share({{"PMI_RANK", "x"}, {"PMI_SIZE", "4"}}); }), testing::HasSubstr("\"x\""));
 }

@@ -120,7 +120,7 @@ def check(workplace, rows, limit):
         "duplicates_dropped": False,
         "rows_compared_for_duplicates": len(rows),
     }
-    for count, phrase in zip(truncated, ("inputs were cut", "outputs were too long")):
+    for count, phrase in zip(truncated, ("inputs were truncated", "outputs were too long")):
         assert result.stderr.count(phrase) == (1 if count else 0)
         assert not count or f"{count} of {len(rows)} {phrase}" in result.stderr
     return result

@@ -118,8 +118,7 @@ class ArrowBlocks final : public CellBlocks {
 
   void check(const arrow::Status& status) const {
     if (status.ok()) return;
-    throw_read_error(fmt::format("{}: behind row {}", name_, rows_read_), status,
-                     "the file is damaged: write it again");
+    throw_read_error(fmt::format("{}: after row {}", name_, rows_read_), status, "the file is damaged: write it again");
   }
 
   std::string name_;

@@ -23,8 +23,8 @@ std::string list(std::vector<std::string> columns) {
 Problem missing_column(const Column& column, const std::vector<std::string>& existing) {
   const bool standard = column.name == "model_input" || column.name == "model_output";
   return {fmt::format("a column \"{}\" ({})", column.name, column.key), list(existing),
-          standard ? "give each row \"model_input\" and \"model_output\", or name the columns that you have by "
-                     "input_column and output_column"
+          standard ? "give each row \"model_input\" and \"model_output\", or name your own columns with input_column "
+                     "and output_column"
                    : fmt::format("name a column that exists in {}", column.key)};
 }
 

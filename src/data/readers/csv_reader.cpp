@@ -149,7 +149,7 @@ class CsvBlocks final : public CellBlocks {
 
   [[noreturn]] void fail(const arrow::Status& status) const {
     if (!status.IsInvalid())
-      throw_read_error(path_.string(), status, "the file is damaged or cut short: make it again");
+      throw_read_error(path_.string(), status, "the file is damaged or truncated; create it again");
     throw InputError(
         fmt::format("{}: {}; quote cells with delimiters, quotes or newlines, and double the quotes in them",
                     path_.string(), describe(status.message())));

@@ -40,11 +40,12 @@ FileKind file_kind(const fs::path& path) {
     if (extension != known) continue;
     const bool compressed = text_path != path;
     if (!compressed || (kind != FileKind::parquet && kind != FileKind::arrow)) return kind;
-    throw InputError(fmt::format("{}: expected {} as it is, found it compressed; decompress it", path.string(), known));
+    throw InputError(
+        fmt::format("{}: expected {} uncompressed, found it compressed; decompress it", path.string(), known));
   }
   throw InputError(
-      fmt::format("{}: expected a dataset file, found {}; supported are .jsonl, .ndjson, .json, .csv and .tsv (perhaps "
-                  "with .gz, .zst, .bz2 or .lz4 behind it), .parquet and .arrow",
+      fmt::format("{}: expected a dataset file, found {}; supported are .jsonl, .ndjson, .json, .csv and .tsv (also "
+                  "compressed, with .gz, .zst, .bz2 or .lz4 appended), .parquet and .arrow",
                   path.string(), extension.empty() ? "a name without extension" : "the extension " + extension));
 }
 
@@ -95,7 +96,7 @@ std::unique_ptr<CellBlocks> open_cells(const fs::path& path, const std::vector<C
     case FileKind::arrow:
       return open_arrow(path, columns);
   }
-  throw Error(fmt::format("{}: a kind without a reader", path.string()));
+  throw Error(fmt::format("{}: no reader for this kind of file", path.string()));
 }
 
 std::unique_ptr<CellBlocks> open_cells(const std::vector<fs::path>& files, const std::vector<Column>& columns) {

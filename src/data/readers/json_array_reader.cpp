@@ -74,7 +74,7 @@ class JsonArray final : public JsonBlocks {
     auto end = element.find(text().unread());
     while (!end) {
       if (!text().extend(here())) {
-        fail("\"]\" at the end of the array", "the end of the file", "the file is cut short: write it again");
+        fail("\"]\" at the end of the array", "the end of the file", "the file is truncated; write it again");
       }
       end = element.find(text().unread());
     }
@@ -89,7 +89,7 @@ class JsonArray final : public JsonBlocks {
     at_end_ = true;
     if (rows_read_ == 0) text().consume(1);
     if (const auto more = first_character(text(), here())) {
-      fail("nothing behind the array", fmt::format("'{}' at byte {} of the file", *more, text().offset() + 1),
+      fail("nothing after the array", fmt::format("'{}' at byte {} of the file", *more, text().offset() + 1),
            "keep one array in a file, or write JSON Lines");
     }
   }

@@ -160,7 +160,7 @@ class AnyRow final : public nlohmann::json_sax<nlohmann::json> {
   }
   bool fail_not_object(std::string_view kind) {
     return fail(
-        {"a JSON object", std::string(kind), fmt::format("write one object with the row's columns a {}", unit_)});
+        {"a JSON object", std::string(kind), fmt::format("write one object with the row's columns per {}", unit_)});
   }
   bool fail(Problem problem) {
     problem_ = std::move(problem);

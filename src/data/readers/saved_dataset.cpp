@@ -33,10 +33,9 @@ std::vector<fs::path> list_files(const fs::path& folder) {
   }
   for (const auto& file : files) {
     if (is_file(file)) continue;
-    throw InputError(
-        fmt::format("{}: expected a file of the saved dataset, named in {}, found none; copy the folder "
-                    "again, with all files",
-                    file.string(), kStateName));
+    throw InputError(fmt::format(
+        "{}: expected a file of the saved dataset, named in {}, found none; copy the folder again, including all files",
+        file.string(), kStateName));
   }
   return files;
 }

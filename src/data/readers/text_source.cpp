@@ -72,7 +72,7 @@ TextSource::TextSource(const fs::path& path) : name_(path.string()), file_(open_
 
 std::size_t TextSource::read(char* data, std::size_t size) {
   const auto count = stream_->Read(static_cast<std::int64_t>(size), data);
-  if (!count.ok()) throw_read_error(name_, count.status(), "the file is damaged or cut short: make it again");
+  if (!count.ok()) throw_read_error(name_, count.status(), "the file is damaged or truncated; create it again");
   return static_cast<std::size_t>(*count);
 }
 
@@ -91,8 +91,8 @@ bool TextWindow::extend(const std::string& position) {
   const std::size_t unread_bytes = end_ - begin_;
   if (unread_bytes > kMaxRowBytes) {
     throw InputError(
-        fmt::format("{}: expected a row of at most {} MB behind it, found none, perhaps a quote or bracket that is "
-                    "never closed; correct or split the row",
+        fmt::format("{}: expected a row of at most {} MB after it, found a longer one, perhaps a quote or bracket that "
+                    "is never closed; correct or split the row",
                     position, kMaxRowBytes >> 20));
   }
   std::memmove(buffer_.data(), buffer_.data() + begin_, unread_bytes);

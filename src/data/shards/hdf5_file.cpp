@@ -38,7 +38,7 @@ Result checked(Result result, const std::string& name, const std::string& operat
 // Checks an operation on an existing shard: its failure is an InputError with a remedy.
 template <typename Result>
 Result checked_input(Result result, const std::string& name, const std::string& operation) {
-  return checked<InputError>(result, name, operation, "; look whether the disk works, or run lockstep-prep again");
+  return checked<InputError>(result, name, operation, "; check the disk, or run lockstep-prep again");
 }
 
 Handle property_list(hid_t kind, const std::string& name) {
@@ -55,7 +55,7 @@ Handle create_image(const std::string& name) {
 
 Handle open_for_reading(const std::string& name) {
   const Handle access = property_list(H5P_FILE_ACCESS, name);
-  checked(H5Pset_file_locking(access, false, true), name, "switch file locking off");
+  checked(H5Pset_file_locking(access, false, true), name, "disable file locking");
   return {checked_input(H5Fopen(name.c_str(), H5F_ACC_RDONLY, access), name, "open the file"), H5Fclose};
 }
 

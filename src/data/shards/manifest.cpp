@@ -108,7 +108,7 @@ std::string Manifest::difference(const Manifest& other) const {
   }
   for (std::size_t i = 0; i < sources.size(); ++i) {
     if (sources[i].sha256 != other.sources[i].sha256)
-      return fmt::format("other rows than those of {}", sources[i].path);
+      return fmt::format("rows other than those of {}", sources[i].path);
   }
   return "";
 }

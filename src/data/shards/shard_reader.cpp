@@ -167,8 +167,7 @@ std::unique_ptr<PreparedDataset> PreparedDataset::open(const std::filesystem::pa
   for (const ShardEntry& entry : manifest.shards) {
     if (std::filesystem::path(entry.name).filename() != entry.name) {
       throw InputError(
-          fmt::format("{}: expected shards beside the manifest, found the name \"{}\"; run lockstep-prep "
-                      "again",
+          fmt::format("{}: expected shards next to the manifest, found the name \"{}\"; run lockstep-prep again",
                       (folder / Manifest::kFileName).string(), entry.name));
     }
     const auto path = folder / entry.name;

@@ -71,11 +71,11 @@ TEST(JsonArray, NamesTheRowOfWhatIsWrong) {
               AllOf(HasSubstr("row 2"), HasSubstr("malformed JSON at byte"), HasSubstr("of the row")));
   EXPECT_THAT(json_error("[" + row + ",]"), AllOf(HasSubstr("row 2"), HasSubstr("comma")));
   EXPECT_THAT(json_error("[" + row + ",, " + row + "]"), AllOf(HasSubstr("row 2"), HasSubstr("comma")));
-  EXPECT_THAT(json_error("[" + row), AllOf(HasSubstr("row 1"), HasSubstr("cut short")));
-  EXPECT_THAT(json_error("[" + row + ", {\"model_input\": \"a"), AllOf(HasSubstr("row 2"), HasSubstr("cut short")));
-  EXPECT_THAT(json_error("["), HasSubstr("cut short"));
-  EXPECT_THAT(json_error("[" + row + "] x"), AllOf(HasSubstr("behind the array"), HasSubstr("'x' at byte 45")));
-  EXPECT_THAT(json_error("[] []"), HasSubstr("behind the array"));
+  EXPECT_THAT(json_error("[" + row), AllOf(HasSubstr("row 1"), HasSubstr("truncated")));
+  EXPECT_THAT(json_error("[" + row + ", {\"model_input\": \"a"), AllOf(HasSubstr("row 2"), HasSubstr("truncated")));
+  EXPECT_THAT(json_error("["), HasSubstr("truncated"));
+  EXPECT_THAT(json_error("[" + row + "] x"), AllOf(HasSubstr("after the array"), HasSubstr("'x' at byte 45")));
+  EXPECT_THAT(json_error("[] []"), HasSubstr("after the array"));
   EXPECT_THAT(json_error("[" + row + ", {\"model_input\": \"\xff\", \"model_output\": \"\"}]"),
               AllOf(HasSubstr("row 2"), HasSubstr("UTF-8"), HasSubstr("byte 62 of the file")));
 }

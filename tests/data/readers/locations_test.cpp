@@ -101,10 +101,10 @@ TEST(Locations, CompressedTextIsReadAndDamageIsNamed) {
   EXPECT_THAT(test::input_error([&] {
                 test::read_all(Dataset::from_file(folder.write("cut.jsonl.gz", member.substr(0, member.size() - 12))));
               }),
-              AllOf(HasSubstr("cut.jsonl.gz"), HasSubstr("damaged or cut short")));
+              AllOf(HasSubstr("cut.jsonl.gz"), HasSubstr("damaged or truncated")));
   EXPECT_THAT(
       test::input_error([&] { test::read_all(Dataset::from_file(folder.write("r.csv.zst", "model_input\n"))); }),
-      AllOf(HasSubstr("r.csv.zst"), HasSubstr("damaged or cut short")));
+      AllOf(HasSubstr("r.csv.zst"), HasSubstr("damaged or truncated")));
   EXPECT_THAT(test::input_error([&] { Dataset::from_file(folder.write("r.parquet.gz", member)); }),
               HasSubstr("decompress"));
   EXPECT_THAT(test::input_error([&] { Dataset::from_file(folder.write("r.gz", member)); }), EndsWith("and .arrow"));
