@@ -14,10 +14,9 @@ constexpr std::size_t max_output_bytes(std::size_t bytes) { return std::max<std:
 
 inline void check_growth(std::size_t bytes, std::size_t largest) {
   if (bytes <= largest) return;
-  throw InputError(
-      fmt::format("the tokenizer's components make a text longer than {} bytes, many times what it was; "
-                  "give another tokenizer",
-                  largest));
+  throw InputError(fmt::format(
+      "the tokenizer's components expand a text beyond {} bytes, many times its length; give another tokenizer",
+      largest));
 }
 
 }  // namespace lockstep::text

@@ -161,11 +161,11 @@ std::string encode_error(const fs::path& folder, const std::string& text) {
 TEST_F(LoadTokenizer, ComponentsThatMakeATextGrowWithoutBoundAreRefused) {
   const Json doubling{{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aaaaaaaaaa"}};
   write_tokenizer({{"normalizer", {{"type", "Sequence"}, {"normalizers", Json(20, doubling)}}}});
-  EXPECT_THAT(encode_error(folder_, "a"), HasSubstr("make a text longer than 65536 bytes"));
+  EXPECT_THAT(encode_error(folder_, "a"), HasSubstr("expand a text beyond 65536 bytes"));
   const Json bytes{{"type", "ByteLevel"}, {"use_regex", false}};
   write_tokenizer(
       {{"normalizer", nullptr}, {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", Json(60, bytes)}}}});
-  EXPECT_THAT(encode_error(folder_, "\u00e9"), HasSubstr("make a text longer than 65536 bytes"));
+  EXPECT_THAT(encode_error(folder_, "\u00e9"), HasSubstr("expand a text beyond 65536 bytes"));
   write_tokenizer({{"pre_tokenizer", nullptr}, {"decoder", {{"type", "Sequence"}, {"decoders", Json(20, doubling)}}}});
   EXPECT_THROW(load_tokenizer(folder_)->decode(std::vector<TokenId>{1}), InputError);
 }

@@ -130,7 +130,7 @@ class DocumentBuilder {
     if (std::from_chars(text, end, integer).ptr == end && integer != 0) return document_.Int64(integer);
     double number = 0;
     if (std::from_chars(text, end, number).ec == std::errc()) return document_.Double(number);
-    throw InputError(fmt::format("the number {} is beyond what a double holds", std::string_view(text, size)));
+    throw InputError(fmt::format("the number {} is out of range for a double", std::string_view(text, size)));
   }
   bool String(const char* text, rapidjson::SizeType size, bool copy) { return document_.String(text, size, copy); }
   bool Key(const char* text, rapidjson::SizeType size, bool copy) { return document_.Key(text, size, copy); }
