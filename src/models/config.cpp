@@ -30,7 +30,7 @@ std::int64_t integer_from(double minimum, const char* expected, const Json& conf
 }  // namespace
 
 std::int64_t config_integer(const Json& config, const char* key, std::int64_t fallback) {
-  return integer_from(1, "a whole number from 1 up", config, key, fallback);
+  return integer_from(1, "a whole number of at least 1", config, key, fallback);
 }
 
 std::int64_t config_token(const Json& config, const char* key, std::int64_t fallback) {
@@ -46,7 +46,7 @@ double config_number(const Json& config, const char* key, double fallback) {
 
 double config_probability(const Json& config, const char* key, double fallback) {
   const double number = config_number(config, key, fallback);
-  if (!(number >= 0 && number < 1)) refuse(key, "a number from 0, below 1", *find(config, key));
+  if (!(number >= 0 && number < 1)) refuse(key, "a number from 0 to below 1", *find(config, key));
   return number;
 }
 
@@ -81,7 +81,7 @@ void refuse_config_flag(const Json& config, const char* key) {
 
 void refuse_config_key(const Json& config, const char* key, std::string_view remedy) {
   if (find(config, key) != nullptr) {
-    throw InputError(fmt::format("config.json: expected no {}, which Lockstep does not compute; {}", key, remedy));
+    throw InputError(fmt::format("config.json: expected no {}, which Lockstep does not support; {}", key, remedy));
   }
 }
 

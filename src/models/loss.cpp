@@ -197,14 +197,14 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
                                                  torch::autograd::variable_list gradients) {
     const at::Tensor& grad_output = gradients[0];
     at::Tensor hidden = take(context, "hidden"), weight = take(context, "weight"), bias = take(context, "bias");
-    if (!hidden.defined()) throw Error("the loss's gradient was already computed, and its parts are gone");
+    if (!hidden.defined()) throw Error("the loss's gradient was already computed and its saved tensors were released");
     if (const auto known = context->saved_data.find("scale");
         known != context->saved_data.end() && grad_output.is_cpu()) {
       const double expected = known->second.toDouble();
       if (grad_output.item<float>() != static_cast<float>(expected)) {
-        throw Error(
-            fmt::format("backward(): expected the loss times {}, as GradientsInPlace was told, found it times {}",
-                        expected, grad_output.item<float>()));
+        throw Error(fmt::format(
+            "backward(): expected the loss scaled by {}, as given to GradientsInPlace, found it scaled by {}", expected,
+            grad_output.item<float>()));
       }
     }
     const auto in_place = context->get_saved_variables();

@@ -135,13 +135,13 @@ void PretrainedWeights::check(const LanguageModel& model) const {
   for (const auto& parameter : model.named_parameters()) {
     const auto found = surplus.find(parameter.key());
     if (found == surplus.end()) {
-      throw InputError(fmt::format("{}: tensor '{}' is missing, expected by config.json with the shape [{}]",
+      throw InputError(fmt::format("{}: tensor '{}' is missing, which config.json requires with the shape [{}]",
                                    files_->source().string(), parameter.key(),
                                    fmt::join(parameter.value().sizes().vec(), ", ")));
     }
     const at::Tensor stored = files_->tensor(found->second);
     if (stored.sizes() != parameter.value().sizes()) {
-      throw InputError(fmt::format("{}: tensor '{}': expected the shape [{}] by config.json, found [{}]",
+      throw InputError(fmt::format("{}: tensor '{}': expected the shape [{}] according to config.json, found [{}]",
                                    files_->path_of(found->second).string(), parameter.key(),
                                    fmt::join(parameter.value().sizes().vec(), ", "),
                                    fmt::join(stored.sizes().vec(), ", ")));
@@ -149,7 +149,7 @@ void PretrainedWeights::check(const LanguageModel& model) const {
     surplus.erase(found);
   }
   if (!surplus.empty()) {
-    throw InputError(fmt::format("{}: tensor '{}' is no part of a {} model of this config.json{}",
+    throw InputError(fmt::format("{}: tensor '{}' is not part of a {} model of this config.json{}",
                                  files_->path_of(surplus.begin()->second).string(), surplus.begin()->second,
                                  model.info().model_type,
                                  surplus.size() > 1 ? fmt::format(" ({} more)", surplus.size() - 1) : ""));

@@ -229,8 +229,8 @@ def test_malformed_pickles_are_refused(small, tmp_path):
 
     torch.save(state, path, _use_new_zipfile_serialization=False)
     check("before torch 1.6")
-    for bad, expected in [({"a": 1}, "'a' is no tensor"), ([tensor], "a state dict belongs"), ({1: tensor}, "a tensor's name belongs"),
-                          ({"model": {"a": tensor}}, "'model' is no tensor"), (tensor, "a state dict belongs")]:
+    for bad, expected in [({"a": 1}, "'a' is not a tensor"), ([tensor], "a state dict belongs"), ({1: tensor}, "a tensor's name belongs"),
+                          ({"model": {"a": tensor}}, "'model' is not a tensor"), (tensor, "a state dict belongs")]:
         torch.save(bad, path)
         check(expected)
     saved(only("data/0", None))
@@ -244,9 +244,9 @@ def test_malformed_pickles_are_refused(small, tmp_path):
     saved(only("data.pkl", lambda data: data[:-1]))
     check("ends too early")
     saved(only("data.pkl", b"\x80\x02."))
-    check("takes more than it put")
+    check("pops more than it pushed")
     saved(only("data.pkl", b"\x80\x02h\x07."))
-    check("recalls what it never had")
+    check("recalls a value that it never stored")
     saved(only("data.pkl", b"\x80\x02I1\n."))
     check("the opcode 0x49 at byte 2")
     saved(only("data.pkl", b"\x80\x02" + b")" + b"\x85" * 3_000_000 + b"."))
@@ -258,7 +258,7 @@ def test_malformed_pickles_are_refused(small, tmp_path):
         torch.save({name: Call(torch._utils._rebuild_tensor_v2, StorageOf(tensor), *arguments, False, {})}, path)
         check("exceeds its storage")
     torch.save({name: Call(torch._utils._rebuild_tensor_v2, StorageOf(tensor), 0, (1, 1), (1,), False, {})}, path)
-    check("not as many strides as sizes")
+    check("different numbers of strides and sizes")
     torch.save({name: Call(torch._utils._rebuild_tensor_v2, StorageOf(tensor), 0, (-1,), (1,), False, {})}, path)
     check("the size -1")
     torch.save({name: Call(torch._utils._rebuild_tensor_v2, StorageOf(tensor), 0, (1,) * 65, (1,) * 65, False, {})}, path)
@@ -317,7 +317,7 @@ def test_broken_shards_are_named(small, extension, tmp_path):
     (folder / names[0]).write_bytes(content[:-7])
     check(names[0])
     write_shards(folder, [first, {key: value for key, value in second.items() if key != name}], extension, save)
-    check(f"{index_path.name}: tensor '{name}' is missing, expected by config.json")
+    check(f"{index_path.name}: tensor '{name}' is missing, which config.json requires")
     write_shards(folder, [first, {**second, name: torch.zeros(3, 4)}], extension, save)
     check(f"{names[1]}: tensor '{name}': expected the shape")
 

@@ -57,7 +57,8 @@ double number(const Json& value, const char* key) {
 std::int64_t rank_of(const Json& value, const char* key) {
   constexpr std::int64_t kLargest = 1 << 20;
   const bool is_whole = value.is_number_integer() && value > 0 && value <= kLargest;
-  if (!is_whole) throw InputError(fmt::format("{}: expected a whole number from 1 up, found {}", key, value.dump()));
+  if (!is_whole)
+    throw InputError(fmt::format("{}: expected a whole number of at least 1, found {}", key, value.dump()));
   return value.get<std::int64_t>();
 }
 
@@ -100,7 +101,7 @@ AdapterConfig::AdapterConfig(const Json& config) {
   if (config.contains("lora_alpha")) alpha_ = number(config["lora_alpha"], "lora_alpha");
   if (config.contains("lora_dropout")) dropout_ = number(config["lora_dropout"], "lora_dropout");
   if (dropout_ < 0 || dropout_ >= 1) {
-    throw InputError(fmt::format("lora_dropout: expected a number from 0, below 1, found {}", dropout_));
+    throw InputError(fmt::format("lora_dropout: expected a number from 0 to below 1, found {}", dropout_));
   }
   use_rslora_ = value_of(config, "use_rslora") == true;
   ranks_ = read_patterns(config, "rank_pattern", &rank_of);

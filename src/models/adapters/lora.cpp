@@ -118,7 +118,7 @@ class AdapterTensors {
       }
       if (!modules.contains(module)) {
         throw InputError(fmt::format(
-            "{}: tensor '{}' is no part of a LoRA adapter of this {} model; expected lora_A and lora_B of {}",
+            "{}: tensor '{}' is not part of a LoRA adapter of this {} model; expected lora_A and lora_B of {}",
             file.path().string(), name, model.info().model_type, list_modules(projections)));
       }
       modules_.insert(module);
@@ -135,9 +135,9 @@ class AdapterTensors {
     }
     const at::Tensor stored = file_.tensor(name);
     if (stored.sizes() != shape) {
-      throw InputError(fmt::format("{}: tensor '{}': expected the shape [{}] by {} and the base model, found [{}]",
-                                   file_.path().string(), name, fmt::join(shape, ", "), kAdapterConfigFile,
-                                   fmt::join(stored.sizes(), ", ")));
+      throw InputError(fmt::format(
+          "{}: tensor '{}': expected the shape [{}] according to {} and the base model, found [{}]",
+          file_.path().string(), name, fmt::join(shape, ", "), kAdapterConfigFile, fmt::join(stored.sizes(), ", ")));
     }
     return stored.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
   }
@@ -152,8 +152,8 @@ class AdapterTensors {
         if (name != base + end || !own.defined()) continue;
         if (file_.tensor(name).to(at::kFloat).equal(own)) return true;
         throw InputError(
-            fmt::format("{}: tensor '{}': expected the base model's own weights, found others; give the "
-                        "adapter the base that it was trained on",
+            fmt::format("{}: tensor '{}': expected the base model's own weights, found others; use the base model that "
+                        "the adapter was trained on",
                         file_.path().string(), name));
       }
     }

@@ -13,7 +13,8 @@ namespace {
 
 // Refuses unsupported options of transformers' PreTrainedConfig that would change the computation of any model.
 void refuse_common_options(const Json& config) {
-  refuse_config_key(config, "quantization_config", "give the model that was quantised, or convert its weights to fp32");
+  refuse_config_key(config, "quantization_config",
+                    "give the original model before quantisation, or convert its weights to fp32");
   refuse_config_key(config, "per_layer_config");
   refuse_config_flag(config, "add_cross_attention");
   refuse_config_flag(config, "use_bidirectional_attention");
@@ -89,7 +90,7 @@ std::vector<std::optional<std::int64_t>> read_layer_types(const Json& config, st
       }
     }
     if (!sliding) continue;
-    if (!window) throw InputError("config.json: layer_types: sliding_attention needs a sliding_window that is in use");
+    if (!window) throw InputError("config.json: layer_types: sliding_attention needs an enabled sliding_window");
     windows[layer] = window;
   }
   return windows;

@@ -96,7 +96,8 @@ Family falcon_family() {
       {.model_type = "falcon",
        .architecture = "FalconForCausalLM",
        .models = "Falcon 7B, 40B, 11B and RW",
-       .features = "multi-query, grouped or plain heads, parallel or sequential residuals, ALiBi, scaled rope",
+       .features =
+           "multi-query, grouped-query or multi-head attention, parallel or sequential residuals, ALiBi, scaled rope",
        .limits = "head_dim, new_decoder_architecture without parallel_attn",
        .embedding = "transformer.word_embeddings.weight",
        .base_prefix = "transformer.",

@@ -62,7 +62,7 @@ Family gemma_family() {
   return decoder_family({.model_type = "gemma",
                          .architecture = "GemmaForCausalLM",
                          .models = "Gemma 1, CodeGemma",
-                         .features = "grouped key heads, scaled rope",
+                         .features = "grouped-query attention, scaled rope",
                          .limits = "use_bidirectional_attention",
                          .embedding = "model.embed_tokens.weight",
                          .base_prefix = "model.",
@@ -71,15 +71,16 @@ Family gemma_family() {
 }
 
 Family gemma2_family() {
-  return decoder_family({.model_type = "gemma2",
-                         .architecture = "Gemma2ForCausalLM",
-                         .models = "Gemma 2",
-                         .features = "grouped key heads, sliding windows by layer, soft caps, scaled rope",
-                         .limits = "use_bidirectional_attention, rope parameters by kind of layer",
-                         .embedding = "model.embed_tokens.weight",
-                         .base_prefix = "model.",
-                         .ties_head = true},
-                        &read_gemma2);
+  return decoder_family(
+      {.model_type = "gemma2",
+       .architecture = "Gemma2ForCausalLM",
+       .models = "Gemma 2",
+       .features = "grouped-query attention, sliding windows per layer, logit soft-capping, scaled rope",
+       .limits = "use_bidirectional_attention, rope parameters per layer type",
+       .embedding = "model.embed_tokens.weight",
+       .base_prefix = "model.",
+       .ties_head = true},
+      &read_gemma2);
 }
 
 }  // namespace lockstep::models

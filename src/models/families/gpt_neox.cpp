@@ -59,7 +59,7 @@ Family gpt_neox_family() {
   return decoder_family({.model_type = "gpt_neox",
                          .architecture = "GPTNeoXForCausalLM",
                          .models = "GPT-NeoX, Pythia, Dolly v2, RedPajama-INCITE",
-                         .features = "parallel or sequential residuals, partial rotation, scaled rope",
+                         .features = "parallel or sequential residuals, partial rope, scaled rope",
                          .limits = "head_dim",
                          .embedding = "gpt_neox.embed_in.weight",
                          .base_prefix = "gpt_neox.",

@@ -68,7 +68,7 @@ Family gptj_family() {
   return decoder_family({.model_type = "gptj",
                          .architecture = "GPTJForCausalLM",
                          .models = "GPT-J",
-                         .features = "interleaved rotation, parallel residuals",
+                         .features = "interleaved rope, parallel residuals",
                          .embedding = "transformer.wte.weight",
                          .base_prefix = "transformer.",
                          .ignored_suffixes = {".attn.bias", ".attn.masked_bias"},

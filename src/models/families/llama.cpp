@@ -19,7 +19,7 @@ Family llama_family() {
   return decoder_family({.model_type = "llama",
                          .architecture = "LlamaForCausalLM",
                          .models = "Llama 1, 2 and 3, SmolLM2, TinyLlama",
-                         .features = "grouped key heads, biases, scaled rope",
+                         .features = "grouped-query attention, biases, scaled rope",
                          .limits = "",
                          .embedding = "model.embed_tokens.weight",
                          .base_prefix = "model.",

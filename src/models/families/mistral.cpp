@@ -19,7 +19,7 @@ Family mistral_family() {
   return decoder_family({.model_type = "mistral",
                          .architecture = "MistralForCausalLM",
                          .models = "Mistral 7B and Nemo, Zephyr",
-                         .features = "grouped key heads, sliding window, scaled rope",
+                         .features = "grouped-query attention, sliding window, scaled rope",
                          .embedding = "model.embed_tokens.weight",
                          .base_prefix = "model.",
                          .ties_head = false},

@@ -61,7 +61,7 @@ Family opt_family() {
   return decoder_family({.model_type = "opt",
                          .architecture = "OPTForCausalLM",
                          .models = "OPT",
-                         .features = "norms before or after, projected embeddings, norms without weights, no biases",
+                         .features = "pre-norm or post-norm, projected embeddings, norms without weights, no biases",
                          .limits = "layerdrop",
                          .embedding = "model.decoder.embed_tokens.weight",
                          .base_prefix = "model."},

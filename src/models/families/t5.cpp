@@ -62,7 +62,7 @@ Family t5_like_family(Family family, T5Config (*read)(const Json& config)) {
   family.build = [read, model_type = family.model_type, architecture = family.architecture](
                      const Json& config, const BuildOptions& options) {
     refuse_config_key(config, "quantization_config",
-                      "give the model that was quantised, or convert its weights to fp32");
+                      "give the original model before quantisation, or convert its weights to fp32");
     T5Config parsed = read(config);
     parsed.untied_head = options.untied_head;
     const std::int64_t padding = model_type == "t5" ? config_token(config, "pad_token_id", 0) : 0;
@@ -87,7 +87,7 @@ Family t5_family() {
   return t5_like_family({.model_type = "t5",
                          .architecture = "T5ForConditionalGeneration",
                          .models = "T5 v1.0 and v1.1, Flan-T5, ByT5",
-                         .features = "plain and gated feed-forward, tied and own heads"},
+                         .features = "plain and gated feed-forward, tied and separate output heads"},
                         &read_t5);
 }
 
@@ -95,7 +95,7 @@ Family mt5_family() {
   return t5_like_family({.model_type = "mt5",
                          .architecture = "MT5ForConditionalGeneration",
                          .models = "mT5",
-                         .features = "plain and gated feed-forward, tied and own heads"},
+                         .features = "plain and gated feed-forward, tied and separate output heads"},
                         &read_mt5);
 }
 
@@ -103,7 +103,7 @@ Family umt5_family() {
   return t5_like_family({.model_type = "umt5",
                          .architecture = "UMT5ForConditionalGeneration",
                          .models = "UMT5",
-                         .features = "plain and gated feed-forward, tied and own heads"},
+                         .features = "plain and gated feed-forward, tied and separate output heads"},
                         &read_umt5);
 }
 

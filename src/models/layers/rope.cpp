@@ -23,8 +23,7 @@ Json rope_dictionary(const Json& config) {
     if (found->empty()) continue;
     for (const auto& [name, value] : found->items()) {
       if (value.is_object()) {
-        throw InputError(
-            fmt::format("config.json: {}: parameters by kind of layer ('{}') are not supported", key, name));
+        throw InputError(fmt::format("config.json: {}: parameters per layer type ('{}') are not supported", key, name));
       }
     }
     return *found;
@@ -94,10 +93,10 @@ void read_scaling(const Json& config, const Json& dictionary, RotaryConfig& rota
   rotary.original_max_positions = config_integer(config, "original_max_position_embeddings", original);
   read_factor(dictionary, rotary);
   if (rotary.type == "dynamic" && rotary.features <= 2) {
-    throw InputError("config.json: rope_parameters: type dynamic needs more than two rotated features a head");
+    throw InputError("config.json: rope_parameters: type dynamic needs more than two rotated features per head");
   }
   if (rotary.type == "yarn" && rotary.features % 2 != 0) {
-    throw InputError("config.json: rope_parameters: type yarn needs an even number of rotated features a head");
+    throw InputError("config.json: rope_parameters: type yarn needs an even number of rotated features per head");
   }
   if (rotary.type == "llama3") {
     rotary.low_frequency_factor = required_number(dictionary, "low_freq_factor", rotary.type);

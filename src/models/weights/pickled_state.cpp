@@ -64,8 +64,8 @@ Value find_global(std::string_view module, std::string_view name) {
     if (found != kStorages.end()) return found->second;
   }
   refuse(
-      fmt::format("it names '{}.{}', which is no part of a state dict of tensors, and nothing is run; if you trust "
-                  "the file, save the model as safetensors",
+      fmt::format("it names '{}.{}', which does not belong in a state dict of tensors; nothing was executed; if you "
+                  "trust the file, save the model as safetensors",
                   module, name));
 }
 
@@ -98,7 +98,7 @@ std::vector<std::int64_t> expect_counts(const Value& value, const char* what) {
 }
 
 void check_extent(const PickledTensor& tensor) {
-  if (tensor.sizes.size() != tensor.strides.size()) refuse("a tensor has not as many strides as sizes");
+  if (tensor.sizes.size() != tensor.strides.size()) refuse("a tensor has different numbers of strides and sizes");
   std::int64_t numbers = 1, last = tensor.offset;
   std::int64_t strided = kLargestItem;  // bytes if sizes of 0 were 1: LibTorch computes this product, too
   bool overflows = false;
@@ -129,7 +129,7 @@ class Reader {
     for (const auto& [key, value] : expect<Dictionary*>(pop(), "a state dict")->items) {
       const std::string name(expect<std::string_view>(key, "a tensor's name"));
       const auto* tensor = std::get_if<const PickledTensor*>(&value);
-      if (tensor == nullptr) refuse(fmt::format("'{}' is no tensor", name));
+      if (tensor == nullptr) refuse(fmt::format("'{}' is not a tensor", name));
       if (!state.emplace(name, **tensor).second) refuse(fmt::format("it has the tensor '{}' twice", name));
     }
     return state;
@@ -170,14 +170,14 @@ class Reader {
   void push(Value value) { stack_.push_back(value); }
 
   Value pop() {
-    if (stack_.empty() || std::holds_alternative<Mark>(stack_.back())) refuse("its pickle takes more than it put");
+    if (stack_.empty() || std::holds_alternative<Mark>(stack_.back())) refuse("its pickle pops more than it pushed");
     const Value value = stack_.back();
     stack_.pop_back();
     return value;
   }
 
   const Value& top() const {
-    if (stack_.empty()) refuse("its pickle takes more than it put");
+    if (stack_.empty()) refuse("its pickle pops more than it pushed");
     return stack_.back();
   }
 
@@ -185,7 +185,7 @@ class Reader {
   std::vector<Value> pop_to_mark() {
     const auto mark = std::find_if(stack_.rbegin(), stack_.rend(),
                                    [](const Value& value) { return std::holds_alternative<Mark>(value); });
-    if (mark == stack_.rend()) refuse("its pickle takes more than it put");
+    if (mark == stack_.rend()) refuse("its pickle pops more than it pushed");
     std::vector<Value> values(mark.base(), stack_.end());
     stack_.erase(mark.base() - 1, stack_.end());
     return values;
@@ -220,7 +220,7 @@ class Reader {
 
   void recall(std::uint32_t place) {
     const auto found = memo_.find(place);
-    if (found == memo_.end()) refuse("its pickle recalls what it never had");
+    if (found == memo_.end()) refuse("its pickle recalls a value that it never stored");
     push(found->second);
   }
 
@@ -342,8 +342,9 @@ class Reader {
         return push(find_global(module, take_line())), true;
       }
       default:
-        refuse(fmt::format("its pickle has the opcode {:#04x} at byte {}, which torch.save() writes for no state dict",
-                           opcode, place_ - 1));
+        refuse(fmt::format(
+            "its pickle has the opcode {:#04x} at byte {}, which torch.save() never writes for a state dict", opcode,
+            place_ - 1));
     }
   }
 

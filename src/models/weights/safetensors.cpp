@@ -55,7 +55,7 @@ void write_safetensors(const std::filesystem::path& path,
   for (const auto& [name, tensor] : tensors) {
     const auto* known = std::ranges::find(kTypes, type_of(tensor));
     if (known == kTypes.end()) {
-      throw Error(fmt::format("{}: '{}' has a dtype that safetensors lacks", path.string(), name));
+      throw Error(fmt::format("{}: '{}' has a dtype that safetensors does not support", path.string(), name));
     }
     const std::uint64_t bytes = static_cast<std::uint64_t>(tensor.numel()) * c10::elementSize(*known);
     header[name] = {{"dtype", kSafetensorsTypes[static_cast<std::size_t>(known - kTypes.begin())].name},

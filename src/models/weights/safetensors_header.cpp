@@ -69,7 +69,7 @@ std::vector<std::int64_t> read_shape(const std::string& name, const UnorderedJso
 
 SafetensorsEntry read_entry(const std::string& name, const UnorderedJson& tensor, std::uint64_t available) {
   if (!tensor.is_object())
-    refuse_header(fmt::format("tensor '{}' is no object with dtype, shape and data_offsets", name));
+    refuse_header(fmt::format("tensor '{}' is not an object with dtype, shape and data_offsets", name));
   SafetensorsEntry entry{read_type(name, tensor), read_shape(name, tensor), 0, 0};
   const UnorderedJson& offsets = member(name, tensor, "data_offsets");
   if (!is_list_of_counts(offsets) || offsets.size() != 2) {
@@ -107,7 +107,7 @@ void check_places(const std::map<std::string, SafetensorsEntry>& tensors, std::u
     const std::uint64_t begin = tensor->second.begin;
     if (begin != end) {
       refuse_header(fmt::format("tensor '{}' begins at byte {}, {} the end of the one before it, {}", tensor->first,
-                                begin, begin < end ? "which overlaps, before" : "which leaves a hole, behind", end));
+                                begin, begin < end ? "which overlaps, before" : "which leaves a gap, after", end));
     }
     end = tensor->second.end;
   }

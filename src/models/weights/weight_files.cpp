@@ -53,7 +53,7 @@ WeightFiles::WeightFiles(const fs::path& folder) {
   const auto* found = std::ranges::find_if(kSources, [&](const char* name) { return fs::exists(folder / name); });
   if (found == kSources.end()) {
     throw InputError(
-        fmt::format("{}: expected weights in {}, found none; give a folder that has them, or train from random ones "
+        fmt::format("{}: expected weights in {}, found none; give a folder that has them, or train from random weights "
                     "(from_scratch: true)",
                     folder.string(), fmt::join(kSources, ", ")));
   }

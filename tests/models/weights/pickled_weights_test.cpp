@@ -99,7 +99,7 @@ TEST(PickledWeights, ChangedBytesEndInAMessageOrInTensorsThatLieInTheFile) {
 
 TEST(PickledState, ContainersMayHoldThemselves) {
   const std::string cycle("\x80\x02}q\x00(X\x01\x00\x00\x00sh\x00u.", 16);
-  EXPECT_THAT(test::input_error([&] { read_pickled_state(cycle); }), HasSubstr("'s' is no tensor"));
+  EXPECT_THAT(test::input_error([&] { read_pickled_state(cycle); }), HasSubstr("'s' is not a tensor"));
 }
 
 TEST(PickledState, AnEmptyOneIsOne) { EXPECT_THAT(read_pickled_state("\x80\x02}."), SizeIs(0)); }

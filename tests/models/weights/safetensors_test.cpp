@@ -42,7 +42,7 @@ TEST(Safetensors, MalformedFilesAreNamed) {
       {file_of("[]", ""), "not a JSON object"},
       {file_of(std::string(100'000, '['), ""), "at most 200 levels"},
       {file_of(std::string("{}\0", 3), ""), "a NUL"},
-      {file_of(R"({"a": 3})", ""), "'a' is no object"},
+      {file_of(R"({"a": 3})", ""), "'a' is not an object"},
       {file_of(R"({"a": {"shape": [], "data_offsets": [0, 4]}})", "1234"), "'a' has no dtype"},
       {file_of(R"({"a": {"dtype": "F32", "data_offsets": [0, 4]}})", "1234"), "'a' has no shape"},
       {file_of(R"({"a": {"dtype": "F32", "shape": []}})", "1234"), "'a' has no data_offsets"},
@@ -63,7 +63,7 @@ TEST(Safetensors, MalformedFilesAreNamed) {
       {file_of(R"({"a": {"dtype": "F32", "shape": [4611686018427387904, 2], "data_offsets": [0, 4]}})", "1234"),
        "impossible shape"},
       {file_of(R"({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}})", "1234"), "bytes 4 to 0"},
-      {file_of(R"({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}})", "12345678"), "which leaves a hole"},
+      {file_of(R"({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}})", "12345678"), "which leaves a gap"},
       {file_of(R"({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})", "12345678"), "the file holds 8"},
       {file_of(R"({"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}, "a": {}})", "1"), "twice"},
   };
