@@ -106,18 +106,18 @@ void check_agreement(Communicator& communicator, const SharedFacts& facts, const
 
 void throw_unless_first_process(const char* variable) {
   const char* rank = std::getenv(variable);
-  if (rank != nullptr && std::string_view(rank) != "0") throw PeerFailed("rank 0 says why");
+  if (rank != nullptr && std::string_view(rank) != "0") throw PeerFailed("see the message of rank 0");
 }
 
 void check_world_size(int world_size) {
   const auto launched = ranks_of_launcher();
   if (!launched || launched->count == fmt::to_string(world_size)) return;
   throw_unless_first_process(launched->variable_of_rank);
-  throw InputError(fmt::format(
-      "expected {} ranks, as the launcher says ({}), found {}: {}, which Lockstep was built with, does not "
-      "understand this launcher, and each process would train alone; start it by the mpirun of this MPI, or "
-      "by srun --mpi=pmix (srun --mpi=list shows what there is)",
-      launched->count, launched->variable, world_size, mpi_library_version()));
+  throw InputError(
+      fmt::format("expected {} ranks, as the launcher reports ({}), found {}: {}, which Lockstep was built with, does "
+                  "not understand this launcher, so each process would train on its own; start it with the mpirun of "
+                  "this MPI, or with srun --mpi=pmix (srun --mpi=list shows the options)",
+                  launched->count, launched->variable, world_size, mpi_library_version()));
 }
 
 }  // namespace lockstep::comm

@@ -70,8 +70,8 @@ std::shared_ptr<Communicator> make_communicator() {
   if (tasks != nullptr && std::string_view(tasks) != "1") {
     throw_unless_first_process("SLURM_PROCID");
     throw InputError(
-        fmt::format("srun started {} tasks without MPI: each would train alone and all would write the same results; "
-                    "use srun --mpi=pmix (srun --mpi=list shows what there is), or mpirun",
+        fmt::format("srun started {} tasks without MPI: each would train on its own and all would write the same "
+                    "results; use srun --mpi=pmix (srun --mpi=list shows the options), or mpirun",
                     tasks));
   }
   return std::make_shared<SingleProcess>();

@@ -29,15 +29,15 @@ at::Device compute_device(const std::string& device, int local_rank, const Visib
   if (gpus.count == 0) {
     throw InputError(
         fmt::format("device: cuda: expected a GPU, found none (CUDA: {}); ask the scheduler for one (Slurm: "
-                    "--gpus-per-task=1), look at CUDA_VISIBLE_DEVICES and the driver, or set device: cpu",
+                    "--gpus-per-task=1), check CUDA_VISIBLE_DEVICES and the driver, or set device: cpu",
                     gpus.why_none));
   }
   if (gpus.count == 1) return {at::kCUDA, 0};
   if (local_rank >= gpus.count) {
-    throw InputError(fmt::format(
-        "device: {}: expected a GPU for each rank of a node, found {} GPUs for rank {} of this one; start as "
-        "many ranks a node as it has GPUs",
-        device, gpus.count, local_rank));
+    throw InputError(
+        fmt::format("device: {}: expected a GPU for each rank of a node, found {} GPUs for rank {} of this one; start "
+                    "as many ranks per node as it has GPUs",
+                    device, gpus.count, local_rank));
   }
   return {at::kCUDA, static_cast<at::DeviceIndex>(local_rank)};
 }
@@ -49,8 +49,8 @@ void load_gpu_kernels() {
   }
   if (at::detail::getCUDAHooks().hasCUDART()) return;
   throw Error(
-      "LibTorch was asked for CUDA before its kernels for GPUs were loaded; call load_gpu_kernels() at the program's "
-      "start, or link libtorch_cuda.so");
+      "LibTorch was asked for CUDA before its kernels for GPUs were loaded; call load_gpu_kernels() at program start, "
+      "or link libtorch_cuda.so");
 }
 
 at::Device compute_device_of_rank(const std::string& device, Communicator& communicator) {

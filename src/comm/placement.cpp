@@ -100,7 +100,7 @@ std::string describe(const Oversubscription& found) {
                         cores)
           : fmt::format("set threads_per_rank or OMP_NUM_THREADS to at most {}, or leave both out",
                         cores / found.ranks);
-  return fmt::format("{}: {} rank{} compute{} with {} threads on {} core{} ({}), which they take from each other: {}",
+  return fmt::format("{}: {} rank{} compute{} with {} threads on {} core{} ({}), for which they compete: {}",
                      found.host, found.ranks, found.ranks == 1 ? "" : "s", found.ranks == 1 ? "s" : "", found.threads,
                      cores, cores == 1 ? "" : "s", describe_cores(found.cores), remedy);
 }

@@ -40,7 +40,7 @@ std::optional<SystemClock::time_point> end_by_slurm() {
   const auto [rest, error] = std::from_chars(text.begin(), text.end(), seconds);
   const SystemClock::time_point end{std::chrono::seconds(seconds)};
   if (error == std::errc() && rest == text.end() && end > SystemClock::now()) return end;
-  spdlog::warn("{}: expected seconds since 1970, later than now, found '{}'; the run does not stop in time by itself",
+  spdlog::warn("{}: expected seconds since 1970, later than now, found '{}'; the run will not stop in time on its own",
                kSlurmEnd, text);
   return std::nullopt;
 }

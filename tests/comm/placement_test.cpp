@@ -76,7 +76,7 @@ TEST(Oversubscription, OfTheMostCrowdedHost) {
 
 TEST(Oversubscription, IsToldWithTheRemedy) {
   EXPECT_EQ(describe({"node7", 2, 16, {0, 1, 2, 3, 4, 5, 6, 7}}),
-            "node7: 2 ranks compute with 16 threads on 8 cores (0-7), which they take from each other: set "
+            "node7: 2 ranks compute with 16 threads on 8 cores (0-7), for which they compete: set "
             "threads_per_rank or OMP_NUM_THREADS to at most 4, or leave both out");
   EXPECT_THAT(describe({"node7", 3, 3, {1}}), HasSubstr("3 ranks compute with 3 threads on 1 core (1)"));
   EXPECT_THAT(describe({"node7", 3, 3, {1}}), HasSubstr("start at most 1 there"));

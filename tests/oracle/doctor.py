@@ -81,7 +81,7 @@ def test_facts_are_those_of_the_system(ranks, tmp_path):
     versions = re.search(r"^lockstep \d.*$", output, re.MULTILINE)[0]
     assert versions.split(", ") == run("lockstep", "--version").stdout.splitlines()
     fits = (ranks or 1) <= len(CORES)
-    assert any("which they take from each other" in line for line in advice_of(output)) != fits
+    assert any("for which they compete" in line for line in advice_of(output)) != fits
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
@@ -180,6 +180,6 @@ def test_training_warns_once_of_too_many_threads(tmp_path):
     for ranks, expected in ((1, 0), (3, 1)):
         found = run("lockstep", "evaluate", "--model", tmp_path / "model", "--dataset", rows, "--output", tmp_path / "losses",
                     ranks=ranks, OMP_NUM_THREADS=str(threads)).stderr
-        assert found.count("which they take from each other") == expected, found
+        assert found.count("for which they compete") == expected, found
         if expected:
             assert f"{socket.gethostname()}: 3 ranks compute with {3 * threads} threads on {len(CORES)} core" in found

@@ -69,8 +69,8 @@ void initialise_mpi() {
   MPI_CHECK(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided));
   if (provided < MPI_THREAD_SERIALIZED) {
     throw Error(
-        "MPI was built without threads (MPI_THREAD_SERIALIZED), which move messages on while the model computes; "
-        "load an MPI that has them");
+        "MPI was built without thread support (MPI_THREAD_SERIALIZED), which moves messages while the model computes; "
+        "load an MPI that has it");
   }
   MPI_CHECK(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
   std::atexit(finalise_mpi);

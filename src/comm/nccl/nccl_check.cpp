@@ -9,7 +9,7 @@ namespace lockstep::comm {
 std::string describe_nccl(ncclResult_t status) {
   const char* detail = ncclGetLastError(nullptr);
   const bool has_detail = detail != nullptr && *detail != '\0';
-  return fmt::format("{}{}{}; NCCL_DEBUG=INFO tells more", ncclGetErrorString(status), has_detail ? ": " : "",
+  return fmt::format("{}{}{}; NCCL_DEBUG=INFO shows more", ncclGetErrorString(status), has_detail ? ": " : "",
                      has_detail ? detail : "");
 }
 

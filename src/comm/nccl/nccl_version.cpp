@@ -17,7 +17,7 @@ std::string to_text(int version) {
 
 std::string nccl_library_version() {
   int version = 0;
-  if (ncclGetVersion(&version) != ncclSuccess) throw Error("NCCL does not tell its version");
+  if (ncclGetVersion(&version) != ncclSuccess) throw Error("NCCL does not report its version");
   if (version != NCCL_VERSION_CODE) {
     throw Error(fmt::format("built with NCCL {}, but {} is loaded; remove the other one from LD_LIBRARY_PATH",
                             to_text(NCCL_VERSION_CODE), to_text(version)));

@@ -104,8 +104,8 @@ std::string NcclWatchdog::problem_of(const Operation& operation, cudaError_t eve
   const std::string where = with_activity(operation.name);
   if (event != cudaErrorNotReady) {
     return fmt::format(
-        "{}: expected a GPU that computes, found the error '{}', of this or of an earlier kernel; "
-        "CUDA_LAUNCH_BLOCKING=1 tells which",
+        "{}: expected a working GPU, found the error '{}', from this or an earlier kernel; CUDA_LAUNCH_BLOCKING=1 "
+        "shows which",
         where, cudaGetErrorString(event));
   }
   if (comm != ncclSuccess && comm != ncclInProgress) {

@@ -257,7 +257,7 @@ TEST(NcclCommunicator, SaysWhatNcclSaysOfACallThatFails) {
     EXPECT_THAT([&] { rank.nccl->begin_all_reduce_sum(on_device(at::ones({5})), "the sum of gradients 2 of 3"); },
                 testing::ThrowsMessage<Error>(testing::AllOf(
                     HasSubstr("step 7: the sum of gradients 2 of 3: ncclAllReduce("),
-                    HasSubstr("unhandled system error: the stand-in's detail; NCCL_DEBUG=INFO tells more"))));
+                    HasSubstr("unhandled system error: the stand-in's detail; NCCL_DEBUG=INFO shows more"))));
   });
 }
 
