@@ -49,8 +49,8 @@ std::vector<std::size_t> truncate_prompts(const models::ModelInfo& info, const T
     limits.push_back(std::min(max_new_tokens, positions - std::min(positions, prompt.size())));
   }
   if (cut > 0) {
-    spdlog::warn("{} of {} prompts are cut from the left to {} tokens: the model has {} positions", cut, prompts.size(),
-                 longest, positions);
+    spdlog::warn("{} of {} prompts are truncated on the left to {} tokens: the model has {} positions", cut,
+                 prompts.size(), longest, positions);
   }
   return limits;
 }
