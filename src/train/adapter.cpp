@@ -18,8 +18,8 @@ void check_key(const Json& config, const char* job_key, const char* config_key, 
   }
   if (wanted == found) return;
   throw InputError(
-      fmt::format("{}: expected {}, as the adapter that is trained further has it ({}), found {}; leave the "
-                  "key out, or train a new adapter of the base model",
+      fmt::format("{}: expected {}, as in the adapter that is trained further ({}), found {}; leave the key out, or "
+                  "train a new adapter of the base model",
                   job_key, found.dump(), config_key, wanted.dump()));
 }
 
@@ -37,8 +37,7 @@ void add_new_adapter(LanguageModel& model, const Hyperparameters& job) {
   if (model.info().origin.empty()) {
     throw InputError(
         "peft_type: expected none for random weights (from_scratch), found lora: the adapter would be saved without "
-        "its "
-        "base; save a whole model first, and give its folder");
+        "its base; save a full model first, and give its folder");
   }
   models::LoraConfig config;
   config.rank = job.lora_r.value_or(config.rank);
@@ -55,8 +54,8 @@ void prepare_adapter(LanguageModel& model, const Hyperparameters& hyperparameter
   const bool wants_adapter = hyperparameters.peft_type == "lora";
   if (!wants_adapter && models::has_adapter(model)) {
     throw InputError(
-        "the model is a LoRA adapter and its base; give peft_type: lora to train the adapter further, or make a whole "
-        "model of both first (lockstep merge)");
+        "the model is a LoRA adapter and its base; give peft_type: lora to train the adapter further, or merge both "
+        "into a full model first (lockstep merge)");
   }
   if (!wants_adapter) return;
   if (models::has_adapter(model)) {

@@ -34,8 +34,8 @@ bool FiniteGuard::skips(std::uint64_t step, double loss, double grad_norm) {
     skipped_in_a_row_ = 0;
     return false;
   }
-  const std::string problem = fmt::format("step {}: the loss ({}) or the gradients' norm ({}) is no finite number{}",
-                                          step, show(loss), show(grad_norm), describe_suspects());
+  const std::string problem = fmt::format("step {}: the loss ({}) or the gradients' norm ({}) is not finite{}", step,
+                                          show(loss), show(grad_norm), describe_suspects());
   non_finite_rows_.clear();
   const bool was_never_finite = skipped_ + 1 == step;
   if (skipped_in_a_row_ == max_skipped_steps_ || (was_never_finite && step == total_steps_)) {
@@ -65,7 +65,7 @@ std::string FiniteGuard::conclude(bool was_never_finite) const {
   return fmt::format("{} (max_skipped_steps: {}): {}try a lower learning_rate, or more warmup_steps",
                      was_never_finite ? "no step so far was finite" : "training has diverged", max_skipped_steps_,
                      was_never_finite
-                         ? "the model's weights are damaged, or training has diverged at once; look at the model, or "
+                         ? "the model's weights are damaged, or training has diverged at once; check the model, or "
                          : "");
 }
 
@@ -93,7 +93,7 @@ std::string FiniteGuard::describe_suspects() {
   rows.resize(std::min<std::size_t>(rows.size(), kMaxNamedRows));
   const auto left = count - static_cast<std::int64_t>(rows.size());
   return fmt::format(
-      "; not finite was the loss of rank {}, of micro-batches with the training rows {}{} (lockstep-prep inspect --row "
+      "; the loss of rank {} was not finite, in micro-batches with the training rows {}{} (lockstep-prep inspect --row "
       "shows one)",
       fmt::join(ranks, ", "), fmt::join(rows, ", "), left > 0 ? fmt::format(" and {} more", left) : "");
 }

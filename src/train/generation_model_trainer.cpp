@@ -135,8 +135,7 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
                communicator_->world_size(), at::get_num_threads());
   spdlog::info("micro-batches of at most {} tokens{}; matrix products reach {:.0f} Gflop/s on all ranks",
                loop.max_tokens_per_micro_batch(),
-               loop.recomputes_layers() ? ", whose layers are computed again in the backward pass" : "",
-               peak_flops / 1e9);
+               loop.recomputes_layers() ? ", whose layers are recomputed in the backward pass" : "", peak_flops / 1e9);
   if (resumed) {
     warn_about_changed_settings(*resumed, hyperparameters);
     spdlog::info("resuming from {}, after step {}", resumed->checkpoint.string(), loop.state().position.step);

@@ -59,7 +59,7 @@ void JsonLinesSink::keep_lines(const RunPosition& until) {
     kept += line + '\n';
   }
   if (const std::uint64_t expected = until.step / logging_steps_; steps != expected) {
-    spdlog::warn("{}: expected lines of {} steps up to the checkpoint, found {}; the run goes on behind them",
+    spdlog::warn("{}: expected lines of {} steps up to the checkpoint, found {}; the run continues after them",
                  path_.string(), expected, steps);
   }
   core::write_file(path_, kept);
@@ -188,7 +188,7 @@ void EpochSink::restore(const Json& state) {
     }
     totals_.restore(state.at("since"));
   } catch (const Json::exception& error) {
-    throw InputError(fmt::format("what a checkpoint remembers of the epochs is malformed: {}", error.what()));
+    throw InputError(fmt::format("the checkpoint's record of the epochs is malformed: {}", error.what()));
   }
 }
 

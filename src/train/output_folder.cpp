@@ -16,8 +16,7 @@ void prepare_output_folder(const fs::path& folder, bool overwrite, std::uint64_t
   }
   if (!overwrite && fs::is_directory(folder) && !fs::is_empty(folder)) {
     throw InputError(fmt::format(
-        "output_dir: {} is not empty; give another output_dir, or overwrite_output_dir: true to replace what is "
-        "in it",
+        "output_dir: {} is not empty; give another output_dir, or overwrite_output_dir: true to replace its contents",
         folder.string()));
   }
   fs::create_directories(folder, error);

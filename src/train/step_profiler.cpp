@@ -122,10 +122,9 @@ void StepProfiler::finish() {
   std::filesystem::create_directories(trace_.parent_path(), error);
   result->save(trace_.string());
   if (std::filesystem::file_size(trace_, error) == 0 || error) {
-    throw Error(
-        fmt::format("{}: expected to write the trace there, found that it is not; look at the folder and the "
-                    "disk, or leave out --profile",
-                    trace_.string()));
+    throw Error(fmt::format(
+        "{}: expected the trace to be written there, found none; check the folder and the disk, or leave out --profile",
+        trace_.string()));
   }
   if (!has_table_) return;
   spdlog::info("profile: {} steps up to step {}, {:.3f} s; the traces are in {}", seen_ - kWarmUpSteps, last_step_,

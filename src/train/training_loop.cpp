@@ -134,7 +134,7 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {
   const at::ScalarType type = rounded_weights_.type();
   if (model.device().is_cpu() && communicator_->is_root() && !models::cpu_has(type)) {
-    spdlog::warn("{}: this CPU has no instructions for it ({}), so that steps take longer than with fp32",
+    spdlog::warn("{}: this CPU has no instructions for it ({}), so steps take longer than with fp32",
                  type == at::kHalf ? "fp16" : "bf16", type == at::kHalf ? "avx512_fp16" : "avx512_bf16");
   }
 }
@@ -308,7 +308,7 @@ void TrainingLoop::warn_about_unused_parameters() const {
   if (unused.empty()) return;
   constexpr std::size_t kNamed = 5;
   const auto named = std::span(unused).first(std::min(kNamed, unused.size()));
-  spdlog::warn("{} parameters do nothing for the loss and are not trained: {}{}", unused.size(), fmt::join(named, ", "),
+  spdlog::warn("{} parameters receive no gradient and are not trained: {}{}", unused.size(), fmt::join(named, ", "),
                unused.size() > kNamed ? ", ..." : "");
 }
 
@@ -378,7 +378,7 @@ void TrainingLoop::stop_early() {
       });
     }
   }
-  stop_->stop(fmt::format("{} is saved; run the same command again to go on", checkpoint_name(step)));
+  stop_->stop(fmt::format("{} is saved; run the same command again to resume", checkpoint_name(step)));
 }
 
 double TrainingLoop::epochs_done(std::uint64_t step) const {

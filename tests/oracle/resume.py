@@ -61,10 +61,10 @@ class TestResume:
         return finished.stderr
 
     @pytest.mark.parametrize("name,damage,flaw", [
-        ("model.safetensors", truncate, "expected "), ("model.safetensors", flip_bit, "its bytes are not those that were written"),
+        ("model.safetensors", truncate, "expected "), ("model.safetensors", flip_bit, "its bytes differ from those that were written"),
         ("optimizer-00000-of-00001.safetensors", truncate, "expected "),
-        ("optimizer-00000-of-00001.safetensors", flip_bit, "its bytes are not those that were written"),
-        ("trainer_state.json", flip_bit, "its bytes are not those that were written"),
+        ("optimizer-00000-of-00001.safetensors", flip_bit, "its bytes differ from those that were written"),
+        ("trainer_state.json", flip_bit, "its bytes differ from those that were written"),
         ("tokenizer_config.json", os.remove, "missing"), ("manifest.json", os.remove, "missing"),
         ("manifest.json", lambda path: path.write_text("{"), "not valid JSON")])
     def test_a_damaged_checkpoint_is_skipped(self, workplace, output, name, damage, flaw):
@@ -81,7 +81,7 @@ class TestResume:
     def test_without_a_whole_one_nothing_is_begun(self, workplace, output):
         for checkpoint in checkpoints_of(output):
             random.choice([truncate, flip_bit])(checkpoint / "model.safetensors")
-        said = self.refused(workplace, output, names=[str(output), "none is", "overwrite_output_dir"])
+        said = self.refused(workplace, output, names=[str(output), "found none among", "overwrite_output_dir"])
         assert said.count(" is skipped: ") == 3
         finished = self.resume(workplace, output, "overwrite_output_dir=true")
         assert finished.returncode == 0 and "resuming" not in finished.stderr, finished.stderr

@@ -68,7 +68,7 @@ std::vector<CheckpointFile> read_manifest(const fs::path& checkpoint) {
   std::vector<CheckpointFile> files;
   for (const Json& file : json.at("files")) files.push_back(parse_file(file));
   if (std::ranges::find(files, kTrainerStateFile, &CheckpointFile::name) == files.end()) {
-    throw InputError(fmt::format("expected {} among the files, found it not", kTrainerStateFile));
+    throw InputError(fmt::format("expected {} among the files, found none", kTrainerStateFile));
   }
   return files;
 }
@@ -87,7 +87,7 @@ std::string find_size_defect(const fs::path& folder, const CheckpointFile& expec
 std::string find_content_defect(const fs::path& folder, const CheckpointFile& expected) {
   try {
     if (core::sha256_file(folder / expected.name) == expected.sha256) return "";
-    return fmt::format("{}: its bytes are not those that were written (sha256)", expected.name);
+    return fmt::format("{}: its bytes differ from those that were written (sha256)", expected.name);
   } catch (const Error& error) {
     return fmt::format("{}: {}", expected.name, error.what());
   }
@@ -130,7 +130,7 @@ CheckpointFile describe_file(const fs::path& folder, const std::string& name) {
 std::string find_defect(const fs::path& checkpoint) {
   std::error_code ignored;
   if (!fs::exists(checkpoint / kCheckpointManifestFile, ignored)) {
-    return fmt::format("{}: missing, so that it was not written to the end", kCheckpointManifestFile);
+    return fmt::format("{}: missing, so the checkpoint is incomplete", kCheckpointManifestFile);
   }
   std::vector<CheckpointFile> files;
   try {

@@ -180,7 +180,7 @@ void CheckpointWriter::wait_for_commit() {
 
 void CheckpointWriter::report(const std::string& problem) {
   problem_ = problem;
-  spdlog::warn("{} was not saved: {}; older checkpoints stay", checkpoint_name(state_.position.step), problem);
+  spdlog::warn("{} was not saved: {}; older checkpoints are kept", checkpoint_name(state_.position.step), problem);
 }
 
 std::string CheckpointWriter::finish() {

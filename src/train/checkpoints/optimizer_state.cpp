@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kRemedy = "resume from another checkpoint, or train anew";
+constexpr const char* kRemedy = "resume from another checkpoint, or start a new run";
 
 // A saved range of one named state.
 struct SavedStretch {
@@ -53,8 +53,7 @@ class SavedState {
       }
       if (saved == nullptr || saved->end <= here) {
         throw InputError(
-            fmt::format("{}: expected elements {} to {} of {} in the optimizer's files, found nothing of "
-                        "element {}; {}",
+            fmt::format("{}: expected elements {} to {} of {} in the optimizer's files, found none for element {}; {}",
                         checkpoint_.string(), part.begin, part.end, name, here, kRemedy));
       }
       const std::int64_t size = std::min(part.end, saved->end) - here;
@@ -86,8 +85,8 @@ class SavedState {
     const auto size = sizes_.find(whole);
     if (begin < 0 || size == sizes_.end()) {
       throw InputError(
-          fmt::format("{}: expected state of the parameters that this job trains, found '{}'; resume "
-                      "with the model and the adapter that the checkpoint was made with, or train anew",
+          fmt::format("{}: expected state of the parameters that this job trains, found '{}'; resume with the model "
+                      "and the adapter that the checkpoint was made with, or start a new run",
                       file.path().string(), name));
     }
     const at::Tensor tensor = file.tensor(name);
@@ -101,7 +100,7 @@ class SavedState {
     const auto [place, is_new] =
         stretches_[whole].emplace(begin, SavedStretch{.file = &file, .name = name, .end = begin + tensor.numel()});
     if (!is_new) {
-      throw InputError(fmt::format("{}: '{}': expected state that is in no other file, found it in {}, too; {}",
+      throw InputError(fmt::format("{}: '{}': expected state that is in no other file, found it in {} too; {}",
                                    file.path().string(), name, place->second.file->path().string(), kRemedy));
     }
   }

@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kStartAnew =
-    "to start anew, give another output_dir, or resume_from_checkpoint: never with overwrite_output_dir: true";
+    "to start over, give another output_dir, or resume_from_checkpoint: never with overwrite_output_dir: true";
 
 // Keys that affect the results, but neither the order of the data nor the content of a checkpoint.
 constexpr std::array kShapingKeys = {
@@ -80,12 +80,12 @@ std::optional<ResumePoint> open_newest(const Hyperparameters& hyperparameters, c
     const std::string difference = difference_of_runs(point.state, hyperparameters, identity);
     if (difference.empty()) return point;
     if (!hyperparameters.overwrite_output_dir) refuse(checkpoint, difference);
-    spdlog::info("{} is of another run ({}): overwrite_output_dir starts anew", checkpoint.string(), difference);
+    spdlog::info("{} is of another run ({}): overwrite_output_dir starts over", checkpoint.string(), difference);
     return std::nullopt;
   }
   if (steps.empty() || hyperparameters.overwrite_output_dir) return std::nullopt;
   throw InputError(
-      fmt::format("{}: expected a whole checkpoint, found {} of which none is, see the warnings; bring one back, or {}",
+      fmt::format("{}: expected an intact checkpoint, found none among {} (see the warnings); restore one, or {}",
                   output_dir.string(), steps.size(), kStartAnew));
 }
 
@@ -159,8 +159,8 @@ void warn_about_changed_settings(const ResumePoint& point, const Hyperparameters
   const std::string difference =
       comm::describe_differences(shaping(point.state.settings), shaping(hyperparameters.values()));
   if (difference.empty()) return;
-  spdlog::warn("{} was written with other settings ({}): the run goes on with the new ones", point.checkpoint.string(),
-               difference);
+  spdlog::warn("{} was written with other settings ({}): the run continues with the new ones",
+               point.checkpoint.string(), difference);
 }
 
 }  // namespace lockstep::train

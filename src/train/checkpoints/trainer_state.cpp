@@ -62,8 +62,9 @@ TrainerState TrainerState::from_text(const std::string& text, const std::string&
     core::check_json_nesting(text);
     const Json json = Json::parse(text);
     if (json.at("version") != kVersion) {
-      throw InputError(fmt::format("expected version {}, found {}; resume it with the Lockstep that wrote it", kVersion,
-                                   json["version"].dump()));
+      throw InputError(
+          fmt::format("expected version {}, found {}; resume it with the version of Lockstep that wrote it", kVersion,
+                      json["version"].dump()));
     }
     TrainerState state;
     state.loop.position = {core::json_count(json.at("step")), json.at("is_evaluated").get<bool>()};

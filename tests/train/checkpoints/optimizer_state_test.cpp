@@ -210,15 +210,15 @@ class OptimizerStateFiles : public testing::Test {
 
 TEST_F(OptimizerStateFiles, WhatIsMissingIsNamed) {
   EXPECT_THAT(load(), AllOf(HasSubstr(folder_.path().string()), HasSubstr("elements 0 to 20 of weight/exp_avg"),
-                            HasSubstr("nothing of element 0")));
+                            HasSubstr("none for element 0")));
   write(state(7));
-  EXPECT_THAT(load(), HasSubstr("nothing of element 7"));
+  EXPECT_THAT(load(), HasSubstr("none for element 7"));
   write(state(7), 0);
   write(state(12, 8), 1);
-  EXPECT_THAT(load(), HasSubstr("nothing of element 7"));
+  EXPECT_THAT(load(), HasSubstr("none for element 7"));
   write(state(19, 1), 0);
   fs::remove(folder_.path() / optimizer_file_name(1, 2));
-  EXPECT_THAT(load(), HasSubstr("nothing of element 0"));
+  EXPECT_THAT(load(), HasSubstr("none for element 0"));
 }
 
 TEST_F(OptimizerStateFiles, StateOfAnotherModelIsRefused) {

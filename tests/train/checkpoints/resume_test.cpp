@@ -83,7 +83,7 @@ TEST_F(Resume, WhereNoneIsWholeTheRunIsRefusedUnlessItMayOverwrite) {
   damage(save(3));
   const test::CapturedLog log;
   EXPECT_THAT(resuming(), ThrowsMessage<InputError>(
-                              AllOf(HasSubstr("expected a whole checkpoint"), HasSubstr("overwrite_output_dir"))));
+                              AllOf(HasSubstr("expected an intact checkpoint"), HasSubstr("overwrite_output_dir"))));
   EXPECT_EQ(resumes_after({{"overwrite_output_dir", true}}), 0U);
 }
 
