@@ -288,7 +288,7 @@ int main(int argc, char** argv) {
   check_reducer(*communicator, communicator);
   check_parameters(*communicator, communicator);
   check_broadcast(*communicator);
-  lockstep::comm::check_agreement(*communicator);
+  check_agreement(*communicator);
   check_text(*communicator);
   check_facts(*communicator);
   communicator->barrier();
