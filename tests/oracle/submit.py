@@ -69,7 +69,7 @@ def test_a_sweep(job):
     assert options_of(script)["array"] == "1-2"
     assert options_of(submit(job, f"@{sweep}", "--time", "60", "--array", "2%1").stdout)["array"] == "2%1"
     for lines, words in [("learning_rate=1e-3\n", ["line 1", "output_dir"]),
-                         ("output_dir=a\noutput_dir='a'\n", ["line 2", "a, which line 1 has"]),
+                         ("output_dir=a\noutput_dir='a'\n", ["line 2", "a, which line 1 also has"]),
                          ("output_dir=a\noutput_dir=b learning_rat=1\n", ["line 2", "learning_rat", "learning_rate"]),
                          ("output_dir='a\n", ["line 1", "'"]), ("", ["found none"])]:
         sweep.write_text(lines)
