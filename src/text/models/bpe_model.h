@@ -46,7 +46,6 @@ class BpeModel final : public TokenModel {
 
   void add_merge(TokenId left, TokenId right, std::uint32_t rank, TokenId merged);
   const Merge* find_merge(TokenId left, TokenId right) const;
-  TokenId required(std::string_view token, std::string_view user) const;
   std::optional<TokenId> initial(std::string_view character, bool is_first, bool is_last) const;
   bool append_bytes(std::string_view character, bool is_first, bool is_last, std::vector<TokenId>& symbols) const;
   void append_symbols(std::string_view word, std::vector<TokenId>& symbols) const;
