@@ -1,5 +1,5 @@
-"""The sources as a whole: imports that point down, headers that are public for a reason, a namespace a module, no two
-types of one name; and that each of these checks fails where the tree is broken on purpose."""
+"""Runs the checks of source_tree.py on the sources, and on copies of them that are broken on purpose, where each check
+must fail."""
 
 import pathlib
 import re

@@ -1,10 +1,8 @@
-"""What holds of the sources as a whole: each function returns the problems that it finds, one line each."""
+"""Checks of the sources as a whole. Each function returns the problems that it finds, one line per problem."""
 
-import pathlib
 import re
 
-# A module may include what stands in a row above it. Modules of one row do not know each other, but for those that
-# ALSO names.
+# A module may include only modules of the rows above it; modules of one row do not know each other.
 FLOORS = [
     ["core"],
     ["job", "text"],
@@ -25,7 +23,7 @@ INCLUDE = re.compile(r'^\s*#include "([^"]+)"', re.MULTILINE)
 
 
 def sources(root):
-    """The project's own C++ files, but for tests and examples: path below the root -> text."""
+    """Maps each of the project's own C++ files, except tests and examples, from its path to its text."""
     found = {}
     for folder in ("include/lockstep", "src", "data_prep"):
         for path in sorted((root / folder).rglob("*")):
@@ -44,7 +42,7 @@ def module_of(file):
 
 
 def included(files, file):
-    """The project's files that `file` includes, and the names that are none."""
+    """Returns the project's files that `file` includes, and the names that match none of them."""
     paths, strangers = [], []
     for name in INCLUDE.findall(files[file]):
         path = next((path for path in (f"include/{name}", f"src/{name}", name) if path in files), None)
@@ -56,7 +54,7 @@ def included(files, file):
 
 
 def upward_includes(root):
-    """Includes that point up, or sideways, from one module to another."""
+    """Finds includes that point up or sideways, from one module to another."""
     files = sources(root)
     problems = []
     for file in files:
@@ -77,7 +75,7 @@ def upward_includes(root):
 
 
 def include_style(root):
-    """Includes by another name than the path below include/ or src/ (the generated headers excepted)."""
+    """Finds includes that are not written as a path below include/, src/ or the root. Generated headers are exempt."""
     files = sources(root)
     problems = []
     for file in files:
@@ -86,18 +84,17 @@ def include_style(root):
     return problems
 
 
-def needed_headers(root, examples=True):
-    """Headers that another module or a program outside needs, directly or by one of these."""
+def needed_headers(root):
+    """Returns the headers that another module or an example includes, directly or through such a header."""
     files = sources(root)
     needed = {"include/lockstep/lockstep.h"}
     for file in files:
         for other in included(files, file)[0]:
             if module_of(other) != module_of(file) and other.endswith(".h"):
                 needed.add(other)
-    if examples:
-        for path in (root / "examples").rglob("*.cpp"):
-            for name in re.findall(r"#include [<\"](lockstep/[^>\"]+)[>\"]", path.read_text(encoding="utf-8")):
-                needed.add(f"include/{name}")
+    for path in (root / "examples").rglob("*.cpp"):
+        for name in re.findall(r"#include [<\"](lockstep/[^>\"]+)[>\"]", path.read_text(encoding="utf-8")):
+            needed.add(f"include/{name}")
     waiting = list(needed)
     while waiting:
         for other in included(files, waiting.pop())[0]:
@@ -108,7 +105,7 @@ def needed_headers(root, examples=True):
 
 
 def misplaced_headers(root):
-    """Public headers that only their own module includes, and private ones that others need."""
+    """Finds public headers that only their own module includes, and private headers that others need."""
     needed = needed_headers(root)
     headers = {file for file in sources(root) if file.endswith(".h")}
     problems = [f"{file}: no other module and no program outside needs it; it belongs into src/"
@@ -119,7 +116,7 @@ def misplaced_headers(root):
 
 
 def unlisted_headers(root):
-    """Where include/ and the list of what is installed differ."""
+    """Finds differences between include/ and the list of installed headers."""
     listed = {line.strip() for line in (root / "tests/architecture/public_headers.txt").read_text().splitlines() if line.strip()}
     there = {path.relative_to(root / "include").as_posix() for path in (root / "include").rglob("*.h")}
     return ([f"include/{name}: is installed, but tests/architecture/public_headers.txt does not name it"
@@ -139,8 +136,8 @@ def without_comments(text):
 
 
 def types_of(text):
-    """The full names of the types that a file defines in named namespaces. The layout is clang-format's: what stands in
-    a namespace begins its line, and a namespace ends in a comment that says so, but for one of a single line."""
+    """Returns the full names of the types that a file defines in named namespaces. Relies on clang-format's layout: a
+    declaration in a namespace starts its line, and a namespace of more than one line ends in a comment that says so."""
     names = []
     stack = []
     text = re.sub(r"^namespace [\w:]+ \{\n[^\n]*\n\}$", "", without_comments(text), flags=re.MULTILINE)
@@ -156,7 +153,7 @@ def types_of(text):
 
 
 def type_clashes(root):
-    """Types that two files define under one full name: linked into one program, one of them wins in silence."""
+    """Finds types that two files define under one full name. In one program, one of them would silently win."""
     where = {}
     for file, text in sources(root).items():
         for name in types_of(text):
@@ -166,7 +163,7 @@ def type_clashes(root):
 
 
 def misnamed_namespaces(root):
-    """Files that open another namespace than their module's."""
+    """Finds files that open a namespace other than that of their module."""
     problems = []
     for file, text in sources(root).items():
         module = module_of(file)
