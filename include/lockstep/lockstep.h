@@ -1,8 +1,8 @@
 #pragma once
 
-/// The library in one header: what a program needs that trains, saves and uses models, or that brings a trainer of its
-/// own. Names of it are in `lockstep`; what they are made of is in the namespaces of the modules, lockstep::models and
-/// so on, one a folder.
+/// Declares what a program needs to train, save and use models, or to add its own trainer. The names that such a
+/// program writes are in `lockstep`; the types that they use are in the namespace of their module, e.g.
+/// lockstep::models.
 #include "lockstep/comm/communicator.h"
 #include "lockstep/comm/stop_requests.h"
 #include "lockstep/core/error.h"

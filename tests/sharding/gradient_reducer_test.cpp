@@ -12,7 +12,7 @@ namespace {
 
 using testing::ElementsAre;
 
-// A rank that is alone, and remembers the collectives that were begun. Their sums are what it has.
+// The only rank of its world. Records the collectives that were begun; the sum of each is the rank's own tensor.
 class RecordingRank final : public Communicator {
  public:
   int rank() const override { return 0; }
