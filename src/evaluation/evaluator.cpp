@@ -26,7 +26,7 @@ class EvaluationMode {
 std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const TokenizedDataset& dataset,
                                                   std::uint64_t batch_size, TokenId pad_id, Communicator& communicator,
                                                   const std::function<void(std::uint64_t)>& on_progress,
-                                                  StopRequests* stop) {
+                                                  StopRequests* stop, const models::Pass& pass) {
   const EvaluationMode mode(model);
   const at::NoGradGuard no_grad;
   at::Tensor losses = at::zeros({static_cast<std::int64_t>(dataset.size())}, at::kDouble);
@@ -46,7 +46,8 @@ std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const To
     const batching::MicroBatch& own = is_own ? batches[first + rank] : batches.back();
     const models::Batch batch =
         models::read_batch(dataset, own.examples, model.info().decoder_start_id, pad_id).to(model.device());
-    const at::Tensor sums = model.row_loss_sums(batch).to(at::kCPU, at::kDouble).contiguous();
+    models::Pass own_pass = pass;
+    const at::Tensor sums = model.row_loss_sums(batch, own_pass).to(at::kCPU, at::kDouble).contiguous();
     for (std::size_t row = 0; is_own && row < own.examples.size(); ++row) {
       loss_of[own.examples[row]] = sums.data_ptr<double>()[row];
     }

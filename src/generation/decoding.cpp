@@ -86,7 +86,7 @@ class BatchDecoder {
         state->keep_rows(rows_kept);
         tokens = tokens.index_select(0, rows_kept);
       }
-      logits = model_.decode_step(*state, tokens);
+      logits = model_.decode_step(*state, tokens, pass_);
     }
   }
 
@@ -103,7 +103,7 @@ class BatchDecoder {
       lengths[i] = static_cast<std::int64_t>(prompt.size());
     }
     const at::Device device = model_.device();
-    return model_.start_decoding(ids.to(device), lengths.to(device));
+    return model_.start_decoding(ids.to(device), lengths.to(device), pass_);
   }
 
   // Appends each row's token. Removes the rows that have ended from `running`, and returns the positions of the others.
@@ -126,6 +126,7 @@ class BatchDecoder {
   }
 
   LanguageModel& model_;
+  models::Pass pass_;
   const std::set<TokenId>& ends_;
   const std::vector<std::size_t>& limits_;
 };

@@ -143,16 +143,16 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
   // last chunk's part of the weight's gradient to backward(), which can then apply the scale at no extra cost.
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& all_hidden,
                             const at::Tensor& trained_weight, const std::optional<at::Tensor>& trained_bias,
-                            double soft_cap, const at::Tensor& labels, double smoothing) {
+                            double soft_cap, const at::Tensor& labels, const Pass& pass) {
     const bool trains_weight = trained_weight.requires_grad();
     const bool trains_bias = trained_bias && trained_bias->requires_grad();
-    RoundedWeights* rounded = MixedPrecision::current();
+    RoundedWeights* rounded = pass.rounded_weights;
     const at::Tensor hidden = rounded == nullptr ? all_hidden : all_hidden.to(rounded->type());
     const at::Tensor weight = rounded == nullptr ? trained_weight : rounded->of(trained_weight);
     const std::optional<at::Tensor> bias =
         trained_bias ? std::optional(trained_bias->to(hidden.scalar_type())) : std::nullopt;
     const at::Tensor hidden_gradient = at::empty_like(hidden, at::MemoryFormat::Contiguous);
-    const std::optional<double> scale = GradientsInPlace::loss_scale();
+    const std::optional<double> scale = pass.loss_scale;
     at::Tensor sum = scale && trains_weight ? gradient_to_add_to(trained_weight) : at::Tensor();
     // fp16 gradients are scaled before they are rounded; otherwise those of improbable tokens would underflow to 0.
     const bool is_scaled_early = hidden.scalar_type() == at::kHalf && scale.value_or(0) != 0;
@@ -171,7 +171,8 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
       const at::Tensor gradient = logits_of_chunk(rows, weight, bias, soft_cap, buffer);
       const at::Tensor slope = soft_cap != 0 ? 1 - at::square(gradient / soft_cap) : at::Tensor();
       losses.narrow(0, begin, size)
-          .copy_(losses_of_chunk(gradient, labels.narrow(0, begin, size), smoothing, Wanted::gradients_too, scaled_by));
+          .copy_(losses_of_chunk(gradient, labels.narrow(0, begin, size), pass.label_smoothing, Wanted::gradients_too,
+                                 scaled_by));
       if (slope.defined()) gradient.mul_(slope);
       at::Tensor of_rows = hidden_gradient.narrow(0, begin, size);
       at::mm_out(of_rows, gradient, weight);
@@ -186,7 +187,7 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
         add_product(weight_gradient, gradient.t(), rows);
       }
     }
-    if (GradientsInPlace::active()) context->save_for_backward({trained_weight, trained_bias.value_or(at::Tensor())});
+    if (pass.adds_gradients_in_place) context->save_for_backward({trained_weight, trained_bias.value_or(at::Tensor())});
     context->saved_data["hidden"] = hidden_gradient.to(at::kFloat);
     if (weight_gradient.defined()) context->saved_data["weight"] = weight_gradient;
     if (trains_bias) context->saved_data["bias"] = bias_gradient;
@@ -203,8 +204,8 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
       const double expected = known->second.toDouble();
       if (grad_output.item<float>() != static_cast<float>(expected)) {
         throw Error(fmt::format(
-            "backward(): expected the loss scaled by {}, as given to GradientsInPlace, found it scaled by {}", expected,
-            grad_output.item<float>()));
+            "backward(): expected the loss scaled by {}, as Pass::loss_scale announced, found it scaled by {}",
+            expected, grad_output.item<float>()));
       }
     }
     const auto in_place = context->get_saved_variables();
@@ -275,16 +276,16 @@ at::Tensor OutputHead::logits(const at::Tensor& hidden) const {
 }
 
 at::Tensor negative_log_likelihood(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels,
-                                   double smoothing) {
+                                   const Pass& pass) {
   const std::optional<at::Tensor> bias = head.bias.defined() ? std::optional(head.bias) : std::nullopt;
   const bool needs_gradient =
       hidden.requires_grad() || head.weight.requires_grad() || (head.bias.defined() && head.bias.requires_grad());
   if (!needs_gradient || !at::GradMode::is_enabled()) {
-    return negative_log_likelihoods(hidden, head, labels, smoothing).sum();
+    return negative_log_likelihoods(hidden, head, labels, pass.label_smoothing).sum();
   }
   // Without any position, gradients must still be 0, not undefined.
-  if (labels.numel() == 0) return negative_log_likelihood(head.logits(hidden), labels, smoothing);
-  return HeadLoss::apply(hidden, head.weight, bias, head.soft_cap, labels, smoothing);
+  if (labels.numel() == 0) return negative_log_likelihood(head.logits(hidden), labels, pass.label_smoothing);
+  return HeadLoss::apply(hidden, head.weight, bias, head.soft_cap, labels, pass);
 }
 
 at::Tensor negative_log_likelihoods(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels,

@@ -5,13 +5,6 @@
 
 namespace lockstep::sharding {
 
-LayerGathering::LayerGathering(LanguageModel& model, FlatParameters& parameters, bool recomputes_layers)
-    : model_(model), parameters_(parameters), recomputes_layers_(recomputes_layers) {
-  model_.set_layer_observer(this);
-}
-
-LayerGathering::~LayerGathering() { model_.set_layer_observer(nullptr); }
-
 void LayerGathering::begin_gather(std::size_t unit, int direction) {
   for (int i = 0; i <= kLayersAhead; ++i, unit += static_cast<std::size_t>(direction)) {
     if (unit > 0 && unit < parameters_.units()) parameters_.begin_gather(unit);

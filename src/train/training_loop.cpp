@@ -14,8 +14,6 @@
 #include "lockstep/batching/batch_sizes.h"
 #include "lockstep/core/error.h"
 #include "lockstep/evaluation/evaluator.h"
-#include "lockstep/models/layers/gradients_in_place.h"
-#include "lockstep/sharding/layer_gathering.h"
 #include "lockstep/train/checkpoints/checkpoint.h"
 #include "lockstep/train/same_inputs.h"
 #include "train/checkpoints/optimizer_state.h"
@@ -125,6 +123,7 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       layout_(make_layout(model, hyperparameters)),
       ownership_(make_ownership(layout_, hyperparameters, *communicator_)),
       parameters_(layout_, ownership_, communicator_, shares_parameters(hyperparameters)),
+      layers_(parameters_),
       reducer_(layout_, ownership_, communicator_, reducer_options(hyperparameters)),
       optimizer_(make_optimizer(layout_, ownership_, parameters_.own(), hyperparameters, communicator_)),
       rounded_weights_(type_of_products(hyperparameters), /*keeps=*/!shares_parameters(hyperparameters)),
@@ -155,8 +154,6 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   stop_ = stop;
   saved_at_ = step_begun_ = Clock::now();
   model_.train();
-  const models::LabelSmoothing smoothing(model_, hyperparameters_.label_smoothing_factor);
-  layers_ = std::make_unique<sharding::LayerGathering>(model_, parameters_, activations_.recomputes_layers);
   inputs_ = std::make_unique<batching::StepInputs>(input_source(), state_.position.step, total_steps_);
   while (!is_over()) {
     if (stop_ != nullptr && stop_->agreed()) stop_early();
@@ -165,7 +162,6 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   }
   if (checkpoints_ != nullptr) checkpoints_->finish();
   inputs_.reset();
-  layers_.reset();
   parameters_.gather_all();
   model_.eval();
 }
@@ -238,7 +234,7 @@ std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const 
       run_pass(step, filler.to(model_.device()), 0);
     }
     reducer_.end_pass();
-    layers_->end_pass();
+    layers_.end_pass();
     if (asks && stop_->finish_synchronize()) return std::nullopt;
   }
   double sum = 0;
@@ -281,14 +277,27 @@ batching::InputSource TrainingLoop::input_source() const {
           .pad_id = pad_id_};
 }
 
-at::Tensor TrainingLoop::run_pass(std::uint64_t step, models::Batch batch, double scale) {
-  parameters_.gather(0);
-  const models::GradientsInPlace in_place(scale);
-  const models::MixedPrecision products(rounded_weights_.type() == at::kFloat ? nullptr : &rounded_weights_);
+models::Pass TrainingLoop::training_pass(std::uint64_t step, const models::Batch& batch, double scale) {
   const auto seed = static_cast<std::uint64_t>(hyperparameters_.seed);
-  batch.noise = models::EmbeddingNoise(hyperparameters_.neftune_noise_alpha.value_or(0), seed, step, batch.example_ids);
-  models::Dropout dropout(seed, step, batch.example_ids);
-  const at::Tensor loss = model_.loss_sum(batch, dropout);
+  const double noise = hyperparameters_.neftune_noise_alpha.value_or(0);
+  return {.rounded_weights = rounded_weights_.type() == at::kFloat ? nullptr : &rounded_weights_,
+          .dropout = models::Dropout(seed, step, batch.example_ids),
+          .noise = models::EmbeddingNoise(noise, seed, step, batch.example_ids),
+          .label_smoothing = hyperparameters_.label_smoothing_factor,
+          .adds_gradients_in_place = true,
+          .loss_scale = scale,
+          .observer = &layers_,
+          .recomputes_layers = activations_.recomputes_layers};
+}
+
+models::Pass TrainingLoop::evaluation_pass() {
+  return {.label_smoothing = hyperparameters_.label_smoothing_factor, .observer = &layers_};
+}
+
+at::Tensor TrainingLoop::run_pass(std::uint64_t step, const models::Batch& batch, double scale) {
+  parameters_.gather(0);
+  models::Pass pass = training_pass(step, batch, scale);
+  const at::Tensor loss = model_.loss_sum(batch, pass);
   (loss * scale).backward();
   return loss.detach();
 }
@@ -328,7 +337,7 @@ bool TrainingLoop::evaluate() {
   parameters_.gather(0);
   const auto rows = evaluation::evaluate_rows(model_, *validation_,
                                               static_cast<std::uint64_t>(hyperparameters_.per_device_eval_batch_size),
-                                              pad_id_, *communicator_, {}, stop_);
+                                              pad_id_, *communicator_, {}, stop_, evaluation_pass());
   if (!rows) return false;
   const evaluation::LossTotals totals = total(*rows);
   const EvaluationMetrics metrics{step, epochs_done(step), totals.mean(), totals.target_tokens, seconds_since(start)};

@@ -26,25 +26,26 @@ class BigramModel final : public LanguageModel {
   }
 
   void initialise_weights(const at::Generator&) override { torch::nn::init::zeros_(weight); }
-  at::Tensor logits(const models::Batch& batch, models::Dropout&) override {
+  at::Tensor logits(const models::Batch& batch, models::Pass&) override {
     return weight.index_select(0, batch.input_ids.flatten());
   }
-  at::Tensor loss_sum(const models::Batch& batch, models::Dropout& dropout) override {
+  at::Tensor loss_sum(const models::Batch& batch, models::Pass& pass) override {
     ++micro_batches;
-    return losses(batch, dropout, at::Reduction::Sum);
+    last_pass = pass;
+    return losses(batch, pass, at::Reduction::Sum);
   }
-  at::Tensor row_loss_sums(const models::Batch& batch) override {
-    models::Dropout none;
+  at::Tensor row_loss_sums(const models::Batch& batch, models::Pass& pass) override {
     was_training = is_training();
-    return losses(batch, none, at::Reduction::None).view_as(batch.labels).sum(-1);
+    last_evaluation_pass = pass;
+    return losses(batch, pass, at::Reduction::None).view_as(batch.labels).sum(-1);
   }
-  Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) override {
+  Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths, models::Pass& pass) override {
     const at::Tensor last = input_ids.gather(1, (lengths - 1).unsqueeze(1)).squeeze(1);
     auto state = std::make_unique<State>();
-    at::Tensor next = decode_step(*state, last);
+    at::Tensor next = decode_step(*state, last, pass);
     return {std::move(state), next};
   }
-  at::Tensor decode_step(models::DecodingState&, const at::Tensor& tokens) override {
+  at::Tensor decode_step(models::DecodingState&, const at::Tensor& tokens, models::Pass&) override {
     decoded_rows += tokens.size(0);
     return weight.index_select(0, tokens);
   }
@@ -53,13 +54,14 @@ class BigramModel final : public LanguageModel {
   int micro_batches = 0;
   bool was_training = false;  // is_training() during the last row_loss_sums()
   std::int64_t decoded_rows = 0;
+  models::Pass last_pass, last_evaluation_pass;  // of loss_sum() and row_loss_sums(); what they point to may be gone
 
  private:
   struct State final : models::DecodingState {
     void keep_rows(const at::Tensor&) override {}
   };
-  at::Tensor losses(const models::Batch& batch, models::Dropout& dropout, at::Reduction::Reduction reduction) {
-    return torch::nll_loss(torch::log_softmax(logits(batch, dropout), -1), batch.labels.flatten(), {}, reduction,
+  at::Tensor losses(const models::Batch& batch, models::Pass& pass, at::Reduction::Reduction reduction) {
+    return torch::nll_loss(torch::log_softmax(logits(batch, pass), -1), batch.labels.flatten(), {}, reduction,
                            models::kIgnoredLabel);
   }
 };

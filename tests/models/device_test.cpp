@@ -10,11 +10,10 @@
 #include "lockstep/evaluation/evaluator.h"
 #include "lockstep/generation/decoding.h"
 #include "lockstep/models/adapters/lora.h"
-#include "lockstep/models/layers/gradients_in_place.h"
+#include "lockstep/models/layers/layer_observer.h"
 #include "lockstep/models/layers/mixed_precision.h"
 #include "models/family_configs.h"
 #include "models/layers/attention.h"
-#include "models/recomputing_observer.h"
 #include "models/small_models.h"
 #include "models/stand_in_device.h"
 
@@ -55,15 +54,15 @@ Batch make_batch(const LanguageModel& model, const std::vector<data::Example>& e
 using Named = std::vector<std::pair<std::string, at::Tensor>>;
 
 // Returns the loss, the losses of rows, the logits and the gradients, copied to the host.
-Named values_of(LanguageModel& model, const std::vector<data::Example>& examples = make_examples()) {
+Named values_of(LanguageModel& model, const std::vector<data::Example>& examples = make_examples(), Pass pass = {}) {
   model.zero_grad();
-  Batch batch = make_batch(model, examples).to(model.device());
-  batch.noise = EmbeddingNoise(5, 5, 6, kIds);
-  Dropout dropout(5, 6, kIds);
-  const at::Tensor loss = model.loss_sum(batch, dropout);
+  const Batch batch = make_batch(model, examples).to(model.device());
+  pass.noise = EmbeddingNoise(5, 5, 6, kIds);
+  pass.dropout = Dropout(5, 6, kIds);
+  const at::Tensor loss = model.loss_sum(batch, pass);
   loss.backward();
-  Dropout none;
-  Named values = {{"loss", loss}, {"rows", model.row_loss_sums(batch)}, {"logits", model.logits(batch, none)}};
+  Pass plain;
+  Named values = {{"loss", loss}, {"rows", model.row_loss_sums(batch, plain)}, {"logits", model.logits(batch, plain)}};
   for (const auto& parameter : model.named_parameters()) {
     if (parameter.value().requires_grad()) values.emplace_back(parameter.key(), parameter.value().grad());
   }
@@ -115,55 +114,47 @@ TEST_P(ModelsOn, AnotherDeviceEvaluateToWhatTheHostDoes) {
 
 TEST_P(ModelsOn, AnotherDeviceAreNotWaitedForInAPass) {
   const auto device = make_model(GetParam(), kStandInDevice);
-  Batch batch = make_batch(*device, make_examples()).to(kStandInDevice);
-  batch.noise = EmbeddingNoise(5, 5, 6, kIds);
-  Dropout dropout(5, 6, kIds);
+  const Batch batch = make_batch(*device, make_examples()).to(kStandInDevice);
+  Pass pass{.dropout = Dropout(5, 6, kIds),
+            .noise = EmbeddingNoise(5, 5, 6, kIds),
+            .adds_gradients_in_place = true,
+            .loss_scale = 0.5};
   const std::size_t before = reads_of_stand_in_device();
-  const GradientsInPlace in_place(0.5);
-  const at::Tensor loss = device->loss_sum(batch, dropout);
+  const at::Tensor loss = device->loss_sum(batch, pass);
   (loss * 0.5).backward();
   EXPECT_EQ(reads_of_stand_in_device(), before);
   EXPECT_GT(loss.item<double>(), 0);
   EXPECT_EQ(reads_of_stand_in_device(), before + 1);
 }
 
-// Autograd runs the backward of a device in a separate thread, which does not see the training loop's guards.
+// Autograd runs the backward of a device in a separate thread.
 TEST_P(ModelsOn, AnotherDeviceRecomputeLayersAsTheyWereComputed) {
   const auto device = make_model(GetParam(), kStandInDevice);
   const auto values = [&](bool recomputes) {
-    test::RecomputingObserver observer(recomputes);
-    device->set_layer_observer(&observer);
     RoundedWeights rounded;
-    const MixedPrecision products(&rounded);
-    Named found = values_of(*device);
-    device->set_layer_observer(nullptr);
-    return found;
+    return values_of(*device, make_examples(), {.rounded_weights = &rounded, .recomputes_layers = recomputes});
   };
   expect_equal(values(true), values(false));
 }
 
 INSTANTIATE_TEST_SUITE_P(, ModelsOn, testing::ValuesIn(test::kFamilyConfigs));
 
-TEST(LayerOnADevice, IsRecomputedUnderTheGuardsOfItsForwardPass) {
-  using Guards = std::pair<RoundedWeights*, bool>;
-  std::vector<Guards> seen;
-  const auto layer = [&](const std::vector<at::Tensor>& inputs, Dropout&) {
-    seen.emplace_back(MixedPrecision::current(), GradientsInPlace::active());
+TEST(LayerOnADevice, IsRecomputedWithThePassOfItsForward) {
+  using Seen = std::pair<RoundedWeights*, bool>;
+  std::vector<Seen> seen;
+  const auto layer = [&](const std::vector<at::Tensor>& inputs, Pass& pass) {
+    seen.emplace_back(pass.rounded_weights, pass.adds_gradients_in_place);
     return inputs[0] * 2;
   };
-  test::RecomputingObserver observer(true);
-  Dropout none;
   RoundedWeights rounded;
-  const MixedPrecision products(&rounded);
   for (const bool in_place : {false, true}) {
-    std::optional<GradientsInPlace> guard;
-    if (in_place) guard.emplace();
+    Pass pass{.rounded_weights = &rounded, .adds_gradients_in_place = in_place, .recomputes_layers = true};
     const at::Tensor x = at::ones({3}, at::TensorOptions(kStandInDevice)).requires_grad_();
-    run_layer(&observer, 0, {x}, none, layer).sum().backward();
+    run_layer(pass, 0, {x}, layer).sum().backward();
   }
   using testing::ElementsAre;
-  EXPECT_THAT(seen, ElementsAre(Guards(&rounded, false), Guards(&rounded, false), Guards(&rounded, true),
-                                Guards(&rounded, true)));
+  EXPECT_THAT(seen,
+              ElementsAre(Seen(&rounded, false), Seen(&rounded, false), Seen(&rounded, true), Seen(&rounded, true)));
 }
 
 TEST(AttentionOnADevice, MultipliesRoundedNumbersWhereLinearLayersDo) {
@@ -174,9 +165,8 @@ TEST(AttentionOnADevice, MultipliesRoundedNumbersWhereLinearLayersDo) {
   const at::Tensor query = make({2, 4, 5, 8}), key = make({2, 2, 5, 8}), value = make({2, 2, 5, 8});
   const at::Tensor learned = make({4, 9}), grad_output = at::randn({2, 5, 32}, generator).to(kStandInDevice);
   const auto values = [&](const AttentionOptions& options, RoundedWeights* rounded) {
-    const MixedPrecision products(rounded);
-    Dropout dropout(5, 6, std::span(kIds).first(2));
-    const at::Tensor y = attend(query, key, value, options, dropout);
+    Pass pass{.rounded_weights = rounded, .dropout = Dropout(5, 6, std::span(kIds).first(2))};
+    const at::Tensor y = attend(query, key, value, options, pass);
     std::vector<at::Tensor> found = {y};
     for (const at::Tensor& gradient : torch::autograd::grad({y}, {query, key, value}, {grad_output}))
       found.push_back(gradient);

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "lockstep/core/error.h"
-#include "lockstep/models/layers/gradients_in_place.h"
 
 namespace lockstep::models {
 namespace {
@@ -54,7 +53,8 @@ TEST_P(HeadLoss, EqualsThatOfAllLogitsAtOnce) {
   const double smoothing = GetParam().smoothing;
   const at::Tensor expected = negative_log_likelihoods(head.logits(hidden), labels, smoothing).detach();
   EXPECT_TRUE(at::allclose(negative_log_likelihoods(hidden, head, labels, smoothing), expected, 1e-5, 1e-6));
-  EXPECT_TRUE(at::allclose(negative_log_likelihood(hidden, head, labels, smoothing), expected.sum(), 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(negative_log_likelihood(hidden, head, labels, {.label_smoothing = smoothing}),
+                           expected.sum(), 1e-5, 1e-6));
 }
 
 TEST_P(HeadLoss, HasTheGradientsOfAllLogitsAtOnce) {
@@ -62,7 +62,7 @@ TEST_P(HeadLoss, HasTheGradientsOfAllLogitsAtOnce) {
   const auto gradients = [&](const at::Tensor& loss) { return torch::autograd::grad({loss * 0.3}, inputs); };
   const double smoothing = GetParam().smoothing;
   const auto expected = gradients(negative_log_likelihood(head.logits(hidden), labels, smoothing));
-  const auto found = gradients(negative_log_likelihood(hidden, head, labels, smoothing));
+  const auto found = gradients(negative_log_likelihood(hidden, head, labels, {.label_smoothing = smoothing}));
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-4, 1e-6)) << (found[i] - expected[i]).abs().max();
   }
@@ -74,8 +74,8 @@ TEST_P(HeadLoss, AddsToTheGradientsThatAreThere) {
   const double smoothing = GetParam().smoothing;
   const auto expected =
       torch::autograd::grad({negative_log_likelihood(head.logits(hidden), labels, smoothing) * 0.3}, inputs);
-  const GradientsInPlace in_place(0.3);
-  (negative_log_likelihood(hidden, head, labels, smoothing) * 0.3).backward();
+  const Pass pass{.label_smoothing = smoothing, .adds_gradients_in_place = true, .loss_scale = 0.3};
+  (negative_log_likelihood(hidden, head, labels, pass) * 0.3).backward();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const at::Tensor found = inputs[i].grad() - 2;
     EXPECT_TRUE(at::allclose(found, expected[i], 1e-4, 1e-5)) << (found - expected[i]).abs().max();
@@ -125,7 +125,7 @@ TEST(HeadLoss, IsThatOfALargeVocabulary) {
   const at::Tensor labels = torch::tensor({0, 5002, 2500}, torch::kLong);
   const auto gradients = [&](const at::Tensor& loss) { return torch::autograd::grad({loss}, {hidden, head.weight}); };
   const auto expected = gradients(negative_log_likelihood(head.logits(hidden), labels, 0.1));
-  const auto found = gradients(negative_log_likelihood(hidden, head, labels, 0.1));
+  const auto found = gradients(negative_log_likelihood(hidden, head, labels, {.label_smoothing = 0.1}));
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-4, 1e-7));
 }
 
@@ -141,8 +141,8 @@ TEST(HeadLoss, IsScaledAsItWasTold) {
   const at::Tensor hidden = torch::randn({3, kFeatures}, torch::requires_grad());
   const OutputHead head{.weight = torch::randn({kVocabulary, kFeatures}, torch::requires_grad()), .bias = {}};
   head.weight.mutable_grad() = torch::zeros_like(head.weight);
-  const GradientsInPlace in_place(0.3);
-  const at::Tensor loss = negative_log_likelihood(hidden, head, torch::zeros({3}, torch::kLong));
+  const Pass pass{.adds_gradients_in_place = true, .loss_scale = 0.3};
+  const at::Tensor loss = negative_log_likelihood(hidden, head, torch::zeros({3}, torch::kLong), pass);
   EXPECT_THROW((loss * 0.4).backward(), Error);
 }
 

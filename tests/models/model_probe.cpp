@@ -44,8 +44,8 @@ Batch read_case_batch(const Json& description, const ModelInfo& info) {
 }
 
 void write_values(LanguageModel& model, const Batch& batch, const fs::path& output) {
-  Dropout none;
-  const at::Tensor loss_sum = model.loss_sum(batch, none);
+  Pass pass;
+  const at::Tensor loss_sum = model.loss_sum(batch, pass);
   loss_sum.backward();
   NamedTensors gradients;
   for (const auto& parameter : model.named_parameters()) {
@@ -59,8 +59,8 @@ void write_values(LanguageModel& model, const Batch& batch, const fs::path& outp
   write_safetensors(output / "gradients.safetensors", gradients);
 
   const at::NoGradGuard no_grad;
-  write_safetensors(output / "values.safetensors", {{"logits", model.logits(batch, none)},
-                                                    {"row_loss_sums", model.row_loss_sums(batch)},
+  write_safetensors(output / "values.safetensors", {{"logits", model.logits(batch, pass)},
+                                                    {"row_loss_sums", model.row_loss_sums(batch, pass)},
                                                     {"loss_sum", loss_sum.detach().view({1})}});
 }
 

@@ -77,11 +77,11 @@ TEST(CostModel, MemoryCountsWhatTheOptimizerRemembers) {
       register_parameter("bias", torch::empty({800}));
     }
     void initialise_weights(const at::Generator&) override {}
-    at::Tensor logits(const models::Batch&, models::Dropout&) override { return {}; }
-    at::Tensor loss_sum(const models::Batch&, models::Dropout&) override { return {}; }
-    at::Tensor row_loss_sums(const models::Batch&) override { return {}; }
-    Started start_decoding(const at::Tensor&, const at::Tensor&) override { return {}; }
-    at::Tensor decode_step(models::DecodingState&, const at::Tensor&) override { return {}; }
+    at::Tensor logits(const models::Batch&, models::Pass&) override { return {}; }
+    at::Tensor loss_sum(const models::Batch&, models::Pass&) override { return {}; }
+    at::Tensor row_loss_sums(const models::Batch&, models::Pass&) override { return {}; }
+    Started start_decoding(const at::Tensor&, const at::Tensor&, models::Pass&) override { return {}; }
+    at::Tensor decode_step(models::DecodingState&, const at::Tensor&, models::Pass&) override { return {}; }
   };
   const Shapes model;
   constexpr double kElements = 3e6 + 800;

@@ -149,6 +149,23 @@ TEST(TrainingLoop, EvaluatesAfterEachEpochAndAtTheEnd) {
   EXPECT_GT(recorder.evaluations[0].target_tokens, 0U);
 }
 
+TEST(TrainingLoop, AnEvaluationIsPlainButForTheGatheringOfLayersAndSmoothing) {
+  test::BigramModel model(kVocabulary);
+  train({{"num_train_epochs", 1}, {"label_smoothing_factor", 0.1}, {"bf16", true}, {"gradient_checkpointing", "true"}},
+        25, true, &model);
+  const models::Pass &step = model.last_pass, &evaluation = model.last_evaluation_pass;
+  EXPECT_TRUE(step.dropout.active());
+  EXPECT_TRUE(step.adds_gradients_in_place);
+  EXPECT_TRUE(step.recomputes_layers);
+  EXPECT_TRUE(step.loss_scale.has_value());
+  EXPECT_NE(step.rounded_weights, nullptr);
+  EXPECT_NE(step.observer, nullptr);
+  EXPECT_FALSE(evaluation.dropout.active());
+  EXPECT_EQ(evaluation.rounded_weights, nullptr);
+  EXPECT_NE(evaluation.observer, nullptr);
+  for (const models::Pass* pass : {&step, &evaluation}) EXPECT_EQ(pass->label_smoothing, 0.1);
+}
+
 TEST(TrainingLoop, EveryRowRunsOnceAnEpoch) {
   const auto recorder = train({{"num_train_epochs", 1}, {"global_batch_size", 4}});
   const auto rows = random_rows(25);

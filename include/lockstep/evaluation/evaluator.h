@@ -29,10 +29,11 @@ struct LossTotals {
 /// Returns the loss of every example, in the dataset's order, without dropout and gradients. The ranks share the
 /// batches, and every rank gets all results. `on_progress(rows_done)` is called after each batch of this rank. If
 /// `stop` is given, the ranks agree with each batch, while it is computed, on whether to stop; if so, returns nothing.
+/// Each batch is computed as `pass` says, which should have no dropout.
 std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const TokenizedDataset& dataset,
                                                   std::uint64_t batch_size, TokenId pad_id, Communicator& communicator,
                                                   const std::function<void(std::uint64_t)>& on_progress = {},
-                                                  StopRequests* stop = nullptr);
+                                                  StopRequests* stop = nullptr, const models::Pass& pass = {});
 
 LossTotals total(const std::vector<RowLoss>& rows);
 

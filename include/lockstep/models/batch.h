@@ -8,7 +8,6 @@
 
 #include "lockstep/data/example.h"
 #include "lockstep/data/tokenized_dataset.h"
-#include "lockstep/models/layers/embedding_noise.h"
 #include "lockstep/models/layers/packed_rows.h"
 
 namespace lockstep::models {
@@ -29,7 +28,6 @@ struct Batch {
                           // stays on the host
   PackedRows targets;     // the real tokens of decoder_input_ids
   std::vector<std::uint64_t> example_ids;  // [batch], keys of the dropout masks
-  EmbeddingNoise noise = {};               // on the embeddings, in training only
 
   /// Returns a copy on `device`. A copy to a GPU is queued on the current stream, through page-locked memory, and does
   /// not block the host.

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "lockstep/models/batch.h"
+#include "lockstep/models/layers/pass.h"
 
 namespace lockstep::models {
 
@@ -43,11 +44,10 @@ double logits_bytes(double positions, double vocabulary);
 
 /// Returns the sum of the negative log-likelihoods of `labels` [positions] given `hidden` [positions, features], a
 /// scalar. Gradients are computed together with the loss, chunk by chunk, so no tensor has the size positions x
-/// vocabulary; a second backward pass throws Error. With `smoothing`, the loss of a position is (1 - smoothing) x the
-/// loss of its label + smoothing x the mean loss over the vocabulary (Szegedy et al. 2016; transformers'
-/// LabelSmoother).
+/// vocabulary; a second backward pass throws Error. With a label smoothing s, the loss of a position is (1 - s) x the
+/// loss of its label + s x the mean loss over the vocabulary (Szegedy et al. 2016; transformers' LabelSmoother).
 at::Tensor negative_log_likelihood(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels,
-                                   double smoothing = 0);
+                                   const Pass& pass = {});
 /// Returns the negative log-likelihood of each position, [positions], given `hidden`, without a gradient.
 at::Tensor negative_log_likelihoods(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& labels,
                                     double smoothing = 0);

@@ -8,8 +8,7 @@
 
 #include "lockstep/core/json.h"
 #include "lockstep/models/batch.h"
-#include "lockstep/models/layers/dropout.h"
-#include "lockstep/models/layers/layer_observer.h"
+#include "lockstep/models/layers/pass.h"
 
 namespace lockstep::models {
 
@@ -51,25 +50,20 @@ class LanguageModel : public torch::nn::Module {
   /// Returns, for each layer in the order of the forward pass, the parameters that only this layer uses. Returns
   /// nothing by default.
   virtual std::vector<std::vector<at::Tensor>> layer_parameters() const { return {}; }
-  /// Sets the observer that logits(), loss_sum() and row_loss_sums() call for each layer; null removes it.
-  void set_layer_observer(LayerObserver* observer) { layer_observer_ = observer; }
-
-  /// Returns the label smoothing of loss_sum() and row_loss_sums() (models/loss.h); 0 by default.
-  double label_smoothing() const { return label_smoothing_; }
-  void set_label_smoothing(double smoothing) { label_smoothing_ = smoothing; }
 
   /// Sets all weights to random values with the distributions of transformers' _init_weights.
   virtual void initialise_weights(const at::Generator& generator) = 0;
 
   /// Returns the logits [batch, positions, vocabulary] for all positions of `batch.labels`.
-  virtual at::Tensor logits(const Batch& batch, Dropout& dropout) = 0;
+  virtual at::Tensor logits(const Batch& batch, Pass& pass) = 0;
 
   /// Returns the sum of the negative log-likelihood over the labelled positions, a scalar. The head runs at labelled
   /// positions only.
-  virtual at::Tensor loss_sum(const Batch& batch, Dropout& dropout) = 0;
+  virtual at::Tensor loss_sum(const Batch& batch, Pass& pass) = 0;
 
-  /// Returns the sum of the negative log-likelihood over the labelled positions of each row, [batch], without dropout.
-  virtual at::Tensor row_loss_sums(const Batch& batch) = 0;
+  /// Returns the sum of the negative log-likelihood over the labelled positions of each row, [batch], without
+  /// gradients.
+  virtual at::Tensor row_loss_sums(const Batch& batch, Pass& pass) = 0;
 
   /// Holds the result of start_decoding(): the state, and the logits [batch, vocabulary] of the first new token.
   struct Started {
@@ -78,33 +72,13 @@ class LanguageModel : public torch::nn::Module {
   };
   /// Reads the prompts `input_ids` [batch, length], padded on the right, with `lengths` [batch] real tokens: the
   /// encoder's source, or the sequences to continue.
-  virtual Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) = 0;
+  virtual Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths, Pass& pass) = 0;
 
   /// Appends `tokens` [batch] and returns the logits [batch, vocabulary] of the next tokens.
-  virtual at::Tensor decode_step(DecodingState& state, const at::Tensor& tokens) = 0;
-
- protected:
-  LayerObserver* layer_observer() const { return layer_observer_; }
+  virtual at::Tensor decode_step(DecodingState& state, const at::Tensor& tokens, Pass& pass) = 0;
 
  private:
   ModelInfo info_;
-  LayerObserver* layer_observer_ = nullptr;
-  double label_smoothing_ = 0;
-};
-
-/// Sets a model's label smoothing during its lifetime and restores the previous value in the destructor.
-class LabelSmoothing {
- public:
-  LabelSmoothing(LanguageModel& model, double smoothing) : model_(model), before_(model.label_smoothing()) {
-    model.set_label_smoothing(smoothing);
-  }
-  ~LabelSmoothing() { model_.set_label_smoothing(before_); }
-  LabelSmoothing(const LabelSmoothing&) = delete;
-  LabelSmoothing& operator=(const LabelSmoothing&) = delete;
-
- private:
-  LanguageModel& model_;
-  const double before_;
 };
 
 }  // namespace lockstep::models

@@ -16,16 +16,12 @@ class LayerGathering final : public models::LayerObserver {
   /// Number of layers that are gathered ahead while one computes.
   static constexpr int kLayersAhead = 2;
 
-  /// Observes `model`'s layers until it is destroyed; `parameters` must be the model's. With `recomputes_layers` the
-  /// backward pass recomputes each layer, after its parameters have been gathered.
-  LayerGathering(LanguageModel& model, FlatParameters& parameters, bool recomputes_layers = false);
-  ~LayerGathering() override;
-  LayerGathering(const LayerGathering&) = delete;
-  LayerGathering& operator=(const LayerGathering&) = delete;
+  /// `parameters` are those of the observed model, and must outlive the object and the backward passes that it
+  /// observes.
+  explicit LayerGathering(FlatParameters& parameters) : parameters_(parameters) {}
 
   void before_layer(std::size_t layer, const at::Tensor& x) override;
   void after_layer(std::size_t layer, const at::Tensor& y) override;
-  bool recomputes_layers() const override { return recomputes_layers_; }
   /// Must be called after each backward pass, which may not have reached layers before which nothing is trained.
   void end_pass();
 
@@ -34,9 +30,7 @@ class LayerGathering final : public models::LayerObserver {
   void begin_gather(std::size_t unit, int direction);
   void gather(std::size_t unit, int direction);
 
-  LanguageModel& model_;
   FlatParameters& parameters_;
-  const bool recomputes_layers_;
 };
 
 /// Returns the trained and frozen parameters of `model`, each in the unit of its layer.

@@ -19,6 +19,7 @@
 #include "lockstep/models/model.h"
 #include "lockstep/sharding/flat_parameters.h"
 #include "lockstep/sharding/gradient_reducer.h"
+#include "lockstep/sharding/layer_gathering.h"
 #include "lockstep/train/activation_plan.h"
 #include "lockstep/train/checkpoints/checkpoint_writer.h"
 #include "lockstep/train/checkpoints/trainer_state.h"
@@ -27,10 +28,6 @@
 #include "lockstep/train/metric_sink.h"
 #include "lockstep/train/optimizers/optimizer.h"
 #include "lockstep/train/schedule.h"
-
-namespace lockstep::sharding {
-class LayerGathering;
-}
 
 namespace lockstep::train {
 
@@ -94,8 +91,13 @@ class TrainingLoop {
   StepSums exchange(double own_loss);
   /// Returns whether to leave the weights unchanged; with fp16 this may lower the loss scale. `step` counts from 1.
   bool skips(std::uint64_t step, double loss, double grad_norm);
+  /// Returns the pass of a training step over `batch`, which must outlive it; backward() follows on the loss times
+  /// `scale`.
+  models::Pass training_pass(std::uint64_t step, const models::Batch& batch, double scale);
+  /// Returns the pass of an evaluation between steps, which gathers layers as training does.
+  models::Pass evaluation_pass();
   /// Runs forward and backward of one micro-batch. The gradient is that of the returned loss times `scale`.
-  at::Tensor run_pass(std::uint64_t step, models::Batch batch, double scale);
+  at::Tensor run_pass(std::uint64_t step, const models::Batch& batch, double scale);
   batching::InputSource input_source() const;
   /// Updates the weights with the reduced gradients.
   void update(const StepMetrics& metrics);
@@ -127,10 +129,9 @@ class TrainingLoop {
   sharding::ParameterLayout layout_;
   sharding::Ownership ownership_;
   sharding::FlatParameters parameters_;
+  sharding::LayerGathering layers_;
   sharding::GradientReducer reducer_;
   std::unique_ptr<Optimizer> optimizer_;
-  // Exists only during run().
-  std::unique_ptr<sharding::LayerGathering> layers_;
   models::RoundedWeights rounded_weights_;  // for bf16 and fp16
   std::unique_ptr<batching::StepInputs> inputs_;
   LossScaler loss_scaler_;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "lockstep/models/layers/layer_observer.h"
 #include "lockstep/models/loss.h"
 #include "models/decoder/decoder_parts.h"
 #include "models/decoder/score_biases.h"
@@ -104,113 +105,109 @@ void Decoder::initialise_weights(const at::Generator& generator) {
   if (config_.padding_id) tokens_->weight.select(0, *config_.padding_id).zero_();
 }
 
-at::Tensor Decoder::logits(const Batch& batch, Dropout& dropout) {
-  return head(batch.inputs.pad(hidden(batch, batch.inputs, {}, dropout)), dropout);
+at::Tensor Decoder::logits(const Batch& batch, Pass& pass) {
+  return head(batch.inputs.pad(hidden(batch, batch.inputs, {}, pass)), pass);
 }
 
-at::Tensor Decoder::loss_sum(const Batch& batch, Dropout& dropout) {
+at::Tensor Decoder::loss_sum(const Batch& batch, Pass& pass) {
   const LabelledPositions labelled(batch);
   const PackedRows& rows = rows_for_loss(batch);
-  const at::Tensor selected = hidden(batch, rows, labelled.among(rows), dropout);
-  if (has_adapted_head()) return negative_log_likelihood(head(selected, dropout), labelled.labels, label_smoothing());
-  return negative_log_likelihood(selected, output_head(), labelled.labels, label_smoothing());
+  const at::Tensor selected = hidden(batch, rows, labelled.among(rows), pass);
+  if (has_adapted_head()) return negative_log_likelihood(head(selected, pass), labelled.labels, pass.label_smoothing);
+  return negative_log_likelihood(selected, output_head(), labelled.labels, pass);
 }
 
-at::Tensor Decoder::row_loss_sums(const Batch& batch) {
-  Dropout none;
+at::Tensor Decoder::row_loss_sums(const Batch& batch, Pass& pass) {
   const LabelledPositions labelled(batch);
   const PackedRows& rows = rows_for_loss(batch);
-  const at::Tensor selected = hidden(batch, rows, labelled.among(rows), none);
+  const at::Tensor selected = hidden(batch, rows, labelled.among(rows), pass);
   return labelled.sum_by_row(
-      has_adapted_head() ? negative_log_likelihoods(head(selected, none), labelled.labels, label_smoothing())
-                         : negative_log_likelihoods(selected, output_head(), labelled.labels, label_smoothing()));
+      has_adapted_head() ? negative_log_likelihoods(head(selected, pass), labelled.labels, pass.label_smoothing)
+                         : negative_log_likelihoods(selected, output_head(), labelled.labels, pass.label_smoothing));
 }
 
-LanguageModel::Started Decoder::start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) {
+LanguageModel::Started Decoder::start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths, Pass& pass) {
   auto state = std::make_unique<DecoderState>();
   state->ids = input_ids;
   state->lengths = lengths;
-  at::Tensor logits = read_sequences(*state);
+  at::Tensor logits = read_sequences(*state, pass);
   return {std::move(state), logits};
 }
 
-at::Tensor Decoder::decode_step(DecodingState& decoding_state, const at::Tensor& tokens) {
-  Dropout none;
+at::Tensor Decoder::decode_step(DecodingState& decoding_state, const at::Tensor& tokens, Pass& pass) {
   auto& state = static_cast<DecoderState&>(decoding_state);
   const at::Tensor positions = state.lengths;
   state.lengths = positions + 1;
   if (rotary_.depends_on_length()) {
     state.ids = with_tokens(state.ids, tokens, positions);
     if (std::ranges::any_of(to_vector(state.lengths), [&](auto length) { return rotary_.changes_at(length); })) {
-      return read_sequences(state);
+      return read_sequences(state, pass);
     }
   }
   const std::int64_t keys = state.lengths.max().item<std::int64_t>();
-  DecoderPass pass{.dropout = none, .biases = step_biases(config_, positions, keys)};
-  pass.positions = positions;
-  pass.keys = keys;
-  pass.angles = rotary_.angles(positions.unsqueeze(1), to_vector(state.lengths));
-  return head(
-      run_blocks(embed(tokens_->forward(tokens.unsqueeze(1)), positions.unsqueeze(1), none), pass, &state.caches)
-          .squeeze(1),
-      none);
+  DecoderContext context{.biases = step_biases(config_, positions, keys)};
+  context.positions = positions;
+  context.keys = keys;
+  context.angles = rotary_.angles(positions.unsqueeze(1), to_vector(state.lengths));
+  const at::Tensor embedded = embed(tokens_->forward(tokens.unsqueeze(1), pass), positions.unsqueeze(1), pass);
+  return head(run_blocks(embedded, context, pass, &state.caches).squeeze(1), pass);
 }
 
 // Processes all tokens of the sequences from the start: fills the caches and returns the logits [batch, vocabulary] of
 // the next tokens. Frequencies that depend on the length use the length of each row, as if it were the only one.
-at::Tensor Decoder::read_sequences(DecodingState& decoding_state) const {
-  Dropout none;
+at::Tensor Decoder::read_sequences(DecodingState& decoding_state, Pass& pass) const {
   auto& state = static_cast<DecoderState&>(decoding_state);
   state.caches.assign(blocks_.size(), KvCache());
   const std::int64_t length = state.ids.size(1);
-  DecoderPass pass{.dropout = none, .biases = sequence_biases(config_, length, state.ids.device())};
-  pass.angles = rotary_.angles(positions_until(length, state.ids.device()), to_vector(state.lengths));
-  const at::Tensor output = run_blocks(embed(tokens_->forward(state.ids), {}, none), pass, &state.caches);
+  DecoderContext context{.biases = sequence_biases(config_, length, state.ids.device())};
+  context.angles = rotary_.angles(positions_until(length, state.ids.device()), to_vector(state.lengths));
+  const at::Tensor output =
+      run_blocks(embed(tokens_->forward(state.ids, pass), {}, pass), context, pass, &state.caches);
   const at::Tensor last = (state.lengths - 1).view({-1, 1, 1}).expand({-1, 1, output.size(2)});
-  return head(output.gather(1, last).squeeze(1), none);
+  return head(output.gather(1, last).squeeze(1), pass);
 }
 
 // Returns the input of the first block, given the token embeddings `x` [..., features]. `positions` [...] may be
 // undefined for `x` [batch, length, features] at positions 0 ... length - 1.
-at::Tensor Decoder::embed(at::Tensor x, const at::Tensor& positions, Dropout& dropout) const {
+at::Tensor Decoder::embed(at::Tensor x, const at::Tensor& positions, Pass& pass) const {
   if (config_.embedding_scale != 1) x = x * config_.embedding_scale;
-  if (project_in_) x = project_in_->forward(x, dropout);
+  if (project_in_) x = project_in_->forward(x, pass);
   if (!positions_) return x;
-  if (positions.defined()) return x + positions_->forward(positions + config_.position_offset);
+  if (positions.defined()) return x + positions_->forward(positions + config_.position_offset, pass);
   return x + positions_->weight.narrow(0, config_.position_offset, x.size(1));
 }
 
 // Returns the last hidden states of the tokens of `rows`, which are rows of the batch, or only of the `labelled` tokens
 // if that is defined. Frequencies that depend on the length use the padded length, as in transformers.
-at::Tensor Decoder::hidden(const Batch& batch, const PackedRows& rows, const at::Tensor& labelled,
-                           Dropout& dropout) const {
-  DecoderPass pass{.dropout = dropout, .biases = sequence_biases(config_, rows.length, batch.input_ids.device())};
-  pass.rows = &rows;
-  pass.labelled = labelled;
+at::Tensor Decoder::hidden(const Batch& batch, const PackedRows& rows, const at::Tensor& labelled, Pass& pass) const {
+  DecoderContext context{.biases = sequence_biases(config_, rows.length, batch.input_ids.device())};
+  context.rows = &rows;
+  context.labelled = labelled;
   const at::Tensor positions = rows.positions();
-  pass.angles = packed(rotary_.angles(positions.unsqueeze(0), {rows.length}));
-  dropout.over(rows.places, rows.length);
+  context.angles = packed(rotary_.angles(positions.unsqueeze(0), {rows.length}));
+  pass.dropout.over(rows.places, rows.length);
   const at::Tensor tokens =
-      batch.noise.add_to(tokens_->forward(rows.pack(batch.input_ids)), rows, batch.inputs, Embedded::kInput);
-  const at::Tensor x = embed(tokens, positions, dropout);
-  return run_blocks(dropout(x, config_.embedding_dropout), pass, nullptr);
+      pass.noise.add_to(tokens_->forward(rows.pack(batch.input_ids), pass), rows, batch.inputs, Embedded::kInput);
+  const at::Tensor x = embed(tokens, positions, pass);
+  return run_blocks(pass.dropout(x, config_.embedding_dropout), context, pass, nullptr);
 }
 
-at::Tensor Decoder::run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const {
+at::Tensor Decoder::run_blocks(at::Tensor x, const DecoderContext& context, Pass& pass,
+                               std::vector<KvCache>* caches) const {
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
-    x = run_layer(layer_observer(), layer, {x}, pass.dropout,
-                  [this, layer, pass, caches](const std::vector<at::Tensor>& inputs, Dropout& dropout) {
+    x = run_layer(pass, layer, {x},
+                  [this, layer, context, caches](const std::vector<at::Tensor>& inputs, Pass& layer_pass) {
                     KvCache* cache = caches == nullptr ? nullptr : &caches->at(layer);
-                    return blocks_[layer]->forward(inputs[0], pass.with(dropout), cache);
+                    return blocks_[layer]->forward(inputs[0], context, layer_pass, cache);
                   });
   }
   if (final_norm_) x = final_norm_->forward(x);
-  return project_out_ ? project_out_->forward(x, pass.dropout) : x;
+  return project_out_ ? project_out_->forward(x, pass) : x;
 }
 
-at::Tensor Decoder::head(const at::Tensor& hidden, Dropout& dropout) const {
+at::Tensor Decoder::head(const at::Tensor& hidden, Pass& pass) const {
   if (!has_adapted_head()) return output_head().logits(hidden);
-  return soft_capped(lm_head_->forward(hidden, dropout), config_.logit_soft_cap);
+  return soft_capped(lm_head_->forward(hidden, pass), config_.logit_soft_cap);
 }
 
 bool Decoder::has_adapted_head() const { return lm_head_ && lm_head_->low_rank; }

@@ -18,18 +18,18 @@ class Decoder final : public LanguageModel {
 
   std::vector<std::vector<at::Tensor>> layer_parameters() const override;
   void initialise_weights(const at::Generator& generator) override;
-  at::Tensor logits(const Batch& batch, Dropout& dropout) override;
-  at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override;
-  at::Tensor row_loss_sums(const Batch& batch) override;
-  Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) override;
-  at::Tensor decode_step(DecodingState& state, const at::Tensor& tokens) override;
+  at::Tensor logits(const Batch& batch, Pass& pass) override;
+  at::Tensor loss_sum(const Batch& batch, Pass& pass) override;
+  at::Tensor row_loss_sums(const Batch& batch, Pass& pass) override;
+  Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths, Pass& pass) override;
+  at::Tensor decode_step(DecodingState& state, const at::Tensor& tokens, Pass& pass) override;
 
  private:
-  at::Tensor read_sequences(DecodingState& state) const;
-  at::Tensor embed(at::Tensor x, const at::Tensor& positions, Dropout& dropout) const;
-  at::Tensor hidden(const Batch& batch, const PackedRows& rows, const at::Tensor& labelled, Dropout& dropout) const;
-  at::Tensor run_blocks(at::Tensor x, const DecoderPass& pass, std::vector<KvCache>* caches) const;
-  at::Tensor head(const at::Tensor& hidden, Dropout& dropout) const;
+  at::Tensor read_sequences(DecodingState& state, Pass& pass) const;
+  at::Tensor embed(at::Tensor x, const at::Tensor& positions, Pass& pass) const;
+  at::Tensor hidden(const Batch& batch, const PackedRows& rows, const at::Tensor& labelled, Pass& pass) const;
+  at::Tensor run_blocks(at::Tensor x, const DecoderContext& context, Pass& pass, std::vector<KvCache>* caches) const;
+  at::Tensor head(const at::Tensor& hidden, Pass& pass) const;
   bool has_adapted_head() const;
   OutputHead output_head() const;  // without the adapter's term
 

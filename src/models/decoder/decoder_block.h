@@ -12,7 +12,7 @@ namespace lockstep::models {
 class FeedForward {
  public:
   FeedForward(torch::nn::Module& layer_module, const DecoderConfig& config);
-  at::Tensor forward(const Operand& x, Dropout& dropout) const;
+  at::Tensor forward(const Operand& x, Pass& pass) const;
 
  private:
   Activation activation_;
@@ -23,11 +23,11 @@ class FeedForward {
 class DecoderBlock : public torch::nn::Module {
  public:
   DecoderBlock(const DecoderConfig& config, const Rotary& rotary, std::int64_t layer);
-  at::Tensor forward(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const;
+  at::Tensor forward(const at::Tensor& x, const DecoderContext& context, Pass& pass, KvCache* cache) const;
 
  private:
-  at::Tensor forward_parallel(const at::Tensor& x, const DecoderPass& pass, KvCache* cache) const;
-  at::Tensor residual(const at::Tensor& x, const DecoderPass& pass) const;
+  at::Tensor forward_parallel(const at::Tensor& x, const DecoderContext& context, Pass& pass, KvCache* cache) const;
+  at::Tensor residual(const at::Tensor& x, const DecoderContext& context) const;
 
   const DecoderConfig& config_;
   std::shared_ptr<Norm> attention_norm_;

@@ -31,45 +31,45 @@ SelfAttention::SelfAttention(torch::nn::Module& layer_module, const DecoderConfi
   }
 }
 
-at::Tensor SelfAttention::forward(const Operand& x, const DecoderPass& pass, KvCache* cache) const {
-  auto [query, key, value] = project(x, pass.dropout);
-  query = rotate(query, pass.angles);
-  key = rotate(key, pass.angles);
-  if (pass.positions.defined()) {
-    std::tie(key, value) = cache->append(key, value, pass.positions, pass.keys);
+at::Tensor SelfAttention::forward(const Operand& x, const DecoderContext& context, Pass& pass, KvCache* cache) const {
+  auto [query, key, value] = project(x, pass);
+  query = rotate(query, context.angles);
+  key = rotate(key, context.angles);
+  if (context.positions.defined()) {
+    std::tie(key, value) = cache->append(key, value, context.positions, context.keys);
   } else if (cache != nullptr) {
     *cache = KvCache(key, value);
   }
 
-  const bool is_whole = !pass.positions.defined();
+  const bool is_whole = !context.positions.defined();
   const AttentionOptions options{.scale = scale_,
                                  .soft_cap = config_.attention_soft_cap,
-                                 .bias = pass.biases[layer_],
+                                 .bias = context.biases[layer_],
                                  .causal = is_whole,
                                  .window = is_whole ? config_.windows[layer_] : std::nullopt,
                                  .dropout = config_.attention_dropout};
-  if (pass.rows == nullptr) return output_->forward(attend(query, key, value, options, pass.dropout), pass.dropout);
-  at::Tensor attended = attend(query, key, value, *pass.rows, *pass.rows, options, pass.dropout);
-  if (is_narrowed(pass)) {
-    attended = attended.index_select(0, pass.labelled);
-    pass.dropout.over(pass.rows->places.index_select(0, pass.labelled), pass.rows->length);
+  if (context.rows == nullptr) return output_->forward(attend(query, key, value, options, pass), pass);
+  at::Tensor attended = attend(query, key, value, *context.rows, *context.rows, options, pass);
+  if (is_narrowed(context)) {
+    attended = attended.index_select(0, context.labelled);
+    pass.dropout.over(context.rows->places.index_select(0, context.labelled), context.rows->length);
   }
-  return output_->forward(attended, pass.dropout);
+  return output_->forward(attended, pass);
 }
 
-bool SelfAttention::is_narrowed(const DecoderPass& pass) const {
-  return pass.labelled.defined() && static_cast<std::int64_t>(layer_) + 1 == config_.layers;
+bool SelfAttention::is_narrowed(const DecoderContext& context) const {
+  return context.labelled.defined() && static_cast<std::int64_t>(layer_) + 1 == config_.layers;
 }
 
-SelfAttention::Projected SelfAttention::project(const Operand& x, Dropout& dropout) const {
-  if (query_key_value_) return split_fused(query_key_value_->forward(x, dropout));
-  at::Tensor query = split_heads(query_->forward(x, dropout), config_.heads);
-  at::Tensor key = split_heads(key_->forward(x, dropout), config_.key_value_heads);
+SelfAttention::Projected SelfAttention::project(const Operand& x, Pass& pass) const {
+  if (query_key_value_) return split_fused(query_key_value_->forward(x, pass));
+  at::Tensor query = split_heads(query_->forward(x, pass), config_.heads);
+  at::Tensor key = split_heads(key_->forward(x, pass), config_.key_value_heads);
   if (query_norm_) {
     query = query_norm_->forward(query);
     key = key_norm_->forward(key);
   }
-  return {query, key, split_heads(value_->forward(x, dropout), config_.key_value_heads)};
+  return {query, key, split_heads(value_->forward(x, pass), config_.key_value_heads)};
 }
 
 SelfAttention::Projected SelfAttention::split_fused(const at::Tensor& fused) const {

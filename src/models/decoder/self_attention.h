@@ -2,18 +2,17 @@
 
 #include <vector>
 
-#include "lockstep/models/layers/dropout.h"
 #include "lockstep/models/layers/packed_rows.h"
+#include "lockstep/models/layers/pass.h"
 #include "models/decoder/decoder_config.h"
 #include "models/layers/kv_cache.h"
 #include "models/layers/norm.h"
 
 namespace lockstep::models {
 
-/// Holds what the layers of one forward pass share. A pass covers packed sequences, padded sequences that will be
+/// Describes the tokens that the layers of one forward pass process: packed sequences, padded sequences that will be
 /// continued, or one new token per row.
-struct DecoderPass {
-  Dropout& dropout;
+struct DecoderContext {
   std::vector<at::Tensor> biases;  // on attention scores, one per layer; undefined if none
   RotaryAngles angles = {};        // for the positions of x
 
@@ -26,9 +25,6 @@ struct DecoderPass {
   // One new token per row:
   at::Tensor positions = {};  // positions of the new tokens, [batch] int64; undefined for whole sequences
   std::int64_t keys = 0;      // in the longest row, including the new token
-
-  /// Returns a copy of this pass with another dropout.
-  DecoderPass with(Dropout& other) const { return {other, biases, angles, rows, labelled, positions, keys}; }
 };
 
 /// Implements the self-attention of one layer. Registers its modules in the layer's module.
@@ -39,17 +35,17 @@ class SelfAttention {
   /// Returns the output for `x` [tokens, features] or [batch, length, features], in the same shape, or for labelled
   /// tokens only if is_narrowed(). `cache` may be null except for new tokens: it receives the keys and values of padded
   /// sequences, and supplies those before a new token.
-  at::Tensor forward(const Operand& x, const DecoderPass& pass, KvCache* cache) const;
+  at::Tensor forward(const Operand& x, const DecoderContext& context, Pass& pass, KvCache* cache) const;
 
   /// Returns whether forward() returns labelled tokens only, as it may in the last layer.
-  bool is_narrowed(const DecoderPass& pass) const;
+  bool is_narrowed(const DecoderContext& context) const;
 
  private:
   struct Projected {
     // [tokens, heads or key heads, features] or [batch, heads or key heads, length, features]
     at::Tensor query, key, value;
   };
-  Projected project(const Operand& x, Dropout& dropout) const;
+  Projected project(const Operand& x, Pass& pass) const;
   Projected split_fused(const at::Tensor& fused) const;
   at::Tensor rotate(const at::Tensor& x, const RotaryAngles& angles) const;
 

@@ -106,15 +106,15 @@ at::Tensor Activation::compute(const at::Tensor& x) const {
   return swish_ && is_on_host_in_fp32(x) ? swish_on_host(x, {}, *swish_) : function_(x);
 }
 
-Operand Activation::operand(const at::Tensor& x) const {
+Operand Activation::operand(const at::Tensor& x, const Pass& pass) const {
   if (holds_ == Holds::kResult) {
-    return Operand::repeatable({compute(x)}, [](const std::vector<at::Tensor>& inputs) { return inputs[0]; });
+    return Operand::repeatable({compute(x)}, pass, [](const std::vector<at::Tensor>& inputs) { return inputs[0]; });
   }
-  return Operand::repeatable({x}, [*this](const std::vector<at::Tensor>& inputs) { return compute(inputs[0]); });
+  return Operand::repeatable({x}, pass, [*this](const std::vector<at::Tensor>& inputs) { return compute(inputs[0]); });
 }
 
-Operand Activation::gated(const at::Tensor& gate, const at::Tensor& up) const {
-  return Operand::repeatable({gate, up}, [*this](const std::vector<at::Tensor>& inputs) {
+Operand Activation::gated(const at::Tensor& gate, const at::Tensor& up, const Pass& pass) const {
+  return Operand::repeatable({gate, up}, pass, [*this](const std::vector<at::Tensor>& inputs) {
     const at::Tensor &x = inputs[0], &factor = inputs[1];
     return swish_ && is_on_host_in_fp32(x) ? swish_on_host(x, factor, *swish_) : Gated::apply(x, factor, *this);
   });

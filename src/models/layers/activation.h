@@ -6,6 +6,7 @@
 #include <string>
 
 #include "lockstep/models/layers/operand.h"
+#include "lockstep/models/layers/pass.h"
 
 namespace lockstep::models {
 
@@ -25,9 +26,9 @@ class Activation {
   Activation(Function function, Holds holds, std::optional<Swish> swish = std::nullopt)
       : function_(function), holds_(holds), swish_(swish) {}
   at::Tensor compute(const at::Tensor& x) const;
-  Operand operand(const at::Tensor& x) const;
+  Operand operand(const at::Tensor& x, const Pass& pass) const;
   /// Returns activation(gate) x up.
-  Operand gated(const at::Tensor& gate, const at::Tensor& up) const;
+  Operand gated(const at::Tensor& gate, const at::Tensor& up, const Pass& pass) const;
 
  private:
   Function function_ = nullptr;

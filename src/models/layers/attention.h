@@ -3,8 +3,8 @@
 #include <ATen/core/Tensor.h>
 #include <optional>
 
-#include "lockstep/models/layers/dropout.h"
 #include "lockstep/models/layers/packed_rows.h"
+#include "lockstep/models/layers/pass.h"
 
 namespace lockstep::models {
 
@@ -24,14 +24,14 @@ struct AttentionOptions {
 /// Returns the attention [rows, query, heads x features] of `query` [rows, heads, query, features] to `key` and `value`
 /// [rows, key heads, key, features]. Each key head is shared by heads / key heads consecutive query heads.
 at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                  const AttentionOptions& options, Dropout& dropout);
+                  const AttentionOptions& options, Pass& pass);
 
 /// Returns the attention [tokens of `queries`, heads x features] between packed rows, of `query` [tokens of `queries`,
 /// heads, features] to `key` and `value` [tokens of `keys`, key heads, features]. `options.bias` must not need a
 /// gradient and must be the same for all rows. On the host, no padding is computed and the scores of only one block of
 /// queries are in memory at a time.
 at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const PackedRows& queries,
-                  const PackedRows& keys, const AttentionOptions& options, Dropout& dropout);
+                  const PackedRows& keys, const AttentionOptions& options, Pass& pass);
 
 /// Converts [tokens, heads x features] to [tokens, heads, features], and [rows, length, heads x features] to [rows,
 /// heads, length, features].

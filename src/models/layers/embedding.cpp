@@ -40,8 +40,10 @@ Embedding::Embedding(std::int64_t count, std::int64_t features, std::optional<st
   weight = register_parameter("weight", torch::empty({count, features}));
 }
 
-at::Tensor Embedding::forward(const at::Tensor& ids) const {
-  if (GradientsInPlace::active() && weight.requires_grad()) return LookUp::apply(weight, ids, padding_id.value_or(-1));
+at::Tensor Embedding::forward(const at::Tensor& ids, const Pass& pass) const {
+  if (pass.adds_gradients_in_place && weight.requires_grad()) {
+    return LookUp::apply(weight, ids, padding_id.value_or(-1));
+  }
   return at::embedding(weight, ids, padding_id.value_or(-1));
 }
 

@@ -1,24 +1,22 @@
 #include "lockstep/models/layers/layer_observer.h"
 
 #include <torch/torch.h>
-#include <optional>
 #include <utility>
-
-#include "lockstep/models/layers/gradients_in_place.h"
-#include "lockstep/models/layers/mixed_precision.h"
 
 namespace lockstep::models {
 namespace {
 
-// Holds what the recomputation of a layer needs. That includes the guards of the forward thread, because on a GPU
-// autograd runs in its own threads.
+// Holds what the recomputation of a layer needs.
 struct Recomputation : torch::CustomClassHolder {
-  Recomputation(LayerFunction function, const Dropout& before) : compute(std::move(function)), dropout(before) {}
+  // `before` is the pass in its state before the layer. On recomputation, no observer is called, and no head runs that
+  // would need the loss scale.
+  Recomputation(LayerFunction function, const Pass& before) : compute(std::move(function)), pass(before) {
+    pass.observer = nullptr;
+    pass.loss_scale.reset();
+  }
 
   LayerFunction compute;
-  Dropout dropout;  // its state before the layer
-  RoundedWeights* const rounded_weights = MixedPrecision::current();
-  const bool adds_gradients_in_place = GradientsInPlace::active();
+  Pass pass;
   at::Tensor result;  // until RecomputedLayer::forward() takes it
 };
 
@@ -45,14 +43,11 @@ class RecomputedLayer : public torch::autograd::Function<RecomputedLayer> {
     const auto capsule = context->saved_data["recomputation"].toCapsule();
     const auto& recomputation = static_cast<const Recomputation&>(*capsule);
     const std::vector<at::Tensor> inputs = detached(context->get_saved_variables());
-    Dropout dropout = recomputation.dropout;
+    Pass pass = recomputation.pass;
     at::Tensor result;
     {
       const at::AutoGradMode with_gradients(true);
-      const MixedPrecision products(recomputation.rounded_weights);
-      std::optional<GradientsInPlace> in_place;
-      if (recomputation.adds_gradients_in_place) in_place.emplace();
-      result = recomputation.compute(inputs, dropout);
+      result = recomputation.compute(inputs, pass);
     }
     torch::autograd::backward({result}, {gradients[0]});
     torch::autograd::variable_list of_arguments = {at::Tensor()};
@@ -62,10 +57,10 @@ class RecomputedLayer : public torch::autograd::Function<RecomputedLayer> {
   }
 };
 
-at::Tensor recomputed_later(const std::vector<at::Tensor>& inputs, Dropout& dropout, const LayerFunction& compute) {
-  auto recomputation = c10::make_intrusive<Recomputation>(compute, dropout);
+at::Tensor recomputed_later(const std::vector<at::Tensor>& inputs, Pass& pass, const LayerFunction& compute) {
+  auto recomputation = c10::make_intrusive<Recomputation>(compute, pass);
   // Computes with gradients enabled, exactly as the recomputation will. The graph is freed at the end of this scope.
-  const at::Tensor y = compute(detached(inputs), dropout);
+  const at::Tensor y = compute(detached(inputs), pass);
   if (!y.requires_grad()) return y;
   recomputation->result = y.detach();
   return RecomputedLayer::apply(recomputation, at::TensorList(inputs), at::empty({0}, y.options()).requires_grad_());
@@ -81,12 +76,12 @@ std::vector<at::Tensor> with_sums_by_layer(const std::vector<at::Tensor>& inputs
 
 }  // namespace
 
-at::Tensor run_layer(LayerObserver* observer, std::size_t layer, const std::vector<at::Tensor>& inputs,
-                     Dropout& dropout, const LayerFunction& compute) {
-  if (observer != nullptr) observer->before_layer(layer, inputs.front());
-  const bool recomputes = observer != nullptr && observer->recomputes_layers() && at::GradMode::is_enabled();
-  at::Tensor y = recomputes ? recomputed_later(inputs, dropout, compute) : compute(with_sums_by_layer(inputs), dropout);
-  if (observer != nullptr) observer->after_layer(layer, y);
+at::Tensor run_layer(Pass& pass, std::size_t layer, const std::vector<at::Tensor>& inputs,
+                     const LayerFunction& compute) {
+  if (pass.observer != nullptr) pass.observer->before_layer(layer, inputs.front());
+  const bool recomputes = pass.recomputes_layers && at::GradMode::is_enabled();
+  at::Tensor y = recomputes ? recomputed_later(inputs, pass, compute) : compute(with_sums_by_layer(inputs), pass);
+  if (pass.observer != nullptr) pass.observer->after_layer(layer, y);
   return y;
 }
 

@@ -53,16 +53,19 @@ class Product : public torch::autograd::Function<Product> {
 
 }  // namespace
 
-at::Tensor Projection::forward(const Operand& operand, Dropout& dropout) const {
-  const at::Tensor y = project_for_training(operand);
+at::Tensor Projection::forward(const Operand& operand, Pass& pass) const {
+  const at::Tensor y = project_for_training(operand, pass);
   if (!low_rank) return y;
-  return y + at::linear(at::linear(dropout(operand.x, low_rank->dropout), low_rank->a), low_rank->b) * low_rank->scale;
+  const at::Tensor x = pass.dropout(operand.x, low_rank->dropout);
+  return y + at::linear(at::linear(x, low_rank->a), low_rank->b) * low_rank->scale;
 }
 
-at::Tensor Projection::project_for_training(const Operand& operand) const {
+at::Tensor Projection::project_for_training(const Operand& operand, const Pass& pass) const {
   const at::Tensor& x = operand.x;
-  if (MixedPrecision::current() != nullptr) return linear_in_mixed_precision(operand, weight, bias, is_transposed());
-  if (!GradientsInPlace::active() || !weight.requires_grad() || x.dim() != 2) return project(x);
+  if (pass.rounded_weights != nullptr) {
+    return linear_in_mixed_precision(operand, weight, bias, is_transposed(), pass);
+  }
+  if (!pass.adds_gradients_in_place || !weight.requires_grad() || x.dim() != 2) return project(x);
   return Product::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, is_transposed(), operand);
 }
 

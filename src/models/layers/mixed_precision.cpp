@@ -10,22 +10,21 @@
 namespace lockstep::models {
 namespace {
 
-thread_local RoundedWeights* current_weights = nullptr;
-
 class RoundedLinear : public torch::autograd::Function<RoundedLinear> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias, bool is_transposed, const Operand& operand) {
-    RoundedWeights& weights = *current_weights;
+                            const std::optional<at::Tensor>& bias, bool is_transposed, const Operand& operand,
+                            const Pass& pass) {
+    RoundedWeights& weights = *pass.rounded_weights;
     const at::Tensor rows = x.reshape({-1, x.size(-1)}).to(weights.type());
     const at::Tensor rounded = weights.of(weight);
     const at::Tensor inwards = is_transposed ? rounded : rounded.t();  // [in, out]
     const at::Tensor y = bias ? at::addmm(bias->to(weights.type()), rows, inwards) : at::mm(rows, inwards);
     torch::autograd::variable_list saved;
-    if (GradientsInPlace::active()) saved.push_back(weight);
+    if (pass.adds_gradients_in_place) saved.push_back(weight);
     if (weight.requires_grad()) hold(operand.recipe ? operand : Operand(rows), *context, saved);
     context->save_for_backward(std::move(saved));
-    context->saved_data["first_held"] = static_cast<std::int64_t>(GradientsInPlace::active() ? 1 : 0);
+    context->saved_data["first_held"] = static_cast<std::int64_t>(pass.adds_gradients_in_place ? 1 : 0);
     context->saved_data["weight"] = weights.keeps() ? rounded : weight.detach();
     context->saved_data["type"] = static_cast<std::int64_t>(weights.type());
     context->saved_data["is_transposed"] = is_transposed;
@@ -61,7 +60,7 @@ class RoundedLinear : public torch::autograd::Function<RoundedLinear> {
       }
     }
     if (context->saved_data["trains_bias"].toBool()) grad_bias = of_rows.sum(0);
-    return {grad_x, grad_weight, grad_bias, at::Tensor(), at::Tensor()};
+    return {grad_x, grad_weight, grad_bias, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -83,18 +82,10 @@ at::Tensor RoundedWeights::of(const at::Tensor& weight) {
   return kept;
 }
 
-MixedPrecision::MixedPrecision(RoundedWeights* weights) : before_(current_weights) {
-  if (weights != nullptr) current_weights = weights;
-}
-
-MixedPrecision::~MixedPrecision() { current_weights = before_; }
-
-RoundedWeights* MixedPrecision::current() { return current_weights; }
-
 at::Tensor linear_in_mixed_precision(const Operand& operand, const at::Tensor& weight, const at::Tensor& bias,
-                                     bool is_transposed) {
+                                     bool is_transposed, const Pass& pass) {
   return RoundedLinear::apply(operand.x, weight, bias.defined() ? std::optional(bias) : std::nullopt, is_transposed,
-                              operand);
+                              operand, pass);
 }
 
 }  // namespace lockstep::models

@@ -11,8 +11,8 @@ RmsNorm::RmsNorm(std::int64_t features, double epsilon_, bool offset_) : epsilon
   weight = register_parameter("weight", offset ? torch::zeros({features}) : torch::ones({features}));
 }
 
-Operand Norm::operand(const at::Tensor& x) const {
-  return Operand::repeatable({x}, [this](const std::vector<at::Tensor>& inputs) { return forward(inputs[0]); });
+Operand Norm::operand(const at::Tensor& x, const Pass& pass) const {
+  return Operand::repeatable({x}, pass, [this](const std::vector<at::Tensor>& inputs) { return forward(inputs[0]); });
 }
 
 at::Tensor RmsNorm::forward(const at::Tensor& x) const {

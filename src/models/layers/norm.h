@@ -5,13 +5,14 @@
 #include <cstdint>
 
 #include "lockstep/models/layers/operand.h"
+#include "lockstep/models/layers/pass.h"
 
 namespace lockstep::models {
 
 struct Norm : torch::nn::Module {
   virtual at::Tensor forward(const at::Tensor& x) const = 0;
   /// Returns forward(x) as an operand, which only linear layers may consume.
-  Operand operand(const at::Tensor& x) const;
+  Operand operand(const at::Tensor& x, const Pass& pass) const;
   at::Tensor weight;
 };
 

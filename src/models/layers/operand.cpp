@@ -1,6 +1,6 @@
 #include "lockstep/models/layers/operand.h"
 
-#include "lockstep/models/layers/gradients_in_place.h"
+#include "lockstep/models/layers/pass.h"
 
 namespace lockstep::models {
 
@@ -10,9 +10,9 @@ at::Tensor Recipe::repeat(const std::vector<at::Tensor>& inputs) {
   return --expected_ > 0 ? value_ : std::exchange(value_, {});
 }
 
-Operand Operand::repeatable(std::vector<at::Tensor> inputs, Recipe::Compute compute) {
+Operand Operand::repeatable(std::vector<at::Tensor> inputs, const Pass& pass, Recipe::Compute compute) {
   Operand operand(compute(inputs));
-  if (!GradientsInPlace::active() || !at::GradMode::is_enabled()) return operand;
+  if (!pass.adds_gradients_in_place || !at::GradMode::is_enabled()) return operand;
   operand.inputs = std::move(inputs);
   operand.recipe = c10::make_intrusive<Recipe>(std::move(compute));
   return operand;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "lockstep/models/layers/layer_observer.h"
 #include "lockstep/models/layers/linear.h"
 #include "lockstep/models/loss.h"
 #include "models/layers/attention.h"
@@ -30,15 +31,15 @@ struct T5Attention : torch::nn::Module {
         register_module("relative_attention_bias", std::make_shared<Embedding>(config.buckets, config.heads));
   }
 
-  at::Tensor query(const Operand& x, Dropout& masks) const { return split_heads(q->forward(x, masks), heads); }
-  std::pair<at::Tensor, at::Tensor> keys_and_values(const Operand& x, Dropout& masks) const {
-    return {split_heads(k->forward(x, masks), heads), split_heads(v->forward(x, masks), heads)};
+  at::Tensor query(const Operand& x, Pass& pass) const { return split_heads(q->forward(x, pass), heads); }
+  std::pair<at::Tensor, at::Tensor> keys_and_values(const Operand& x, Pass& pass) const {
+    return {split_heads(k->forward(x, pass), heads), split_heads(v->forward(x, pass), heads)};
   }
 
   // T5 does not scale its scores; the initialisation of the weights accounts for the scale.
   at::Tensor attend_to(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                       const at::Tensor& bias, Dropout& masks) const {
-    return o->forward(attend(queries, keys, values, {.bias = bias}, masks), masks);
+                       const at::Tensor& bias, Pass& pass) const {
+    return o->forward(attend(queries, keys, values, {.bias = bias}, pass), pass);
   }
 
   std::int64_t heads;
@@ -59,10 +60,11 @@ struct T5FeedForward : torch::nn::Module {
     wo = add("wo", config.inner_features, config.features);
   }
 
-  at::Tensor forward(const Operand& x, Dropout& dropout_masks) const {
-    const at::Tensor inner = wi->forward(x, dropout_masks);
-    const Operand hidden = wi_1 ? activation.gated(inner, wi_1->forward(x, dropout_masks)) : activation.operand(inner);
-    return wo->forward(dropout_masks(hidden, dropout), dropout_masks);
+  at::Tensor forward(const Operand& x, Pass& pass) const {
+    const at::Tensor inner = wi->forward(x, pass);
+    const Operand hidden =
+        wi_1 ? activation.gated(inner, wi_1->forward(x, pass), pass) : activation.operand(inner, pass);
+    return wo->forward(pass.dropout(hidden, dropout), pass);
   }
 
   Activation activation;
@@ -93,30 +95,28 @@ struct T5LayerCache {
 };
 
 // State that the layers of one forward pass over packed rows share.
-struct T5Pass {
+struct T5Context {
   const PackedRows& rows;
   std::vector<at::Tensor> biases;  // one per layer, by distance, [heads, 2 x length - 1]
   const PackedRows* sources;       // rows of `encoded`; null in the encoder
   at::Tensor encoded;              // the encoder's output [source tokens, features]; undefined in the encoder
-  Dropout& dropout;
-  LayerObserver* observer;
 
-  // Returns the inputs of layer `layer`: x, and the tensors of this pass that need gradients.
+  // Returns the inputs of layer `layer`: x, and the tensors of this context that need gradients.
   std::vector<at::Tensor> inputs(const at::Tensor& x, std::size_t layer) const {
     std::vector<at::Tensor> all = {x, biases[layer]};
     if (encoded.defined()) all.push_back(encoded);
     return all;
   }
-  // Returns this pass with the tensors of `inputs`, as inputs() orders them, and another dropout.
-  T5Pass with(const std::vector<at::Tensor>& inputs, std::size_t layer, Dropout& other) const {
-    T5Pass pass{rows, biases, sources, inputs.size() > 2 ? inputs[2] : at::Tensor(), other, observer};
-    pass.biases[layer] = inputs[1];
-    return pass;
+  // Returns this context with the tensors of `inputs`, as inputs() orders them.
+  T5Context with(const std::vector<at::Tensor>& inputs, std::size_t layer) const {
+    T5Context context{rows, biases, sources, inputs.size() > 2 ? inputs[2] : at::Tensor()};
+    context.biases[layer] = inputs[1];
+    return context;
   }
-
-  // Tells dropout to which tokens its next inputs belong.
-  void begin(const PackedRows& tokens) const { dropout.over(tokens.places, tokens.length); }
 };
+
+// Tells dropout to which tokens its next inputs belong.
+void begin(const PackedRows& tokens, Pass& pass) { pass.dropout.over(tokens.places, tokens.length); }
 
 // State that the layers share when they process one new token per row.
 struct T5Step {
@@ -137,31 +137,30 @@ struct T5Block : torch::nn::Module {
         add_layer(*layers, is_decoder ? "2" : "1", "DenseReluDense", std::make_shared<T5FeedForward>(config), config);
   }
 
-  at::Tensor forward(at::Tensor x, const T5Pass& pass) const {
-    Dropout& masks = pass.dropout;
+  at::Tensor forward(at::Tensor x, const T5Context& context, Pass& pass) const {
     const T5Attention& attention = *self->sublayer;
-    const Operand normed = self->layer_norm->operand(x);
-    const at::Tensor queries = attention.query(normed, masks);
-    const auto [keys, values] = attention.keys_and_values(normed, masks);
-    const AttentionOptions options{.distance_bias = pass.biases[layer], .causal = cross != nullptr, .dropout = dropout};
-    const at::Tensor attended = attend(queries, keys, values, pass.rows, pass.rows, options, masks);
-    x = add(x, attention.o->forward(attended, masks), masks);
-    if (cross) x = add(x, attend_to_source(x, pass), masks);
-    return add_feed_forward(x, masks);
+    const Operand normed = self->layer_norm->operand(x, pass);
+    const at::Tensor queries = attention.query(normed, pass);
+    const auto [keys, values] = attention.keys_and_values(normed, pass);
+    const AttentionOptions options{
+        .distance_bias = context.biases[layer], .causal = cross != nullptr, .dropout = dropout};
+    const at::Tensor attended = attend(queries, keys, values, context.rows, context.rows, options, pass);
+    x = add(x, attention.o->forward(attended, pass), pass);
+    if (cross) x = add(x, attend_to_source(x, context, pass), pass);
+    return add_feed_forward(x, pass);
   }
 
   // Processes one new token per row.
-  at::Tensor forward_step(at::Tensor x, T5LayerCache& cache, const T5Step& step) const {
-    Dropout none;
+  at::Tensor forward_step(at::Tensor x, T5LayerCache& cache, const T5Step& step, Pass& pass) const {
     const at::Tensor normed = self->layer_norm->forward(x);
     const T5Attention& attention = *self->sublayer;
     const at::Tensor& bias = step.self_biases[layer];
-    const auto [key, value] = attention.keys_and_values(normed, none);
+    const auto [key, value] = attention.keys_and_values(normed, pass);
     const auto [keys, values] = cache.self.append(key, value, step.positions, bias.size(-1));
-    x = x + attention.attend_to(attention.query(normed, none), keys, values, bias, none);
-    const at::Tensor queries = cross->sublayer->query(cross->layer_norm->forward(x), none);
-    x = x + cross->sublayer->attend_to(queries, cache.cross_keys, cache.cross_values, step.cross_bias, none);
-    return add_feed_forward(x, none);
+    x = x + attention.attend_to(attention.query(normed, pass), keys, values, bias, pass);
+    const at::Tensor queries = cross->sublayer->query(cross->layer_norm->forward(x), pass);
+    x = x + cross->sublayer->attend_to(queries, cache.cross_keys, cache.cross_values, step.cross_bias, pass);
+    return add_feed_forward(x, pass);
   }
 
   std::size_t layer;
@@ -176,21 +175,21 @@ struct T5Block : torch::nn::Module {
     return layers.register_module(number, std::make_shared<Normed<Sublayer>>(name, std::move(sublayer), config));
   }
 
-  at::Tensor add(const at::Tensor& x, const at::Tensor& y, Dropout& masks) const { return x + masks(y, dropout); }
+  at::Tensor add(const at::Tensor& x, const at::Tensor& y, Pass& pass) const { return x + pass.dropout(y, dropout); }
 
-  at::Tensor attend_to_source(const at::Tensor& x, const T5Pass& pass) const {
+  at::Tensor attend_to_source(const at::Tensor& x, const T5Context& context, Pass& pass) const {
     const T5Attention& attention = *cross->sublayer;
-    pass.begin(*pass.sources);
-    const auto [keys, values] = attention.keys_and_values(pass.encoded, pass.dropout);
-    pass.begin(pass.rows);
-    const at::Tensor queries = attention.query(cross->layer_norm->operand(x), pass.dropout);
+    begin(*context.sources, pass);
+    const auto [keys, values] = attention.keys_and_values(context.encoded, pass);
+    begin(context.rows, pass);
+    const at::Tensor queries = attention.query(cross->layer_norm->operand(x, pass), pass);
     const at::Tensor attended =
-        attend(queries, keys, values, pass.rows, *pass.sources, {.dropout = dropout}, pass.dropout);
-    return attention.o->forward(attended, pass.dropout);
+        attend(queries, keys, values, context.rows, *context.sources, {.dropout = dropout}, pass);
+    return attention.o->forward(attended, pass);
   }
 
-  at::Tensor add_feed_forward(const at::Tensor& x, Dropout& masks) const {
-    return add(x, feed_forward->sublayer->forward(feed_forward->layer_norm->operand(x), masks), masks);
+  at::Tensor add_feed_forward(const at::Tensor& x, Pass& pass) const {
+    return add(x, feed_forward->sublayer->forward(feed_forward->layer_norm->operand(x, pass), pass), pass);
   }
 };
 
@@ -209,41 +208,40 @@ struct T5Stack : torch::nn::Module {
         register_module("final_layer_norm", std::make_shared<RmsNorm>(config.features, config.norm_epsilon));
   }
 
-  at::Tensor forward(const at::Tensor& embedded, const T5Pass& pass) const {
-    pass.begin(pass.rows);
+  at::Tensor forward(const at::Tensor& embedded, const T5Context& context, Pass& pass) const {
+    begin(context.rows, pass);
     at::Tensor x = pass.dropout(embedded, config.dropout);
     const std::size_t first = is_decoder ? static_cast<std::size_t>(config.encoder_layers) : 0;
     for (const auto& block : blocks) {
       const std::size_t layer = block->layer;
-      x = run_layer(pass.observer, first + layer, pass.inputs(x, layer), pass.dropout,
-                    [block, layer, pass](const std::vector<at::Tensor>& inputs, Dropout& dropout) {
-                      T5Pass again = pass.with(inputs, layer, dropout);
-                      return block->forward(inputs[0], again);
+      x = run_layer(pass, first + layer, context.inputs(x, layer),
+                    [block, layer, context](const std::vector<at::Tensor>& inputs, Pass& layer_pass) {
+                      return block->forward(inputs[0], context.with(inputs, layer), layer_pass);
                     });
     }
     return pass.dropout(final_layer_norm->forward(x), config.dropout);
   }
 
-  at::Tensor forward_step(at::Tensor x, std::vector<T5LayerCache>& caches, const T5Step& step) const {
+  at::Tensor forward_step(at::Tensor x, std::vector<T5LayerCache>& caches, const T5Step& step, Pass& pass) const {
     for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
-      x = blocks[layer]->forward_step(x, caches[layer], step);
+      x = blocks[layer]->forward_step(x, caches[layer], step, pass);
     }
     return final_layer_norm->forward(x);
   }
 
   // Returns the learned bias of each layer [heads, distances] for all distances between tokens of `rows`.
-  std::vector<at::Tensor> biases(const PackedRows& rows) const {
+  std::vector<at::Tensor> biases(const PackedRows& rows, const Pass& pass) const {
     const std::int64_t farthest = std::max<std::int64_t>(0, rows.length - 1);
-    return biases(-farthest, farthest, rows.places.device());
+    return biases(-farthest, farthest, rows.places.device(), pass);
   }
   // Returns the learned bias of each layer [heads, distances] for the distances `first` ... `last`, key position minus
   // query position. A layer without a table of its own uses that of the first layer.
-  std::vector<at::Tensor> biases(std::int64_t first, std::int64_t last, at::Device device) const {
+  std::vector<at::Tensor> biases(std::int64_t first, std::int64_t last, at::Device device, const Pass& pass) const {
     const at::Tensor buckets = bucket(at::arange(first, last + 1, at::TensorOptions(at::kLong).device(device)));
     std::vector<at::Tensor> biases;
     for (const auto& block : blocks) {
       const auto& table = block->self->sublayer->relative_attention_bias;
-      biases.push_back(table ? table->forward(buckets).t() : biases.front());
+      biases.push_back(table ? table->forward(buckets, pass).t() : biases.front());
     }
     return biases;
   }
@@ -329,30 +327,28 @@ class T5 final : public LanguageModel {
     }
   }
 
-  at::Tensor logits(const Batch& batch, Dropout& dropout) override {
-    return head(batch.targets.pad(decode(batch, dropout)), dropout);
+  at::Tensor logits(const Batch& batch, Pass& pass) override {
+    return head(batch.targets.pad(decode(batch, pass)), pass);
   }
 
   // All tokens of a target are labelled, so the head runs on all hidden states.
-  at::Tensor loss_sum(const Batch& batch, Dropout& dropout) override {
+  at::Tensor loss_sum(const Batch& batch, Pass& pass) override {
     const LabelledPositions labelled(batch);
-    const at::Tensor hidden = decode(batch, dropout);
-    if (has_adapted_head()) return negative_log_likelihood(head(hidden, dropout), labelled.labels, label_smoothing());
-    return negative_log_likelihood(scaled(hidden), output_head(), labelled.labels, label_smoothing());
+    const at::Tensor hidden = decode(batch, pass);
+    if (has_adapted_head()) return negative_log_likelihood(head(hidden, pass), labelled.labels, pass.label_smoothing);
+    return negative_log_likelihood(scaled(hidden), output_head(), labelled.labels, pass);
   }
 
-  at::Tensor row_loss_sums(const Batch& batch) override {
-    Dropout none;
+  at::Tensor row_loss_sums(const Batch& batch, Pass& pass) override {
     const LabelledPositions labelled(batch);
-    const at::Tensor hidden = decode(batch, none);
+    const at::Tensor hidden = decode(batch, pass);
     return labelled.sum_by_row(
         has_adapted_head()
-            ? negative_log_likelihoods(head(hidden, none), labelled.labels, label_smoothing())
-            : negative_log_likelihoods(scaled(hidden), output_head(), labelled.labels, label_smoothing()));
+            ? negative_log_likelihoods(head(hidden, pass), labelled.labels, pass.label_smoothing)
+            : negative_log_likelihoods(scaled(hidden), output_head(), labelled.labels, pass.label_smoothing));
   }
 
-  Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths) override {
-    Dropout none;
+  Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths, Pass& pass) override {
     auto state = std::make_unique<T5State>();
     const at::Tensor on_host = lengths.to(at::kCPU).contiguous();
     const PackedRows on_host_rows(
@@ -360,25 +356,25 @@ class T5 final : public LanguageModel {
     const PackedRows rows = on_host_rows.to(input_ids.device());
     state->cross_bias = padding_bias(lengths, rows.length);
     const at::Tensor encoded =
-        rows.pad(encode(shared_->forward(rows.pack(input_ids.narrow(1, 0, rows.length))), rows, none));
+        rows.pad(encode(shared_->forward(rows.pack(input_ids.narrow(1, 0, rows.length)), pass), rows, pass));
     for (const auto& block : decoder_->blocks) {
-      const auto [keys, values] = block->cross->sublayer->keys_and_values(encoded, none);
+      const auto [keys, values] = block->cross->sublayer->keys_and_values(encoded, pass);
       state->caches.push_back({{}, keys, values});
     }
     const at::Tensor start =
         at::full({input_ids.size(0)}, static_cast<std::int64_t>(info().decoder_start_id), input_ids.options());
-    at::Tensor logits = decode_step(*state, start);
+    at::Tensor logits = decode_step(*state, start, pass);
     return {std::move(state), logits};
   }
 
-  at::Tensor decode_step(DecodingState& decoding_state, const at::Tensor& tokens) override {
-    Dropout none;
+  at::Tensor decode_step(DecodingState& decoding_state, const at::Tensor& tokens, Pass& pass) override {
     auto& state = static_cast<T5State&>(decoding_state);
-    T5Step step{decoder_->biases(-state.position, 0, tokens.device()), state.cross_bias,
+    T5Step step{decoder_->biases(-state.position, 0, tokens.device(), pass), state.cross_bias,
                 at::full({tokens.size(0)}, state.position, tokens.options())};
     for (at::Tensor& bias : step.self_biases) bias = bias.unsqueeze(0).unsqueeze(2);
     ++state.position;
-    return head(decoder_->forward_step(shared_->forward(tokens.unsqueeze(1)), state.caches, step).squeeze(1), none);
+    return head(
+        decoder_->forward_step(shared_->forward(tokens.unsqueeze(1), pass), state.caches, step, pass).squeeze(1), pass);
   }
 
  private:
@@ -393,24 +389,24 @@ class T5 final : public LanguageModel {
   }
 
   // Returns the encoder's output for `embedded`; both are [source tokens, features].
-  at::Tensor encode(const at::Tensor& embedded, const PackedRows& rows, Dropout& dropout) const {
-    const T5Pass pass{rows, encoder_->biases(rows), nullptr, {}, dropout, layer_observer()};
-    return encoder_->forward(embedded, pass);
+  at::Tensor encode(const at::Tensor& embedded, const PackedRows& rows, Pass& pass) const {
+    const T5Context context{rows, encoder_->biases(rows, pass), nullptr, {}};
+    return encoder_->forward(embedded, context, pass);
   }
 
   // Returns the decoder's last hidden states, [target tokens, features].
-  at::Tensor decode(const Batch& batch, Dropout& dropout) const {
+  at::Tensor decode(const Batch& batch, Pass& pass) const {
     const PackedRows& rows = batch.targets;
     const auto embed = [&](const at::Tensor& ids, const PackedRows& packed, Embedded embedded) {
-      return batch.noise.add_to(shared_->forward(packed.pack(ids)), packed, packed, embedded);
+      return pass.noise.add_to(shared_->forward(packed.pack(ids), pass), packed, packed, embedded);
     };
-    const at::Tensor encoded = encode(embed(batch.input_ids, batch.inputs, Embedded::kInput), batch.inputs, dropout);
-    const T5Pass pass{rows, decoder_->biases(rows), &batch.inputs, encoded, dropout, layer_observer()};
-    return decoder_->forward(embed(batch.decoder_input_ids, rows, Embedded::kDecoderInput), pass);
+    const at::Tensor encoded = encode(embed(batch.input_ids, batch.inputs, Embedded::kInput), batch.inputs, pass);
+    const T5Context context{rows, decoder_->biases(rows, pass), &batch.inputs, encoded};
+    return decoder_->forward(embed(batch.decoder_input_ids, rows, Embedded::kDecoderInput), context, pass);
   }
 
-  at::Tensor head(const at::Tensor& hidden, Dropout& dropout) const {
-    return has_adapted_head() ? lm_head_->forward(scaled(hidden), dropout) : output_head().logits(scaled(hidden));
+  at::Tensor head(const at::Tensor& hidden, Pass& pass) const {
+    return has_adapted_head() ? lm_head_->forward(scaled(hidden), pass) : output_head().logits(scaled(hidden));
   }
 
   at::Tensor scaled(const at::Tensor& hidden) const {

@@ -46,19 +46,19 @@ class PackedAttention : public testing::TestWithParam<Case> {
   // Computes attention as on a GPU: rows are padded and the padding is hidden. A causal mask already hides it; hiding
   // it again would leave some padded queries with a window no key at all.
   at::Tensor reference() {
-    Dropout dropout(2, 3, examples);
+    Pass pass{.dropout = Dropout(2, 3, examples)};
     AttentionOptions padded = options;
     if (!options.causal) {
       const at::Tensor padding = keys.padding_bias();
       padded.bias = options.bias.defined() ? options.bias + padding : padding;
     }
     const auto pad = [](const at::Tensor& x, const PackedRows& rows) { return rows.pad(x).transpose(1, 2); };
-    return queries.pack(attend(pad(query, queries), pad(key, keys), pad(value, keys), padded, dropout));
+    return queries.pack(attend(pad(query, queries), pad(key, keys), pad(value, keys), padded, pass));
   }
 
   at::Tensor packed() {
-    Dropout dropout(2, 3, examples);
-    return attend(query, key, value, queries, keys, options, dropout);
+    Pass pass{.dropout = Dropout(2, 3, examples)};
+    return attend(query, key, value, queries, keys, options, pass);
   }
 
   const PackedRows queries = PackedRows(GetParam().queries);
@@ -129,8 +129,8 @@ TEST(PackedAttention, OfNothingIsNothing) {
   const PackedRows queries(std::vector<std::int64_t>{3, 2}), keys(std::vector<std::int64_t>{4, 0});
   const at::Tensor query = torch::randn({5, 2, 4}, torch::requires_grad());
   const at::Tensor key = torch::randn({4, 2, 4}, torch::requires_grad());
-  Dropout none;
-  const at::Tensor output = attend(query, key, key, queries, keys, {}, none);
+  Pass pass;
+  const at::Tensor output = attend(query, key, key, queries, keys, {}, pass);
   EXPECT_TRUE(output.isfinite().all().item<bool>());
   EXPECT_TRUE(output.narrow(0, 3, 2).eq(0).all().item<bool>());
   output.sum().backward();

@@ -1,5 +1,3 @@
-#include "lockstep/models/layers/gradients_in_place.h"
-
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
@@ -14,11 +12,11 @@ namespace {
 
 constexpr std::array<std::uint64_t, 3> kExampleIds = {4, 7, 2};
 
-void run_backward(LanguageModel& model) {
+void run_backward(LanguageModel& model, Pass pass = {}) {
   const std::vector<data::Example> examples = {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}};
   const Batch batch = collate(examples, kExampleIds, model.info().has_encoder, model.info().decoder_start_id, 0);
-  Dropout dropout(5, 6, kExampleIds);
-  (model.loss_sum(batch, dropout) * 0.3).backward();
+  pass.dropout = Dropout(5, 6, kExampleIds);
+  (model.loss_sum(batch, pass) * 0.3).backward();
 }
 
 void fill_gradients(LanguageModel& model, double value) {
@@ -44,8 +42,7 @@ TEST_P(InPlace, GradientsAreAddedToThoseThatAreThere) {
   fill_gradients(*model, 2);
   for (int pass = 0; pass < 2; ++pass) {
     run_backward(*expected);
-    const GradientsInPlace in_place;
-    run_backward(*model);
+    run_backward(*model, {.adds_gradients_in_place = true});
   }
   expect_same_gradients(*model, *expected);
 }
@@ -53,8 +50,7 @@ TEST_P(InPlace, GradientsAreAddedToThoseThatAreThere) {
 TEST_P(InPlace, GradientsAreMadeWhereThereAreNone) {
   const auto expected = test::model_of(GetParam()), model = test::model_of(GetParam());
   run_backward(*expected);
-  const GradientsInPlace in_place;
-  run_backward(*model);
+  run_backward(*model, {.adds_gradients_in_place = true});
   expect_same_gradients(*model, *expected);
 }
 
@@ -62,8 +58,7 @@ TEST_P(InPlace, FrozenParametersHaveNone) {
   const auto expected = test::model_of(GetParam()), model = test::model_of(GetParam());
   for (const auto& with_adapter : {expected, model}) add_lora(*with_adapter, {.rank = 2}, 1);
   run_backward(*expected);
-  const GradientsInPlace in_place;
-  run_backward(*model);
+  run_backward(*model, {.adds_gradients_in_place = true});
   expect_same_gradients(*model, *expected);
 }
 
@@ -72,26 +67,12 @@ TEST_P(InPlace, GradientsOfMixedPrecisionAreAddedToo) {
   fill_gradients(*expected, 0.5);
   fill_gradients(*model, 0.5);
   RoundedWeights of_expected, of_model;
-  {
-    const MixedPrecision products(&of_expected);
-    run_backward(*expected);
-  }
-  const MixedPrecision products(&of_model);
-  const GradientsInPlace in_place;
-  run_backward(*model);
+  run_backward(*expected, {.rounded_weights = &of_expected});
+  run_backward(*model, {.rounded_weights = &of_model, .adds_gradients_in_place = true});
   expect_same_gradients(*model, *expected);
 }
 
 INSTANTIATE_TEST_SUITE_P(, InPlace, testing::ValuesIn(test::kSmallConfigs));
-
-TEST(GradientsInPlace, EndWithTheirScope) {
-  {
-    const GradientsInPlace outer;
-    { const GradientsInPlace inner; }
-    EXPECT_TRUE(GradientsInPlace::active());
-  }
-  EXPECT_FALSE(GradientsInPlace::active());
-}
 
 }  // namespace
 }  // namespace lockstep::models

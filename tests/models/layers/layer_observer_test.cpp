@@ -7,7 +7,6 @@
 
 #include "lockstep/models/adapters/lora.h"
 #include "models/family_configs.h"
-#include "models/recomputing_observer.h"
 #include "models/small_models.h"
 
 namespace lockstep::models {
@@ -15,23 +14,29 @@ namespace {
 
 constexpr std::array<std::uint64_t, 3> kIds = {4, 7, 2};
 
+struct CountingObserver final : LayerObserver {
+  void before_layer(std::size_t, const at::Tensor&) override { ++layers; }
+  void after_layer(std::size_t, const at::Tensor&) override {}
+  int layers = 0;
+};
+
 // Returns the losses of two micro-batches and their accumulated gradients.
 std::map<std::string, at::Tensor> values_of(LanguageModel& model, bool recomputes) {
-  test::RecomputingObserver observer(recomputes);
-  model.set_layer_observer(&observer);
+  CountingObserver observer;
   model.zero_grad();
   std::map<std::string, at::Tensor> values;
   for (const std::uint64_t step : {6, 7}) {
     const std::vector<data::Example> examples = {{{3, 4, 5}, {6, 7}}, {{8}, {9, 10, 11, 1}}, {{2, 3, 4, 5, 6, 7}, {1}}};
-    Batch batch = collate(examples, kIds, model.info().has_encoder, model.info().decoder_start_id, 0);
-    batch.noise = EmbeddingNoise(5, 5, step, kIds);
-    Dropout dropout(5, step, kIds);
-    const at::Tensor loss = model.loss_sum(batch, dropout);
+    const Batch batch = collate(examples, kIds, model.info().has_encoder, model.info().decoder_start_id, 0);
+    Pass pass{.dropout = Dropout(5, step, kIds),
+              .noise = EmbeddingNoise(5, 5, step, kIds),
+              .observer = &observer,
+              .recomputes_layers = recomputes};
+    const at::Tensor loss = model.loss_sum(batch, pass);
     loss.backward();
     values["loss " + std::to_string(step)] = loss.detach();
   }
   EXPECT_GT(observer.layers, 0);
-  model.set_layer_observer(nullptr);
   for (const auto& parameter : model.named_parameters()) {
     const at::Tensor& gradient = parameter.value().grad();
     if (gradient.defined()) values[parameter.key()] = gradient.clone();
@@ -67,28 +72,46 @@ TEST_P(RecomputedLayers, GiveTheSameBitsOfAnAdapter) {
 }
 
 TEST(RecomputedLayer, IsComputedAgainOnlyIfItTrainsAnything) {
-  test::RecomputingObserver observer(true);
   int calls = 0;
   const auto layer = [&](const at::Tensor& weight) {
-    return [&calls, weight](const std::vector<at::Tensor>& inputs, Dropout&) {
+    return [&calls, weight](const std::vector<at::Tensor>& inputs, Pass&) {
       ++calls;
       return inputs[0] * weight;
     };
   };
-  Dropout none;
+  Pass pass{.recomputes_layers = true};
   const at::Tensor frozen = torch::full({3}, 2.0), trained = torch::full({3}, 5.0).requires_grad_();
-  const at::Tensor first = run_layer(&observer, 0, {torch::ones({3})}, none, layer(frozen));
+  const at::Tensor first = run_layer(pass, 0, {torch::ones({3})}, layer(frozen));
   EXPECT_FALSE(first.requires_grad());
-  const at::Tensor second = run_layer(&observer, 1, {first}, none, layer(trained));
+  const at::Tensor second = run_layer(pass, 1, {first}, layer(trained));
   EXPECT_EQ(calls, 2);
   second.sum().backward();
   EXPECT_EQ(calls, 3);
   EXPECT_TRUE(trained.grad().equal(first));
   {
     const at::NoGradGuard no_grad;
-    run_layer(&observer, 1, {first}, none, layer(trained));
+    run_layer(pass, 1, {first}, layer(trained));
   }
   EXPECT_EQ(calls, 4);
+}
+
+// The copy of a pass that a layer keeps for its recomputation is that of its own forward pass, whatever other passes
+// have run since.
+TEST(RecomputedLayer, KeepsThePassOfItsForward) {
+  std::vector<std::pair<double, bool>> seen;
+  const auto layer = [&](const std::vector<at::Tensor>& inputs, Pass& pass) {
+    seen.emplace_back(pass.label_smoothing, pass.adds_gradients_in_place);
+    return inputs[0] * 2;
+  };
+  const at::Tensor x = torch::ones({3}).requires_grad_();
+  Pass first{.label_smoothing = 0.1, .adds_gradients_in_place = true, .recomputes_layers = true};
+  Pass second{.label_smoothing = 0.2, .recomputes_layers = true};
+  const at::Tensor of_first = run_layer(first, 0, {x}, layer);
+  const at::Tensor of_second = run_layer(second, 0, {x}, layer);
+  seen.clear();
+  of_first.sum().backward();
+  of_second.sum().backward();
+  EXPECT_EQ(seen, (std::vector<std::pair<double, bool>>{{0.1, true}, {0.2, false}}));
 }
 
 // Counts allocated memory. Stays installed after its first use, because memory may outlive a test.
@@ -145,13 +168,9 @@ TEST(RecomputedLayer, MemoryIsThatOfOneLayer) {
     const Batch batch = collate(std::vector<data::Example>{{tokens, tokens}, {tokens, tokens}}, ids,
                                 model->info().has_encoder, model->info().decoder_start_id, 0);
     const auto peak = [&](bool recomputes) {
-      test::RecomputingObserver observer(recomputes);
-      model->set_layer_observer(&observer);
-      Dropout dropout(1, 1, ids);
+      Pass pass{.dropout = Dropout(1, 1, ids), .recomputes_layers = recomputes};
       model->zero_grad();
-      const double bytes = CountingAllocator::installed().peak_of([&] { model->loss_sum(batch, dropout).backward(); });
-      model->set_layer_observer(nullptr);
-      return bytes;
+      return CountingAllocator::installed().peak_of([&] { model->loss_sum(batch, pass).backward(); });
     };
     const double whole = peak(false), layered = peak(true);
     EXPECT_LT(layered, 0.4 * whole) << config;

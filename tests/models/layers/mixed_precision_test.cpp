@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "lockstep/models/layers/gradients_in_place.h"
 #include "lockstep/models/layers/linear.h"
 #include "lockstep/models/loss.h"
 
@@ -37,11 +36,10 @@ class RoundedLayer : public testing::TestWithParam<std::tuple<bool, at::ScalarTy
   }
 
   at::Tensor run(const at::Tensor& input, RoundedWeights* given) {
-    const MixedPrecision products(given);
-    return layer->forward(input, none);
+    Pass pass{.rounded_weights = given};
+    return layer->forward(input, pass);
   }
 
-  Dropout none;
   at::ScalarType type = std::get<at::ScalarType>(GetParam());
   std::shared_ptr<Projection> layer;
   at::Tensor x = torch::randn({3, 5, 48}, torch::requires_grad());
@@ -89,15 +87,6 @@ INSTANTIATE_TEST_SUITE_P(Layouts, RoundedLayer, testing::Combine(testing::Bool()
                                   toString(std::get<1>(instance.param));
                          });
 
-TEST(MixedPrecision, EndWithTheirScope) {
-  RoundedWeights weights;
-  {
-    const MixedPrecision products(&weights);
-    EXPECT_EQ(MixedPrecision::current(), &weights);
-  }
-  EXPECT_EQ(MixedPrecision::current(), nullptr);
-}
-
 struct HeadCase {
   const char* name;
   std::int64_t positions;
@@ -117,15 +106,15 @@ TEST_P(RoundedHead, IsNearTheLossOfRoundedNumbers) {
   const at::Tensor labels = torch::randint(101, {given.positions}, torch::kLong);
   std::vector<at::Tensor> inputs{hidden, head.weight};
   if (given.has_bias) inputs.push_back(head.bias);
-  const auto differentiate = [&] {
-    const at::Tensor loss = negative_log_likelihood(hidden, head, labels, given.smoothing);
+  const auto differentiate = [&](RoundedWeights* weights) {
+    const Pass pass{.rounded_weights = weights, .label_smoothing = given.smoothing};
+    const at::Tensor loss = negative_log_likelihood(hidden, head, labels, pass);
     return std::pair{loss.item<double>(), torch::autograd::grad({loss * 0.01}, inputs)};
   };
-  const auto [exact, expected] = differentiate();
+  const auto [exact, expected] = differentiate(nullptr);
   for (const at::ScalarType type : kTypes) {
     RoundedWeights weights(type);
-    const MixedPrecision products(&weights);
-    const auto [loss, found] = differentiate();
+    const auto [loss, found] = differentiate(&weights);
     EXPECT_NE(loss, exact);
     EXPECT_NEAR(loss, exact, 0.01 * exact);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -151,9 +140,8 @@ TEST(Fp16Head, KeepsSmallGradientsByTheLossScale) {
   for (const double scale : {1.0, 65536.0}) {
     head.weight.mutable_grad().zero_();
     RoundedWeights weights(at::kHalf);
-    const MixedPrecision products(&weights);
-    const GradientsInPlace in_place(scale * kShare);
-    const at::Tensor loss = negative_log_likelihood(hidden, head, torch::zeros({1}, torch::kLong));
+    const Pass pass{.rounded_weights = &weights, .adds_gradients_in_place = true, .loss_scale = scale * kShare};
+    const at::Tensor loss = negative_log_likelihood(hidden, head, torch::zeros({1}, torch::kLong), pass);
     (loss * (scale * kShare)).backward();
     const double off_label = head.weight.grad()[1][0].item<double>() / scale;
     EXPECT_NEAR(off_label, scale == 1 ? 0 : kShare / 60000, 0.01 * kShare / 60000);

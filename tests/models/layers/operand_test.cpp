@@ -4,7 +4,6 @@
 
 #include <memory>
 
-#include "lockstep/models/layers/gradients_in_place.h"
 #include "lockstep/models/layers/linear.h"
 #include "models/layers/activation.h"
 
@@ -26,14 +25,13 @@ TEST(Operand, IsRepeatedOnceForAllLayersThatTakeIt) {
     layer->weight.normal_();
   }
   int calls = 0;
-  Dropout none;
-  const GradientsInPlace in_place;
+  Pass pass{.adds_gradients_in_place = true};
   at::Tensor y;
   c10::weak_intrusive_ptr<c10::TensorImpl> memory(c10::intrusive_ptr<c10::TensorImpl>{});
   {
-    const Operand operand = Operand::repeatable({x}, counted(calls));
+    const Operand operand = Operand::repeatable({x}, pass, counted(calls));
     memory = c10::weak_intrusive_ptr<c10::TensorImpl>(operand.x.getIntrusivePtr());
-    y = first.forward(operand, none) * second.forward(operand, none);
+    y = first.forward(operand, pass) * second.forward(operand, pass);
   }
   EXPECT_TRUE(memory.expired());  // nothing holds it until backward
   EXPECT_EQ(calls, 1);
@@ -49,18 +47,19 @@ TEST(Operand, IsRepeatedOnceForAllLayersThatTakeIt) {
 TEST(Operand, IsHeldWhereNobodyTrains) {
   int calls = 0;
   const at::Tensor x = torch::randn({3, 4}).requires_grad_();
-  EXPECT_FALSE(Operand::repeatable({x}, counted(calls)).recipe);
-  const GradientsInPlace in_place;
-  EXPECT_TRUE(Operand::repeatable({x}, counted(calls)).recipe);
+  EXPECT_FALSE(Operand::repeatable({x}, {}, counted(calls)).recipe);
+  const Pass pass{.adds_gradients_in_place = true};
+  EXPECT_TRUE(Operand::repeatable({x}, pass, counted(calls)).recipe);
   const torch::NoGradGuard no_grad;
-  EXPECT_FALSE(Operand::repeatable({x}, counted(calls)).recipe);
+  EXPECT_FALSE(Operand::repeatable({x}, pass, counted(calls)).recipe);
 }
 
 TEST(Operand, RepeatsWhatWasDoneToIt) {
-  const GradientsInPlace in_place;
+  const Pass pass{.adds_gradients_in_place = true};
   int calls = 0;
   const at::Tensor x = torch::randn({3, 4}).requires_grad_();
-  const Operand operand = Operand::repeatable({x}, counted(calls)).then([](const at::Tensor& y) { return y + 1; });
+  const Operand operand =
+      Operand::repeatable({x}, pass, counted(calls)).then([](const at::Tensor& y) { return y + 1; });
   EXPECT_TRUE(operand.x.equal(2 * x + 1));
   operand.recipe->expect();
   EXPECT_TRUE(operand.recipe->repeat({x}).equal(operand.x));
@@ -73,10 +72,10 @@ TEST_P(Gate, HasTheGradientsOfItsParts) {
   const Activation activation = activation_by_name(GetParam());
   const at::Tensor grad_output = torch::randn({5, 6});
   const at::Tensor gate = torch::randn({5, 6}).requires_grad_(), up = torch::randn({5, 6}).requires_grad_();
-  const at::Tensor y = activation.gated(gate, up).x;
+  const at::Tensor y = activation.gated(gate, up, {}).x;
   y.backward(grad_output);
   const at::Tensor same_gate = gate.detach().requires_grad_(), same_up = up.detach().requires_grad_();
-  const at::Tensor expected = activation.operand(same_gate).x * same_up;
+  const at::Tensor expected = activation.operand(same_gate, {}).x * same_up;
   expected.backward(grad_output);
   EXPECT_TRUE(y.equal(expected));
   EXPECT_TRUE(gate.grad().allclose(same_gate.grad()));

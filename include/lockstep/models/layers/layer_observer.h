@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "lockstep/models/layers/dropout.h"
+#include "lockstep/models/layers/pass.h"
 
 namespace lockstep::models {
 
@@ -18,22 +18,19 @@ class LayerObserver {
   virtual void before_layer(std::size_t layer, const at::Tensor& x) = 0;
   /// Called after layer `layer` has computed `y`.
   virtual void after_layer(std::size_t layer, const at::Tensor& y) = 0;
-  /// Returns whether the activations inside a layer are dropped and recomputed in the backward pass (gradient
-  /// checkpointing, Chen et al. 2016).
-  virtual bool recomputes_layers() const { return false; }
 };
 
 /// Computes a layer's output y from `inputs`: x first, then any other results of earlier layers. Must be repeatable and
-/// must not modify `inputs`. `dropout` is that of the forward pass, or on recomputation a copy in the same state.
-using LayerFunction = std::function<at::Tensor(const std::vector<at::Tensor>& inputs, Dropout& dropout)>;
+/// must not modify `inputs`. `pass` is that of the forward pass, or on recomputation a copy in the same state.
+using LayerFunction = std::function<at::Tensor(const std::vector<at::Tensor>& inputs, Pass& pass)>;
 
-/// Returns compute(inputs) as layer `layer`, and calls the observer before and after; the observer may be null.
+/// Returns compute(inputs, pass) as layer `layer`, and calls the observer of `pass`, if there is one, before and after.
 ///
-/// If layers are recomputed, `compute` is called again during the backward pass, on inputs with the same values. It
+/// If `pass` recomputes layers, `compute` is called again during the backward pass, on inputs with the same values. It
 /// must therefore capture by value whatever does not outlive the forward pass, and receive through `inputs` every
 /// tensor that needs a gradient, except parameters. Losses and gradients are bit-identical with and without
 /// recomputation.
-at::Tensor run_layer(LayerObserver* observer, std::size_t layer, const std::vector<at::Tensor>& inputs,
-                     Dropout& dropout, const LayerFunction& compute);
+at::Tensor run_layer(Pass& pass, std::size_t layer, const std::vector<at::Tensor>& inputs,
+                     const LayerFunction& compute);
 
 }  // namespace lockstep::models

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <optional>
 
-#include "lockstep/models/layers/dropout.h"
 #include "lockstep/models/layers/operand.h"
+#include "lockstep/models/layers/pass.h"
 
 namespace lockstep::models {
 
@@ -20,7 +20,7 @@ struct LowRankTerm {
 /// Represents a linear layer whose weight has the layout that transformers stores, with an optional adapter term.
 struct Projection : torch::nn::Module {
   /// Returns the layer's output, including the adapter's term.
-  at::Tensor forward(const Operand& operand, Dropout& dropout) const;
+  at::Tensor forward(const Operand& operand, Pass& pass) const;
   /// Returns the layer's output without the adapter's term.
   virtual at::Tensor project(const at::Tensor& x) const = 0;
   /// Returns whether the weight is [in, out] rather than [out, in].
@@ -32,9 +32,8 @@ struct Projection : torch::nn::Module {
   std::optional<LowRankTerm> low_rank;
 
  private:
-  // Computes project(), but in mixed precision (models/layers/mixed_precision.h) or with gradients added in place
-  // (models/layers/gradients_in_place.h) if either is active on this thread.
-  at::Tensor project_for_training(const Operand& operand) const;
+  // Computes project(), but in mixed precision or with gradients added in place if `pass` says so.
+  at::Tensor project_for_training(const Operand& operand, const Pass& pass) const;
 };
 
 /// Computes y = x W^T (+ b) with a weight [out, in].

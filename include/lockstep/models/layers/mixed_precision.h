@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "lockstep/models/layers/operand.h"
+#include "lockstep/models/layers/pass.h"
 
 namespace lockstep::models {
 
@@ -31,29 +32,9 @@ class RoundedWeights {
   std::unordered_map<const at::TensorImpl*, at::Tensor> kept_;
 };
 
-/// While an instance exists, the linear layers and heads that this thread runs, and on a GPU attention, multiply in
-/// bf16 or fp16 and accumulate in fp32: mixed precision (Micikevicius et al. 2018). Their outputs and gradients are
-/// fp32, and so is everything else: norms, softmax, activations, the loss, the weights themselves, and attention on the
-/// host. Like at::NoGradGuard, instances nest and are local to a thread; a recomputed layer uses the instance of its
-/// forward pass.
-class MixedPrecision {
- public:
-  /// `weights` must outlive the instance. If null, the precision stays as it was.
-  explicit MixedPrecision(RoundedWeights* weights);
-  ~MixedPrecision();
-  MixedPrecision(const MixedPrecision&) = delete;
-  MixedPrecision& operator=(const MixedPrecision&) = delete;
-
-  /// Returns the rounded weights in use on this thread; null if products are computed in fp32.
-  static RoundedWeights* current();
-
- private:
-  RoundedWeights* before_;
-};
-
-/// Returns x W^T + bias in fp32, computed with MixedPrecision::current(), which must not be null. `bias` may be
+/// Returns x W^T + bias in fp32, computed with `pass.rounded_weights`, which must not be null. `bias` may be
 /// undefined. `weight` is [out, in], or [in, out] if `is_transposed`.
 at::Tensor linear_in_mixed_precision(const Operand& operand, const at::Tensor& weight, const at::Tensor& bias,
-                                     bool is_transposed);
+                                     bool is_transposed, const Pass& pass);
 
 }  // namespace lockstep::models

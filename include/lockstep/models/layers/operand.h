@@ -8,6 +8,8 @@
 
 namespace lockstep::models {
 
+struct Pass;  // models/layers/pass.h
+
 /// Recomputes a tensor of the forward pass in the backward pass, once for all its consumers, and frees it after the
 /// last of them has taken it.
 class Recipe : public torch::CustomClassHolder {
@@ -32,10 +34,10 @@ class Recipe : public torch::CustomClassHolder {
 /// (Chen et al. 2016): they cost little compared to the product.
 struct Operand {
   Operand(at::Tensor value) : x(std::move(value)) {}  // NOLINT(google-explicit-constructor): holds x
-  /// Returns compute(inputs) as an operand that the backward pass recomputes if GradientsInPlace is active and
-  /// gradients are enabled (models/layers/gradients_in_place.h). `compute` must be deterministic and must outlive the
-  /// backward pass; `inputs` are held by the graph.
-  static Operand repeatable(std::vector<at::Tensor> inputs, Recipe::Compute compute);
+  /// Returns compute(inputs) as an operand that the backward pass recomputes if `pass` adds gradients in place and
+  /// gradients are enabled. `compute` must be deterministic and must outlive the backward pass; `inputs` are held by
+  /// the graph.
+  static Operand repeatable(std::vector<at::Tensor> inputs, const Pass& pass, Recipe::Compute compute);
   /// Returns f(x) as an operand that is recomputed if this one is. `f` must not need held tensors for its own gradient.
   Operand then(const std::function<at::Tensor(const at::Tensor&)>& f) const;
 
