@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "lockstep/core/error.h"
-#include "lockstep/models/layers/gradients_in_place.h"
 #include "lockstep/models/layers/mixed_precision.h"
 #include "models/kernels/softmax_rows.h"
 #include "models/kernels/vector_math.h"
+#include "models/layers/product.h"
 
 namespace lockstep::models {
 namespace {
@@ -124,17 +124,6 @@ at::Tensor logits_of_chunk(const at::Tensor& hidden, const at::Tensor& weight, c
   }
   if (soft_cap != 0) logits.div_(soft_cap).tanh_().mul_(soft_cap);
   return logits;
-}
-
-// Adds factor x a b to `sum`, in fp32. If `sum` is undefined, sets it to a b.
-void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b, double factor = 1) {
-  if (!sum.defined()) {
-    sum = at::mm(a, b).to(at::kFloat);
-  } else if (a.scalar_type() == sum.scalar_type()) {
-    sum.addmm_(a, b, /*beta=*/1, factor);
-  } else {
-    sum.add_(at::mm(a, b), factor);
-  }
 }
 
 class HeadLoss : public torch::autograd::Function<HeadLoss> {

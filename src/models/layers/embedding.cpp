@@ -1,6 +1,6 @@
 #include "models/layers/embedding.h"
 
-#include "lockstep/models/layers/gradients_in_place.h"
+#include "models/layers/product.h"
 
 namespace lockstep::models {
 namespace {

@@ -4,9 +4,6 @@
 
 #include <unordered_map>
 
-#include "lockstep/models/layers/operand.h"
-#include "lockstep/models/layers/pass.h"
-
 namespace lockstep::models {
 
 /// Returns whether this machine's CPU has instructions for matrix products in `type`. Without them, products in bf16
@@ -31,10 +28,5 @@ class RoundedWeights {
   bool keeps_;
   std::unordered_map<const at::TensorImpl*, at::Tensor> kept_;
 };
-
-/// Returns x W^T + bias in fp32, computed with `pass.rounded_weights`, which must not be null. `bias` may be
-/// undefined. `weight` is [out, in], or [in, out] if `is_transposed`.
-at::Tensor linear_in_mixed_precision(const Operand& operand, const at::Tensor& weight, const at::Tensor& bias,
-                                     bool is_transposed, const Pass& pass);
 
 }  // namespace lockstep::models
