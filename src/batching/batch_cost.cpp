@@ -1,19 +1,9 @@
 #include "lockstep/batching/batch_cost.h"
 
-#include <algorithm>
-#include <array>
-#include <set>
-#include <string_view>
-
-#include "lockstep/models/families.h"
 #include "lockstep/models/layers/linear.h"
 
 namespace lockstep::batching {
 namespace {
-
-// The output projections of attention in all model families. Their input features are those of all heads together.
-constexpr std::array<std::string_view, 5> kAttentionOutputs = {"o", "o_proj", "out_proj", "c_proj", "dense"};
-constexpr std::string_view kCross = "EncDecAttention";  // T5's cross-attention
 
 // The fixed cost of a forward and backward pass, in tokens that pass all weights: reading the weights and accumulating
 // their gradients. Measured once on one CPU core: 71, for a GPT-2 with 6 layers of width 512 in passes of 512, 1024 and
@@ -29,27 +19,6 @@ constexpr double kMultiplyAddsPerFeature = 128;
 // slower. Chosen for rows of 1,024 tokens, which reached 86 % without it.
 constexpr double kPairOverheadShare = 1;
 
-enum class Place { before_attention, behind_attention, elsewhere };
-
-Place place_of(std::string_view path) {
-  const std::size_t dot = path.rfind('.');
-  if (dot == std::string_view::npos) return Place::elsewhere;
-  const std::string_view owner = path.substr(0, dot);
-  if (!owner.ends_with("attn") && !owner.ends_with("ttention")) return Place::elsewhere;
-  const bool is_output = std::ranges::find(kAttentionOutputs, path.substr(dot + 1)) != kAttentionOutputs.end();
-  return is_output ? Place::behind_attention : Place::before_attention;
-}
-
-// Returns the parameters of a decoder-only model's last layer, which computes only labelled positions after its
-// attention.
-std::set<const void*> last_layer(const LanguageModel& model) {
-  std::set<const void*> parameters;
-  const auto layers = model.layer_parameters();
-  if (model.info().has_encoder || layers.empty()) return parameters;
-  for (const at::Tensor& parameter : layers.back()) parameters.insert(parameter.unsafeGetTensorImpl());
-  return parameters;
-}
-
 double multiply_adds(const models::Projection& projection) {
   std::int64_t weights = projection.weight.numel();
   if (projection.low_rank) weights += projection.low_rank->a.numel() + projection.low_rank->b.numel();
@@ -58,37 +27,24 @@ double multiply_adds(const models::Projection& projection) {
 
 }  // namespace
 
-bool is_attention_output(const std::string& path) { return place_of(path) == Place::behind_attention; }
-
-bool reads_input_tokens(const models::ModelInfo& info, const std::string& path) {
-  const bool is_cross = path.find(kCross) != std::string::npos;
-  return !info.has_encoder || path.starts_with("encoder.") ||
-         (is_cross && (path.ends_with(".k") || path.ends_with(".v")));
-}
-
 BatchCost batch_cost(const LanguageModel& model) {
   const models::ModelInfo& info = model.info();
   BatchCost cost{.input_token = 0, .target_token = 0};
   cost.label = static_cast<double>(info.vocabulary_size * info.hidden_size);
   cost.pair_overhead = kPairOverheadShare;
   cost.pads_attention = model.device().is_cuda();
-  const std::set<const void*> last = last_layer(model);
-  for (const auto& module : model.named_modules({}, /*include_self=*/false)) {
-    const std::string& path = module.key();
-    const auto* projection = dynamic_cast<const models::Projection*>(module.value().get());
-    if (projection == nullptr || path == models::kHeadModule) continue;
-    const bool is_cross = path.find(kCross) != std::string::npos;
-    const bool reads_source = reads_input_tokens(info, path);
-    const Place place = place_of(path);
-    const bool is_labelled =
-        place != Place::before_attention && last.contains(projection->weight.unsafeGetTensorImpl());
-    (is_labelled ? cost.label : reads_source ? cost.input_token : cost.target_token) += multiply_adds(*projection);
+  for (const auto& [path, projection] : models::projections_of(model)) {
+    const models::ProjectionUse& use = projection->use;
+    if (use.role == models::ProjectionRole::kHead) continue;
+    const bool is_target = use.stream == models::TokenStream::kTarget;
+    const bool is_labelled = use.stream == models::TokenStream::kLabels;
+    (is_labelled ? cost.label : is_target ? cost.target_token : cost.input_token) += multiply_adds(*projection);
     if (!is_labelled) {
-      (reads_source ? cost.input_token_overhead : cost.target_token_overhead) +=
+      (is_target ? cost.target_token_overhead : cost.input_token_overhead) +=
           kMultiplyAddsPerFeature * static_cast<double>(projection->in_features() + projection->out_features());
     }
-    if (place != Place::behind_attention) continue;
-    double& pairs = is_cross ? cost.cross_pair : reads_source ? cost.input_pair : cost.target_pair;
+    if (use.role != models::ProjectionRole::kAttentionOutput) continue;
+    double& pairs = use.is_cross ? cost.cross_pair : is_target ? cost.target_pair : cost.input_pair;
     pairs += 2 * static_cast<double>(projection->in_features());
   }
   // A model without known projections gets the default cost, which counts tokens.

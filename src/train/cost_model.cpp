@@ -6,9 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "lockstep/batching/batch_cost.h"
 #include "lockstep/core/error.h"
-#include "lockstep/models/families.h"
 #include "lockstep/models/layers/linear.h"
 #include "lockstep/models/loss.h"
 #include "lockstep/sharding/gradient_reducer.h"
@@ -38,8 +36,9 @@ Sharding parse_sharding(const std::string& name) {
 // Returns the features that are kept per token until backward has used them: the output of a projection, or its sum
 // with the residual that it is added to, and the output of attention. Outputs of norms and activations are computed
 // again.
-std::int64_t activation_features(const models::Projection& projection, const std::string& path) {
-  return projection.out_features() + (batching::is_attention_output(path) ? projection.in_features() : 0);
+std::int64_t activation_features(const models::Projection& projection) {
+  const bool is_attention_output = projection.use.role == models::ProjectionRole::kAttentionOutput;
+  return projection.out_features() + (is_attention_output ? projection.in_features() : 0);
 }
 
 }  // namespace
@@ -90,11 +89,10 @@ ModelSize size_of(const LanguageModel& model, const std::string& optim) {
   }
   std::vector<double> of_layers(layers.size());
   double of_input = 0, of_target = 0;
-  for (const auto& module : model.named_modules({}, /*include_self=*/false)) {
-    const auto* projection = dynamic_cast<const models::Projection*>(module.value().get());
-    if (projection == nullptr || module.key() == models::kHeadModule) continue;
-    const auto features = static_cast<double>(activation_features(*projection, module.key()));
-    (batching::reads_input_tokens(model.info(), module.key()) ? of_input : of_target) += features;
+  for (const auto& [path, projection] : models::projections_of(model)) {
+    if (projection->use.role == models::ProjectionRole::kHead) continue;
+    const auto features = static_cast<double>(activation_features(*projection));
+    (projection->use.stream == models::TokenStream::kTarget ? of_target : of_input) += features;
     const auto layer = layer_of.find(projection->weight.unsafeGetTensorImpl());
     if (layer != layer_of.end()) of_layers[layer->second] += features;
   }

@@ -97,3 +97,7 @@ class TestBrokenOnPurpose:
         file = tree / "src/text/vocabulary.cpp"
         file.write_text(re.sub("namespace lockstep::text", "namespace lockstep", file.read_text()))
         assert len(source_tree.misnamed_namespaces(tree)) == 1
+
+    def test_a_thread_local_variable_in_models(self, tree):
+        edit(tree / "src/models/loss.cpp", "namespace {", "namespace {\n\nthread_local int depth = 0;")
+        assert [problem for problem in source_tree.hidden_ways_into_a_model(tree) if problem.startswith("src/models/loss.cpp")]

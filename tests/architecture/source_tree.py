@@ -187,4 +187,13 @@ def lifts(text):
     return body is not None and all(re.fullmatch(r"using [\w:]+;|", line) for line in body.group(1).splitlines())
 
 
-CHECKS = [upward_includes, include_style, misplaced_headers, unlisted_headers, type_clashes, misnamed_namespaces]
+def hidden_ways_into_a_model(root):
+    """Finds thread-local variables in models: autograd runs backward on other threads, which do not see them. What a
+    model needs to know about a pass is in models::Pass."""
+    return [f"{file}: has a thread_local variable; put the value into models::Pass"
+            for file, text in sources(root).items()
+            if module_of(file) == "models" and re.search(r"\bthread_local\b", without_comments(text))]
+
+
+CHECKS = [upward_includes, include_style, misplaced_headers, unlisted_headers, type_clashes, misnamed_namespaces,
+          hidden_ways_into_a_model]

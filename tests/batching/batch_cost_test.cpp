@@ -78,20 +78,5 @@ TEST(BatchCostOfAModel, AModelOfOtherPartsIsCountedByTokens) {
   EXPECT_EQ(cost.label + cost.pass + cost.input_pair, 0);
 }
 
-TEST(BatchCostOfAModel, KnowsWhichProjectionsTakeTheInputAndWhatAttentionGives) {
-  const auto model = test::model_of(kT5);
-  const models::ModelInfo& t5 = model->info();
-  EXPECT_TRUE(reads_input_tokens(t5, "encoder.block.0.layer.0.SelfAttention.q"));
-  EXPECT_FALSE(reads_input_tokens(t5, "decoder.block.0.layer.0.SelfAttention.k"));
-  EXPECT_FALSE(reads_input_tokens(t5, "decoder.block.0.layer.1.EncDecAttention.q"));
-  EXPECT_TRUE(reads_input_tokens(t5, "decoder.block.0.layer.1.EncDecAttention.k"));
-  EXPECT_TRUE(reads_input_tokens(t5, "decoder.block.0.layer.1.EncDecAttention.v"));
-  EXPECT_TRUE(is_attention_output("decoder.block.0.layer.1.EncDecAttention.o"));
-  EXPECT_TRUE(is_attention_output("model.layers.0.self_attn.o_proj"));
-  EXPECT_FALSE(is_attention_output("model.layers.0.self_attn.q_proj"));
-  EXPECT_TRUE(is_attention_output("transformer.h.0.attn.c_proj"));
-  EXPECT_FALSE(is_attention_output("transformer.h.0.mlp.c_proj"));
-}
-
 }  // namespace
 }  // namespace lockstep::batching

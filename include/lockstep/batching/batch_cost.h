@@ -1,7 +1,5 @@
 #pragma once
 
-#include <string>
-
 #include "lockstep/batching/batch_plan.h"
 #include "lockstep/models/model.h"
 
@@ -15,12 +13,5 @@ namespace lockstep::batching {
 /// Work outside of matrix products counts as a fixed number of multiply-adds for each input and output feature of a
 /// projection. A model without such projections gets the default BatchCost, which counts tokens.
 BatchCost batch_cost(const LanguageModel& model);
-
-/// Returns true if the projection at `path` is applied to tokens of the input, and false if to those of the target. In
-/// a decoder-only model, all are applied to the input; in an encoder-decoder, those of the encoder and the keys and
-/// values of cross-attention are.
-bool reads_input_tokens(const models::ModelInfo& info, const std::string& path);
-/// Returns true if the projection at `path` is applied to the output of attention.
-bool is_attention_output(const std::string& path);
 
 }  // namespace lockstep::batching

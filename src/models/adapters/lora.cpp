@@ -19,23 +19,12 @@ namespace lockstep::models {
 namespace {
 
 namespace fs = std::filesystem;
-using NamedProjection = std::pair<std::string, std::shared_ptr<Projection>>;
 
 constexpr const char* kAdapterConfigFile = "adapter_config.json";
 constexpr const char* kWeightsFile = "adapter_model.safetensors";
 constexpr const char* kPickleFile = "adapter_model.bin";
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kEndOfA = ".lora_A.weight", kEndOfB = ".lora_B.weight";
-
-std::vector<NamedProjection> projections_of(const LanguageModel& model) {
-  std::vector<NamedProjection> projections;
-  for (const auto& item : model.named_modules("", false)) {
-    if (auto projection = std::dynamic_pointer_cast<Projection>(item.value())) {
-      projections.emplace_back(item.key(), std::move(projection));
-    }
-  }
-  return projections;
-}
 
 std::string last_part(const std::string& path) { return path.substr(path.rfind('.') + 1); }
 
@@ -70,7 +59,7 @@ std::vector<std::string> choose_targets(const LoraConfig& config, const ModelInf
   if (targets.size() == 1 && targets.front() == kAllLinear) {
     targets.clear();
     for (const auto& [path, projection] : projections) {
-      if (path != kHeadModule) targets.push_back(path);
+      if (projection->use.role != ProjectionRole::kHead) targets.push_back(path);
     }
   }
   for (const std::string& target : targets) {
@@ -237,7 +226,7 @@ void copy_adapter(const fs::path& folder, LanguageModel& model) {
 void set_adapter_dropout(LanguageModel& model, double dropout) {
   const auto projections = projections_of(model);
   for (const auto& [path, projection] : projections) {
-    if (projection->low_rank && path == kHeadModule) check_head_dropout(dropout);
+    if (projection->low_rank && projection->use.role == ProjectionRole::kHead) check_head_dropout(dropout);
   }
   for (const auto& [path, projection] : projections) {
     if (projection->low_rank) projection->low_rank->dropout = dropout;

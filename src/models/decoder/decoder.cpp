@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include "lockstep/models/layers/layer_observer.h"
@@ -68,21 +69,22 @@ Decoder::Decoder(ModelInfo info, DecoderConfig config)
                      std::make_shared<Embedding>(*config_.max_positions + config_.position_offset, config_.features));
   }
   if (config_.embedding_features != config_.features) {
-    project_in_ = add("project_in", std::make_shared<Linear>(config_.embedding_features, config_.features, false));
-    project_out_ = add("project_out", std::make_shared<Linear>(config_.features, config_.embedding_features, false));
+    project_in_ =
+        add("project_in", std::make_shared<Linear>(config_.embedding_features, config_.features, false,
+                                                   ProjectionUse{ProjectionRole::kEmbeddingIn, TokenStream::kInput}));
+    project_out_ =
+        add("project_out", std::make_shared<Linear>(config_.features, config_.embedding_features, false,
+                                                    ProjectionUse{ProjectionRole::kEmbeddingOut, TokenStream::kInput}));
   }
   for (std::int64_t layer = 0; layer < config_.layers; ++layer) {
     blocks_.push_back(
         add(names.layers + "." + std::to_string(layer), std::make_shared<DecoderBlock>(config_, rotary_, layer)));
   }
   if (config_.has_final_norm) final_norm_ = add(names.final_norm, make_norm(config_, config_.features));
-  if (config_.untied_head) {
-    lm_head_ = register_module(
-        "lm_head", std::make_shared<Linear>(config_.embedding_features, config_.vocabulary, config_.head_bias));
-  } else if (config_.head_bias) {
-    tied_head_bias_ = register_module("lm_head", std::make_shared<torch::nn::Module>())
-                          ->register_parameter("bias", torch::zeros({config_.vocabulary}));
-  }
+  head_.emplace(
+      *this, tokens_, config_.embedding_features,
+      LanguageHead::Options{
+          .has_own_weight = config_.untied_head, .has_bias = config_.head_bias, .soft_cap = config_.logit_soft_cap});
 }
 
 std::vector<std::vector<at::Tensor>> Decoder::layer_parameters() const {
@@ -92,38 +94,37 @@ std::vector<std::vector<at::Tensor>> Decoder::layer_parameters() const {
 }
 
 void Decoder::initialise_weights(const at::Generator& generator) {
-  const DecoderNames& names = config_.names;
-  for (const auto& parameter : named_parameters()) {
-    if (parameter.value().dim() < 2) continue;  // norms and biases keep their initial values
-    const bool ends_residual = parameter.key().ends_with("." + names.attention_output + ".weight") ||
-                               parameter.key().ends_with("." + names.down + ".weight");
-    const double scale =
-        config_.scale_residual_weights && ends_residual ? 1 / std::sqrt(2.0 * static_cast<double>(config_.layers)) : 1;
-    fill_normal(parameter.value(), config_.initializer_range * scale, generator);
+  std::set<const at::TensorImpl*> residual_weights;  // of the projections whose outputs are added to the residual
+  for (const auto& [path, projection] : projections_of(*this)) {
+    const ProjectionRole role = projection->use.role;
+    if (role != ProjectionRole::kAttentionOutput && role != ProjectionRole::kMlpDown) continue;
+    residual_weights.insert(projection->weight.unsafeGetTensorImpl());
+  }
+  for (const at::Tensor& parameter : parameters()) {
+    if (parameter.dim() < 2) continue;  // norms and biases keep their initial values
+    const bool is_scaled = config_.scale_residual_weights && residual_weights.contains(parameter.unsafeGetTensorImpl());
+    const double scale = is_scaled ? 1 / std::sqrt(2.0 * static_cast<double>(config_.layers)) : 1;
+    fill_normal(parameter, config_.initializer_range * scale, generator);
   }
   const at::NoGradGuard no_grad;
   if (config_.padding_id) tokens_->weight.select(0, *config_.padding_id).zero_();
 }
 
 at::Tensor Decoder::logits(const Batch& batch, Pass& pass) {
-  return head(batch.inputs.pad(hidden(batch, batch.inputs, {}, pass)), pass);
+  return head_->logits(batch.inputs.pad(hidden(batch, batch.inputs, {}, pass)), pass);
 }
 
 at::Tensor Decoder::loss_sum(const Batch& batch, Pass& pass) {
   const LabelledPositions labelled(batch);
   const PackedRows& rows = rows_for_loss(batch);
-  const at::Tensor selected = hidden(batch, rows, labelled.among(rows), pass);
-  if (has_adapted_head()) return negative_log_likelihood(head(selected, pass), labelled.labels, pass.label_smoothing);
-  return negative_log_likelihood(selected, output_head(), labelled.labels, pass);
+  return head_->loss_sum(hidden(batch, rows, labelled.among(rows), pass), labelled.labels, pass);
 }
 
 at::Tensor Decoder::row_loss_sums(const Batch& batch, Pass& pass) {
   const LabelledPositions labelled(batch);
   const PackedRows& rows = rows_for_loss(batch);
   const at::Tensor selected = hidden(batch, rows, labelled.among(rows), pass);
-  return labelled.sum_by_row(
-      has_adapted_head() ? negative_log_likelihoods(head(selected, pass), labelled.labels, pass.label_smoothing)
-                         : negative_log_likelihoods(selected, output_head(), labelled.labels, pass.label_smoothing));
+  return labelled.sum_by_row(head_->losses(selected, labelled.labels, pass));
 }
 
 LanguageModel::Started Decoder::start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths, Pass& pass) {
@@ -150,7 +151,7 @@ at::Tensor Decoder::decode_step(DecodingState& decoding_state, const at::Tensor&
   context.keys = keys;
   context.angles = rotary_.angles(positions.unsqueeze(1), to_vector(state.lengths));
   const at::Tensor embedded = embed(tokens_->forward(tokens.unsqueeze(1), pass), positions.unsqueeze(1), pass);
-  return head(run_blocks(embedded, context, pass, &state.caches).squeeze(1), pass);
+  return head_->logits(run_blocks(embedded, context, pass, &state.caches).squeeze(1), pass);
 }
 
 // Processes all tokens of the sequences from the start: fills the caches and returns the logits [batch, vocabulary] of
@@ -164,7 +165,7 @@ at::Tensor Decoder::read_sequences(DecodingState& decoding_state, Pass& pass) co
   const at::Tensor output =
       run_blocks(embed(tokens_->forward(state.ids, pass), {}, pass), context, pass, &state.caches);
   const at::Tensor last = (state.lengths - 1).view({-1, 1, 1}).expand({-1, 1, output.size(2)});
-  return head(output.gather(1, last).squeeze(1), pass);
+  return head_->logits(output.gather(1, last).squeeze(1), pass);
 }
 
 // Returns the input of the first block, given the token embeddings `x` [..., features]. `positions` [...] may be
@@ -203,18 +204,6 @@ at::Tensor Decoder::run_blocks(at::Tensor x, const DecoderContext& context, Pass
   }
   if (final_norm_) x = final_norm_->forward(x);
   return project_out_ ? project_out_->forward(x, pass) : x;
-}
-
-at::Tensor Decoder::head(const at::Tensor& hidden, Pass& pass) const {
-  if (!has_adapted_head()) return output_head().logits(hidden);
-  return soft_capped(lm_head_->forward(hidden, pass), config_.logit_soft_cap);
-}
-
-bool Decoder::has_adapted_head() const { return lm_head_ && lm_head_->low_rank; }
-
-OutputHead Decoder::output_head() const {
-  if (lm_head_) return {lm_head_->weight, lm_head_->bias, config_.logit_soft_cap};
-  return {tokens_->weight, tied_head_bias_, config_.logit_soft_cap};
 }
 
 }  // namespace lockstep::models

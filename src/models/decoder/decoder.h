@@ -1,11 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
-#include "lockstep/models/loss.h"
 #include "lockstep/models/model.h"
 #include "models/decoder/decoder_block.h"
+#include "models/language_head.h"
 #include "models/layers/embedding.h"
 #include "models/layers/norm.h"
 
@@ -29,9 +30,6 @@ class Decoder final : public LanguageModel {
   at::Tensor embed(at::Tensor x, const at::Tensor& positions, Pass& pass) const;
   at::Tensor hidden(const Batch& batch, const PackedRows& rows, const at::Tensor& labelled, Pass& pass) const;
   at::Tensor run_blocks(at::Tensor x, const DecoderContext& context, Pass& pass, std::vector<KvCache>* caches) const;
-  at::Tensor head(const at::Tensor& hidden, Pass& pass) const;
-  bool has_adapted_head() const;
-  OutputHead output_head() const;  // without the adapter's term
 
   const DecoderConfig config_;
   const Rotary rotary_;
@@ -39,8 +37,7 @@ class Decoder final : public LanguageModel {
   std::shared_ptr<Linear> project_in_, project_out_;  // null if there are none
   std::vector<std::shared_ptr<DecoderBlock>> blocks_;
   std::shared_ptr<Norm> final_norm_;  // null if there is none
-  std::shared_ptr<Linear> lm_head_;   // null if the head shares the embedding's weights
-  at::Tensor tied_head_bias_;         // undefined if there is none
+  std::optional<LanguageHead> head_;  // set in the constructor, after all other modules
 };
 
 }  // namespace lockstep::models

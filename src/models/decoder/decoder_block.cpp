@@ -12,19 +12,22 @@ std::shared_ptr<Norm> add_norm(torch::nn::Module& module, const std::string& nam
 
 }  // namespace
 
-FeedForward::FeedForward(torch::nn::Module& layer_module, const DecoderConfig& config)
+FeedForward::FeedForward(torch::nn::Module& layer_module, const DecoderConfig& config, std::int64_t layer)
     : activation_(config.activation) {
-  const auto add = [&](const std::string& name, std::int64_t in, std::int64_t out) {
-    return register_at(layer_module, name, make_projection(config, in, out, config.mlp_bias));
+  const TokenStream stream = stream_after_attention(config, layer);
+  const auto add = [&](const std::string& name, std::int64_t in, std::int64_t out, ProjectionRole role) {
+    return register_at(layer_module, name, make_projection(config, in, out, config.mlp_bias, {role, stream}));
   };
   const DecoderNames& names = config.names;
   if (!names.gate_up.empty()) {
-    gate_up_ = add(names.gate_up, config.features, 2 * config.inner_features);
+    gate_up_ = add(names.gate_up, config.features, 2 * config.inner_features, ProjectionRole::kMlpGateUp);
   } else {
-    if (!names.gate.empty()) gate_ = add(names.gate, config.features, config.inner_features);
-    up_ = add(names.up, config.features, config.inner_features);
+    if (!names.gate.empty()) {
+      gate_ = add(names.gate, config.features, config.inner_features, ProjectionRole::kMlpGate);
+    }
+    up_ = add(names.up, config.features, config.inner_features, ProjectionRole::kMlpUp);
   }
-  down_ = add(names.down, config.inner_features, config.features);
+  down_ = add(names.down, config.inner_features, config.features, ProjectionRole::kMlpDown);
 }
 
 at::Tensor FeedForward::forward(const Operand& x, Pass& pass) const {
@@ -42,7 +45,7 @@ DecoderBlock::DecoderBlock(const DecoderConfig& config, const Rotary& rotary, st
       attention_norm_(add_norm(*this, config.names.attention_norm, config)),
       attention_(*this, config, rotary, layer),
       mlp_norm_(add_norm(*this, config.names.mlp_norm, config)),
-      mlp_(*this, config),
+      mlp_(*this, config, layer),
       attention_output_norm_(add_norm(*this, config.names.attention_output_norm, config)),
       mlp_output_norm_(add_norm(*this, config.names.mlp_output_norm, config)) {}
 

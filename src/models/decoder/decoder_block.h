@@ -11,7 +11,7 @@ namespace lockstep::models {
 /// in the layer's module.
 class FeedForward {
  public:
-  FeedForward(torch::nn::Module& layer_module, const DecoderConfig& config);
+  FeedForward(torch::nn::Module& layer_module, const DecoderConfig& config, std::int64_t layer);
   at::Tensor forward(const Operand& x, Pass& pass) const;
 
  private:

@@ -4,9 +4,9 @@
 namespace lockstep::models {
 
 std::shared_ptr<Projection> make_projection(const DecoderConfig& config, std::int64_t in, std::int64_t out,
-                                            bool has_bias) {
-  if (config.conv1d) return std::make_shared<Conv1D>(in, out);
-  return std::make_shared<Linear>(in, out, has_bias);
+                                            bool has_bias, ProjectionUse use) {
+  if (config.conv1d) return std::make_shared<Conv1D>(in, out, use);
+  return std::make_shared<Linear>(in, out, has_bias, use);
 }
 
 std::shared_ptr<Norm> make_norm(const DecoderConfig& config, std::int64_t features) {
@@ -14,6 +14,10 @@ std::shared_ptr<Norm> make_norm(const DecoderConfig& config, std::int64_t featur
     return std::make_shared<LayerNorm>(features, config.norm_epsilon, config.affine_norms);
   }
   return std::make_shared<RmsNorm>(features, config.norm_epsilon, config.norm == NormKind::kOffsetRms);
+}
+
+TokenStream stream_after_attention(const DecoderConfig& config, std::int64_t layer) {
+  return layer + 1 == config.layers ? TokenStream::kLabels : TokenStream::kInput;
 }
 
 }  // namespace lockstep::models

@@ -13,18 +13,21 @@ SelfAttention::SelfAttention(torch::nn::Module& layer_module, const DecoderConfi
   const DecoderNames& names = config.names;
   const std::int64_t query_features = config.heads * config.head_features;
   const std::int64_t key_features = config.key_value_heads * config.head_features;
-  const auto add = [&](const std::string& name, std::int64_t in, std::int64_t out, bool has_bias) {
-    return register_at(layer_module, name, make_projection(config, in, out, has_bias));
+  const auto add = [&](const std::string& name, std::int64_t out, ProjectionRole role) {
+    return register_at(
+        layer_module, name,
+        make_projection(config, config.features, out, config.query_key_value_bias, {role, TokenStream::kInput}));
   };
   if (names.query_key_value.empty()) {
-    query_ = add(names.query, config.features, query_features, config.query_key_value_bias);
-    key_ = add(names.key, config.features, key_features, config.query_key_value_bias);
-    value_ = add(names.value, config.features, key_features, config.query_key_value_bias);
+    query_ = add(names.query, query_features, ProjectionRole::kQuery);
+    key_ = add(names.key, key_features, ProjectionRole::kKey);
+    value_ = add(names.value, key_features, ProjectionRole::kValue);
   } else {
-    query_key_value_ =
-        add(names.query_key_value, config.features, query_features + 2 * key_features, config.query_key_value_bias);
+    query_key_value_ = add(names.query_key_value, query_features + 2 * key_features, ProjectionRole::kQueryKeyValue);
   }
-  output_ = add(names.attention_output, query_features, config.features, config.attention_output_bias);
+  output_ = register_at(layer_module, names.attention_output,
+                        make_projection(config, query_features, config.features, config.attention_output_bias,
+                                        {ProjectionRole::kAttentionOutput, stream_after_attention(config, layer)}));
   if (!names.query_norm.empty()) {
     query_norm_ = register_at(layer_module, names.query_norm, make_norm(config, config.head_features));
     key_norm_ = register_at(layer_module, names.key_norm, make_norm(config, config.head_features));

@@ -20,12 +20,12 @@ at::Tensor Projection::project_for_training(const Operand& operand, const Pass& 
   return multiply(operand, weight, bias, is_transposed(), pass);
 }
 
-Linear::Linear(std::int64_t in, std::int64_t out, bool has_bias) {
+Linear::Linear(std::int64_t in, std::int64_t out, bool has_bias, ProjectionUse use_) : Projection(use_) {
   weight = register_parameter("weight", torch::empty({out, in}));
   if (has_bias) bias = register_parameter("bias", torch::zeros({out}));
 }
 
-Conv1D::Conv1D(std::int64_t in, std::int64_t out) {
+Conv1D::Conv1D(std::int64_t in, std::int64_t out, ProjectionUse use_) : Projection(use_) {
   weight = register_parameter("weight", torch::empty({in, out}));
   bias = register_parameter("bias", torch::zeros({out}));
 }
@@ -34,6 +34,16 @@ at::Tensor Conv1D::project(const at::Tensor& x) const {
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape.back() = weight.size(1);
   return at::addmm(bias, x.reshape({-1, x.size(-1)}), weight).view(shape);
+}
+
+std::vector<NamedProjection> projections_of(const torch::nn::Module& model) {
+  std::vector<NamedProjection> projections;
+  for (const auto& item : model.named_modules("", /*include_self=*/false)) {
+    if (auto projection = std::dynamic_pointer_cast<Projection>(item.value())) {
+      projections.emplace_back(item.key(), std::move(projection));
+    }
+  }
+  return projections;
 }
 
 }  // namespace lockstep::models

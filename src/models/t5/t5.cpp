@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "lockstep/models/layers/layer_observer.h"
 #include "lockstep/models/layers/linear.h"
 #include "lockstep/models/loss.h"
+#include "models/language_head.h"
 #include "models/layers/attention.h"
 #include "models/layers/embedding.h"
 #include "models/layers/initialization.h"
@@ -19,13 +21,15 @@ namespace lockstep::models {
 namespace {
 
 struct T5Attention : torch::nn::Module {
-  T5Attention(const T5Config& config, bool has_relative_bias)
-      : heads(config.heads),
-        dropout(config.dropout),
-        q(add("q", config.features, config.heads * config.head_features)),
-        k(add("k", config.features, config.heads * config.head_features)),
-        v(add("v", config.features, config.heads * config.head_features)),
-        o(add("o", config.heads * config.head_features, config.features)) {
+  // Attends from the tokens of `queries` to themselves, or, if `is_cross`, to those of the source.
+  T5Attention(const T5Config& config, TokenStream queries, bool is_cross, bool has_relative_bias)
+      : heads(config.heads), dropout(config.dropout) {
+    const std::int64_t features = config.features, inner = config.heads * config.head_features;
+    const TokenStream keys = is_cross ? TokenStream::kInput : queries;
+    q = add("q", features, inner, {ProjectionRole::kQuery, queries, is_cross});
+    k = add("k", features, inner, {ProjectionRole::kKey, keys, is_cross});
+    v = add("v", features, inner, {ProjectionRole::kValue, keys, is_cross});
+    o = add("o", inner, features, {ProjectionRole::kAttentionOutput, queries, is_cross});
     if (!has_relative_bias) return;
     relative_attention_bias =
         register_module("relative_attention_bias", std::make_shared<Embedding>(config.buckets, config.heads));
@@ -48,16 +52,18 @@ struct T5Attention : torch::nn::Module {
   std::shared_ptr<Embedding> relative_attention_bias;  // null if the layer has no table of its own
 
  private:
-  std::shared_ptr<Linear> add(const char* name, std::int64_t in, std::int64_t out) {
-    return register_module(name, std::make_shared<Linear>(in, out, false));
+  std::shared_ptr<Linear> add(const char* name, std::int64_t in, std::int64_t out, ProjectionUse use) {
+    return register_module(name, std::make_shared<Linear>(in, out, false, use));
   }
 };
 
 struct T5FeedForward : torch::nn::Module {
-  explicit T5FeedForward(const T5Config& config) : activation(config.activation), dropout(config.dropout) {
-    wi = add(config.gated ? "wi_0" : "wi", config.features, config.inner_features);
-    if (config.gated) wi_1 = add("wi_1", config.features, config.inner_features);
-    wo = add("wo", config.inner_features, config.features);
+  T5FeedForward(const T5Config& config, TokenStream stream) : activation(config.activation), dropout(config.dropout) {
+    using enum ProjectionRole;
+    const std::int64_t features = config.features, inner = config.inner_features;
+    wi = add(config.gated ? "wi_0" : "wi", features, inner, {config.gated ? kMlpGate : kMlpUp, stream});
+    if (config.gated) wi_1 = add("wi_1", features, inner, {kMlpUp, stream});
+    wo = add("wo", inner, features, {kMlpDown, stream});
   }
 
   at::Tensor forward(const Operand& x, Pass& pass) const {
@@ -72,8 +78,8 @@ struct T5FeedForward : torch::nn::Module {
   std::shared_ptr<Linear> wi, wi_1, wo;
 
  private:
-  std::shared_ptr<Linear> add(const char* name, std::int64_t in, std::int64_t out) {
-    return register_module(name, std::make_shared<Linear>(in, out, false));
+  std::shared_ptr<Linear> add(const char* name, std::int64_t in, std::int64_t out, ProjectionUse use) {
+    return register_module(name, std::make_shared<Linear>(in, out, false, use));
   }
 };
 
@@ -129,12 +135,15 @@ struct T5Block : torch::nn::Module {
   T5Block(const T5Config& config, bool is_decoder, std::size_t layer_, bool has_relative_bias)
       : layer(layer_), dropout(config.dropout) {
     auto layers = register_module("layer", std::make_shared<torch::nn::Module>());
-    self = add_layer(*layers, "0", "SelfAttention", std::make_shared<T5Attention>(config, has_relative_bias), config);
+    const TokenStream stream = is_decoder ? TokenStream::kTarget : TokenStream::kInput;
+    self = add_layer(*layers, "0", "SelfAttention",
+                     std::make_shared<T5Attention>(config, stream, /*is_cross=*/false, has_relative_bias), config);
     if (is_decoder) {
-      cross = add_layer(*layers, "1", "EncDecAttention", std::make_shared<T5Attention>(config, false), config);
+      cross = add_layer(*layers, "1", "EncDecAttention",
+                        std::make_shared<T5Attention>(config, stream, /*is_cross=*/true, false), config);
     }
-    feed_forward =
-        add_layer(*layers, is_decoder ? "2" : "1", "DenseReluDense", std::make_shared<T5FeedForward>(config), config);
+    feed_forward = add_layer(*layers, is_decoder ? "2" : "1", "DenseReluDense",
+                             std::make_shared<T5FeedForward>(config, stream), config);
   }
 
   at::Tensor forward(at::Tensor x, const T5Context& context, Pass& pass) const {
@@ -296,11 +305,10 @@ class T5 final : public LanguageModel {
         config_(config),
         shared_(register_module("shared", std::make_shared<Embedding>(config.vocabulary, config.features))),
         encoder_(register_module("encoder", std::make_shared<T5Stack>(config, false))),
-        decoder_(register_module("decoder", std::make_shared<T5Stack>(config, true))) {
-    if (config.untied_head) {
-      lm_head_ = register_module("lm_head", std::make_shared<Linear>(config.features, config.vocabulary, false));
-    }
-  }
+        decoder_(register_module("decoder", std::make_shared<T5Stack>(config, true))),
+        head_(*this, shared_, config.features,
+              {.has_own_weight = config.untied_head,
+               .input_scale = config.scale_outputs ? 1 / std::sqrt(static_cast<double>(config.features)) : 1}) {}
 
   std::vector<std::vector<at::Tensor>> layer_parameters() const override {
     std::vector<std::vector<at::Tensor>> layers;
@@ -317,35 +325,37 @@ class T5 final : public LanguageModel {
   }
 
   void initialise_weights(const at::Generator& generator) override {
-    for (const auto& parameter : named_parameters()) {
-      if (parameter.value().dim() == 1) {
+    std::unordered_map<const at::TensorImpl*, ProjectionRole> roles;
+    for (const auto& [path, projection] : projections_of(*this)) {
+      roles[projection->weight.unsafeGetTensorImpl()] = projection->use.role;
+    }
+    for (const at::Tensor& parameter : parameters()) {
+      if (parameter.dim() == 1) {
         const at::NoGradGuard no_grad;
-        parameter.value().fill_(config_.initializer_factor);
-      } else {
-        fill_normal(parameter.value(), config_.initializer_factor * standard_deviation(parameter.key()), generator);
+        parameter.fill_(config_.initializer_factor);
+        continue;
       }
+      const auto role = roles.find(parameter.unsafeGetTensorImpl());
+      const double deviation = role != roles.end()                  ? standard_deviation(role->second)
+                               : parameter.is_same(shared_->weight) ? 1
+                                                                    : feature_deviation();
+      fill_normal(parameter, config_.initializer_factor * deviation, generator);
     }
   }
 
   at::Tensor logits(const Batch& batch, Pass& pass) override {
-    return head(batch.targets.pad(decode(batch, pass)), pass);
+    return head_.logits(batch.targets.pad(decode(batch, pass)), pass);
   }
 
   // All tokens of a target are labelled, so the head runs on all hidden states.
   at::Tensor loss_sum(const Batch& batch, Pass& pass) override {
     const LabelledPositions labelled(batch);
-    const at::Tensor hidden = decode(batch, pass);
-    if (has_adapted_head()) return negative_log_likelihood(head(hidden, pass), labelled.labels, pass.label_smoothing);
-    return negative_log_likelihood(scaled(hidden), output_head(), labelled.labels, pass);
+    return head_.loss_sum(decode(batch, pass), labelled.labels, pass);
   }
 
   at::Tensor row_loss_sums(const Batch& batch, Pass& pass) override {
     const LabelledPositions labelled(batch);
-    const at::Tensor hidden = decode(batch, pass);
-    return labelled.sum_by_row(
-        has_adapted_head()
-            ? negative_log_likelihoods(head(hidden, pass), labelled.labels, pass.label_smoothing)
-            : negative_log_likelihoods(scaled(hidden), output_head(), labelled.labels, pass.label_smoothing));
+    return labelled.sum_by_row(head_.losses(decode(batch, pass), labelled.labels, pass));
   }
 
   Started start_decoding(const at::Tensor& input_ids, const at::Tensor& lengths, Pass& pass) override {
@@ -373,20 +383,19 @@ class T5 final : public LanguageModel {
                 at::full({tokens.size(0)}, state.position, tokens.options())};
     for (at::Tensor& bias : step.self_biases) bias = bias.unsqueeze(0).unsqueeze(2);
     ++state.position;
-    return head(
+    return head_.logits(
         decoder_->forward_step(shared_->forward(tokens.unsqueeze(1), pass), state.caches, step, pass).squeeze(1), pass);
   }
 
  private:
-  double standard_deviation(const std::string& name) const {
-    const double features = 1 / std::sqrt(static_cast<double>(config_.features));
-    const double heads = 1 / std::sqrt(static_cast<double>(config_.head_features));
-    if (name.ends_with(".q.weight")) return features * heads;
-    if (name.ends_with(".o.weight")) return heads / std::sqrt(static_cast<double>(config_.heads));
-    if (name.ends_with(".wo.weight")) return 1 / std::sqrt(static_cast<double>(config_.inner_features));
-    const bool is_vocabulary = name == "shared.weight" || name == "lm_head.weight";
-    return is_vocabulary ? 1 : features;
+  double standard_deviation(ProjectionRole role) const {
+    const double head_features = 1 / std::sqrt(static_cast<double>(config_.head_features));
+    if (role == ProjectionRole::kQuery) return feature_deviation() * head_features;
+    if (role == ProjectionRole::kAttentionOutput) return head_features / std::sqrt(static_cast<double>(config_.heads));
+    if (role == ProjectionRole::kMlpDown) return 1 / std::sqrt(static_cast<double>(config_.inner_features));
+    return role == ProjectionRole::kHead ? 1 : feature_deviation();
   }
+  double feature_deviation() const { return 1 / std::sqrt(static_cast<double>(config_.features)); }
 
   // Returns the encoder's output for `embedded`; both are [source tokens, features].
   at::Tensor encode(const at::Tensor& embedded, const PackedRows& rows, Pass& pass) const {
@@ -405,23 +414,10 @@ class T5 final : public LanguageModel {
     return decoder_->forward(embed(batch.decoder_input_ids, rows, Embedded::kDecoderInput), context, pass);
   }
 
-  at::Tensor head(const at::Tensor& hidden, Pass& pass) const {
-    return has_adapted_head() ? lm_head_->forward(scaled(hidden), pass) : output_head().logits(scaled(hidden));
-  }
-
-  at::Tensor scaled(const at::Tensor& hidden) const {
-    return config_.scale_outputs ? hidden * (1 / std::sqrt(static_cast<double>(config_.features))) : hidden;
-  }
-
-  bool has_adapted_head() const { return lm_head_ && lm_head_->low_rank; }
-
-  // Returns the head without the adapter's term.
-  OutputHead output_head() const { return {.weight = lm_head_ ? lm_head_->weight : shared_->weight, .bias = {}}; }
-
   T5Config config_;
   std::shared_ptr<Embedding> shared_;
   std::shared_ptr<T5Stack> encoder_, decoder_;
-  std::shared_ptr<Linear> lm_head_;  // null if the head shares the embedding's weights
+  const LanguageHead head_;
 };
 
 }  // namespace

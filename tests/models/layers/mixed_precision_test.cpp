@@ -28,8 +28,9 @@ class RoundedLayer : public testing::TestWithParam<std::tuple<bool, at::ScalarTy
  protected:
   RoundedLayer() {
     torch::manual_seed(1);
-    layer = std::get<bool>(GetParam()) ? std::shared_ptr<Projection>(std::make_shared<Conv1D>(48, 32))
-                                       : std::make_shared<Linear>(48, 32, true);
+    constexpr ProjectionUse kUse{ProjectionRole::kMlpUp, TokenStream::kInput};
+    layer = std::get<bool>(GetParam()) ? std::shared_ptr<Projection>(std::make_shared<Conv1D>(48, 32, kUse))
+                                       : std::make_shared<Linear>(48, 32, true, kUse);
     const at::NoGradGuard no_grad;
     layer->weight.normal_();
     layer->bias.normal_();

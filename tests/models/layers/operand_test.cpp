@@ -19,7 +19,8 @@ Recipe::Compute counted(int& calls) {
 
 TEST(Operand, IsRepeatedOnceForAllLayersThatTakeIt) {
   const at::Tensor x = torch::randn({3, 4}).requires_grad_();
-  const Linear first(4, 5, true), second(4, 5, false);
+  constexpr ProjectionUse kUse{ProjectionRole::kMlpUp, TokenStream::kInput};
+  const Linear first(4, 5, true, kUse), second(4, 5, false, kUse);
   for (const Linear* layer : {&first, &second}) {
     torch::NoGradGuard no_grad;
     layer->weight.normal_();
