@@ -29,8 +29,6 @@ const std::map<std::string, GpuModel> kGpus = {{"a100", {19.5e12, 156e12, 312e12
 // includes CUDA's context and libraries.
 constexpr double kProgramOnHost = 300e6, kProgramOnGpu = 600e6;
 
-const std::vector<std::string> kShardings = {"none", "state", "state_and_gradients", "full"};
-
 struct PlanArguments {
   std::string job;
   std::vector<std::string> overrides;
@@ -91,7 +89,7 @@ void print_estimates(const PlanArguments& arguments) {
              "computes", "exchanges", "step", "tokens/s", "efficiency");
   for (const int ranks : arguments.ranks) {
     std::map<std::uint64_t, batching::EpochPlan> plans;  // by token limit
-    for (const std::string& sharding : kShardings) {
+    for (const auto& [sharding, sharding_name] : job::NamesOf<job::OptimizerSharding>::kNames) {
       const double held = train::held_bytes(size, ranks, sharding, bucket_bytes);
       const train::ActivationPlan activations =
           train::plan_activations(size, job.hyperparameters, {memory, held}, enough, longest);
@@ -109,9 +107,9 @@ void print_estimates(const PlanArguments& arguments) {
       const train::StepEstimate found = train::estimate_step(size, work, machine, ranks, sharding, bucket_bytes);
       const bool fits = memory == 0 || found.memory_bytes <= memory;
       is_too_large = is_too_large || !fits;
-      fmt::print("{:>6}  {:<20}{:>8.3f} GB{} {:>9.4f} s {:>9.4f} s {:>8.4f} s {:>11.0f} {:>9.1f} %\n", ranks, sharding,
-                 found.memory_bytes / 1e9, fits ? ' ' : '!', found.compute_s, found.communication_s, found.step_s,
-                 found.tokens_per_second, 100 * found.efficiency);
+      fmt::print("{:>6}  {:<20}{:>8.3f} GB{} {:>9.4f} s {:>9.4f} s {:>8.4f} s {:>11.0f} {:>9.1f} %\n", ranks,
+                 sharding_name, found.memory_bytes / 1e9, fits ? ' ' : '!', found.compute_s, found.communication_s,
+                 found.step_s, found.tokens_per_second, 100 * found.efficiency);
     }
   }
   if (is_too_large) fmt::print("!: more than the {:.0f} GB of the GPU\n", memory / 1e9);

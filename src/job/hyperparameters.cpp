@@ -122,8 +122,7 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("threads_per_rank", &threads_per_rank, "threads of a rank; 0: its share of the cores", Range{0, 4096});
   table.add("optimizer_sharding", &optimizer_sharding,
             "what the ranks divide among themselves: state: the optimizer's state (ZeRO-1); state_and_gradients: "
-            "gradients, too (ZeRO-2); full: the layers' parameters, too (ZeRO-3)",
-            Choices{"none", "state", "state_and_gradients", "full"});
+            "gradients, too (ZeRO-2); full: the layers' parameters, too (ZeRO-3)");
   table.add("gradient_reduce_dtype", &gradient_reduce_dtype,
             "bf16: gradients are sent and summed in half the bytes, with rounding", Choices{"fp32", "bf16"});
   table.add("ddp_bucket_cap_mb", &ddp_bucket_cap_mb,

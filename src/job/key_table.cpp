@@ -79,6 +79,10 @@ struct ValueParser {
     }
     value = text;
   }
+  void read(const KeyTable::Textual& value) const {
+    if (text.empty()) refuse("a text");
+    if (!value.read(text)) refuse(fmt::format("one of: {}", fmt::join(value.names, ", ")));
+  }
   template <class Value>
   void read(std::optional<Value>& value) const {
     if (is_none(text)) {
@@ -96,6 +100,7 @@ std::string show(const KeyTable::Target& target) {
           [](const std::vector<std::string>* value) {
             return value->empty() ? "none" : fmt::format("{}", fmt::join(*value, ", "));
           },
+          [](const KeyTable::Textual& value) { return value.text(); },
           []<class Value>(const std::optional<Value>* value) { return *value ? fmt::format("{}", **value) : "none"; },
           [](const auto* value) { return fmt::format("{}", *value); },
       },
@@ -109,6 +114,7 @@ std::string show_in_job(const KeyTable::Target& target) {
                         [&](const std::string* value) { return quote(*value); },
                         [&](const std::vector<std::string>* value) { return quote(*value); },
                         [&](const std::optional<std::string>* value) { return *value ? quote(**value) : "none"; },
+                        [&](const KeyTable::Textual& value) { return quote(value.text()); },
                         [&](const auto*) { return show(target); },
                     },
                     target);
@@ -117,11 +123,11 @@ std::string show_in_job(const KeyTable::Target& target) {
 }  // namespace
 
 void KeyTable::add(std::string name, Target target, std::string help, Range range) {
-  keys_.push_back({std::move(name), target, std::move(help), range, {}});
+  keys_.push_back({std::move(name), std::move(target), std::move(help), range, {}});
 }
 
 void KeyTable::add(std::string name, Target target, std::string help, Choices choices) {
-  keys_.push_back({std::move(name), target, std::move(help), {}, std::move(choices)});
+  keys_.push_back({std::move(name), std::move(target), std::move(help), {}, std::move(choices)});
 }
 
 const KeyTable::Key& KeyTable::find(std::string_view name, const std::string& where) const {
@@ -150,13 +156,17 @@ void KeyTable::set(std::string_view name, const Text& value, const std::string& 
         fmt::format("{}: expected a single value, found the list [{}]", place, fmt::join(value.items, ", ")));
   }
   const ValueParser parser{value.items.front(), place, key.range, key.choices};
-  std::visit(Overloaded{[](std::vector<std::string>*) {}, [&](auto* target) { parser.read(*target); }}, key.target);
+  std::visit(Overloaded{[](std::vector<std::string>*) {}, [&](const Textual& target) { parser.read(target); },
+                        [&](auto* target) { parser.read(*target); }},
+             key.target);
 }
 
 std::string KeyTable::describe() const {
   std::string text;
   for (const Key& key : keys_) {
-    const std::string choices = key.choices.empty() ? "" : fmt::format(" ({})", fmt::join(key.choices, ", "));
+    const auto* textual = std::get_if<Textual>(&key.target);
+    const Choices& names = textual != nullptr ? textual->names : key.choices;
+    const std::string choices = names.empty() ? "" : fmt::format(" ({})", fmt::join(names, ", "));
     text += fmt::format("  {:<28} {}{} [{}]\n", key.name, key.help, choices, show(key.target));
   }
   return text;

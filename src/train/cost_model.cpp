@@ -1,12 +1,9 @@
 #include "lockstep/train/cost_model.h"
 
-#include <fmt/format.h>
 #include <algorithm>
-#include <map>
 #include <unordered_map>
 #include <vector>
 
-#include "lockstep/core/error.h"
 #include "lockstep/models/layers/linear.h"
 #include "lockstep/models/loss.h"
 #include "lockstep/sharding/gradient_reducer.h"
@@ -17,21 +14,6 @@ namespace {
 
 constexpr double kBytes = 4;  // per fp32 number
 constexpr double kFlops = 2;  // per multiply-add
-// Which parts of a rank's memory the ranks share; this also determines the messages.
-struct Sharding {
-  bool state = false, gradients = false, parameters = false;
-};
-
-Sharding parse_sharding(const std::string& name) {
-  static const std::map<std::string, Sharding> kNames = {{"none", {}},
-                                                         {"state", {true, false, false}},
-                                                         {"state_and_gradients", {true, true, false}},
-                                                         {"full", {true, true, true}}};
-  const auto found = kNames.find(name);
-  if (found != kNames.end()) return found->second;
-  throw InputError(fmt::format(
-      "optimizer_sharding: expected none, state, state_and_gradients or full, found '{}'; give one of these", name));
-}
 
 // Returns the features that are kept per token until backward has used them: the output of a projection, or its sum
 // with the residual that it is added to, and the output of attention. Outputs of norms and activations are computed
@@ -43,17 +25,18 @@ std::int64_t activation_features(const models::Projection& projection) {
 
 }  // namespace
 
-double held_bytes(const ModelSize& model, int ranks, const std::string& sharding_name, double bucket_bytes) {
-  const Sharding sharding = parse_sharding(sharding_name);
+double held_bytes(const ModelSize& model, int ranks, job::OptimizerSharding sharding, double bucket_bytes) {
   const auto share = [&](bool is_sharded) { return is_sharded ? 1.0 / ranks : 1.0; };
-  double bytes = kBytes * (model.parameters * share(sharding.parameters) + model.trained * share(sharding.gradients) +
-                           model.shardable_state * share(sharding.state) + model.replicated_state);
+  double bytes = kBytes * (model.parameters * share(shares_parameters(sharding)) +
+                           model.trained * share(shares_gradients(sharding)) +
+                           model.shardable_state * share(shares_state(sharding)) + model.replicated_state);
   // Parameters that are needed throughout are held whole, in addition to the rank's share of them.
-  if (sharding.parameters) bytes += kBytes * (model.parameters - model.in_layers) * (1 - share(true));
+  if (shares_parameters(sharding)) bytes += kBytes * (model.parameters - model.in_layers) * (1 - share(true));
   // Also held temporarily: the buckets of gradients that are filled or reduced, the current layer and the layers
   // gathered ahead.
-  if (sharding.gradients) bytes += static_cast<double>(sharding::GradientReducer::kMaxInFlight + 1) * bucket_bytes;
-  if (sharding.parameters) bytes += (sharding::LayerGathering::kLayersAhead + 1) * kBytes * model.largest_layer;
+  if (shares_gradients(sharding))
+    bytes += static_cast<double>(sharding::GradientReducer::kMaxInFlight + 1) * bucket_bytes;
+  if (shares_parameters(sharding)) bytes += (sharding::LayerGathering::kLayersAhead + 1) * kBytes * model.largest_layer;
   return bytes;
 }
 
@@ -107,8 +90,7 @@ ModelSize size_of(const LanguageModel& model, const std::string& optim) {
 }
 
 StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const Machine& machine, int ranks,
-                           const std::string& sharding_name, double bucket_bytes) {
-  const Sharding sharding = parse_sharding(sharding_name);
+                           job::OptimizerSharding sharding, double bucket_bytes) {
   const double forward = kFlops * work.multiply_adds / machine.flops;
   const double backward = (work.recomputes_layers ? 3 : 2) * forward;
   // One pass along the ring: each rank sends all but its own range.
@@ -116,29 +98,29 @@ StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const M
   const double ring = (ranks - 1.0) / ranks * bytes / machine.link_bytes_per_second;
   // Gradients are sent during the backward pass of the last micro-batch or, if each rank keeps only its range of them,
   // of every micro-batch. The last bucket is complete only when backward ends, so it is never hidden.
-  const double reducing_passes = sharding.gradients ? work.passes : 1;
-  const double reducing = (sharding.state ? 1 : 2) * ring * reducing_passes;
+  const double reducing_passes = shares_gradients(sharding) ? work.passes : 1;
+  const double reducing = (shares_state(sharding) ? 1 : 2) * ring * reducing_passes;
   const double hidden_reducing = backward * reducing_passes / work.passes;
   const double last_bucket = std::min(1.0, bucket_bytes / bytes) * reducing / reducing_passes;
   // Updated parameters arrive during the first micro-batch's forward pass; sharded ones are gathered in every forward
   // and backward pass.
   const double in_layers = model.in_layers / model.parameters;
-  const double gathering = (sharding.parameters ? 2 * work.passes * in_layers + 1 - in_layers
-                            : sharding.state    ? 1
-                                                : 0) *
+  const double gathering = (shares_parameters(sharding) ? 2 * work.passes * in_layers + 1 - in_layers
+                            : shares_state(sharding)    ? 1
+                                                        : 0) *
                            ring;
-  const double hidden_gathering = sharding.parameters ? forward + backward : forward / work.passes;
+  const double hidden_gathering = shares_parameters(sharding) ? forward + backward : forward / work.passes;
   // The first layer waits for its own parameters, and for those outside of layers.
   const double first_layer = gathering > 0 ? (1 - in_layers + model.largest_layer / model.parameters) * ring : 0;
 
   StepEstimate estimate;
-  estimate.memory_bytes = machine.program_bytes + held_bytes(model, ranks, sharding_name, bucket_bytes) +
+  estimate.memory_bytes = machine.program_bytes + held_bytes(model, ranks, sharding, bucket_bytes) +
                           activation_bytes(model, work.recomputes_layers) * work.largest_micro_batch +
                           models::logits_bytes(work.largest_micro_batch, model.vocabulary);
   estimate.compute_s = forward + backward;
   estimate.communication_s = reducing + gathering;
   const double exposed =
-      sharding.parameters
+      shares_parameters(sharding)
           // One link carries both throughout the step.
           ? std::max(first_layer + last_bucket, reducing + gathering - hidden_gathering)
           : std::max(last_bucket, reducing - hidden_reducing) + std::max(first_layer, gathering - hidden_gathering);

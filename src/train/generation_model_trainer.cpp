@@ -234,7 +234,7 @@ void GenerationModelTrainer::prepare_output(const Hyperparameters& hyperparamete
     if (hyperparameters.logging_dir)
       core::log_to_file(std::filesystem::path(*hyperparameters.logging_dir) / "train.log");
   });
-  const bool all_write = hyperparameters.optimizer_sharding != "none";
+  const bool all_write = shares_state(hyperparameters.optimizer_sharding);
   if (!all_write && hyperparameters.save_strategy == "no" && !hyperparameters.load_best_model_at_end) return;
   comm::run_on_all(*communicator_, [&] {
     if (std::filesystem::exists(output_dir / kTrainerStateFile)) return;

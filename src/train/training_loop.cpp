@@ -38,22 +38,16 @@ std::uint64_t count_warmup_steps(const Hyperparameters& hyperparameters, std::ui
   return static_cast<std::uint64_t>(std::ceil(hyperparameters.warmup_ratio * static_cast<double>(total_steps)));
 }
 
-// The stages of ZeRO: each also shares what the previous one shares.
-bool shares_gradients(const Hyperparameters& hyperparameters) {
-  return hyperparameters.optimizer_sharding == "state_and_gradients" || hyperparameters.optimizer_sharding == "full";
-}
-bool shares_parameters(const Hyperparameters& hyperparameters) { return hyperparameters.optimizer_sharding == "full"; }
-
 sharding::ParameterLayout make_layout(const LanguageModel& model, const Hyperparameters& hyperparameters) {
-  return sharding::ParameterLayout(
-      sharding::parameters_by_layer(model),
-      {.bytes = hyperparameters.ddp_bucket_cap_mb << 20, .spans_units = !shares_parameters(hyperparameters)});
+  return sharding::ParameterLayout(sharding::parameters_by_layer(model),
+                                   {.bytes = hyperparameters.ddp_bucket_cap_mb << 20,
+                                    .spans_units = !shares_parameters(hyperparameters.optimizer_sharding)});
 }
 
 sharding::Ownership make_ownership(const sharding::ParameterLayout& layout, const Hyperparameters& hyperparameters,
                                    const Communicator& communicator) {
-  return hyperparameters.optimizer_sharding == "none" ? sharding::Ownership::whole(layout)
-                                                      : sharding::Ownership::shared(layout, communicator);
+  return shares_state(hyperparameters.optimizer_sharding) ? sharding::Ownership::shared(layout, communicator)
+                                                          : sharding::Ownership::whole(layout);
 }
 
 at::ScalarType type_of_products(const Hyperparameters& hyperparameters) {
@@ -61,7 +55,7 @@ at::ScalarType type_of_products(const Hyperparameters& hyperparameters) {
 }
 
 sharding::ReducerOptions reducer_options(const Hyperparameters& hyperparameters) {
-  return {.frees_buckets = shares_gradients(hyperparameters),
+  return {.frees_buckets = shares_gradients(hyperparameters.optimizer_sharding),
           .message_type = hyperparameters.gradient_reduce_dtype == "bf16" ? at::kBFloat16 : at::kFloat};
 }
 
@@ -122,11 +116,12 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       total_steps_(count_steps(hyperparameters, batches_.steps_per_epoch())),
       layout_(make_layout(model, hyperparameters)),
       ownership_(make_ownership(layout_, hyperparameters, *communicator_)),
-      parameters_(layout_, ownership_, communicator_, shares_parameters(hyperparameters)),
+      parameters_(layout_, ownership_, communicator_, shares_parameters(hyperparameters.optimizer_sharding)),
       layers_(parameters_),
       reducer_(layout_, ownership_, communicator_, reducer_options(hyperparameters)),
       optimizer_(make_optimizer(layout_, ownership_, parameters_.own(), hyperparameters, communicator_)),
-      rounded_weights_(type_of_products(hyperparameters), /*keeps=*/!shares_parameters(hyperparameters)),
+      rounded_weights_(type_of_products(hyperparameters),
+                       /*keeps=*/!shares_parameters(hyperparameters.optimizer_sharding)),
       loss_scaler_(hyperparameters.fp16),
       schedule_(hyperparameters.lr_scheduler_type, hyperparameters.learning_rate,
                 count_warmup_steps(hyperparameters, total_steps_), total_steps_),

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "lockstep/job/choices.h"
 #include "lockstep/job/key_table.h"
 
 namespace lockstep::job {
@@ -62,7 +63,7 @@ struct Hyperparameters {
   std::int64_t threads_per_rank = 0;
   std::string resume_from_checkpoint = "auto";
   std::int64_t max_run_minutes = 0;
-  std::string optimizer_sharding = "state";
+  OptimizerSharding optimizer_sharding = OptimizerSharding::kState;
   std::string gradient_reduce_dtype = "fp32";
   std::int64_t ddp_bucket_cap_mb = 25;
   std::int64_t collective_timeout_s = 600;

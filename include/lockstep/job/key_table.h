@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -9,14 +10,22 @@
 #include <variant>
 #include <vector>
 
+#include "lockstep/job/named_values.h"
+
 namespace lockstep::job {
 
 /// Settings that can be set by name: each key is bound to a variable and has its valid values and one line of help.
 class KeyTable {
  public:
+  /// A variable of a type that has texts of its own, such as an enumeration.
+  struct Textual {
+    std::function<std::string()> text;             // of the current value
+    std::function<bool(const std::string&)> read;  // returns false, and changes nothing, if no value has this text
+    std::vector<std::string> names;                // the valid texts; empty if there are others
+  };
   using Target =
       std::variant<bool*, std::int64_t*, double*, std::string*, std::optional<bool>*, std::optional<std::int64_t>*,
-                   std::optional<double>*, std::optional<std::string>*, std::vector<std::string>*>;
+                   std::optional<double>*, std::optional<std::string>*, std::vector<std::string>*, Textual>;
 
   /// The valid range of a number, bounds included.
   struct Range {
@@ -33,10 +42,14 @@ class KeyTable {
   };
 
   void add(std::string name, Target target, std::string help) {
-    add(std::move(name), target, std::move(help), Range{});
+    add(std::move(name), std::move(target), std::move(help), Range{});
   }
   void add(std::string name, Target target, std::string help, Range range);
   void add(std::string name, Target target, std::string help, Choices choices);
+  template <NamedEnum Value>
+  void add(std::string name, Value* target, std::string help) {
+    add(std::move(name), textual(target), std::move(help));
+  }
 
   /// Sets a key. Throws InputError for an unknown key (suggesting the nearest) and for a value of the wrong type or out
   /// of range. `where` begins the message, e.g. "job.yaml: line 3".
@@ -61,6 +74,18 @@ class KeyTable {
     Choices choices;
   };
   const Key& find(std::string_view name, const std::string& where) const;
+
+  template <NamedEnum Value>
+  static Textual textual(Value* target) {
+    return {.text = [target] { return std::string(name_of(*target)); },
+            .read =
+                [target](const std::string& text) {
+                  const auto value = value_named<Value>(text);
+                  if (value) *target = *value;
+                  return value.has_value();
+                },
+            .names = names_of<Value>()};
+  }
 
   std::vector<Key> keys_;
 };

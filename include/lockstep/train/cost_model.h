@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "lockstep/job/choices.h"
 #include "lockstep/models/model.h"
 
 namespace lockstep::train {
@@ -43,9 +44,8 @@ struct StepWork {
   bool recomputes_layers = false;  // gradient_checkpointing
 };
 
-/// Returns the bytes that a rank holds, except activations. `sharding` is a value of the job key optimizer_sharding.
-/// Throws InputError for another value.
-double held_bytes(const ModelSize& model, int ranks, const std::string& sharding, double bucket_bytes);
+/// Returns the bytes that a rank holds, except activations.
+double held_bytes(const ModelSize& model, int ranks, job::OptimizerSharding sharding, double bucket_bytes);
 
 /// Returns the bytes per token of a micro-batch that are held from its forward pass to its backward pass.
 /// `recomputes_layers` means gradient_checkpointing.
@@ -60,8 +60,8 @@ struct StepEstimate {
   double efficiency = 0;  // mean compute time of the ranks as a share of the step
 };
 
-/// Estimates the time and memory of a step. Throws as held_bytes() does.
+/// Estimates the time and memory of a step.
 StepEstimate estimate_step(const ModelSize& model, const StepWork& work, const Machine& machine, int ranks,
-                           const std::string& sharding, double bucket_bytes);
+                           job::OptimizerSharding sharding, double bucket_bytes);
 
 }  // namespace lockstep::train
