@@ -1,7 +1,6 @@
 #include "cli/dataset_options.h"
 
-#include <map>
-#include <string>
+#include "cli/choice_option.h"
 
 namespace lockstep::cli {
 
@@ -16,15 +15,8 @@ void add_dataset_options(CLI::App& command, DatasetOptions& options) {
       .add_option("--response-template", format.response_template,
                   "text that the model is to write, with any column in braces")
       ->capture_default_str();
-  command
-      .add_option("--input-contains-output", format.input_contains_output,
-                  "whether inputs already end with their outputs, which are then removed from the inputs")
-      ->default_str("auto")
-      ->transform(CLI::Transformer(std::map<std::string, data::InputContainsOutput>{
-          {"auto", data::InputContainsOutput::automatic},
-          {"true", data::InputContainsOutput::yes},
-          {"false", data::InputContainsOutput::no},
-      }));
+  add_choice(command, "--input-contains-output", format.input_contains_output,
+             "whether inputs already end with their outputs, which are then removed from the inputs");
 }
 
 }  // namespace lockstep::cli

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/choice_option.h"
 #include "cli/commands.h"
 #include "cli/dataset_options.h"
 #include "cli/ranks.h"
@@ -31,7 +32,7 @@ struct EvaluateArguments {
   std::string output;
   std::uint64_t batch_size = 16;
   std::optional<std::size_t> model_max_length;
-  std::string device = "auto";
+  job::DeviceChoice device = job::DeviceChoice::kAuto;
 };
 
 // Tokenizes every row without dropping any, so that the output has one line per row.
@@ -84,7 +85,7 @@ void evaluate(const EvaluateArguments& arguments, const std::shared_ptr<Communic
   TrainedModel model;
   std::unique_ptr<TokenizedDataset> dataset;
   comm::run_on_all(*communicator, [&] { model.tokenizer = generation::load_tokenizer_of(resolved); });
-  model.model = generation::load_on_ranks(resolved, generation::WeightsIo::each, *communicator);
+  model.model = generation::load_on_ranks(resolved, job::WeightsIo::kEach, *communicator);
   stop_requests.check(kNothingWritten);
   comm::run_on_all(*communicator, [&] { dataset = tokenize_every_row(arguments, model); });
   comm::set_compute_threads(0, *communicator);
@@ -127,9 +128,7 @@ void add_evaluate_command(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 30));
   command->add_option("--model-max-length", arguments->model_max_length,
                       "tokens to which rows are truncated [the tokenizer's own limit, else the model's]");
-  command->add_option("--device", arguments->device, "where to compute; auto: on a GPU if there is one")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  add_choice(*command, "--device", arguments->device, "where to compute; auto: on a GPU if there is one");
   command->callback([arguments] {
     core::install_stop_signals();
     run_on_ranks([&](const std::shared_ptr<Communicator>& communicator) { evaluate(*arguments, communicator); });

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/choice_option.h"
 #include "cli/commands.h"
 #include "cli/dataset_options.h"
 #include "cli/ranks.h"
@@ -26,7 +27,7 @@ struct GenerateArguments {
   std::string output;
   std::string prompt;
   GenerationOptions options;
-  std::string device = "auto";
+  job::DeviceChoice device = job::DeviceChoice::kAuto;
 };
 
 std::vector<data::Row> read_rows(const GenerateArguments& arguments, const TrainedModel& model) {
@@ -134,9 +135,7 @@ void add_generate_command(CLI::App& app) {
   command->add_option("--batch-size", arguments->options.batch_size, "rows of a batch")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 30));
-  command->add_option("--device", arguments->device, "where to compute; auto: on a GPU if there is one")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  add_choice(*command, "--device", arguments->device, "where to compute; auto: on a GPU if there is one");
   input->needs(output);
   output->needs(input);
   prompt->excludes(input);

@@ -16,7 +16,8 @@ std::shared_ptr<const TokenizedDataset> open_training_rows(const job::JobFile& j
       data::PreparedDataset::open(prepared / "train", data::VerifyShards::no);
   const Hyperparameters& hyperparameters = job.hyperparameters;
   const bool has_validation = data::sets_of(job).size() > 1;
-  if (has_validation || !job.has_encoder || hyperparameters.evaluation_strategy == "no") return training;
+  const bool is_evaluated = hyperparameters.evaluation_strategy != job::EvaluationStrategy::kNo;
+  if (has_validation || !job.has_encoder || !is_evaluated) return training;
   return data::split_for_validation(training, hyperparameters.test_size,
                                     static_cast<std::uint64_t>(hyperparameters.seed))
       .training;

@@ -70,7 +70,7 @@ train::Machine machine_of(const PlanArguments& arguments, const Hyperparameters&
 void print_estimates(const PlanArguments& arguments) {
   const job::JobFile job = job::load_job_file(arguments.job, arguments.overrides);
   const train::Machine machine = machine_of(arguments, job.hyperparameters);
-  if (job.hyperparameters.peft_type != "none") {
+  if (job.hyperparameters.peft_type != job::PeftType::kNone) {
     throw InputError("peft_type: expected none, found lora; plan only supports full fine-tuning");
   }
   const auto training = open_training_rows(job);

@@ -70,13 +70,8 @@ void warn_of_other_datasets(const job::JobFile& job, const data::JobSet& set, co
                set.name, fmt::join(read, ", "), fmt::join(named, ", "));
 }
 
-generation::WeightsIo weights_io(const job::JobFile& job) {
-  return job.weights_io == "broadcast" ? generation::WeightsIo::broadcast : generation::WeightsIo::each;
-}
-
 hub::ResolvedModel find_model(const job::JobFile& job, Communicator& communicator) {
-  const bool reads_weights =
-      !job.from_scratch && (communicator.is_root() || weights_io(job) == generation::WeightsIo::each);
+  const bool reads_weights = !job.from_scratch && (communicator.is_root() || job.weights_io == job::WeightsIo::kEach);
   hub::ResolveOptions options;
   options.files = reads_weights ? hub::ModelFiles::all : hub::ModelFiles::without_weights;
   options.before_weights = [&](const std::filesystem::path& folder) {
@@ -113,7 +108,7 @@ Inputs read_inputs(const job::JobFile& job, const hub::ResolvedModel& resolved, 
 
 std::shared_ptr<LanguageModel> make_model(const job::JobFile& job, const hub::ResolvedModel& resolved,
                                           Communicator& communicator) {
-  if (!job.from_scratch) return generation::load_on_ranks(resolved, weights_io(job), communicator);
+  if (!job.from_scratch) return generation::load_on_ranks(resolved, job.weights_io, communicator);
   std::shared_ptr<LanguageModel> model;
   comm::run_on_all(communicator, [&] {
     model = models::create_model(resolved.folder, static_cast<std::uint64_t>(job.hyperparameters.seed));

@@ -24,8 +24,9 @@ VisibleGpus visible_gpus() {
   return {0, status == cudaSuccess ? "no device" : cudaGetErrorString(status)};
 }
 
-at::Device compute_device(const std::string& device, int local_rank, const VisibleGpus& gpus) {
-  if (device == "cpu" || (device == "auto" && gpus.count == 0)) return at::kCPU;
+at::Device compute_device(job::DeviceChoice choice, int local_rank, const VisibleGpus& gpus) {
+  using job::DeviceChoice;
+  if (choice == DeviceChoice::kCpu || (choice == DeviceChoice::kAuto && gpus.count == 0)) return at::kCPU;
   if (gpus.count == 0) {
     throw InputError(
         fmt::format("device: cuda: expected a GPU, found none (CUDA: {}); ask the scheduler for one (Slurm: "
@@ -37,7 +38,7 @@ at::Device compute_device(const std::string& device, int local_rank, const Visib
     throw InputError(
         fmt::format("device: {}: expected a GPU for each rank of a node, found {} GPUs for rank {} of this one; start "
                     "as many ranks per node as it has GPUs",
-                    device, gpus.count, local_rank));
+                    name_of(choice), gpus.count, local_rank));
   }
   return {at::kCUDA, static_cast<at::DeviceIndex>(local_rank)};
 }
@@ -53,10 +54,10 @@ void load_gpu_kernels() {
       "or link libtorch_cuda.so");
 }
 
-at::Device compute_device_of_rank(const std::string& device, Communicator& communicator) {
+at::Device compute_device_of_rank(job::DeviceChoice choice, Communicator& communicator) {
   at::Device chosen = at::kCPU;
   run_on_all(communicator, [&] {
-    chosen = compute_device(device, communicator.local_rank(), visible_gpus());
+    chosen = compute_device(choice, communicator.local_rank(), visible_gpus());
     if (!chosen.is_cuda()) return;
     load_gpu_kernels();
     c10::cuda::set_device(chosen.index());

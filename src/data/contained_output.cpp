@@ -100,8 +100,8 @@ bool first_rows_contain_output(const Dataset& dataset, std::string_view eos) {
 
 std::unique_ptr<RowBlocks> open_blocks_for_model(const Dataset& dataset, const Tokenizer& tokenizer, bool has_encoder) {
   const InputContainsOutput setting = dataset.input_contains_output();
-  const bool automatic = setting == InputContainsOutput::automatic;
-  const bool never = setting == InputContainsOutput::no || (automatic && has_encoder);
+  const bool automatic = setting == InputContainsOutput::kAuto;
+  const bool never = setting == InputContainsOutput::kNo || (automatic && has_encoder);
   const std::string eos = tokenizer.eos_id() ? tokenizer.token(*tokenizer.eos_id()) : "";
   if (never || (automatic && !first_rows_contain_output(dataset, eos))) return dataset.open_blocks();
   return std::make_unique<ContainedOutputBlocks>(dataset.open_blocks(), ContainedOutput(eos, automatic));

@@ -31,7 +31,7 @@ RowFormat row_format_of(const job::JobFile& job) {
           .output_column = job.output_column,
           .prompt_template = job.prompt_template,
           .response_template = job.response_template,
-          .input_contains_output = parse_input_contains_output(job.input_contains_output)};
+          .input_contains_output = job.input_contains_output};
 }
 
 std::vector<Dataset> find_datasets(const job::JobFile& job, const JobSet& set) {

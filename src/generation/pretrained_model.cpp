@@ -82,13 +82,13 @@ std::shared_ptr<const Tokenizer> load_tokenizer_of(const hub::ResolvedModel& res
   return tokenizer;
 }
 
-std::shared_ptr<LanguageModel> load_on_ranks(const hub::ResolvedModel& resolved, WeightsIo io,
+std::shared_ptr<LanguageModel> load_on_ranks(const hub::ResolvedModel& resolved, job::WeightsIo io,
                                              Communicator& communicator) {
   const auto start = std::chrono::steady_clock::now();
   std::shared_ptr<LanguageModel> model;
-  if (io == WeightsIo::broadcast) model = broadcast_model(resolved.folder, communicator);
+  if (io == job::WeightsIo::kBroadcast) model = broadcast_model(resolved.folder, communicator);
   comm::run_on_all(communicator, [&] {
-    if (io == WeightsIo::each) {
+    if (io == job::WeightsIo::kEach) {
       model = load_resolved(resolved);
     } else {
       complete(*model, resolved);

@@ -1,7 +1,6 @@
 #include "lockstep/job/hyperparameters.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "lockstep/core/byte_size.h"
 #include "lockstep/core/error.h"
@@ -32,7 +31,6 @@ Hyperparameters Hyperparameters::from_choices(const HyperparameterChoices& choic
 
 void Hyperparameters::bind(KeyTable& table) {
   using Range = KeyTable::Range;
-  using Choices = KeyTable::Choices;
   const Range not_negative{0};
   const Range positive_integer{1, kLargestInteger};
   const Range beta{0, 0.999999999};
@@ -59,14 +57,12 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("gradient_accumulation_steps", &gradient_accumulation_steps, "micro-batches of a rank in one step",
             positive_integer);
   table.add("learning_rate", &learning_rate, "peak learning rate", not_negative);
-  table.add("optim", &optim, "optimizer: adamw (also as adamw_torch, adamw_torch_fused, adamw_hf), adafactor or lion",
-            Choices{"adamw", "adafactor", "lion", "adamw_torch", "adamw_torch_fused", "adamw_hf"});
+  table.add("optim", &optim, "optimizer; adamw_torch, adamw_torch_fused and adamw_hf are other names of adamw");
   table.add("weight_decay", &weight_decay, "decoupled weight decay, not applied to norms and biases", not_negative);
   table.add("adam_beta1", &adam_beta1, "for AdamW and Lion", beta);
   table.add("adam_beta2", &adam_beta2, "for AdamW and Lion", beta);
   table.add("adam_epsilon", &adam_epsilon, "for AdamW", not_negative);
-  table.add("lr_scheduler_type", &lr_scheduler_type, "how the learning rate changes over the steps",
-            Choices{"linear", "cosine", "constant", "constant_with_warmup"});
+  table.add("lr_scheduler_type", &lr_scheduler_type, "how the learning rate changes over the steps");
   table.add("warmup_steps", &warmup_steps, "steps in which the learning rate rises from 0", Range{0, kLargestInteger});
   table.add("warmup_ratio", &warmup_ratio, "warmup_steps as a share of all steps; used if warmup_steps is 0",
             Range{0, 1});
@@ -77,8 +73,7 @@ void Hyperparameters::bind(KeyTable& table) {
             not_negative);
   table.add("gradient_checkpointing", &gradient_checkpointing,
             "true: the backward pass recomputes each layer's forward pass in place of keeping its results; auto: only "
-            "if memory requires it",
-            Choices{"false", "true", "auto"});
+            "if memory requires it");
   table.add(
       "label_smoothing_factor", &label_smoothing_factor,
       "share of the loss that is the mean over the vocabulary in place of the label's; applies to evaluations, too",
@@ -94,10 +89,10 @@ void Hyperparameters::bind(KeyTable& table) {
             "steps in a row that are skipped because their loss or gradients are not finite; one more ends the run",
             Range{0, kLargestInteger});
   table.add("logging_steps", &logging_steps, "metrics.jsonl gets one line every this many steps", positive_integer);
-  table.add("evaluation_strategy", &evaluation_strategy, "when the validation loss is computed (no, epoch)");
+  table.add("evaluation_strategy", &evaluation_strategy, "when the validation loss is computed",
+            /*fallback=*/EvaluationStrategy::kEpoch);
   table.add("save_strategy", &save_strategy,
-            "when a checkpoint is saved, in addition to the final model; no: only when a request stops the run",
-            Choices{"no", "steps", "epoch", "time"});
+            "when a checkpoint is saved, in addition to the final model; no: only when a request stops the run");
   table.add("save_steps", &save_steps, "steps between checkpoints, for save_strategy: steps", positive_integer);
   table.add("save_interval_minutes", &save_interval_minutes, "minutes between checkpoints, for save_strategy: time",
             not_negative);
@@ -107,7 +102,7 @@ void Hyperparameters::bind(KeyTable& table) {
             positive_integer);
   table.add("load_best_model_at_end", &load_best_model_at_end,
             "save the model of the best evaluation at the end; each best evaluation so far is a checkpoint");
-  table.add("metric_for_best_model", &metric_for_best_model, "metric to minimise", Choices{"eval_loss", "loss"});
+  table.add("metric_for_best_model", &metric_for_best_model, "metric to minimise");
   table.add("early_stopping_patience", &early_stopping_patience,
             "training ends after this many evaluations in a row that do not improve on the best; 0: never",
             Range{0, kLargestInteger});
@@ -117,27 +112,31 @@ void Hyperparameters::bind(KeyTable& table) {
             "share of the training rows used for validation if the job names no validation set (T5-type)",
             Range{0, 0.999});
   table.add("seed", &seed, "seed of random weights, data order, dropout and split", Range{0, kLargestInteger});
-  table.add("device", &device, "where to compute; auto: each rank on a GPU of its own if there are any",
-            Choices{"auto", "cpu", "cuda"});
+  table.add("device", &device, "where to compute; auto: each rank on a GPU of its own if there are any");
   table.add("threads_per_rank", &threads_per_rank, "threads of a rank; 0: its share of the cores", Range{0, 4096});
   table.add("optimizer_sharding", &optimizer_sharding,
             "what the ranks divide among themselves: state: the optimizer's state (ZeRO-1); state_and_gradients: "
             "gradients, too (ZeRO-2); full: the layers' parameters, too (ZeRO-3)");
   table.add("gradient_reduce_dtype", &gradient_reduce_dtype,
-            "bf16: gradients are sent and summed in half the bytes, with rounding", Choices{"fp32", "bf16"});
+            "bf16: gradients are sent and summed in half the bytes, with rounding");
   table.add("ddp_bucket_cap_mb", &ddp_bucket_cap_mb,
             "MiB of gradients in one message of the reduction, which overlaps the backward pass", Range{1, 1 << 20});
   table.add("collective_timeout_s", &collective_timeout_s,
             "seconds for which ranks wait for each other before the job ends; 0: without limit", Range{0, 1 << 30});
-  table.add("resume_from_checkpoint", &resume_from_checkpoint,
+  table.add("resume_from_checkpoint",
+            KeyTable::Textual{.text = [this] { return resume_from_checkpoint.to_text(); },
+                              .read =
+                                  [this](const std::string& text) {
+                                    resume_from_checkpoint = ResumeFrom::from_text(text);
+                                    return true;
+                                  }},
             "auto: resume from the newest intact checkpoint in output_dir, if there is one; never; or the folder of a "
             "checkpoint");
   table.add("max_run_minutes", &max_run_minutes,
             "save a checkpoint and stop before this time is over; 0: the same before the end of a Slurm job "
             "(SLURM_JOB_END_TIME)",
             Range{0, 1 << 30});
-  table.add("peft_type", &peft_type, "lora: train a LoRA adapter and leave the model's weights unchanged",
-            Choices{"none", "lora"});
+  table.add("peft_type", &peft_type, "lora: train a LoRA adapter and leave the model's weights unchanged");
   table.add("lora_r", &lora_r, "rank of the adapter; none: 8, or the value of an adapter that is trained further",
             Range{1, 1 << 20});
   table.add("lora_alpha", &lora_alpha,
@@ -168,27 +167,19 @@ std::string Hyperparameters::changes() const {
   return of_changed.changes(of_defaults);
 }
 
-void Hyperparameters::validate() {
-  if (evaluation_strategy != "no" && evaluation_strategy != "epoch") {
-    spdlog::warn("evaluation_strategy: '{}' is not one of: no, epoch; using epoch", evaluation_strategy);
-    evaluation_strategy = "epoch";
-  }
-  if (optim.starts_with("adamw_")) optim = "adamw";  // the Hugging Face Trainer's names for several implementations
+void Hyperparameters::validate() const {
   try {
     core::parse_byte_size(max_shard_size);
   } catch (const InputError& error) {
     throw InputError(fmt::format("max_shard_size: {}", error.what()));
   }
-  if (evaluation_strategy == "no" && (load_best_model_at_end || early_stopping_patience > 0)) {
+  if (evaluation_strategy == EvaluationStrategy::kNo && (load_best_model_at_end || early_stopping_patience > 0)) {
     throw InputError(
         "load_best_model_at_end, early_stopping_patience: expected evaluations, found evaluation_strategy: no; set it "
         "to epoch");
   }
-  if (resume_from_checkpoint.empty()) {
-    throw InputError("resume_from_checkpoint: expected auto, never or a checkpoint's folder, found nothing");
-  }
   const bool has_lora_keys = lora_r || lora_alpha || lora_dropout || lora_use_rslora || !lora_target_modules.empty();
-  if (has_lora_keys && peft_type != "lora") {
+  if (has_lora_keys && peft_type != PeftType::kLora) {
     throw InputError(
         "lora_r, lora_alpha, lora_dropout, lora_use_rslora, lora_target_modules: expected with peft_type: "
         "lora, found peft_type: none; add peft_type: lora, or leave them out");

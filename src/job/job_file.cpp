@@ -66,8 +66,7 @@ void JobFile::bind(KeyTable& table) {
   table.add("from_scratch", &from_scratch, "start from random weights that follow the model's config.json");
   table.add("weights_io", &weights_io,
             "each: every rank reads the model's weights; broadcast: rank 0 reads them and sends them to the others, "
-            "for slow file systems",
-            KeyTable::Choices{"each", "broadcast"});
+            "for slow file systems");
   table.add("model_max_length", &model_max_length,
             "maximum number of tokens, of source and target each (T5-type) or of both together (GPT-type); none: the "
             "tokenizer's own limit, else the model's",
@@ -87,8 +86,7 @@ void JobFile::bind(KeyTable& table) {
             "text that the model learns to write; {model_output} is the column that output_column names");
   table.add("input_contains_output", &input_contains_output,
             "whether inputs already end with their outputs, which are then removed from the inputs; auto: yes for a "
-            "GPT-type model if the first 100 rows of a dataset all do",
-            KeyTable::Choices{"auto", "true", "false"});
+            "GPT-type model if the first 100 rows of a dataset all do");
   table.add("prepared_dir", &prepared_dir, "folder in which lockstep-prep writes train/ and validation/");
   table.add("num_workers", &num_workers, "threads of lockstep-prep; 0: all cores that it may use",
             KeyTable::Range{0, 4096});

@@ -1,6 +1,7 @@
 #include "lockstep/job/key_table.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -48,9 +49,9 @@ std::optional<Number> parse_number(const std::string& text) {
 // Parses the text of one value, given its place and its valid values.
 struct ValueParser {
   const std::string& text;
+  const std::string& key;
   const std::string& where;  // "FILE: line N: KEY"
   const KeyTable::Range& range;
-  const KeyTable::Choices& choices;
 
   [[noreturn]] void refuse(const std::string& expected) const {
     throw InputError(fmt::format("{}: expected {}, found '{}'", where, expected, text));
@@ -74,14 +75,15 @@ struct ValueParser {
   void read(double& value) const { value = number<double>("a number"); }
   void read(std::string& value) const {
     if (text.empty()) refuse("a text");
-    if (!choices.empty() && std::find(choices.begin(), choices.end(), text) == choices.end()) {
-      refuse(fmt::format("one of: {}", fmt::join(choices, ", ")));
-    }
     value = text;
   }
   void read(const KeyTable::Textual& value) const {
     if (text.empty()) refuse("a text");
-    if (!value.read(text)) refuse(fmt::format("one of: {}", fmt::join(value.names, ", ")));
+    if (value.read(text)) return;
+    const std::string expected = fmt::format("one of: {}", fmt::join(value.names, ", "));
+    if (value.fallback.empty()) refuse(expected);
+    spdlog::warn("{}: '{}' is not {}; using {}", key, text, expected, value.fallback);
+    value.read(value.fallback);
   }
   template <class Value>
   void read(std::optional<Value>& value) const {
@@ -123,11 +125,7 @@ std::string show_in_job(const KeyTable::Target& target) {
 }  // namespace
 
 void KeyTable::add(std::string name, Target target, std::string help, Range range) {
-  keys_.push_back({std::move(name), std::move(target), std::move(help), range, {}});
-}
-
-void KeyTable::add(std::string name, Target target, std::string help, Choices choices) {
-  keys_.push_back({std::move(name), std::move(target), std::move(help), {}, std::move(choices)});
+  keys_.push_back({std::move(name), std::move(target), std::move(help), range});
 }
 
 const KeyTable::Key& KeyTable::find(std::string_view name, const std::string& where) const {
@@ -155,7 +153,7 @@ void KeyTable::set(std::string_view name, const Text& value, const std::string& 
     throw InputError(
         fmt::format("{}: expected a single value, found the list [{}]", place, fmt::join(value.items, ", ")));
   }
-  const ValueParser parser{value.items.front(), place, key.range, key.choices};
+  const ValueParser parser{value.items.front(), key.name, place, key.range};
   std::visit(Overloaded{[](std::vector<std::string>*) {}, [&](const Textual& target) { parser.read(target); },
                         [&](auto* target) { parser.read(*target); }},
              key.target);
@@ -165,9 +163,9 @@ std::string KeyTable::describe() const {
   std::string text;
   for (const Key& key : keys_) {
     const auto* textual = std::get_if<Textual>(&key.target);
-    const Choices& names = textual != nullptr ? textual->names : key.choices;
-    const std::string choices = names.empty() ? "" : fmt::format(" ({})", fmt::join(names, ", "));
-    text += fmt::format("  {:<28} {}{} [{}]\n", key.name, key.help, choices, show(key.target));
+    const bool has_names = textual != nullptr && !textual->names.empty();
+    text += fmt::format("  {:<28} {}{} [{}]\n", key.name, key.help,
+                        has_names ? fmt::format(" ({})", fmt::join(textual->names, ", ")) : "", show(key.target));
   }
   return text;
 }

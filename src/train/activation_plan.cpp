@@ -13,6 +13,8 @@
 namespace lockstep::train {
 namespace {
 
+using job::GradientCheckpointing;
+
 constexpr double kShare = 0.5;
 // Passes of fewer tokens cost too much to be chosen because of an estimate. Recomputing layers costs a third more,
 // which is about the fixed cost of a pass (batching/batch_cost.cpp) with somewhat fewer tokens.
@@ -48,8 +50,10 @@ ActivationPlan plan_activations(const ModelSize& model, const Hyperparameters& h
                                 const RankMemory& memory, std::uint64_t enough, std::uint64_t longest_row) {
   const auto asked = static_cast<std::uint64_t>(hyperparameters.max_tokens_per_micro_batch.value_or(0));
   const auto needed = static_cast<double>(std::max(asked > 0 ? asked : kMinTokens, longest_row));
-  const std::string& setting = hyperparameters.gradient_checkpointing;
-  const bool recomputes = setting == "true" || (setting == "auto" && room(model, false, memory) < needed);
+  const GradientCheckpointing setting = hyperparameters.gradient_checkpointing;
+  const bool recomputes =
+      setting == GradientCheckpointing::kOn ||
+      (setting == GradientCheckpointing::kAuto && room(model, /*recomputes_layers=*/false, memory) < needed);
   if (asked > 0) return {asked, recomputes};
   const double fits =
       std::clamp(room(model, recomputes, memory), static_cast<double>(kMinTokens), static_cast<double>(enough));
@@ -68,7 +72,7 @@ ActivationPlan agree_on_activations(const LanguageModel& model, const TokenizedD
                                     const Hyperparameters& hyperparameters, Communicator& communicator) {
   const at::Device device = model.device();
   const ModelSize size = size_of(model, hyperparameters.optim);
-  const bool may_choose = hyperparameters.gradient_checkpointing == "auto";
+  const bool may_choose = hyperparameters.gradient_checkpointing == GradientCheckpointing::kAuto;
   const RankMemory memory{.usable = usable_memory(device, communicator),
                           .held = held_bytes(size, communicator.world_size(), hyperparameters.optimizer_sharding,
                                              static_cast<double>(hyperparameters.ddp_bucket_cap_mb << 20))};

@@ -51,7 +51,7 @@ void add_new_adapter(LanguageModel& model, const Hyperparameters& job) {
 }  // namespace
 
 void prepare_adapter(LanguageModel& model, const Hyperparameters& hyperparameters) {
-  const bool wants_adapter = hyperparameters.peft_type == "lora";
+  const bool wants_adapter = hyperparameters.peft_type == job::PeftType::kLora;
   if (!wants_adapter && models::has_adapter(model)) {
     throw InputError(
         "the model is a LoRA adapter and its base; give peft_type: lora to train the adapter further, or merge both "

@@ -45,16 +45,17 @@ double activation_bytes(const ModelSize& model, bool recomputes_layers) {
                                      : model.activation_features);
 }
 
-ModelSize size_of(const LanguageModel& model, const std::string& optim) {
+ModelSize size_of(const LanguageModel& model, job::Optim optim) {
   ModelSize size;
   for (const at::Tensor& parameter : model.parameters()) {
     const auto elements = static_cast<double>(parameter.numel());
     size.parameters += elements;
     if (!parameter.requires_grad()) continue;
     size.trained += elements;
-    if (optim == "adamw") size.shardable_state += 2 * elements;
-    if (optim == "lion" || (optim == "adafactor" && parameter.dim() < 2)) size.shardable_state += elements;
-    if (optim == "adafactor" && parameter.dim() >= 2) {
+    if (optim == job::Optim::kAdamW) size.shardable_state += 2 * elements;
+    if (optim == job::Optim::kLion || (optim == job::Optim::kAdafactor && parameter.dim() < 2))
+      size.shardable_state += elements;
+    if (optim == job::Optim::kAdafactor && parameter.dim() >= 2) {
       size.replicated_state +=
           elements / static_cast<double>(parameter.size(-1)) + elements / static_cast<double>(parameter.size(-2));
     }

@@ -219,7 +219,7 @@ void GenerationModelTrainer::prepare_output(const Hyperparameters& hyperparamete
   const std::filesystem::path output_dir = hyperparameters.output_dir;
   comm::run_on_all(*communicator_, [&] {
     if (!communicator_->is_root()) return;
-    const bool may_go_on = hyperparameters.resume_from_checkpoint != "never";
+    const bool may_go_on = hyperparameters.resume_from_checkpoint.kind != job::ResumeFrom::Kind::kNever;
     const bool is_own = (resumed && lies_in(resumed->checkpoint, output_dir)) ||
                         (may_go_on && holds_unfinished_run(output_dir, run.identity));
     prepare_output_folder(output_dir, is_own || hyperparameters.overwrite_output_dir, saved_bytes());
@@ -235,7 +235,8 @@ void GenerationModelTrainer::prepare_output(const Hyperparameters& hyperparamete
       core::log_to_file(std::filesystem::path(*hyperparameters.logging_dir) / "train.log");
   });
   const bool all_write = shares_state(hyperparameters.optimizer_sharding);
-  if (!all_write && hyperparameters.save_strategy == "no" && !hyperparameters.load_best_model_at_end) return;
+  if (!all_write && hyperparameters.save_strategy == job::SaveStrategy::kNo && !hyperparameters.load_best_model_at_end)
+    return;
   comm::run_on_all(*communicator_, [&] {
     if (std::filesystem::exists(output_dir / kTrainerStateFile)) return;
     throw InputError(fmt::format(
@@ -260,7 +261,7 @@ void GenerationModelTrainer::load_best(const std::filesystem::path& output_dir, 
 GenerationModelTrainer::Validated GenerationModelTrainer::choose_validation(
     std::shared_ptr<const TokenizedDataset> training, std::shared_ptr<const TokenizedDataset> validation,
     const Hyperparameters& hyperparameters) const {
-  if (hyperparameters.evaluation_strategy == "no") {
+  if (hyperparameters.evaluation_strategy == job::EvaluationStrategy::kNo) {
     if (validation) {
       spdlog::warn("evaluation_strategy is no: the validation set is not used");
     } else {

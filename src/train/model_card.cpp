@@ -145,10 +145,10 @@ std::string data(const ModelCard& card) {
 }
 
 std::string optimizer(const Hyperparameters& with) {
-  if (with.optim == "adafactor") return "Adafactor";
+  if (with.optim == job::Optim::kAdafactor) return "Adafactor";
   const std::string betas = fmt::format("betas {} and {}", with.adam_beta1, with.adam_beta2);
-  return with.optim == "lion" ? fmt::format("Lion, {}", betas)
-                              : fmt::format("AdamW, {}, epsilon {}", betas, with.adam_epsilon);
+  return with.optim == job::Optim::kLion ? fmt::format("Lion, {}", betas)
+                                         : fmt::format("AdamW, {}, epsilon {}", betas, with.adam_epsilon);
 }
 
 std::string training(const ModelCard& card) {
@@ -159,7 +159,7 @@ std::string training(const ModelCard& card) {
   add("global batch", fmt::format("{} rows", card.global_batch_size));
   add("ranks", fmt::format("{}, of {} threads each", card.ranks, card.threads));
   add("learning rate",
-      fmt::format("{}, {}, {}", with.learning_rate, with.lr_scheduler_type,
+      fmt::format("{}, {}, {}", with.learning_rate, name_of(with.lr_scheduler_type),
                   with.warmup_steps > 0 ? fmt::format("{} steps of warmup", with.warmup_steps)
                                         : fmt::format("warmup in {} of the steps", with.warmup_ratio)));
   add("optimizer", fmt::format("{}, weight decay {}", optimizer(with), with.weight_decay));

@@ -56,7 +56,8 @@ at::ScalarType type_of_products(const Hyperparameters& hyperparameters) {
 
 sharding::ReducerOptions reducer_options(const Hyperparameters& hyperparameters) {
   return {.frees_buckets = shares_gradients(hyperparameters.optimizer_sharding),
-          .message_type = hyperparameters.gradient_reduce_dtype == "bf16" ? at::kBFloat16 : at::kFloat};
+          .message_type =
+              hyperparameters.gradient_reduce_dtype == job::GradientReduceType::kBf16 ? at::kBFloat16 : at::kFloat};
 }
 
 // Checks that all ranks start from the same inputs and that the rows fit the model. Must run before ranks share
@@ -348,9 +349,17 @@ bool TrainingLoop::checkpoint_is_due() const {
   const std::uint64_t step = state_.position.step;
   const bool is_best = state_.position.is_evaluated && state_.best.metric && state_.best.step == step;
   if (hyperparameters_.load_best_model_at_end && is_best) return true;
-  const std::string& strategy = hyperparameters_.save_strategy;
-  return (strategy == "steps" && step % static_cast<std::uint64_t>(hyperparameters_.save_steps) == 0) ||
-         (strategy == "epoch" && ends_epoch()) || (strategy == "time" && is_time_to_save_);
+  switch (hyperparameters_.save_strategy) {
+    case job::SaveStrategy::kNo:
+      return false;
+    case job::SaveStrategy::kSteps:
+      return step % static_cast<std::uint64_t>(hyperparameters_.save_steps) == 0;
+    case job::SaveStrategy::kEpoch:
+      return ends_epoch();
+    case job::SaveStrategy::kTime:
+      return is_time_to_save_;
+  }
+  return false;
 }
 
 void TrainingLoop::save_checkpoint(bool is_urgent) {

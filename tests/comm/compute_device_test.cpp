@@ -6,6 +6,7 @@
 namespace lockstep::comm {
 namespace {
 
+using job::DeviceChoice;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
@@ -14,20 +15,20 @@ const VisibleGpus kOne{1, ""};
 const VisibleGpus kFour{4, ""};
 
 TEST(ComputeDevice, AutoTakesAGpuWhereThereIsOne) {
-  EXPECT_EQ(compute_device("auto", 0, kNone), at::Device(at::kCPU));
-  EXPECT_EQ(compute_device("auto", 0, kOne), at::Device(at::kCUDA, 0));
-  EXPECT_EQ(compute_device("cpu", 0, kFour), at::Device(at::kCPU));
+  EXPECT_EQ(compute_device(DeviceChoice::kAuto, 0, kNone), at::Device(at::kCPU));
+  EXPECT_EQ(compute_device(DeviceChoice::kAuto, 0, kOne), at::Device(at::kCUDA, 0));
+  EXPECT_EQ(compute_device(DeviceChoice::kCpu, 0, kFour), at::Device(at::kCPU));
 }
 
 TEST(ComputeDevice, RanksOfANodeTakeTheGpusInTurn) {
-  EXPECT_EQ(compute_device("cuda", 3, kFour), at::Device(at::kCUDA, 3));
-  EXPECT_EQ(compute_device("cuda", 3, kOne), at::Device(at::kCUDA, 0));  // each rank sees only its own GPU
-  EXPECT_THAT([] { compute_device("auto", 4, kFour); },
+  EXPECT_EQ(compute_device(DeviceChoice::kCuda, 3, kFour), at::Device(at::kCUDA, 3));
+  EXPECT_EQ(compute_device(DeviceChoice::kCuda, 3, kOne), at::Device(at::kCUDA, 0));  // each rank sees only its own GPU
+  EXPECT_THAT([] { compute_device(DeviceChoice::kAuto, 4, kFour); },
               ThrowsMessage<InputError>(HasSubstr("found 4 GPUs for rank 4")));
 }
 
 TEST(ComputeDevice, CudaWithoutAGpuIsRefusedWithTheRemedy) {
-  EXPECT_THAT([] { compute_device("cuda", 0, kNone); },
+  EXPECT_THAT([] { compute_device(DeviceChoice::kCuda, 0, kNone); },
               ThrowsMessage<InputError>(
                   testing::AllOf(HasSubstr("no CUDA-capable device is detected"), HasSubstr("set device: cpu"))));
 }

@@ -17,7 +17,7 @@ struct Opened {
 
 // The text of test::ByteTokenizer's EOS is "2".
 Opened open(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
-            InputContainsOutput setting = InputContainsOutput::automatic, bool has_encoder = false) {
+            InputContainsOutput setting = InputContainsOutput::kAuto, bool has_encoder = false) {
   const auto reader =
       open_for_model(Dataset::from_columns(inputs, outputs, setting), test::ByteTokenizer(), has_encoder);
   Opened opened;
@@ -56,9 +56,9 @@ TEST(ContainedOutput, IsLeftWhereOneOfTheFirstRowsDiffers) {
 
 TEST(ContainedOutput, IsLeftForEncodersAndOnDemand) {
   const std::vector<std::string> inputs{"a b"}, outputs{"b"};
-  EXPECT_EQ(inputs_of(open(inputs, outputs, InputContainsOutput::automatic, true)), inputs);
-  EXPECT_EQ(inputs_of(open(inputs, outputs, InputContainsOutput::no)), inputs);
-  EXPECT_EQ(inputs_of(open(inputs, outputs, InputContainsOutput::yes, true)), (std::vector<std::string>{"a "}));
+  EXPECT_EQ(inputs_of(open(inputs, outputs, InputContainsOutput::kAuto, true)), inputs);
+  EXPECT_EQ(inputs_of(open(inputs, outputs, InputContainsOutput::kNo)), inputs);
+  EXPECT_EQ(inputs_of(open(inputs, outputs, InputContainsOutput::kYes, true)), (std::vector<std::string>{"a "}));
 }
 
 TEST(ContainedOutput, NamesALaterRowThatDiffers) {
@@ -69,7 +69,7 @@ TEST(ContainedOutput, NamesALaterRowThatDiffers) {
               AllOf(HasSubstr("row 101: "), HasSubstr("input_contains_output: false")));
   inputs[kInspectedRows - 1] = "a c";
   EXPECT_EQ(open(inputs, outputs).rows.front().model_input, "a b");
-  EXPECT_THAT(test::input_error([&] { open({"a"}, {"b"}, InputContainsOutput::yes); }), HasSubstr("row 1: "));
+  EXPECT_THAT(test::input_error([&] { open({"a"}, {"b"}, InputContainsOutput::kYes); }), HasSubstr("row 1: "));
 }
 
 }  // namespace

@@ -94,12 +94,5 @@ TEST(RowFormat, ReadsCsvByTheSameNames) {
   EXPECT_EQ(rows.at(0).model_output, "");
 }
 
-TEST(RowFormat, InputContainsOutputIsReadAsItIsWritten) {
-  for (const auto value : {InputContainsOutput::automatic, InputContainsOutput::yes, InputContainsOutput::no}) {
-    EXPECT_EQ(parse_input_contains_output(to_text(value)), value);
-  }
-  EXPECT_THAT(test::input_error([] { parse_input_contains_output("maybe"); }), HasSubstr("auto, true or false"));
-}
-
 }  // namespace
 }  // namespace lockstep::data

@@ -36,7 +36,7 @@ TEST_F(JobFileTest, ReadsKeysListsAndOverrides) {
   EXPECT_THAT(job.training_datasets, ElementsAre("a.jsonl", "b.csv"));
   EXPECT_THAT(job.validation_datasets, ElementsAre("v.jsonl"));
   EXPECT_EQ(job.hyperparameters.learning_rate, 2e-3);
-  EXPECT_EQ(job.hyperparameters.evaluation_strategy, "no");
+  EXPECT_EQ(job.hyperparameters.evaluation_strategy, EvaluationStrategy::kNo);
   EXPECT_EQ(job.model_max_length, 64);
 }
 
@@ -47,7 +47,7 @@ TEST_F(JobFileTest, TemplatesKeepTheirBracesAndNewlines) {
                            {"output_column=reply"});
   EXPECT_EQ(job.prompt_template, "Q: {question}\nA: ");
   EXPECT_EQ(job.response_template, "{{{answer}}}\nend\n");
-  EXPECT_EQ(job.input_contains_output, "true");
+  EXPECT_EQ(job.input_contains_output, InputContainsOutput::kYes);
   EXPECT_EQ(job.input_column, "model_input");
   EXPECT_EQ(job.output_column, "reply");
   EXPECT_THAT([&] { load(std::string(kMinimal) + "prompt_template: {question}\n"); },

@@ -52,17 +52,35 @@ TEST(Hyperparameters, WrongTypesAreRefused) {
 }
 
 TEST(Hyperparameters, UnknownEvaluationStrategyBecomesEpoch) {
-  EXPECT_EQ(Hyperparameters::from_choices({{"evaluation_strategy", "steps"}}).evaluation_strategy, "epoch");
-  EXPECT_EQ(Hyperparameters::from_choices({{"evaluation_strategy", "no"}}).evaluation_strategy, "no");
+  const auto strategy = [](const char* name) {
+    return Hyperparameters::from_choices({{"evaluation_strategy", name}}).evaluation_strategy;
+  };
+  EXPECT_EQ(strategy("steps"), EvaluationStrategy::kEpoch);
+  EXPECT_EQ(strategy("no"), EvaluationStrategy::kNo);
 }
 
 TEST(KeyTable, DescribesEveryKeyWithItsValue) {
   std::int64_t rows = 7;
-  std::string colour = "red";
+  SaveStrategy strategy = SaveStrategy::kNo;
   KeyTable table;
   table.add("rows", &rows, "how many");
-  table.add("colour", &colour, "which", KeyTable::Choices{"red", "blue"});
-  EXPECT_THAT(table.describe(), AllOf(HasSubstr("how many [7]"), HasSubstr("which (red, blue) [red]")));
+  table.add("strategy", &strategy, "when");
+  EXPECT_THAT(table.describe(), AllOf(HasSubstr("how many [7]"), HasSubstr("when (no, steps, epoch, time) [no]")));
+}
+
+TEST(KeyTable, AnEnumerationIsReadAndWrittenByName) {
+  SaveStrategy strategy = SaveStrategy::kNo;
+  KeyTable table;
+  table.add("strategy", &strategy, "when");
+  table.set("strategy", {{"epoch"}}, "here");
+  EXPECT_EQ(strategy, SaveStrategy::kEpoch);
+  EXPECT_THAT(table.values(), testing::ElementsAre(std::pair<std::string, std::string>("strategy", "\"epoch\"")));
+  EXPECT_THAT(
+      [&] { table.set("strategy", {{"epochs"}}, "here"); },
+      ThrowsMessage<InputError>(HasSubstr("here: strategy: expected one of: no, steps, epoch, time, found 'epochs'")));
+  EXPECT_THAT([&] { table.set("strategy", {{""}}, "here"); },
+              ThrowsMessage<InputError>(HasSubstr("here: strategy: expected a text, found ''")));
+  EXPECT_EQ(strategy, SaveStrategy::kEpoch);
 }
 
 TEST(KeyTable, AListForASingleValueIsRefused) {
@@ -87,10 +105,23 @@ TEST(KeyTable, ANearestKeyIsNamedOnlyIfItIsNear) {
 
 TEST(Hyperparameters, TheTrainersNamesOfAdamWAreOneOptimizer) {
   for (const char* name : {"adamw", "adamw_torch", "adamw_torch_fused", "adamw_hf"}) {
-    EXPECT_EQ(Hyperparameters::from_choices({{"optim", name}}).optim, "adamw");
+    const auto hyperparameters = Hyperparameters::from_choices({{"optim", name}});
+    EXPECT_EQ(hyperparameters.optim, Optim::kAdamW);
+    EXPECT_EQ(hyperparameters.changes(), "");
   }
-  EXPECT_EQ(Hyperparameters::from_choices({{"optim", "lion"}}).optim, "lion");
+  EXPECT_EQ(Hyperparameters::from_choices({{"optim", "lion"}}).optim, Optim::kLion);
   EXPECT_THROW(Hyperparameters::from_choices({{"optim", "sgd"}}), InputError);
+}
+
+TEST(Hyperparameters, ResumeFromANewestANamedOrNoCheckpoint) {
+  const auto from = [](const char* text) {
+    return Hyperparameters::from_choices({{"resume_from_checkpoint", text}}).resume_from_checkpoint;
+  };
+  EXPECT_EQ(from("auto"), ResumeFrom{});
+  EXPECT_EQ(from("never"), ResumeFrom{ResumeFrom::Kind::kNever});
+  EXPECT_EQ(from("result/checkpoint-3"), (ResumeFrom{ResumeFrom::Kind::kFolder, "result/checkpoint-3"}));
+  for (const char* text : {"auto", "never", "result/checkpoint-3"}) EXPECT_EQ(from(text).to_text(), text);
+  EXPECT_THROW(from(""), InputError);
 }
 
 }  // namespace

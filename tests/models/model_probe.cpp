@@ -80,7 +80,7 @@ void probe(const fs::path& folder, const fs::path& case_file, const fs::path& ou
   const auto model = load_model(folder);
   if (!adapter.empty()) load_adapter(*model, adapter);
   if (const char* device = std::getenv("LOCKSTEP_DEVICE")) {
-    model->to(comm::compute_device_of_rank(device, *make_communicator()));
+    model->to(comm::compute_device_of_rank(job::value_named<job::DeviceChoice>(device).value(), *make_communicator()));
   }
   write_values(*model, read_case_batch(description, model->info()).to(model->device()), output);
   write_generated(*model, description, output);

@@ -58,7 +58,7 @@ TEST(CostModel, MemoryIsWhatRanksDoNotShare) {
 TEST(CostModel, ActivationsAreWhatProjectionsAndAttentionGive) {
   const std::vector<double> of_a_layer = {5 * 8 + 3 * 8 + 16 + 8, 10 * 8, 16 + 8 + 8 + 16 + 16 + 24 + 24 + 16};
   for (std::size_t i = 0; i < of_a_layer.size(); ++i) {
-    const ModelSize size = size_of(*test::model_of(test::kSmallConfigs[i]), "adamw");
+    const ModelSize size = size_of(*test::model_of(test::kSmallConfigs[i]), job::Optim::kAdamW);
     EXPECT_EQ(size.activation_features, 2 * of_a_layer[i]) << test::kSmallConfigs[i];
   }
 }
@@ -86,11 +86,11 @@ TEST(CostModel, MemoryCountsWhatTheOptimizerRemembers) {
   };
   const Shapes model;
   constexpr double kElements = 3e6 + 800;
-  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, "adamw"), OptimizerSharding::kNone), 8 * kElements);
-  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, "adamw"), OptimizerSharding::kState), kElements);
-  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, "lion"), OptimizerSharding::kState), kElements / 2);
-  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, "adafactor"), OptimizerSharding::kNone), 4 * (4000 + 800));
-  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, "adafactor"), OptimizerSharding::kState), 4 * (4000 + 100));
+  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, job::Optim::kAdamW), OptimizerSharding::kNone), 8 * kElements);
+  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, job::Optim::kAdamW), OptimizerSharding::kState), kElements);
+  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, job::Optim::kLion), OptimizerSharding::kState), kElements / 2);
+  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, job::Optim::kAdafactor), OptimizerSharding::kNone), 4 * (4000 + 800));
+  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, job::Optim::kAdafactor), OptimizerSharding::kState), 4 * (4000 + 100));
 }
 
 // With 10 layers, 1,000 features are kept for each, and everything for one of them; forward is computed twice.

@@ -106,9 +106,9 @@ TEST(ModelCard, NamesTheOptimizerWithWhatItTakes) {
   of.card.hyperparameters.weight_decay = 0.1;
   EXPECT_THAT(to_markdown(of.card),
               HasSubstr("- optimizer: AdamW, betas 0.9 and 0.999, epsilon 1e-08, weight decay 0.1\n"));
-  of.card.hyperparameters.optim = "lion";
+  of.card.hyperparameters.optim = job::Optim::kLion;
   EXPECT_THAT(to_markdown(of.card), HasSubstr("- optimizer: Lion, betas 0.9 and 0.999, weight decay 0.1\n"));
-  of.card.hyperparameters.optim = "adafactor";
+  of.card.hyperparameters.optim = job::Optim::kAdafactor;
   EXPECT_THAT(to_markdown(of.card), HasSubstr("- optimizer: Adafactor, weight decay 0.1\n"));
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "lockstep/comm/communicator.h"
+#include "lockstep/job/choices.h"
 
 namespace lockstep::comm {
 
@@ -17,10 +18,10 @@ struct VisibleGpus {
 };
 VisibleGpus visible_gpus();
 
-/// Returns the device that a rank computes on. `device` is the value of the job key: "cpu"; "cuda", the rank's own GPU;
-/// "auto", a GPU if there is one, otherwise the CPU. The GPU's index is the local rank, or 0 if the process sees only
-/// one. Throws InputError if `device` is "cuda" and there is no GPU, or if a node has more ranks than GPUs.
-at::Device compute_device(const std::string& device, int local_rank, const VisibleGpus& gpus);
+/// Returns the device that a rank computes on: the CPU; with kCuda, the rank's own GPU; with kAuto, a GPU if there is
+/// one, otherwise the CPU. The GPU's index is the local rank, or 0 if the process sees only one. Throws InputError if
+/// `choice` is kCuda and there is no GPU, or if a node has more ranks than GPUs.
+at::Device compute_device(job::DeviceChoice choice, int local_rank, const VisibleGpus& gpus);
 
 /// Loads LibTorch's GPU kernels. Programs do not load them at startup, because that takes 0.3 s and 230 MB. Throws
 /// Error if LibTorch was asked for CUDA before, e.g. by torch::manual_seed(): it then keeps running without CUDA.
@@ -28,7 +29,7 @@ void load_gpu_kernels();
 
 /// Returns the compute_device() of this rank and, if it is a GPU, makes it LibTorch's current device. Throws
 /// InputError, as check_agreement() does, if other ranks compute on another kind of device.
-at::Device compute_device_of_rank(const std::string& device, Communicator& communicator);
+at::Device compute_device_of_rank(job::DeviceChoice choice, Communicator& communicator);
 
 /// Returns the bytes of a device's memory: all memory of a GPU, or memory_limit() (core/memory_limit.h) for the host.
 /// Returns 0 if unknown.

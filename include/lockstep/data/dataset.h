@@ -63,7 +63,7 @@ class Dataset {
  public:
   /// Makes a dataset of rows in memory. Throws InputError if the columns differ in length.
   static Dataset from_columns(std::vector<std::string> model_input, std::vector<std::string> model_output,
-                              InputContainsOutput input_contains_output = InputContainsOutput::automatic);
+                              InputContainsOutput input_contains_output = InputContainsOutput::kAuto);
   /// Opens a file, a folder, or `FOLDER:SPLIT`. Throws InputError if it does not exist, if its format is not supported,
   /// or if a template of `options` is invalid.
   static Dataset from_file(const std::filesystem::path& path, const DatasetOptions& options);

@@ -23,15 +23,9 @@ std::shared_ptr<LanguageModel> load_resolved(const hub::ResolvedModel& resolved)
 /// Loads the model's tokenizer. Also throws InputError if the model's embedding lacks rows for some of its ids.
 std::shared_ptr<const Tokenizer> load_tokenizer_of(const hub::ResolvedModel& resolved);
 
-/// Which ranks read the weights of a job's model.
-enum class WeightsIo {
-  each,      // every rank reads its own files
-  broadcast  // the root reads and sends them, one parameter at a time; other ranks need only config.json and an adapter
-};
-
 /// Runs load_resolved() on every rank, and logs the time that it took. Throws the error on the lowest rank that fails,
 /// and PeerFailed on the others.
-std::shared_ptr<LanguageModel> load_on_ranks(const hub::ResolvedModel& resolved, WeightsIo io,
+std::shared_ptr<LanguageModel> load_on_ranks(const hub::ResolvedModel& resolved, job::WeightsIo io,
                                              Communicator& communicator);
 
 }  // namespace lockstep::generation

@@ -31,44 +31,44 @@ struct Hyperparameters {
   std::optional<std::int64_t> global_batch_size;
   std::int64_t gradient_accumulation_steps = 1;
   double learning_rate = 1e-4;
-  std::string optim = "adamw";
+  Optim optim = Optim::kAdamW;
   double weight_decay = 0.01;
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.999;
   double adam_epsilon = 1e-8;
-  std::string lr_scheduler_type = "linear";
+  LrScheduler lr_scheduler_type = LrScheduler::kLinear;
   std::int64_t warmup_steps = 0;
   double warmup_ratio = 0;
   double max_grad_norm = 1.0;
   std::optional<double> neftune_noise_alpha;
-  std::string gradient_checkpointing = "false";
+  GradientCheckpointing gradient_checkpointing = GradientCheckpointing::kOff;
   double label_smoothing_factor = 0;
   bool bf16 = false;
   bool fp16 = false;
   bool tf32 = false;
   std::int64_t max_skipped_steps = 3;
   std::int64_t logging_steps = 1;
-  std::string evaluation_strategy = "epoch";
-  std::string save_strategy = "no";
+  EvaluationStrategy evaluation_strategy = EvaluationStrategy::kEpoch;
+  SaveStrategy save_strategy = SaveStrategy::kNo;
   std::int64_t save_steps = 500;
   double save_interval_minutes = 30;
   std::optional<std::int64_t> save_total_limit;
   bool load_best_model_at_end = false;
-  std::string metric_for_best_model = "eval_loss";
+  BestMetric metric_for_best_model = BestMetric::kEvalLoss;
   std::int64_t early_stopping_patience = 0;
   std::string max_shard_size = "5GB";
   double test_size = 0.15;
   std::int64_t seed = 42;
-  std::string device = "auto";
+  DeviceChoice device = DeviceChoice::kAuto;
   std::int64_t threads_per_rank = 0;
-  std::string resume_from_checkpoint = "auto";
+  ResumeFrom resume_from_checkpoint;
   std::int64_t max_run_minutes = 0;
   OptimizerSharding optimizer_sharding = OptimizerSharding::kState;
-  std::string gradient_reduce_dtype = "fp32";
+  GradientReduceType gradient_reduce_dtype = GradientReduceType::kFp32;
   std::int64_t ddp_bucket_cap_mb = 25;
   std::int64_t collective_timeout_s = 600;
 
-  std::string peft_type = "none";
+  PeftType peft_type = PeftType::kNone;
   std::optional<std::int64_t> lora_r;
   std::optional<std::int64_t> lora_alpha;
   std::optional<double> lora_dropout;
@@ -81,9 +81,8 @@ struct Hyperparameters {
 
   /// Binds every key to a member of this object.
   void bind(KeyTable& table);
-  /// Checks constraints between keys, maps the Hugging Face Trainer's names of AdamW to "adamw", and replaces an
-  /// unknown evaluation_strategy by "epoch" with a warning. Throws InputError if a constraint is violated.
-  void validate();
+  /// Checks constraints between keys. Throws InputError if one is violated.
+  void validate() const;
 
   /// Returns every key with its value, in the notation of a job file.
   std::vector<std::pair<std::string, std::string>> values() const;

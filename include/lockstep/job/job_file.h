@@ -15,7 +15,7 @@ struct JobFile {
   std::string pretrained_model_name;
   bool has_encoder = false;
   bool from_scratch = false;
-  std::string weights_io = "each";
+  WeightsIo weights_io = WeightsIo::kEach;
   std::optional<std::int64_t> model_max_length;
   std::vector<std::string> training_datasets;
   std::vector<std::string> validation_datasets;
@@ -23,7 +23,7 @@ struct JobFile {
   std::string output_column = "model_output";
   std::string prompt_template = "{model_input}";
   std::string response_template = "{model_output}";
-  std::string input_contains_output = "auto";
+  InputContainsOutput input_contains_output = InputContainsOutput::kAuto;
   std::string prepared_dir = "prepared";
   std::int64_t num_workers = 0;
   bool deduplicate = false;

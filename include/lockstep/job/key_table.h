@@ -21,7 +21,8 @@ class KeyTable {
   struct Textual {
     std::function<std::string()> text;             // of the current value
     std::function<bool(const std::string&)> read;  // returns false, and changes nothing, if no value has this text
-    std::vector<std::string> names;                // the valid texts; empty if there are others
+    std::vector<std::string> names = {};           // the valid texts; empty if any text is
+    std::string fallback = {};                     // is read, with a warning, in place of an unknown text, if not empty
   };
   using Target =
       std::variant<bool*, std::int64_t*, double*, std::string*, std::optional<bool>*, std::optional<std::int64_t>*,
@@ -32,8 +33,6 @@ class KeyTable {
     double minimum = -std::numeric_limits<double>::infinity();
     double maximum = std::numeric_limits<double>::infinity();
   };
-  /// The valid values of a text; if empty, any text is valid.
-  using Choices = std::vector<std::string>;
 
   /// The text of a value, as written in a job file or on the command line.
   struct Text {
@@ -45,10 +44,16 @@ class KeyTable {
     add(std::move(name), std::move(target), std::move(help), Range{});
   }
   void add(std::string name, Target target, std::string help, Range range);
-  void add(std::string name, Target target, std::string help, Choices choices);
   template <NamedEnum Value>
   void add(std::string name, Value* target, std::string help) {
     add(std::move(name), textual(target), std::move(help));
+  }
+  /// As above, but reads an unknown text as `fallback`, with a warning.
+  template <NamedEnum Value>
+  void add(std::string name, Value* target, std::string help, Value fallback) {
+    Textual with_fallback = textual(target);
+    with_fallback.fallback = name_of(fallback);
+    add(std::move(name), std::move(with_fallback), std::move(help));
   }
 
   /// Sets a key. Throws InputError for an unknown key (suggesting the nearest) and for a value of the wrong type or out
@@ -71,7 +76,6 @@ class KeyTable {
     Target target;
     std::string help;
     Range range;
-    Choices choices;
   };
   const Key& find(std::string_view name, const std::string& where) const;
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "lockstep/job/choices.h"
 #include "lockstep/models/model.h"
@@ -24,8 +23,8 @@ struct ModelSize {
   double shardable_state = 0;   // elements of optimizer state that ranks may share
   double replicated_state = 0;  // elements of optimizer state that every rank holds
 };
-/// Measures a model. `optim` is a value of the job key.
-ModelSize size_of(const LanguageModel& model, const std::string& optim);
+/// Measures a model that is trained with the optimizer `optim`.
+ModelSize size_of(const LanguageModel& model, job::Optim optim);
 
 /// The speed and memory of a rank's machine.
 struct Machine {

@@ -31,7 +31,13 @@ Json to_json(const RowFormat& format) {
           {"output_column", format.output_column},
           {"prompt_template", format.prompt_template},
           {"response_template", format.response_template},
-          {"input_contains_output", to_text(format.input_contains_output)}};
+          {"input_contains_output", name_of(format.input_contains_output)}};
+}
+
+InputContainsOutput input_contains_output_from_json(const Json& json) {
+  const auto name = json.get<std::string>();
+  if (const auto value = job::value_named<InputContainsOutput>(name)) return *value;
+  throw InputError(fmt::format("input_contains_output: expected auto, true or false, found '{}'", name));
 }
 
 RowFormat row_format_from_json(const Json& json) {
@@ -39,7 +45,7 @@ RowFormat row_format_from_json(const Json& json) {
           .output_column = json.at("output_column"),
           .prompt_template = json.at("prompt_template"),
           .response_template = json.at("response_template"),
-          .input_contains_output = parse_input_contains_output(json.at("input_contains_output").get<std::string>())};
+          .input_contains_output = input_contains_output_from_json(json.at("input_contains_output"))};
 }
 
 // Returns the first setting that differs, in the form of Manifest::difference(); empty if none does.

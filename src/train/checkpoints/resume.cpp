@@ -99,9 +99,9 @@ std::optional<TrainerState> run_in(const fs::path& output_dir) {
 }
 
 std::optional<ResumePoint> choose(const Hyperparameters& hyperparameters, const comm::SharedFacts& identity) {
-  const std::string& from = hyperparameters.resume_from_checkpoint;
-  if (from == "never") return std::nullopt;
-  if (from != "auto") return open_named(from, hyperparameters, identity);
+  const job::ResumeFrom& from = hyperparameters.resume_from_checkpoint;
+  if (from.kind == job::ResumeFrom::Kind::kNever) return std::nullopt;
+  if (from.kind == job::ResumeFrom::Kind::kFolder) return open_named(from.folder, hyperparameters, identity);
   const auto run = run_in(hyperparameters.output_dir);
   if (hyperparameters.overwrite_output_dir && run && run->is_finished) return std::nullopt;
   return open_newest(hyperparameters, identity);

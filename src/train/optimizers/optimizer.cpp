@@ -62,10 +62,11 @@ OwnedRange owned_part(const sharding::ParameterLayout::Entry& entry, const shard
 std::unique_ptr<Optimizer> make_optimizer(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
                                           const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters,
                                           std::shared_ptr<Communicator> communicator) {
-  if (hyperparameters.optim == "adafactor") {
+  if (hyperparameters.optim == job::Optim::kAdafactor) {
     return std::make_unique<Adafactor>(layout, ownership, own, hyperparameters, std::move(communicator));
   }
-  if (hyperparameters.optim == "lion") return std::make_unique<Lion>(layout, ownership, own, hyperparameters);
+  if (hyperparameters.optim == job::Optim::kLion)
+    return std::make_unique<Lion>(layout, ownership, own, hyperparameters);
   return std::make_unique<AdamW>(layout, ownership, own, hyperparameters);
 }
 

@@ -50,7 +50,7 @@ void check(Communicator& communicator, at::Device device, std::int64_t size, at:
 
 void check_all(bool is_small) {
   const auto host = lockstep::make_communicator();
-  const at::Device device = lockstep::comm::compute_device_of_rank("cuda", *host);
+  const at::Device device = lockstep::comm::compute_device_of_rank(lockstep::job::DeviceChoice::kCuda, *host);
   const auto communicator = lockstep::comm::make_communicator_for(device, host, std::chrono::seconds(60));
   for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble, at::kLong}) {
     for (const std::int64_t size : {1, 15, 33, 4096, 70'001, 6'553'600, 5'000'017}) {

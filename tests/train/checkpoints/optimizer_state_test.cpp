@@ -40,7 +40,7 @@ sharding::BucketOptions random_options(std::mt19937& random) {
   return {.bytes = static_cast<std::int64_t>(64U << random() % 10), .spans_units = random() % 3 != 0};
 }
 
-Hyperparameters with(const std::string& optim) {
+Hyperparameters with(job::Optim optim) {
   Hyperparameters hyperparameters;
   hyperparameters.optim = optim;
   return hyperparameters;
@@ -49,7 +49,7 @@ Hyperparameters with(const std::string& optim) {
 // What the ranks of a job hold.
 struct Ranks {
   Ranks(const std::vector<sharding::NamedParameter>& parameters, const sharding::BucketOptions& options, int number,
-        const std::string& optim)
+        job::Optim optim)
       : layout(parameters, options) {
     for (int rank = 0; rank < number; ++rank) {
       sharding::Ownership ownership{.is_sharded = true};
@@ -96,8 +96,9 @@ void expect_equal(const Ranks& found, const Ranks& expected) {
   }
 }
 
-class EveryOptimizer : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(OptimizerState, EveryOptimizer, testing::Values("adamw", "adafactor", "lion"));
+class EveryOptimizer : public testing::TestWithParam<job::Optim> {};
+INSTANTIATE_TEST_SUITE_P(OptimizerState, EveryOptimizer,
+                         testing::Values(job::Optim::kAdamW, job::Optim::kAdafactor, job::Optim::kLion));
 
 TEST_P(EveryOptimizer, OtherRanksAndBucketsReadWhatWasWritten) {
   for (std::uint32_t seed = 0; seed < 60; ++seed) {

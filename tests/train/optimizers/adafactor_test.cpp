@@ -90,7 +90,7 @@ class ThreadCommunicator final : public Communicator {
 
 Hyperparameters adafactor_settings() {
   Hyperparameters hyperparameters;
-  hyperparameters.optim = "adafactor";
+  hyperparameters.optim = job::Optim::kAdafactor;
   hyperparameters.weight_decay = 0.1;
   return hyperparameters;
 }

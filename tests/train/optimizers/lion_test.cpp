@@ -8,7 +8,7 @@ namespace {
 
 Hyperparameters lion_settings() {
   Hyperparameters hyperparameters;
-  hyperparameters.optim = "lion";
+  hyperparameters.optim = job::Optim::kLion;
   hyperparameters.weight_decay = 0.1;
   hyperparameters.adam_beta2 = 0.99;
   return hyperparameters;
