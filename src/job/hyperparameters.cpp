@@ -59,9 +59,9 @@ void Hyperparameters::bind(KeyTable& table) {
   table.add("learning_rate", &learning_rate, "peak learning rate", not_negative);
   table.add("optim", &optim, "optimizer; adamw_torch, adamw_torch_fused and adamw_hf are other names of adamw");
   table.add("weight_decay", &weight_decay, "decoupled weight decay, not applied to norms and biases", not_negative);
-  table.add("adam_beta1", &adam_beta1, "for AdamW and Lion", beta);
-  table.add("adam_beta2", &adam_beta2, "for AdamW and Lion", beta);
-  table.add("adam_epsilon", &adam_epsilon, "for AdamW", not_negative);
+  table.add("adam_beta1", &adam_beta1, "for " + titles_of_optimizers(&OptimizerFacts::reads_betas), beta);
+  table.add("adam_beta2", &adam_beta2, "for " + titles_of_optimizers(&OptimizerFacts::reads_betas), beta);
+  table.add("adam_epsilon", &adam_epsilon, "for " + titles_of_optimizers(&OptimizerFacts::reads_epsilon), not_negative);
   table.add("lr_scheduler_type", &lr_scheduler_type, "how the learning rate changes over the steps");
   table.add("warmup_steps", &warmup_steps, "steps in which the learning rate rises from 0", Range{0, kLargestInteger});
   table.add("warmup_ratio", &warmup_ratio, "warmup_steps as a share of all steps; used if warmup_steps is 0",

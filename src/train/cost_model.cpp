@@ -46,18 +46,18 @@ double activation_bytes(const ModelSize& model, bool recomputes_layers) {
 }
 
 ModelSize size_of(const LanguageModel& model, job::Optim optim) {
+  const job::OptimizerFacts& optimizer = facts_of(optim);
   ModelSize size;
   for (const at::Tensor& parameter : model.parameters()) {
     const auto elements = static_cast<double>(parameter.numel());
     size.parameters += elements;
     if (!parameter.requires_grad()) continue;
     size.trained += elements;
-    if (optim == job::Optim::kAdamW) size.shardable_state += 2 * elements;
-    if (optim == job::Optim::kLion || (optim == job::Optim::kAdafactor && parameter.dim() < 2))
-      size.shardable_state += elements;
-    if (optim == job::Optim::kAdafactor && parameter.dim() >= 2) {
+    if (optimizer.factors_matrices && parameter.dim() >= 2) {
       size.replicated_state +=
           elements / static_cast<double>(parameter.size(-1)) + elements / static_cast<double>(parameter.size(-2));
+    } else {
+      size.shardable_state += optimizer.state_per_element * elements;
     }
   }
   const auto layers = model.layer_parameters();

@@ -145,10 +145,11 @@ std::string data(const ModelCard& card) {
 }
 
 std::string optimizer(const Hyperparameters& with) {
-  if (with.optim == job::Optim::kAdafactor) return "Adafactor";
-  const std::string betas = fmt::format("betas {} and {}", with.adam_beta1, with.adam_beta2);
-  return with.optim == job::Optim::kLion ? fmt::format("Lion, {}", betas)
-                                         : fmt::format("AdamW, {}, epsilon {}", betas, with.adam_epsilon);
+  const job::OptimizerFacts& facts = facts_of(with.optim);
+  std::string text(facts.title);
+  if (facts.reads_betas) text += fmt::format(", betas {} and {}", with.adam_beta1, with.adam_beta2);
+  if (facts.reads_epsilon) text += fmt::format(", epsilon {}", with.adam_epsilon);
+  return text;
 }
 
 std::string training(const ModelCard& card) {

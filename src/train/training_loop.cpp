@@ -120,7 +120,7 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       parameters_(layout_, ownership_, communicator_, shares_parameters(hyperparameters.optimizer_sharding)),
       layers_(parameters_),
       reducer_(layout_, ownership_, communicator_, reducer_options(hyperparameters)),
-      optimizer_(make_optimizer(layout_, ownership_, parameters_.own(), hyperparameters, communicator_)),
+      optimizer_(make_optimizer({layout_, ownership_, parameters_.own(), hyperparameters, communicator_})),
       rounded_weights_(type_of_products(hyperparameters),
                        /*keeps=*/!shares_parameters(hyperparameters.optimizer_sharding)),
       loss_scaler_(hyperparameters.fp16),

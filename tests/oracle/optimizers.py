@@ -1,6 +1,8 @@
-"""optim: adamw, adafactor and lion against their references, among ranks, and resumed."""
+"""Every optimizer (`optim`) against its reference, among ranks, and resumed."""
 
 import random
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -12,7 +14,6 @@ from training_workplace import encode, step_losses, torch_loss_sum, without_drop
 
 torch.set_num_threads(1)  # small models: more threads only wait for each other
 
-OPTIMIZERS = ["adamw", "adafactor", "lion"]
 KINDS = ["t5-v1.1", "gpt2", "llama"]
 CASES = setting("CASES", 1)
 SHARDINGS = ["none", "state", "state_and_gradients", "full"]
@@ -41,15 +42,34 @@ class Lion(torch.optim.Optimizer):
                 momentum.copy_(beta2 * momentum + (1 - beta2) * p.grad)
 
 
+@dataclass(frozen=True)
+class Optimizer:
+    """`reference` makes it from groups of parameters and a learning rate, with betas 0.9 and 0.99. After ten steps at
+    `learning_rate`, weights have moved as the reference moves them, but for a share of at most `tolerance`."""
+    reference: Callable
+    learning_rate: float = 5e-3
+    tolerance: float = 2e-3
+
+    @property
+    def careful_rate(self):
+        return min(self.learning_rate, 1e-3)
+
+
+OPTIMIZERS = {
+    "adamw": Optimizer(lambda groups, rate: torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99))),
+    # As the Trainer makes it.
+    "adafactor": Optimizer(lambda groups, rate: transformers.optimization.Adafactor(
+        groups, lr=rate, scale_parameter=False, relative_step=False)),
+    # Lion steps by the sign of gradients, also of those that are nearly 0.
+    "lion": Optimizer(lambda groups, rate: Lion(groups, rate, (0.9, 0.99)), learning_rate=2e-4, tolerance=1e-2),
+}
+
+
 def reference(optim, model, learning_rate, weight_decay):
     decayed = [p for n, p in model.named_parameters() if p.dim() > 1 and "bias" not in n]
     others = [p for n, p in model.named_parameters() if p.dim() == 1 or "bias" in n]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    if optim == "adafactor":  # as the Trainer makes it
-        return transformers.optimization.Adafactor(groups, lr=learning_rate, scale_parameter=False, relative_step=False)
-    if optim == "lion":
-        return Lion(groups, learning_rate, (0.9, 0.99))
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99))
+    return OPTIMIZERS[optim].reference(groups, learning_rate)
 
 
 def reference_losses(optimizer, schedule, model, examples, has_encoder, steps):
@@ -90,13 +110,13 @@ def small_job(kind, folder, seed, rows=12, **keys):
     return job, model, rows
 
 
-# Lion steps by the sign of gradients, also of those that are nearly 0.
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("optim, rate, tolerance", [("adamw", 5e-3, 2e-3), ("adafactor", 5e-3, 2e-3), ("lion", 2e-4, 1e-2)])
-def test_ten_steps_follow_the_reference(optim, rate, tolerance, kind, seed, tmp_path):
+@pytest.mark.parametrize("optim", OPTIMIZERS)
+def test_ten_steps_follow_the_reference(optim, kind, seed, tmp_path):
     has_encoder = kind.startswith("t5")
+    rate, tolerance = OPTIMIZERS[optim].learning_rate, OPTIMIZERS[optim].tolerance
     if kind not in kinds_whose_weights_follow(optim):
-        rate = 1e-3  # or rounding would decide in most models
+        rate = OPTIMIZERS[optim].careful_rate  # or rounding would decide in most models
 
     def follow_reference(model, folder, rows):
         """The losses of ten steps, and the weights after them."""
@@ -136,7 +156,7 @@ def test_ten_steps_follow_the_reference(optim, rate, tolerance, kind, seed, tmp_
 @pytest.mark.parametrize("optim", OPTIMIZERS)
 def test_ranks_and_sharding_change_nothing(optim, seed, tmp_path):
     kind = random.Random(seed).choice(kinds_whose_weights_follow(optim))
-    job, _, _ = small_job(kind, tmp_path, seed, rows=20, learning_rate=2e-4 if optim == "lion" else 1e-3, optim=optim)
+    job, _, _ = small_job(kind, tmp_path, seed, rows=20, learning_rate=OPTIMIZERS[optim].careful_rate, optim=optim)
     run("lockstep", "train", job)
     losses, weights = step_losses(tmp_path / "result"), load_file(tmp_path / "result" / "model.safetensors")
     for ranks, sharding in [(2, SHARDINGS[seed % 3]), (3, "full")]:
@@ -150,7 +170,7 @@ def test_ranks_and_sharding_change_nothing(optim, seed, tmp_path):
 def test_a_run_that_is_resumed_has_the_bits_of_an_undisturbed_one(optim, seed, tmp_path):
     rng = random.Random(seed)
     kind = rng.choice(KINDS)
-    job, _, _ = small_job(kind, tmp_path, seed, rows=20, learning_rate=2e-4 if optim == "lion" else 1e-3, optim=optim,
+    job, _, _ = small_job(kind, tmp_path, seed, rows=20, learning_rate=OPTIMIZERS[optim].careful_rate, optim=optim,
                           lr_scheduler_type="constant", save_strategy="steps", save_steps=4,
                           optimizer_sharding=rng.choice(SHARDINGS))
 
@@ -161,9 +181,10 @@ def test_a_run_that_is_resumed_has_the_bits_of_an_undisturbed_one(optim, seed, t
     train("whole", 8, 2)
     expected = load_file(tmp_path / "whole" / "model.safetensors")
     train("resumed", 4, 2)
-    refused = train("resumed", 8, 2, f"optim={OPTIMIZERS[OPTIMIZERS.index(optim) - 1]}", check=False)
+    other = rng.choice([name for name in OPTIMIZERS if name != optim])
+    refused = train("resumed", 8, 2, f"optim={other}", check=False)
     assert refused.returncode == 1
-    assert f'optim: expected "{optim}", found "{OPTIMIZERS[OPTIMIZERS.index(optim) - 1]}"' in refused.stderr
+    assert f'optim: expected "{optim}", found "{other}"' in refused.stderr
     train("resumed", 8, 2)
     found = load_file(tmp_path / "resumed" / "model.safetensors")
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())

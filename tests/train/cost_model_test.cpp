@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "lockstep/models/model.h"
+#include "lockstep/train/optimizers/optimizer.h"
 #include "models/small_models.h"
 
 namespace lockstep::train {
@@ -91,6 +92,23 @@ TEST(CostModel, MemoryCountsWhatTheOptimizerRemembers) {
   EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, job::Optim::kLion), OptimizerSharding::kState), kElements / 2);
   EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, job::Optim::kAdafactor), OptimizerSharding::kNone), 4 * (4000 + 800));
   EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, job::Optim::kAdafactor), OptimizerSharding::kState), 4 * (4000 + 100));
+}
+
+TEST(CostModel, StateIsThatOfTheOptimizer) {
+  const auto model = test::model_of(test::kSmallConfigs[0]);
+  const sharding::ParameterLayout layout(sharding::parameters_by_layer(*model));
+  std::vector<at::Tensor> own;
+  for (const auto& bucket : layout.buckets()) own.push_back(torch::zeros({bucket.size}));
+  for (const job::OptimizerFacts& facts : job::kOptimizers) {
+    Hyperparameters hyperparameters;
+    hyperparameters.optim = facts.optim;
+    const auto optimizer =
+        make_optimizer({layout, sharding::Ownership::whole(layout), own, hyperparameters, make_communicator()});
+    double elements = 0;
+    for (const auto& [name, size] : optimizer->state_sizes()) elements += static_cast<double>(size);
+    const ModelSize predicted = size_of(*model, facts.optim);
+    EXPECT_EQ(predicted.shardable_state + predicted.replicated_state, elements) << facts.title;
+  }
 }
 
 // With 10 layers, 1,000 features are kept for each, and everything for one of them; forward is computed twice.

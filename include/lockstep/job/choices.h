@@ -70,19 +70,6 @@ struct NamesOf<BestMetric> {
   static constexpr auto kNames = std::to_array<Named<BestMetric>>({{kEvalLoss, "eval_loss"}, {kEvalLoss, "loss"}});
 };
 
-enum class Optim { kAdamW, kAdafactor, kLion };
-template <>
-struct NamesOf<Optim> {
-  using enum Optim;
-  // The Hugging Face Trainer has several names for AdamW, one for each implementation.
-  static constexpr auto kNames = std::to_array<Named<Optim>>({{kAdamW, "adamw"},
-                                                              {kAdafactor, "adafactor"},
-                                                              {kLion, "lion"},
-                                                              {kAdamW, "adamw_torch"},
-                                                              {kAdamW, "adamw_torch_fused"},
-                                                              {kAdamW, "adamw_hf"}});
-};
-
 /// What the ranks share: the stages of ZeRO, each of which also shares what the previous one shares.
 enum class OptimizerSharding { kNone, kState, kStateAndGradients, kFull };
 template <>

@@ -10,6 +10,7 @@
 
 #include "lockstep/job/choices.h"
 #include "lockstep/job/key_table.h"
+#include "lockstep/job/optimizers.h"
 
 namespace lockstep::job {
 

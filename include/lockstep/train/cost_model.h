@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "lockstep/job/choices.h"
+#include "lockstep/job/optimizers.h"
 #include "lockstep/models/model.h"
 
 namespace lockstep::train {

@@ -1,11 +1,12 @@
-#include "train/optimizers/adafactor.h"
-
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
+#include <memory>
+#include <vector>
+
+#include "train/optimizers/makers.h"
 
 namespace lockstep::train {
 namespace {
@@ -16,33 +17,89 @@ constexpr double kClipThreshold = 1;
 
 bool is_matrix(const at::Tensor& parameter) { return parameter.dim() >= 2 && parameter.numel() > 0; }
 
-}  // namespace
+// Adafactor (Shazeer and Stern 2018) as configured by `optim: adafactor` of the Hugging Face Trainer: transformers'
+// class with scale_parameter=False, relative_step=False, clip_threshold=1, decay_rate=-0.8, eps=1e-30 and no first
+// moment; weight decay is decoupled.
+//
+// For a matrix, the state is the running means of the squared gradients of each row and each column, "exp_avg_sq_row"
+// and "exp_avg_sq_col" as in transformers; for a vector, that of each element, "exp_avg_sq". Every rank holds the
+// means of all matrices. Ranks that share the elements, however they are split, sum the contributions to these means,
+// and then one number for each parameter: the size of its update, for clipping.
+class Adafactor final : public Optimizer {
+ public:
+  explicit Adafactor(const OptimizerInputs& inputs);
+
+ private:
+  // The work of a thread at a time: consecutive rows of a matrix, or elements of a vector. Tensors are views.
+  struct Piece {
+    std::int64_t entry;  // index into the layout
+    double weight_decay;
+    std::size_t bucket;
+    std::int64_t begin;                               // within what is owned of the bucket
+    at::Tensor parameter = {};                        // [rows, columns], or [elements]
+    at::Tensor squares = {};                          // running means, for a vector
+    at::Tensor row_sums = {}, row_scales = {};        // for a matrix, [rows, 1]
+    at::Tensor column_sums = {}, column_scales = {};  // for a matrix, [columns]
+    at::Tensor piece_sums = {};                       // [columns], of this piece only
+
+    at::Tensor gradient(const std::vector<at::Tensor>& gradients) const;
+  };
+  // A parameter of more than two dimensions is a sequence of `count` matrices.
+  struct Matrix {
+    std::int64_t count, rows, columns;
+    std::int64_t row_begin, column_begin;  // where the values of its rows and columns begin in means_
+  };
+
+  void update(const std::vector<at::Tensor>& gradients, double learning_rate) override;
+  void add_vector(const sharding::ParameterLayout::Entry& entry, const OwnedRange& owned, Piece piece,
+                  const at::Tensor& own);
+  void add_matrix(const sharding::ParameterLayout::Entry& entry, const Matrix& matrix, const OwnedRange& owned,
+                  Piece piece, const at::Tensor& own);
+  template <class Compute>
+  void for_each_piece(const Compute& compute);
+  void update_means(const std::vector<at::Tensor>& gradients, double mean_decay);
+  // Turns gradients into updates. Returns the squared length of each piece's update, [pieces] fp64.
+  at::Tensor scale(const std::vector<at::Tensor>& gradients, double mean_decay);
+  // Returns the learning rate of each entry, [entries], reduced where its update is too long.
+  at::Tensor clipped_rates(const at::Tensor& squared_lengths, double learning_rate);
+  void sum_over_ranks(at::Tensor& tensor) const;
+
+  const bool is_shared_;
+  const std::shared_ptr<Communicator> communicator_;
+  const std::int64_t piece_elements_;
+  std::vector<Piece> pieces_;
+  std::vector<Matrix> matrices_;
+  at::Tensor entries_of_pieces_;  // [pieces] int64
+  at::Tensor sizes_;              // [entries] fp64
+  // Flat tensors over the rows and columns of all matrices: running means of squares, number of elements in each, sums
+  // of a step, and factors of the gradients.
+  at::Tensor means_, counts_, sums_, scales_;
+};
 
 at::Tensor Adafactor::Piece::gradient(const std::vector<at::Tensor>& gradients) const {
   return gradients[bucket].narrow(0, begin, parameter.numel()).view(parameter.sizes());
 }
 
-Adafactor::Adafactor(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
-                     const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters,
-                     std::shared_ptr<Communicator> communicator)
-    : is_shared_(ownership.is_sharded),
-      communicator_(std::move(communicator)),
+Adafactor::Adafactor(const OptimizerInputs& inputs)
+    : is_shared_(inputs.ownership.is_sharded),
+      communicator_(inputs.communicator),
       // A GPU processes everything at once.
-      piece_elements_(layout.options().device().is_cpu() ? kChunkElements : std::numeric_limits<std::int64_t>::max()) {
-  std::vector<at::Tensor> counts = {at::empty({0}, layout.options())};
+      piece_elements_(inputs.layout.options().device().is_cpu() ? kChunkElements
+                                                                : std::numeric_limits<std::int64_t>::max()) {
+  std::vector<at::Tensor> counts = {at::empty({0}, inputs.layout.options())};
   std::vector<double> sizes;
   std::int64_t end = 0;
-  for (const sharding::ParameterLayout::Entry& entry : layout.entries()) {
+  for (const sharding::ParameterLayout::Entry& entry : inputs.layout.entries()) {
     sizes.push_back(static_cast<double>(entry.parameter.numel()));
     if (!is_matrix(entry.parameter)) continue;
     const std::int64_t rows = entry.parameter.size(-2), columns = entry.parameter.size(-1);
     const std::int64_t count = entry.parameter.numel() / (rows * columns);
     matrices_.push_back({count, rows, columns, end, end + count * rows});
-    counts.push_back(at::full({count * rows}, columns, layout.options()));
-    counts.push_back(at::full({count * columns}, rows, layout.options()));
+    counts.push_back(at::full({count * rows}, columns, inputs.layout.options()));
+    counts.push_back(at::full({count * columns}, rows, inputs.layout.options()));
     end += count * (rows + columns);
   }
-  sizes_ = at::tensor(sizes, at::kDouble).to(layout.options().device());
+  sizes_ = at::tensor(sizes, at::kDouble).to(inputs.layout.options().device());
   counts_ = at::cat(counts);
   means_ = at::zeros_like(counts_);
   sums_ = at::zeros_like(counts_);
@@ -50,21 +107,21 @@ Adafactor::Adafactor(const sharding::ParameterLayout& layout, const sharding::Ow
 
   std::int64_t number = 0;
   std::size_t matrices = 0;
-  for (const sharding::ParameterLayout::Entry& entry : layout.entries()) {
-    const OwnedRange owned = owned_part(entry, ownership);
+  for (const sharding::ParameterLayout::Entry& entry : inputs.layout.entries()) {
+    const OwnedRange owned = owned_part(entry, inputs.ownership);
     const Piece piece{.entry = number++,
-                      .weight_decay = entry.decayed ? hyperparameters.weight_decay : 0,
+                      .weight_decay = entry.decayed ? inputs.hyperparameters.weight_decay : 0,
                       .bucket = entry.bucket,
                       .begin = owned.of_own.begin};
     if (is_matrix(entry.parameter)) {
-      add_matrix(entry, matrices_[matrices++], owned, piece, own[entry.bucket]);
+      add_matrix(entry, matrices_[matrices++], owned, piece, inputs.own[entry.bucket]);
     } else {
-      add_vector(entry, owned, piece, own[entry.bucket]);
+      add_vector(entry, owned, piece, inputs.own[entry.bucket]);
     }
   }
   std::vector<std::int64_t> entries;
   for (const Piece& piece : pieces_) entries.push_back(piece.entry);
-  entries_of_pieces_ = at::tensor(entries, at::kLong).to(layout.options().device());
+  entries_of_pieces_ = at::tensor(entries, at::kLong).to(inputs.layout.options().device());
 }
 
 void Adafactor::add_vector(const sharding::ParameterLayout::Entry& entry, const OwnedRange& owned, Piece piece,
@@ -184,5 +241,9 @@ void Adafactor::sum_over_ranks(at::Tensor& tensor) const {
   communicator_->all_reduce_sum(on_host);
   if (!tensor.is_cpu()) tensor.copy_(on_host);
 }
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_adafactor(const OptimizerInputs& inputs) { return std::make_unique<Adafactor>(inputs); }
 
 }  // namespace lockstep::train

@@ -1,8 +1,10 @@
-#include "train/optimizers/lion.h"
-
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "train/optimizers/makers.h"
 
 namespace lockstep::train {
 namespace {
@@ -22,15 +24,27 @@ struct Piece {
   }
 };
 
-}  // namespace
+// Lion: the sign of an interpolated momentum, with decoupled weight decay (Chen et al. 2023, algorithm 2). Its state
+// is "exp_avg", a running mean of the gradients. Its betas are adam_beta1 and adam_beta2, as in the Hugging Face
+// Trainer.
+class Lion final : public Optimizer {
+ public:
+  explicit Lion(const OptimizerInputs& inputs);
 
-Lion::Lion(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
-           const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters)
-    : beta1_(hyperparameters.adam_beta1),
-      beta2_(hyperparameters.adam_beta2),
-      own_(own),
-      means_(add_elementwise_state("exp_avg", layout, ownership, own)),
-      parts_(decayed_parts(layout, ownership, hyperparameters.weight_decay)) {}
+ private:
+  void update(const std::vector<at::Tensor>& gradients, double learning_rate) override;
+
+  double beta1_, beta2_;
+  std::vector<at::Tensor> own_, means_;
+  std::vector<DecayRange> parts_;
+};
+
+Lion::Lion(const OptimizerInputs& inputs)
+    : beta1_(inputs.hyperparameters.adam_beta1),
+      beta2_(inputs.hyperparameters.adam_beta2),
+      own_(inputs.own),
+      means_(add_elementwise_state("exp_avg", inputs)),
+      parts_(decayed_parts(inputs)) {}
 
 void Lion::update(const std::vector<at::Tensor>& gradients, double learning_rate) {
   for (const auto& [bucket, part, weight_decay] : parts_) {
@@ -48,5 +62,9 @@ void Lion::update(const std::vector<at::Tensor>& gradients, double learning_rate
     });
   }
 }
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_lion(const OptimizerInputs& inputs) { return std::make_unique<Lion>(inputs); }
 
 }  // namespace lockstep::train

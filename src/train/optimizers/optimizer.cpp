@@ -3,12 +3,9 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <algorithm>
-#include <utility>
 
 #include "lockstep/sharding/zero_buffer.h"
-#include "train/optimizers/adafactor.h"
-#include "train/optimizers/adamw.h"
-#include "train/optimizers/lion.h"
+#include "train/optimizers/makers.h"
 
 namespace lockstep::train {
 
@@ -18,16 +15,13 @@ void Optimizer::step(const std::vector<at::Tensor>& gradients, double learning_r
   update(gradients, learning_rate);
 }
 
-std::vector<at::Tensor> Optimizer::add_elementwise_state(const std::string& kind,
-                                                         const sharding::ParameterLayout& layout,
-                                                         const sharding::Ownership& ownership,
-                                                         const std::vector<at::Tensor>& own) {
+std::vector<at::Tensor> Optimizer::add_elementwise_state(const std::string& kind, const OptimizerInputs& inputs) {
   std::vector<at::Tensor> remembered;
-  for (const at::Tensor& part : own) remembered.push_back(sharding::zero_buffer(part.numel(), part.options()));
-  for (const sharding::ParameterLayout::Entry& entry : layout.entries()) {
+  for (const at::Tensor& part : inputs.own) remembered.push_back(sharding::zero_buffer(part.numel(), part.options()));
+  for (const sharding::ParameterLayout::Entry& entry : inputs.layout.entries()) {
     const std::string name = entry.name + "/" + kind;
     state_sizes_.emplace(name, entry.parameter.numel());
-    const OwnedRange part = owned_part(entry, ownership);
+    const OwnedRange part = owned_part(entry, inputs.ownership);
     if (part.of_own.size() <= 0) continue;
     state_.push_back(
         {name, part.of_parameter, remembered[entry.bucket].narrow(0, part.of_own.begin, part.of_own.size())});
@@ -35,13 +29,13 @@ std::vector<at::Tensor> Optimizer::add_elementwise_state(const std::string& kind
   return remembered;
 }
 
-std::vector<DecayRange> decayed_parts(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
-                                      double weight_decay) {
+std::vector<DecayRange> decayed_parts(const OptimizerInputs& inputs) {
+  const double weight_decay = inputs.hyperparameters.weight_decay;
   std::vector<DecayRange> parts;
   for (const bool decayed : {true, false}) {
-    for (std::size_t i = 0; i < layout.buckets().size(); ++i) {
-      for (const auto& stretch : layout.buckets()[i].stretches) {
-        const comm::Range owned = ownership.parts[i];
+    for (std::size_t i = 0; i < inputs.layout.buckets().size(); ++i) {
+      for (const auto& stretch : inputs.layout.buckets()[i].stretches) {
+        const comm::Range owned = inputs.ownership.parts[i];
         const comm::Range part{std::max(stretch.part.begin, owned.begin) - owned.begin,
                                std::min(stretch.part.end, owned.end) - owned.begin};
         if (stretch.decayed == decayed && part.size() > 0) parts.push_back({i, part, decayed ? weight_decay : 0});
@@ -59,15 +53,13 @@ OwnedRange owned_part(const sharding::ParameterLayout::Entry& entry, const shard
           .of_own = {begin - owned.begin, end - owned.begin}};
 }
 
-std::unique_ptr<Optimizer> make_optimizer(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
-                                          const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters,
-                                          std::shared_ptr<Communicator> communicator) {
-  if (hyperparameters.optim == job::Optim::kAdafactor) {
-    return std::make_unique<Adafactor>(layout, ownership, own, hyperparameters, std::move(communicator));
-  }
-  if (hyperparameters.optim == job::Optim::kLion)
-    return std::make_unique<Lion>(layout, ownership, own, hyperparameters);
-  return std::make_unique<AdamW>(layout, ownership, own, hyperparameters);
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerInputs& inputs) {
+  using Maker = std::unique_ptr<Optimizer> (*)(const OptimizerInputs&);
+  static constexpr Maker kMakers[] = {
+#define LOCKSTEP_OPTIMIZER(Title, name, ...) make_##name,
+#include "lockstep/job/optimizers.inc"
+  };
+  return kMakers[static_cast<std::size_t>(inputs.hyperparameters.optim)](inputs);
 }
 
 }  // namespace lockstep::train

@@ -8,8 +8,7 @@
 #include "data/fixtures.h"
 #include "lockstep/models/weights/safetensors.h"
 #include "lockstep/train/checkpoints/checkpoint.h"
-#include "train/optimizers/adafactor.h"
-#include "train/optimizers/adamw.h"
+#include "lockstep/train/optimizers/optimizer.h"
 
 namespace lockstep::train {
 namespace {
@@ -58,7 +57,7 @@ struct Ranks {
         ownership.parts.push_back(comm::range_of(bucket.size, rank, number));
         own.push_back(at::zeros({ownership.parts.back().size()}));
       }
-      optimizers.push_back(make_optimizer(layout, ownership, own, with(optim), make_communicator()));
+      optimizers.push_back(make_optimizer({layout, ownership, own, with(optim), make_communicator()}));
     }
   }
 
@@ -96,9 +95,15 @@ void expect_equal(const Ranks& found, const Ranks& expected) {
   }
 }
 
+std::vector<job::Optim> all_optimizers() {
+  std::vector<job::Optim> all;
+  for (const job::OptimizerFacts& optimizer : job::kOptimizers) all.push_back(optimizer.optim);
+  return all;
+}
+
 class EveryOptimizer : public testing::TestWithParam<job::Optim> {};
-INSTANTIATE_TEST_SUITE_P(OptimizerState, EveryOptimizer,
-                         testing::Values(job::Optim::kAdamW, job::Optim::kAdafactor, job::Optim::kLion));
+INSTANTIATE_TEST_SUITE_P(OptimizerState, EveryOptimizer, testing::ValuesIn(all_optimizers()),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
 
 TEST_P(EveryOptimizer, OtherRanksAndBucketsReadWhatWasWritten) {
   for (std::uint32_t seed = 0; seed < 60; ++seed) {
@@ -128,21 +133,26 @@ TEST(OptimizerState, NamesSayWhereAStretchBelongs) {
   const sharding::ParameterLayout layout({{"a.weight", at::zeros({5, 5}).requires_grad_()},  // elements 48 to 73 of 80
                                           {"b/c", at::zeros({40}).requires_grad_()}});       // 0 to 40 of 48
   const sharding::Ownership ownership{.is_sharded = true, .parts = {{16, 64}}};
-  const AdamW optimizer(layout, ownership, {at::zeros({48})}, {});
-  EXPECT_THAT(names_of(saved_state(optimizer)), ElementsAre("b/c/exp_avg/16 24", "a.weight/exp_avg/0 16",
-                                                            "b/c/exp_avg_sq/16 24", "a.weight/exp_avg_sq/0 16"));
+  const auto optimizer = make_optimizer({layout, ownership, {at::zeros({48})}, {}, make_communicator()});
+  EXPECT_THAT(names_of(saved_state(*optimizer)), ElementsAre("b/c/exp_avg/16 24", "a.weight/exp_avg/0 16",
+                                                             "b/c/exp_avg_sq/16 24", "a.weight/exp_avg_sq/0 16"));
 }
 
 TEST(OptimizerState, MeansOfAMatrixAreSavedByTheRankThatHasItsFirstElement) {
   const sharding::ParameterLayout layout({{"a.weight", at::zeros({5, 6}).requires_grad_()},  // elements 48 to 78 of 80
                                           {"b/c", at::zeros({40}).requires_grad_()}});       // 0 to 40 of 48
-  const auto communicator = make_communicator();
-  const Adafactor first(layout, {.is_sharded = true, .parts = {{0, 64}}}, {at::zeros({64})}, {}, communicator);
-  const Adafactor second(layout, {.is_sharded = true, .parts = {{64, 80}}}, {at::zeros({16})}, {}, communicator);
-  EXPECT_THAT(names_of(saved_state(first)),
+  const auto adafactor = [&](comm::Range part) {
+    return make_optimizer({layout,
+                           {.is_sharded = true, .parts = {part}},
+                           {at::zeros({part.size()})},
+                           with(job::Optim::kAdafactor),
+                           make_communicator()});
+  };
+  const auto first = adafactor({0, 64}), second = adafactor({64, 80});
+  EXPECT_THAT(names_of(saved_state(*first)),
               ElementsAre("b/c/exp_avg_sq/0 40", "a.weight/exp_avg_sq_row/0 5", "a.weight/exp_avg_sq_col/0 6"));
-  EXPECT_THAT(names_of(saved_state(second)), ElementsAre());
-  EXPECT_EQ(second.state().size(), 2);
+  EXPECT_THAT(names_of(saved_state(*second)), ElementsAre());
+  EXPECT_EQ(second->state().size(), 2);
 }
 
 TEST_P(EveryOptimizer, ARunGoesOnAsIfItHadNotStopped) {
@@ -156,7 +166,7 @@ TEST_P(EveryOptimizer, ARunGoesOnAsIfItHadNotStopped) {
     gradients.push_back(at::randn({bucket.size}));
   }
   const auto make = [&](const std::vector<at::Tensor>& parameters) {
-    return make_optimizer(layout, whole, parameters, with(GetParam()), make_communicator());
+    return make_optimizer({layout, whole, parameters, with(GetParam()), make_communicator()});
   };
   const auto step = [&](Optimizer& optimizer) {
     optimizer.step({gradients[0].clone(), gradients[1].clone()}, 0.1);

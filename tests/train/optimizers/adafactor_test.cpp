@@ -1,5 +1,3 @@
-#include "train/optimizers/adafactor.h"
-
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 #include <barrier>
@@ -8,6 +6,8 @@
 #include <random>
 #include <stdexcept>
 #include <thread>
+
+#include "lockstep/train/optimizers/optimizer.h"
 
 namespace lockstep::train {
 namespace {
@@ -131,14 +131,14 @@ void expect_reference(std::uint32_t seed, int ranks) {
   struct Rank {
     sharding::Ownership ownership;
     std::vector<at::Tensor> own = {}, gradients = {};
-    std::unique_ptr<Adafactor> optimizer = nullptr;
+    std::unique_ptr<Optimizer> optimizer = nullptr;
   };
   std::vector<Rank> all;
   for (int rank = 0; rank < ranks; ++rank) {
     const auto communicator = std::make_shared<ThreadCommunicator>(world, rank);
     Rank one{ranks == 1 ? sharding::Ownership::whole(layout) : sharding::Ownership::shared(layout, *communicator)};
     for (std::size_t i = 0; i < buckets.size(); ++i) one.own.push_back(one.ownership.own(buckets[i], i));
-    one.optimizer = std::make_unique<Adafactor>(layout, one.ownership, one.own, adafactor_settings(), communicator);
+    one.optimizer = make_optimizer({layout, one.ownership, one.own, adafactor_settings(), communicator});
     all.push_back(std::move(one));
   }
   for (int step = 1; step <= 5; ++step) {
@@ -187,9 +187,10 @@ TEST(Adafactor, RemembersRowsAndColumnsAlone) {
       {{"weight", torch::zeros({1000, 2000}).requires_grad_()}, {"bias", torch::zeros({2000}).requires_grad_()}});
   std::vector<at::Tensor> own;
   for (const auto& bucket : layout.buckets()) own.push_back(torch::zeros({bucket.size}));
-  const Adafactor optimizer(layout, sharding::Ownership::whole(layout), own, adafactor_settings(), make_communicator());
+  const auto optimizer =
+      make_optimizer({layout, sharding::Ownership::whole(layout), own, adafactor_settings(), make_communicator()});
   std::int64_t numbers = 0;
-  for (const auto& [name, size] : optimizer.state_sizes()) numbers += size;
+  for (const auto& [name, size] : optimizer->state_sizes()) numbers += size;
   EXPECT_EQ(numbers, 1000 + 2000 + 2000);
 }
 

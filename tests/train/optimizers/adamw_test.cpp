@@ -1,11 +1,16 @@
-#include "train/optimizers/adamw.h"
-
 #include <gtest/gtest.h>
 #include <torch/torch.h>
+
 #include "lockstep/sharding/flat_parameters.h"
+#include "lockstep/train/optimizers/optimizer.h"
 
 namespace lockstep::train {
 namespace {
+
+std::unique_ptr<Optimizer> adamw(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
+                                 const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters = {}) {
+  return make_optimizer({layout, ownership, own, hyperparameters, make_communicator()});
+}
 
 // Writes out the update of Loshchilov and Hutter 2019 in double precision.
 TEST(AdamW, FollowsThePublishedUpdate) {
@@ -25,7 +30,7 @@ TEST(AdamW, FollowsThePublishedUpdate) {
   }
   const sharding::ParameterLayout layout({{"weight", weight}, {"bias", bias}});
   const sharding::FlatParameters parameters(layout, sharding::Ownership::whole(layout), make_communicator(), false);
-  AdamW optimizer(layout, sharding::Ownership::whole(layout), parameters.own(), hyperparameters);
+  const auto optimizer = adamw(layout, sharding::Ownership::whole(layout), parameters.own(), hyperparameters);
   for (int step = 1; step <= 5; ++step) {
     const double learning_rate = 0.01 * step;
     const at::Tensor gradients = torch::randn({layout.buckets().front().size});
@@ -39,7 +44,7 @@ TEST(AdamW, FollowsThePublishedUpdate) {
       const at::Tensor square_hat = square / (1 - std::pow(0.999, step));
       value.sub_(learning_rate * mean_hat / (square_hat.sqrt() + 1e-8));
     }
-    optimizer.step({gradients}, learning_rate);
+    optimizer->step({gradients}, learning_rate);
   }
   EXPECT_TRUE(bias.to(torch::kDouble).allclose(references[0].value, 1e-5, 1e-6));
   EXPECT_TRUE(weight.to(torch::kDouble).allclose(references[1].value, 1e-5, 1e-6));
@@ -56,14 +61,14 @@ TEST(AdamW, PartsOfTwoRanksAreTheWhole) {
   for (const std::int64_t border : {std::int64_t{48}, std::int64_t{64}, std::int64_t{80}, size}) {
     const at::Tensor whole = start.clone(), first = start.narrow(0, 0, border).clone(),
                      second = start.narrow(0, border, size - border).clone();
-    AdamW optimizer(layout, {false, {{0, size}}}, {whole}, {});
-    AdamW of_first(layout, {true, {{0, border}}}, {first}, {}),
-        of_second(layout, {true, {{border, size}}}, {second}, {});
+    const auto optimizer = adamw(layout, {false, {{0, size}}}, {whole});
+    const auto of_first = adamw(layout, {true, {{0, border}}}, {first});
+    const auto of_second = adamw(layout, {true, {{border, size}}}, {second});
     for (int step = 0; step < 3; ++step) {
       const at::Tensor gradients = torch::randn({size});
-      optimizer.step({gradients}, 0.1);
-      of_first.step({gradients.narrow(0, 0, border)}, 0.1);
-      of_second.step({gradients.narrow(0, border, size - border)}, 0.1);
+      optimizer->step({gradients}, 0.1);
+      of_first->step({gradients.narrow(0, 0, border)}, 0.1);
+      of_second->step({gradients.narrow(0, border, size - border)}, 0.1);
     }
     EXPECT_TRUE(torch::cat({first, second}).equal(whole)) << border;
     EXPECT_FALSE(whole.equal(start));

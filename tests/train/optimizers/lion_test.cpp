@@ -1,17 +1,18 @@
-#include "train/optimizers/lion.h"
-
 #include <gtest/gtest.h>
 #include <torch/torch.h>
+
+#include "lockstep/train/optimizers/optimizer.h"
 
 namespace lockstep::train {
 namespace {
 
-Hyperparameters lion_settings() {
+std::unique_ptr<Optimizer> lion(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
+                                const std::vector<at::Tensor>& own) {
   Hyperparameters hyperparameters;
   hyperparameters.optim = job::Optim::kLion;
   hyperparameters.weight_decay = 0.1;
   hyperparameters.adam_beta2 = 0.99;
-  return hyperparameters;
+  return make_optimizer({layout, ownership, own, hyperparameters, make_communicator()});
 }
 
 // Writes out the update of Chen et al. 2023, for more elements than a thread updates at a time.
@@ -24,7 +25,7 @@ TEST(Lion, FollowsThePublishedUpdate) {
   at::Tensor expected = own.clone(), momentum = torch::zeros({size});
   at::Tensor decay = torch::full({size}, 0.1);
   decay.slice(0, 0, layout.entries()[1].offset).zero_();
-  Lion optimizer(layout, sharding::Ownership::whole(layout), {own}, lion_settings());
+  const auto optimizer = lion(layout, sharding::Ownership::whole(layout), {own});
   for (int step = 1; step <= 5; ++step) {
     const double rate = 0.01 * step;
     at::Tensor gradients = torch::randn({size});
@@ -32,7 +33,7 @@ TEST(Lion, FollowsThePublishedUpdate) {
     const at::Tensor direction = (0.9 * momentum + 0.1 * gradients).sign();
     expected = expected - rate * (direction + decay * expected);
     momentum = 0.99 * momentum + 0.01 * gradients;
-    optimizer.step({gradients}, rate);
+    optimizer->step({gradients}, rate);
   }
   EXPECT_TRUE(own.allclose(expected, 1e-5, 1e-6));
   EXPECT_TRUE(own[50].allclose(expected[50], 1e-5, 0));
@@ -47,14 +48,14 @@ TEST(Lion, PartsOfTwoRanksAreTheWhole) {
   for (const std::int64_t border : {std::int64_t{48}, std::int64_t{64}, std::int64_t{80}, size}) {
     const at::Tensor whole = start.clone(), first = start.narrow(0, 0, border).clone(),
                      second = start.narrow(0, border, size - border).clone();
-    Lion optimizer(layout, {false, {{0, size}}}, {whole}, lion_settings());
-    Lion of_first(layout, {true, {{0, border}}}, {first}, lion_settings()),
-        of_second(layout, {true, {{border, size}}}, {second}, lion_settings());
+    const auto optimizer = lion(layout, {false, {{0, size}}}, {whole});
+    const auto of_first = lion(layout, {true, {{0, border}}}, {first});
+    const auto of_second = lion(layout, {true, {{border, size}}}, {second});
     for (int step = 0; step < 3; ++step) {
       const at::Tensor gradients = torch::randn({size});
-      of_first.step({gradients.narrow(0, 0, border).clone()}, 0.1);
-      of_second.step({gradients.narrow(0, border, size - border).clone()}, 0.1);
-      optimizer.step({gradients}, 0.1);
+      of_first->step({gradients.narrow(0, 0, border).clone()}, 0.1);
+      of_second->step({gradients.narrow(0, border, size - border).clone()}, 0.1);
+      optimizer->step({gradients}, 0.1);
     }
     EXPECT_TRUE(torch::cat({first, second}).equal(whole)) << border;
     EXPECT_FALSE(whole.equal(start));

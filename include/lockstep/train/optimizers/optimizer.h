@@ -21,6 +21,15 @@ struct OptimizerStateRange {
   bool is_saved = true;  // by this rank; if not, by another that holds the same
 };
 
+/// What an optimizer is made from.
+struct OptimizerInputs {
+  const sharding::ParameterLayout& layout;
+  const sharding::Ownership& ownership;
+  const std::vector<at::Tensor>& own;  // flat fp32 tensors with what `ownership` gives of each bucket; it updates them
+  const Hyperparameters& hyperparameters;
+  std::shared_ptr<Communicator> communicator;  // connects the ranks that share the parameters
+};
+
 /// Updates what a rank owns of all parameters' buckets: all of it, or its range (stage 1 of ZeRO, Rajbhandari et al.
 /// 2020).
 class Optimizer {
@@ -45,9 +54,7 @@ class Optimizer {
   Optimizer() = default;
   virtual void update(const std::vector<at::Tensor>& gradients, double learning_rate) = 0;
   /// Creates a number for each owned element, 0 at first, as state `kind`, in tensors with the shapes of `own`.
-  std::vector<at::Tensor> add_elementwise_state(const std::string& kind, const sharding::ParameterLayout& layout,
-                                                const sharding::Ownership& ownership,
-                                                const std::vector<at::Tensor>& own);
+  std::vector<at::Tensor> add_elementwise_state(const std::string& kind, const OptimizerInputs& inputs);
 
   std::vector<OptimizerStateRange> state_;
   std::map<std::string, std::int64_t> state_sizes_;
@@ -66,8 +73,7 @@ struct DecayRange {
   double weight_decay;
 };
 /// Returns all that is owned: first the ranges with weight decay, then the others.
-std::vector<DecayRange> decayed_parts(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
-                                      double weight_decay);
+std::vector<DecayRange> decayed_parts(const OptimizerInputs& inputs);
 
 /// The owned part of a parameter.
 struct OwnedRange {
@@ -76,10 +82,7 @@ struct OwnedRange {
 };
 OwnedRange owned_part(const sharding::ParameterLayout::Entry& entry, const sharding::Ownership& ownership);
 
-/// Creates the optimizer that the job key `optim` names. It updates `own`, flat fp32 tensors with what `ownership`
-/// gives of each bucket of `layout`. `communicator` connects the ranks that share it.
-std::unique_ptr<Optimizer> make_optimizer(const sharding::ParameterLayout& layout, const sharding::Ownership& ownership,
-                                          const std::vector<at::Tensor>& own, const Hyperparameters& hyperparameters,
-                                          std::shared_ptr<Communicator> communicator);
+/// Creates the optimizer that the job key `optim` names. It keeps no reference to `inputs`.
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerInputs& inputs);
 
 }  // namespace lockstep::train
