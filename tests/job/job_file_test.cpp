@@ -81,6 +81,14 @@ TEST_F(JobFileTest, ValuesAreThoseOfAllKeys) {
                                              {"global_batch_size", "none"}}));
 }
 
+TEST_F(JobFileTest, DefaultsAreReadAsTheyAreWritten) {
+  std::string text;
+  for (const auto& [key, value] : JobFile().values()) {
+    text += key + ": " + (key == "pretrained_model_name" ? "m" : value) + "\n";
+  }
+  EXPECT_EQ(load(text).values(), load("pretrained_model_name: m\nhas_encoder: false\n").values());
+}
+
 TEST_F(JobFileTest, UnknownKeyNamesFileLineAndNearest) {
   EXPECT_THAT([&] { load(std::string(kMinimal) + "\nlearningrate: 1\n"); },
               ThrowsMessage<InputError>(HasSubstr(
