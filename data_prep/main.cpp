@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <string>
 #include <vector>
@@ -47,8 +46,7 @@ std::string job_key_help() {
 }
 
 void run(const std::string& job_path, const std::vector<std::string>& overrides) {
-  const lockstep::data::WorkShare share =
-      lockstep::data::find_work_share([](const char* name) { return std::getenv(name); });
+  const lockstep::data::WorkShare share = lockstep::data::find_work_share();
   lockstep::initialise_logging(static_cast<int>(share.rank));
   if (share.size > 1) {
     spdlog::info("{} processes share the work, according to the environment of mpirun, srun or a Slurm array",

@@ -3,9 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <algorithm>
-#include <cstdlib>
 #include <map>
-#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -65,26 +63,6 @@ std::vector<std::int64_t> ranks_where(Communicator& communicator, bool condition
   return {ranks.data_ptr<std::int64_t>(), ranks.data_ptr<std::int64_t>() + ranks.numel()};
 }
 
-struct LaunchedRanks {
-  const char* variable;
-  std::string_view count;
-  const char* variable_of_rank;
-};
-
-// Returns the number of ranks that the launcher announces. Slurm's variables also exist in a batch script and in what
-// mpirun starts from it; they describe this process only if Slurm's own PMIx started it.
-std::optional<LaunchedRanks> ranks_of_launcher() {
-  const char* name_space = std::getenv("PMIX_NAMESPACE");
-  const bool by_srun = name_space != nullptr && std::string_view(name_space).starts_with("slurm.");
-  using Variables = std::pair<const char*, const char*>;
-  const Variables first = by_srun ? Variables{"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}
-                                  : Variables{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"};
-  for (const auto& [variable, of_rank] : {first, Variables{"PMI_SIZE", "PMI_RANK"}}) {
-    if (const char* count = std::getenv(variable)) return LaunchedRanks{variable, count, of_rank};
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 std::string describe_differences(const SharedFacts& expected, const SharedFacts& found) {
@@ -104,20 +82,21 @@ void check_agreement(Communicator& communicator, const SharedFacts& facts, const
                                describe_ranks(ranks, communicator.world_size()), root, found, remedy));
 }
 
-void throw_unless_first_process(const char* variable) {
-  const char* rank = std::getenv(variable);
-  if (rank != nullptr && std::string_view(rank) != "0") throw PeerFailed("see the message of rank 0");
+void throw_unless_first_process(const core::LaunchEnvironment::Ranks& launched) {
+  if (launched.rank.value_or(0) != 0) throw PeerFailed("see the message of rank 0");
 }
 
 void check_world_size(int world_size) {
-  const auto launched = ranks_of_launcher();
-  if (!launched || launched->count == fmt::to_string(world_size)) return;
-  throw_unless_first_process(launched->variable_of_rank);
+  const auto launched = core::LaunchEnvironment().ranks();
+  // srun's variables may describe the step in which another launcher runs.
+  if (!launched || launched->launcher == core::LaunchEnvironment::Launcher::kSrun) return;
+  if (launched->size == static_cast<std::uint64_t>(world_size)) return;
+  throw_unless_first_process(*launched);
   throw InputError(
       fmt::format("expected {} ranks, as the launcher reports ({}), found {}: {}, which Lockstep was built with, does "
                   "not understand this launcher, so each process would train on its own; start it with the mpirun of "
                   "this MPI, or with srun --mpi=pmix (srun --mpi=list shows the options)",
-                  launched->count, launched->variable, world_size, mpi_library_version()));
+                  launched->size, launched->size_variable, world_size, mpi_library_version()));
 }
 
 }  // namespace lockstep::comm

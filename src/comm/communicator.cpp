@@ -6,10 +6,8 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <exception>
 #include <iterator>
-#include <string_view>
 #include <utility>
 
 #include "lockstep/comm/agreement.h"
@@ -61,18 +59,19 @@ Range range_of(std::int64_t elements, int rank, int world_size) {
 }
 
 std::shared_ptr<Communicator> make_communicator() {
-  if (launched_by_mpi()) {
+  const core::LaunchEnvironment environment;
+  if (environment.launched_by_mpi()) {
     auto communicator = std::make_shared<MpiCommunicator>();
     check_world_size(communicator->world_size());
     return communicator;
   }
-  const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");  // only srun sets it
-  if (tasks != nullptr && std::string_view(tasks) != "1") {
-    throw_unless_first_process("SLURM_PROCID");
+  const auto launched = environment.ranks();
+  if (launched && launched->size > 1) {
+    throw_unless_first_process(*launched);
     throw InputError(
         fmt::format("srun started {} tasks without MPI: each would train on its own and all would write the same "
                     "results; use srun --mpi=pmix (srun --mpi=list shows the options), or mpirun",
-                    tasks));
+                    launched->size));
   }
   return std::make_shared<SingleProcess>();
 }

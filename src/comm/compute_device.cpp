@@ -12,6 +12,7 @@
 #include "comm/nccl/nccl_communicator.h"
 #include "lockstep/comm/agreement.h"
 #include "lockstep/comm/mpi/mpi_communicator.h"
+#include "lockstep/core/launch_environment.h"
 #include "lockstep/core/memory_limit.h"
 
 namespace lockstep::comm {
@@ -80,7 +81,7 @@ std::uint64_t device_memory_bytes(at::Device device) {
 std::shared_ptr<Communicator> make_communicator_for(at::Device device, std::shared_ptr<Communicator> host,
                                                     std::chrono::seconds timeout) {
   if (!device.is_cuda()) return host;
-  if (!launched_by_mpi()) return host;  // one rank sends nothing
+  if (!core::LaunchEnvironment().launched_by_mpi()) return host;  // one rank sends nothing
   return std::make_shared<NcclCommunicator>(
       std::move(host), device.index(), [] { return c10::cuda::getCurrentCUDAStream().stream(); }, timeout);
 }

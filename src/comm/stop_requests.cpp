@@ -6,10 +6,10 @@
 #include <spdlog/spdlog.h>
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
-#include <string_view>
 #include <system_error>
 #include <utility>
+
+#include "lockstep/core/launch_environment.h"
 
 namespace lockstep::comm {
 namespace {
@@ -33,13 +33,12 @@ std::string describe_end(double seconds_since_1970) {
 }
 
 std::optional<SystemClock::time_point> end_by_slurm() {
-  const char* variable = std::getenv(kSlurmEnd);
-  if (variable == nullptr) return std::nullopt;
-  const std::string_view text(variable);
+  const std::string text = core::LaunchEnvironment().text(kSlurmEnd);
+  if (text.empty()) return std::nullopt;
   std::uint32_t seconds = 0;
-  const auto [rest, error] = std::from_chars(text.begin(), text.end(), seconds);
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
   const SystemClock::time_point end{std::chrono::seconds(seconds)};
-  if (error == std::errc() && rest == text.end() && end > SystemClock::now()) return end;
+  if (error == std::errc() && rest == text.data() + text.size() && end > SystemClock::now()) return end;
   spdlog::warn("{}: expected seconds since 1970, later than now, found '{}'; the run will not stop in time on its own",
                kSlurmEnd, text);
   return std::nullopt;

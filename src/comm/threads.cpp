@@ -2,16 +2,16 @@
 
 #include <ATen/Parallel.h>
 #include <spdlog/spdlog.h>
-#include <cstdlib>
 
 #include "lockstep/comm/placement.h"
+#include "lockstep/core/launch_environment.h"
 
 namespace lockstep::comm {
 
 void set_own_compute_threads(std::int64_t threads_per_rank, const Communicator& communicator) {
   if (threads_per_rank > 0) {
     at::set_num_threads(static_cast<int>(threads_per_rank));
-  } else if (std::getenv("OMP_NUM_THREADS") == nullptr) {  // LibTorch reads it itself
+  } else if (core::LaunchEnvironment().text("OMP_NUM_THREADS").empty()) {  // LibTorch reads it itself
     at::set_num_threads(communicator.cores_per_rank());
   }
 }

@@ -7,12 +7,13 @@
 
 #include "lockstep/comm/mpi/mpi_communicator.h"
 #include "lockstep/comm/nccl/nccl_version.h"
+#include "lockstep/core/launch_environment.h"
 
 namespace lockstep::comm {
 namespace {
 
 TEST(Communicator, AProcessAloneIsRankZeroOfOne) {
-  if (launched_by_mpi()) GTEST_SKIP() << "started by an MPI launcher";
+  if (core::LaunchEnvironment().launched_by_mpi()) GTEST_SKIP() << "started by an MPI launcher";
   const auto communicator = make_communicator();
   EXPECT_EQ(communicator->world_size(), 1);
   EXPECT_TRUE(communicator->is_root());
@@ -29,7 +30,7 @@ TEST(Communicator, AFailureOfTheOnlyRankIsItsOwn) {
 }
 
 TEST(Communicator, SeveralTasksOfSrunWithoutMpiAreRefused) {
-  if (launched_by_mpi()) GTEST_SKIP() << "started by an MPI launcher";
+  if (core::LaunchEnvironment().launched_by_mpi()) GTEST_SKIP() << "started by an MPI launcher";
   ::setenv("SLURM_STEP_NUM_TASKS", "4", 1);
   EXPECT_THAT([] { make_communicator(); }, testing::ThrowsMessage<InputError>(testing::HasSubstr("--mpi=pmix")));
   ::setenv("SLURM_STEP_NUM_TASKS", "1", 1);

@@ -10,10 +10,10 @@ namespace lockstep::data {
 namespace {
 
 WorkShare share(const std::map<std::string, std::string>& environment) {
-  return find_work_share([&](const char* name) -> const char* {
+  return find_work_share(core::LaunchEnvironment([&](const char* name) -> const char* {
     const auto found = environment.find(name);
     return found == environment.end() ? nullptr : found->second.c_str();
-  });
+  }));
 }
 
 TEST(WorkShare, IsAllOfTheWorkForAProcessAlone) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lockstep/comm/communicator.h"
+#include "lockstep/core/launch_environment.h"
 
 namespace lockstep::comm {
 
@@ -26,8 +27,8 @@ void check_agreement(Communicator& communicator, const SharedFacts& facts, const
 /// first process throws InputError; the others throw PeerFailed.
 void check_world_size(int world_size);
 
-/// Lets only the first of several processes that cannot communicate report their common error: throws PeerFailed if
-/// `variable`, in which the launcher numbers its processes, is set and not 0.
-void throw_unless_first_process(const char* variable);
+/// Lets only the first of several processes that cannot communicate report their common error: throws PeerFailed if the
+/// launcher gave this process a rank other than 0.
+void throw_unless_first_process(const core::LaunchEnvironment::Ranks& launched);
 
 }  // namespace lockstep::comm

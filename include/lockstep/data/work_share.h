@@ -1,8 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <string>
+
+#include "lockstep/core/launch_environment.h"
 
 namespace lockstep::data {
 
@@ -15,11 +15,9 @@ struct WorkShare {
   bool operator==(const WorkShare&) const = default;
 };
 
-/// Returns which process this is, and of how many, from the environment variables of mpirun (Open MPI, MPICH), srun and
-/// Slurm arrays; rank 0 of 1 if none of them started it. If the tasks of an array consist of several MPI or Slurm
-/// ranks, the ranks of all tasks are counted. `variable` returns the value of an environment variable, or null. Throws
-/// InputError if a variable is not a number, a rank is out of range, or the task numbers of an array are not evenly
-/// spaced.
-WorkShare find_work_share(const std::function<const char*(const char*)>& variable);
+/// Returns which process this is, and of how many, according to mpirun, srun or a Slurm array; rank 0 of 1 if none of
+/// them started it. If the tasks of an array consist of several MPI or Slurm ranks, the ranks of all tasks are counted.
+/// Throws InputError as LaunchEnvironment does.
+WorkShare find_work_share(const core::LaunchEnvironment& environment = core::LaunchEnvironment());
 
 }  // namespace lockstep::data

@@ -6,25 +6,20 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
-#include <string_view>
 
 #include "cli/versions.h"
 #include "lockstep/comm/threads.h"
 #include "lockstep/core/error.h"
+#include "lockstep/core/launch_environment.h"
 
 namespace lockstep::cli {
 namespace {
 
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
 // The parent process is mpirun or its daemon on this host. srun is left out because it is not bound to the job's cores.
-std::vector<int> find_launcher_cores() {
-  const bool by_mpirun = !variable("OMPI_COMM_WORLD_SIZE").empty() && !variable("PMIX_NAMESPACE").starts_with("slurm.");
+std::vector<int> find_launcher_cores(const core::LaunchEnvironment& environment) {
+  const auto launched = environment.ranks();
+  const bool by_mpirun = launched && launched->launcher == core::LaunchEnvironment::Launcher::kOpenMpi;
   return by_mpirun ? comm::cores_of_process(::getppid()) : std::vector<int>();
 }
 
@@ -54,15 +49,16 @@ double measure_clock(Communicator& communicator) {
 
 RankFacts own_facts(Communicator& communicator) {
   comm::set_own_compute_threads(0, communicator);
+  const core::LaunchEnvironment environment;
   RankFacts facts;
   facts.rank = communicator.rank();
   facts.placement = comm::own_placement(at::get_num_threads());
   facts.host_cores = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
-  facts.launcher_cores = find_launcher_cores();
-  facts.omp_num_threads = variable("OMP_NUM_THREADS");
-  facts.slurm_ntasks = variable("SLURM_NTASKS");
-  facts.slurm_cpus_per_task = variable("SLURM_CPUS_PER_TASK");
-  facts.hdf5_use_file_locking = variable("HDF5_USE_FILE_LOCKING");
+  facts.launcher_cores = find_launcher_cores(environment);
+  facts.omp_num_threads = environment.text("OMP_NUM_THREADS");
+  facts.slurm_ntasks = environment.text("SLURM_NTASKS");
+  facts.slurm_cpus_per_task = environment.text("SLURM_CPUS_PER_TASK");
+  facts.hdf5_use_file_locking = environment.text("HDF5_USE_FILE_LOCKING");
   Devices devices = find_devices();
   facts.gpus = std::move(devices.gpus);
   facts.adapters = std::move(devices.adapters);

@@ -122,13 +122,6 @@ class MpiCommunicator::Rings {
   int begun_ = 0;
 };
 
-bool launched_by_mpi() {
-  // Open MPI's mpirun; MPICH's and Intel's mpirun; srun --mpi=pmix and --mpi=pmi2.
-  constexpr std::array kLauncherVariables = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMI_RANK", "PMIX_RANK"};
-  return std::any_of(kLauncherVariables.begin(), kLauncherVariables.end(),
-                     [](const char* name) { return std::getenv(name) != nullptr; });
-}
-
 MpiCommunicator::MpiCommunicator() {
   initialise_mpi();
   MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &rank_));

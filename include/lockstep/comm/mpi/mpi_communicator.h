@@ -9,9 +9,6 @@ namespace lockstep::comm {
 
 class MpiProgress;
 
-/// Returns true if an MPI launcher started this process.
-bool launched_by_mpi();
-
 /// The ranks of MPI_COMM_WORLD. Initialises MPI on first use; MPI is finalised when the process exits.
 class MpiCommunicator final : public Communicator {
  public:
