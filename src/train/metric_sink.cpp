@@ -29,11 +29,6 @@ std::string describe_speed(double tokens_per_second, std::optional<double> mfu, 
 
 }  // namespace
 
-std::optional<double> mfu(const StepMetrics& metrics) {
-  if (metrics.peak_flops == 0) return std::nullopt;
-  return metrics.flops / (metrics.seconds * metrics.peak_flops);
-}
-
 JsonLinesSink::JsonLinesSink(std::filesystem::path path, std::uint64_t logging_steps,
                              std::optional<RunPosition> resumed_at)
     : path_(std::move(path)), logging_steps_(logging_steps) {
@@ -67,21 +62,8 @@ void JsonLinesSink::keep_lines(const RunPosition& until) {
 
 void JsonLinesSink::on_step(const StepMetrics& metrics) {
   if (metrics.step % logging_steps_ != 0) return;
-  Json line = {{"event", "step"},
-               {"step", metrics.step},
-               {"epoch", metrics.epoch},
-               {"loss", metrics.loss},
-               {"grad_norm", metrics.grad_norm},
-               {"learning_rate", metrics.learning_rate},
-               {"tokens", metrics.tokens},
-               {"target_tokens", metrics.target_tokens},
-               {"padding", metrics.padding},
-               {"tokens_per_second", static_cast<double>(metrics.tokens) / metrics.seconds},
-               {"input_wait", metrics.input_wait},
-               {"seconds", metrics.seconds}};
-  if (const auto share = mfu(metrics)) line["mfu"] = *share;
-  if (metrics.loss_scale) line["loss_scale"] = *metrics.loss_scale;
-  if (metrics.skipped) line["skipped"] = true;
+  Json line = {{"event", "step"}};
+  line.update(to_json(metrics));
   write_line(line.dump());
 }
 
@@ -199,9 +181,8 @@ ConsoleSink::ConsoleSink(std::uint64_t total_steps, const EpochSink& epochs, std
       shown_epochs_(epochs.epochs().size()) {}
 
 void ConsoleSink::on_step(const StepMetrics& metrics) {
-  const double tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
-  progress_.update(metrics.step, fmt::format("loss {:.4f}{}", metrics.loss,
-                                             describe_speed(tokens_per_second, mfu(metrics), metrics.input_wait)));
+  const std::string speed = describe_speed(metrics.tokens_per_second(), metrics.mfu(), metrics.input_wait);
+  progress_.update(metrics.step, fmt::format("loss {:.4f}{}", metrics.loss, speed));
   if (epochs_.epochs().size() == shown_epochs_) return;
   const EpochMetrics& epoch = epochs_.epochs().back();
   shown_epochs_ = epochs_.epochs().size();

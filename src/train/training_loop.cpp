@@ -6,6 +6,7 @@
 #include <torch/torch.h>
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <utility>
@@ -99,6 +100,12 @@ double clip_factor(double norm, double max_norm) {
 
 }  // namespace
 
+// exchange() sums every member, so all are doubles.
+struct TrainingLoop::StepSums {
+  double loss = 0;
+  double waited_s = 0;  // for rows
+};
+
 TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const TokenizedDataset> training,
                            std::shared_ptr<const TokenizedDataset> validation, TokenId pad_id,
                            const Hyperparameters& hyperparameters, std::shared_ptr<Communicator> communicator)
@@ -167,10 +174,10 @@ bool TrainingLoop::train_step() {
   communicator_->set_activity(fmt::format("step {}", step + 1));
   const batching::StepPlan plan = inputs_->next_plan();
   reducer_.zero();
-  const std::optional<double> own_loss = run_micro_batches(step, plan);
+  const std::optional<StepSums> own_sums = run_micro_batches(step, plan);
   reducer_.finish();
-  if (!own_loss) return false;
-  const StepSums sums = exchange(*own_loss);
+  if (!own_sums) return false;
+  const StepSums sums = exchange(*own_sums);
   if (std::exchange(is_first_step_, false)) warn_about_unused_parameters();
 
   StepMetrics metrics;
@@ -208,7 +215,8 @@ bool TrainingLoop::skips(std::uint64_t step, double loss, double grad_norm) {
   return guard_.skips(step, loss, grad_norm);
 }
 
-std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const batching::StepPlan& plan) {
+std::optional<TrainingLoop::StepSums> TrainingLoop::run_micro_batches(std::uint64_t step,
+                                                                      const batching::StepPlan& plan) {
   const double scale = loss_scaler_.scale() / static_cast<double>(std::max<std::uint64_t>(1, plan.label_tokens));
   const std::vector<batching::MicroBatch>& own = plan.ranks[static_cast<std::size_t>(communicator_->rank())];
   std::size_t passes = 1;
@@ -233,22 +241,22 @@ std::optional<double> TrainingLoop::run_micro_batches(std::uint64_t step, const 
     layers_.end_pass();
     if (asks && stop_->finish_synchronize()) return std::nullopt;
   }
-  double sum = 0;
+  StepSums sums{.waited_s = inputs_->take_wait_s()};
   for (std::size_t i = 0; i < own.size(); ++i) {
     const auto loss = losses[i].item<double>();
     guard_.watch(loss, own[i].examples);
-    sum += loss;
+    sums.loss += loss;
   }
-  return sum;
+  return sums;
 }
 
-TrainingLoop::StepSums TrainingLoop::exchange(double own_loss) {
-  constexpr std::size_t kLoss = 0, kWaited = 1, kSave = 2, kParts = 3, kStop = 4;
+TrainingLoop::StepSums TrainingLoop::exchange(const StepSums& own) {
+  using Sums = std::array<double, sizeof(StepSums) / sizeof(double)>;
+  constexpr std::size_t kSave = std::tuple_size_v<Sums>, kParts = kSave + 1, kStop = kParts + 1;
   at::Tensor sums = at::zeros({kStop + StopRequests::kReasons}, at::kDouble);
   const std::span<double> numbers(sums.data_ptr<double>(), kStop + StopRequests::kReasons);
   const bool is_late = seconds_since(saved_at_) >= 60 * hyperparameters_.save_interval_minutes;
-  numbers[kLoss] = own_loss;
-  numbers[kWaited] = inputs_->take_wait_s();
+  std::ranges::copy(std::bit_cast<Sums>(own), numbers.begin());
   numbers[kSave] = communicator_->is_root() && is_late ? 1 : 0;
   if (checkpoints_ != nullptr) numbers[kParts] = checkpoints_->local_progress();
   if (stop_ != nullptr) {
@@ -259,7 +267,9 @@ TrainingLoop::StepSums TrainingLoop::exchange(double own_loss) {
   is_time_to_save_ = numbers[kSave] > 0;
   if (checkpoints_ != nullptr) checkpoints_->apply_progress(numbers[kParts]);
   if (stop_ != nullptr) stop_->take(numbers.subspan(kStop));
-  return {.loss = numbers[kLoss], .waited_s = numbers[kWaited]};
+  Sums total{};
+  std::ranges::copy(numbers.first(total.size()), total.begin());
+  return std::bit_cast<StepSums>(total);
 }
 
 batching::InputSource TrainingLoop::input_source() const {

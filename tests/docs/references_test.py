@@ -1,5 +1,6 @@
 """What README.md and docs/ name exists, and what exists is in docs/: keys, options, metrics, links, anchors, files."""
 
+import json
 import re
 import shlex
 
@@ -236,14 +237,31 @@ def test_named_files_exist(page):
     assert not missing, join(missing)
 
 
+def keys_of_metrics():
+    """The keys of metrics.jsonl, by the kind of line, except "event"."""
+    step = (ROOT / "include" / "lockstep" / "train" / "step_metrics.h").read_text(encoding="utf-8")
+    sink = (ROOT / "src" / "train" / "metric_sink.cpp").read_text(encoding="utf-8")
+    evaluation = re.search(r"void JsonLinesSink::on_evaluation.*?\n}", sink, re.S)[0]
+    return {"step": set(re.findall(r'\{"([a-z_]+)",', step) + re.findall(r'line\["([a-z_]+)"\]', step)),
+            "evaluation": set(re.findall(r'\{"([a-z_]+)",', evaluation)) - {"event"}}
+
+
 def test_metrics_page_has_every_key_of_a_line():
-    sink = next((ROOT / "src").rglob("metric_sink.cpp")).read_text(encoding="utf-8")
-    written = re.search(r"void JsonLinesSink::on_step.*?void JsonLinesSink::write_line", sink, re.S)[0]
-    keys = set(re.findall(r'\{"([a-z_]+)",', written) + re.findall(r'line\["([a-z_]+)"\]', written)) - {"event"}
+    keys = keys_of_metrics()
     documented = {key for _, cells in table_rows(read_page(ROOT / "docs" / "metrics.md"), ["key", "meaning"])
                   for key in re.findall(r"`([a-z_]+)`", cells[0])}
-    assert "loss" in keys
-    assert keys == documented
+    assert "loss" in keys["step"] and "eval_loss" in keys["evaluation"]
+    assert set().union(*keys.values()) == documented
+
+
+def test_sample_lines_of_metrics_have_no_other_keys():
+    """A sample need not show every key."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    samples = [json.loads(sample) for sample in re.findall(r'\{"event":.*?\}', text, re.S)]
+    assert {sample["event"] for sample in samples} == {"step", "evaluation"}
+    unknown = [f"{sample['event']}: {key}" for sample in samples for key in sample
+               if key not in keys_of_metrics()[sample["event"]] | {"event"}]
+    assert not unknown, join(unknown)
 
 
 def test_messages_on_the_troubleshooting_page_are_those_of_the_sources():

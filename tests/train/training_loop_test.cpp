@@ -117,7 +117,7 @@ TEST(TrainingLoop, WhatTheModelAsksForIsAShareOfThePeak) {
   for (const StepMetrics& metrics : recorder.steps) {
     // A model of unknown type counts one multiply-add per token that predicts another.
     EXPECT_DOUBLE_EQ(metrics.flops, 6 * (static_cast<double>(metrics.tokens) - 25));
-    EXPECT_DOUBLE_EQ(mfu(metrics).value(), metrics.flops / metrics.seconds / 1e9);
+    EXPECT_DOUBLE_EQ(metrics.mfu().value(), metrics.flops / metrics.seconds / 1e9);
     EXPECT_EQ(metrics.padding, 0);
     EXPECT_GE(metrics.input_wait, 0);
     EXPECT_LE(metrics.input_wait, 1);

@@ -3,35 +3,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "lockstep/core/json.h"
 #include "lockstep/core/progress.h"
+#include "lockstep/train/step_metrics.h"
 
 namespace lockstep::train {
-
-/// The metrics of one optimizer step, over all ranks.
-struct StepMetrics {
-  std::uint64_t step = 0;  // counted from 1
-  double epoch = 0;        // epochs done, including the fraction
-  double loss = 0;         // mean over the global batch's target tokens
-  double grad_norm = 0;    // before clipping
-  double learning_rate = 0;
-  std::uint64_t tokens = 0;               // without padding
-  std::uint64_t target_tokens = 0;        // tokens that the loss covers
-  double padding = 0;                     // share of the multiply-adds that is spent on padding
-  double flops = 0;                       // floating-point operations that the model needs, forward and backward
-  double peak_flops = 0;                  // per second, of all ranks together; 0: unknown
-  double input_wait = 0;                  // share of the step that a rank waits for its rows, on average
-  double seconds = 0;                     // since the previous step, or the evaluation after it
-  std::optional<double> loss_scale = {};  // with fp16
-  bool skipped = false;  // whether loss or grad_norm was not finite, and the weights stayed as they were
-};
-
-/// Returns the model FLOPs utilisation (Chowdhery et al. 2022, appendix B): the operations that the model needs as a
-/// share of the peak. Returns nothing if the peak is unknown.
-std::optional<double> mfu(const StepMetrics& metrics);
 
 struct EvaluationMetrics {
   std::uint64_t step = 0;
@@ -156,5 +134,4 @@ class ConsoleSink final : public MetricSink {
 namespace lockstep {
 using train::EvaluationMetrics;
 using train::MetricSink;
-using train::StepMetrics;
 }  // namespace lockstep

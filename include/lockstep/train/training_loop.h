@@ -78,17 +78,14 @@ class TrainingLoop {
  private:
   /// Returns false if the step was abandoned because the run is to stop; then nothing has changed.
   bool train_step();
-  /// Runs forward and backward of this rank's micro-batches and returns the sum of their losses, or nothing if they
-  /// were abandoned.
-  std::optional<double> run_micro_batches(std::uint64_t step, const batching::StepPlan& plan);
-  /// Sums of a step over all ranks.
-  struct StepSums {
-    double loss = 0;
-    double waited_s = 0;  // for rows
-  };
-  /// Sums everything that ranks tell each other after a step: the loss, requests to stop, whether it is time to save,
-  /// and which shares of a checkpoint are written.
-  StepSums exchange(double own_loss);
+  /// What ranks sum after a step for its metrics.
+  struct StepSums;
+  /// Runs forward and backward of this rank's micro-batches and returns its part of the sums, or nothing if the step
+  /// was abandoned.
+  std::optional<StepSums> run_micro_batches(std::uint64_t step, const batching::StepPlan& plan);
+  /// Sums everything that ranks tell each other after a step: `own`, requests to stop, whether it is time to save, and
+  /// which shares of a checkpoint are written. Returns the sums of `own` over all ranks.
+  StepSums exchange(const StepSums& own);
   /// Returns whether to leave the weights unchanged; with fp16 this may lower the loss scale. `step` counts from 1.
   bool skips(std::uint64_t step, double loss, double grad_norm);
   /// Returns the pass of a training step over `batch`, which must outlive it; backward() follows on the loss times
