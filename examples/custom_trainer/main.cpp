@@ -41,7 +41,7 @@ class DecoderTrainer final : public lockstep::BaseTrainer {
       std::cout << "step " << metrics.step << ": loss " << metrics.loss << '\n';
     }
     void on_evaluation(const lockstep::EvaluationMetrics& metrics) override {
-      std::cout << "epoch " << metrics.epoch << ": validation loss " << metrics.eval_loss << '\n';
+      std::cout << "epoch " << metrics.epoch << ": validation loss " << metrics.eval_loss() << '\n';
     }
   };
 

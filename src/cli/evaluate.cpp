@@ -19,6 +19,7 @@
 #include "lockstep/data/contained_output.h"
 #include "lockstep/data/model_folder.h"
 #include "lockstep/evaluation/evaluator.h"
+#include "lockstep/evaluation/metrics.h"
 #include "lockstep/generation/pretrained_model.h"
 #include "lockstep/generation/trained_model.h"
 
@@ -65,11 +66,9 @@ void write_results(core::AtomicFile& file, const std::vector<evaluation::RowLoss
   }
   file.commit();
   const evaluation::LossTotals totals = total(rows);
-  fmt::print("{}\n", Json({{"rows", rows.size()},
-                           {"loss_sum", totals.loss_sum},
-                           {"target_tokens", totals.target_tokens},
-                           {"loss", totals.mean()}})
-                         .dump());
+  Json line = {{"rows", rows.size()}, {"loss_sum", totals.loss_sum}, {"target_tokens", totals.target_tokens}};
+  for (const auto& [name, value] : evaluation::compute_metrics(rows)) line[std::string(name)] = value;
+  fmt::print("{}\n", line.dump());
 }
 
 void evaluate(const EvaluateArguments& arguments, const std::shared_ptr<Communicator>& communicator) {

@@ -61,7 +61,7 @@ std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const To
   return rows;
 }
 
-LossTotals total(const std::vector<RowLoss>& rows) {
+LossTotals total(std::span<const RowLoss> rows) {
   LossTotals totals;
   for (const RowLoss& row : rows) {
     totals.loss_sum += row.loss_sum;

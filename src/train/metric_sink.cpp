@@ -68,12 +68,9 @@ void JsonLinesSink::on_step(const StepMetrics& metrics) {
 }
 
 void JsonLinesSink::on_evaluation(const EvaluationMetrics& metrics) {
-  const Json line = {{"event", "evaluation"},
-                     {"step", metrics.step},
-                     {"epoch", metrics.epoch},
-                     {"eval_loss", metrics.eval_loss},
-                     {"target_tokens", metrics.target_tokens},
-                     {"seconds", metrics.seconds}};
+  Json line = {{"event", "evaluation"}, {"step", metrics.step}, {"epoch", metrics.epoch}};
+  for (const auto& [name, value] : metrics.values) line[fmt::format("eval_{}", name)] = value;
+  line.update({{"target_tokens", metrics.target_tokens}, {"seconds", metrics.seconds}});
   write_line(line.dump());
 }
 
@@ -143,7 +140,7 @@ void EpochSink::on_step(const StepMetrics& metrics) {
   totals_ = {};
 }
 
-void EpochSink::on_evaluation(const EvaluationMetrics& metrics) { epochs_.back().eval_loss = metrics.eval_loss; }
+void EpochSink::on_evaluation(const EvaluationMetrics& metrics) { epochs_.back().eval_loss = metrics.eval_loss(); }
 
 Json EpochSink::state() const {
   Json epochs = Json::array();
@@ -193,9 +190,10 @@ void ConsoleSink::on_step(const StepMetrics& metrics) {
 }
 
 void ConsoleSink::on_evaluation(const EvaluationMetrics& metrics) {
+  std::vector<std::string> values;
+  for (const auto& [name, value] : metrics.values) values.push_back(fmt::format("eval_{} {:.4f}", name, value));
   progress_.clear();
-  spdlog::info("epoch {:.4g}: eval_loss {:.4f} over {} target tokens", metrics.epoch, metrics.eval_loss,
-               metrics.target_tokens);
+  spdlog::info("epoch {:.4g}: {} over {} target tokens", metrics.epoch, fmt::join(values, ", "), metrics.target_tokens);
 }
 
 }  // namespace lockstep::train

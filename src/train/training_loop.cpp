@@ -345,8 +345,8 @@ bool TrainingLoop::evaluate() {
                                               static_cast<std::uint64_t>(hyperparameters_.per_device_eval_batch_size),
                                               pad_id_, *communicator_, {}, stop_, evaluation_pass());
   if (!rows) return false;
-  const evaluation::LossTotals totals = total(*rows);
-  const EvaluationMetrics metrics{step, epochs_done(step), totals.mean(), totals.target_tokens, seconds_since(start)};
+  const EvaluationMetrics metrics{step, epochs_done(step), evaluation::compute_metrics(*rows),
+                                  total(*rows).target_tokens, seconds_since(start)};
   state_.position.is_evaluated = true;
   state_.best.take(metrics);
   for (MetricSink* sink : sinks_) sink->on_evaluation(metrics);

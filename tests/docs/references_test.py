@@ -242,14 +242,16 @@ def keys_of_metrics():
     step = (ROOT / "include" / "lockstep" / "train" / "step_metrics.h").read_text(encoding="utf-8")
     sink = (ROOT / "src" / "train" / "metric_sink.cpp").read_text(encoding="utf-8")
     evaluation = re.search(r"void JsonLinesSink::on_evaluation.*?\n}", sink, re.S)[0]
-    return {"step": set(re.findall(r'\{"([a-z_]+)",', step) + re.findall(r'line\["([a-z_]+)"\]', step)),
-            "evaluation": set(re.findall(r'\{"([a-z_]+)",', evaluation)) - {"event"}}
+    metrics = (ROOT / "src" / "evaluation" / "metrics.cpp").read_text(encoding="utf-8")
+    return {"step": set(re.findall(r'\{"([a-z_0-9]+)",', step) + re.findall(r'line\["([a-z_0-9]+)"\]', step)),
+            "evaluation": (set(re.findall(r'\{"([a-z_0-9]+)",', evaluation)) - {"event"} |
+                           {"eval_" + name for name in re.findall(r'Metric\{"([a-z_0-9]+)",', metrics)})}
 
 
 def test_metrics_page_has_every_key_of_a_line():
     keys = keys_of_metrics()
     documented = {key for _, cells in table_rows(read_page(ROOT / "docs" / "metrics.md"), ["key", "meaning"])
-                  for key in re.findall(r"`([a-z_]+)`", cells[0])}
+                  for key in re.findall(r"`([a-z_0-9]+)`", cells[0])}
     assert "loss" in keys["step"] and "eval_loss" in keys["evaluation"]
     assert set().union(*keys.values()) == documented
 

@@ -34,7 +34,8 @@ TEST(JsonLinesSink, WritesALineAStepAndAnEvaluation) {
                   .input_wait = 0.125,
                   .seconds = 0.5});
   }
-  sink.on_evaluation({.step = 4, .epoch = 1, .eval_loss = 0.75, .target_tokens = 10, .seconds = 0.1});
+  sink.on_evaluation(
+      {.step = 4, .epoch = 1, .values = {{"loss", 0.75}, {"other", 0.5}}, .target_tokens = 10, .seconds = 0.1});
   std::istringstream lines(core::read_file(path));
   std::vector<Json> read;
   for (std::string line; std::getline(lines, line);) read.push_back(Json::parse(line));
@@ -47,7 +48,8 @@ TEST(JsonLinesSink, WritesALineAStepAndAnEvaluation) {
   EXPECT_EQ(read[0]["input_wait"], 0.125);
   EXPECT_EQ(read[0]["mfu"], 0.25);
   EXPECT_EQ(read[2]["event"], "evaluation");
-  EXPECT_EQ(read[2]["eval_loss"], 0.75);
+  EXPECT_EQ(read[2].dump(), R"({"event":"evaluation","step":4,"epoch":1.0,"eval_loss":0.75,"eval_other":0.5,)"
+                            R"("target_tokens":10,"seconds":0.1})");
   std::filesystem::remove(path);
 }
 
@@ -83,7 +85,7 @@ class ResumedJsonLinesSink : public testing::Test {
     JsonLinesSink sink(path_, 1);
     for (std::uint64_t step = 1; step <= 4; ++step) {
       sink.on_step({.step = step, .loss = 1.0 / static_cast<double>(step), .seconds = 1});
-      if (step % 2 == 0) sink.on_evaluation({.step = step, .eval_loss = 2});
+      if (step % 2 == 0) sink.on_evaluation({.step = step, .values = {{"loss", 2}}});
     }
     // Lines that another program may have added, and an incomplete one.
     std::ofstream(path_, std::ios::app) << "[]\n{\"event\": 1, \"step\": \"x\"}\n"
@@ -142,7 +144,7 @@ TEST(EpochSink, GoesOnFromAStateAsIfItHadSeenAll) {
                     .target_tokens = step,
                     .seconds = 0.3,
                     .skipped = step < 3});
-      if (step == 2) sink.on_evaluation({.step = 2, .eval_loss = 0.7});
+      if (step == 2) sink.on_evaluation({.step = 2, .values = {{"loss", 0.7}}});
     }
   };
   feed(whole, 1, 5);
@@ -158,7 +160,7 @@ TEST(EpochSink, RemembersTheMeanOverTheTokensOfEachEpochAndOfItsBegunLast) {
   EpochSink sink(3, 2);
   sink.on_step({.step = 1, .epoch = 0.5, .loss = 1, .tokens = 30, .target_tokens = 10, .seconds = 1});
   sink.on_step({.step = 2, .epoch = 1, .loss = 4, .tokens = 90, .target_tokens = 20, .seconds = 2});
-  sink.on_evaluation({.step = 2, .epoch = 1, .eval_loss = 0.75});
+  sink.on_evaluation({.step = 2, .epoch = 1, .values = {{"loss", 0.75}}});
   sink.on_step({.step = 3, .epoch = 1.5, .loss = 2, .tokens = 10, .target_tokens = 5, .seconds = 1});
   ASSERT_EQ(sink.epochs().size(), 2U);
   const auto& [first, last] = std::pair(sink.epochs()[0], sink.epochs()[1]);

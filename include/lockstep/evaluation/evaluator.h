@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "lockstep/comm/communicator.h"
@@ -35,6 +36,6 @@ std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const To
                                                   const std::function<void(std::uint64_t)>& on_progress = {},
                                                   StopRequests* stop = nullptr, const models::Pass& pass = {});
 
-LossTotals total(const std::vector<RowLoss>& rows);
+LossTotals total(std::span<const RowLoss> rows);
 
 }  // namespace lockstep::evaluation

@@ -7,16 +7,21 @@
 
 #include "lockstep/core/json.h"
 #include "lockstep/core/progress.h"
+#include "lockstep/evaluation/metrics.h"
 #include "lockstep/train/step_metrics.h"
 
 namespace lockstep::train {
 
+/// The metrics of one evaluation, over all rows of the validation set.
 struct EvaluationMetrics {
   std::uint64_t step = 0;
   double epoch = 0;
-  double eval_loss = 0;  // mean over the validation set's target tokens
+  std::vector<evaluation::MetricValue> values;  // of all evaluation::metrics(), the loss first
   std::uint64_t target_tokens = 0;
   double seconds = 0;
+
+  /// Returns the mean loss over the validation set's target tokens.
+  double eval_loss() const { return values.front().value; }
 };
 
 /// Receives the metrics of a run as they arise. Only rank 0 has sinks, except those that observe the rank itself.

@@ -29,8 +29,9 @@ comm::SharedFacts to_facts(const Json& object) {
 
 bool BestEvaluation::take(const EvaluationMetrics& evaluation) {
   ++evaluations_since;
-  if (!std::isfinite(evaluation.eval_loss) || (metric && evaluation.eval_loss >= *metric)) return false;
-  *this = {evaluation.eval_loss, evaluation.step, 0};
+  const double loss = evaluation.eval_loss();
+  if (!std::isfinite(loss) || (metric && loss >= *metric)) return false;
+  *this = {loss, evaluation.step, 0};
   return true;
 }
 

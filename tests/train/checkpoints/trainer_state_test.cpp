@@ -58,7 +58,9 @@ TEST(TrainerState, WhatIsMalformedIsRefusedByName) {
 
 TEST(BestEvaluation, TakesTheLeastAndCountsThoseSince) {
   BestEvaluation best;
-  const auto take = [&](std::uint64_t step, double loss) { return best.take({.step = step, .eval_loss = loss}); };
+  const auto take = [&](std::uint64_t step, double loss) {
+    return best.take({.step = step, .values = {{"loss", loss}}});
+  };
   EXPECT_FALSE(take(1, std::nan("")));
   EXPECT_EQ(best.metric, std::nullopt);
   EXPECT_EQ(best.evaluations_since, 1U);
