@@ -1,6 +1,10 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/choice_option.h"
@@ -27,6 +31,8 @@ struct GenerateArguments {
   std::string output;
   std::string prompt;
   GenerationOptions options;
+  std::string strategy{generation::name_of(GenerationOptions().strategy)};
+  std::vector<std::pair<std::string, std::string>> settings;  // of the strategy
   job::DeviceChoice device = job::DeviceChoice::kAuto;
 };
 
@@ -92,6 +98,31 @@ TrainedModel load_named_model(const GenerateArguments& arguments, at::Device dev
   return trained;
 }
 
+// Adds --strategy, and an option for each setting of any strategy.
+void add_strategy_options(CLI::App& command, GenerateArguments& arguments) {
+  std::vector<std::string> names;
+  std::vector<std::string> help;
+  std::map<std::string, std::string> settings;  // help by key: strategies may share one
+  for (generation::Strategy& strategy : generation::strategies()) {
+    names.emplace_back(generation::name_of(strategy));
+    help.push_back(
+        std::visit([](const auto& kind) { return fmt::format("{}: {}", kind.kName, kind.kHelp); }, strategy));
+    for (const auto& [key, key_help] : generation::settings_of(strategy).help()) settings.emplace(key, key_help);
+  }
+  command
+      .add_option("--strategy", arguments.strategy,
+                  fmt::format("how the next token is chosen; {}", fmt::join(help, "; ")))
+      ->capture_default_str()
+      ->check(CLI::IsMember(names));
+  for (const auto& [key, key_help] : settings) {
+    std::string name = "--" + key;
+    std::ranges::replace(name, '_', '-');
+    command.add_option_function<std::string>(
+        name, [&arguments, key = key](const std::string& text) { arguments.settings.emplace_back(key, text); },
+        key_help);
+  }
+}
+
 void generate_command(const GenerateArguments& arguments, Communicator& communicator) {
   comm::run_on_all(communicator, [&] {
     if (communicator.world_size() > 1)
@@ -111,8 +142,7 @@ void generate_command(const GenerateArguments& arguments, Communicator& communic
 
 void add_generate_command(CLI::App& app) {
   auto arguments = std::make_shared<GenerateArguments>();
-  CLI::App* command =
-      app.add_subcommand("generate", "Answers the rows of a file, or one prompt, with greedy decoding in batches.");
+  CLI::App* command = app.add_subcommand("generate", "Answers the rows of a file, or one prompt, in batches.");
   command->add_option("--model", arguments->model, "model folder, adapter folder, or hub name")
       ->required()
       ->type_name("MODEL");
@@ -129,6 +159,7 @@ void add_generate_command(CLI::App& app) {
                             ->type_name("FILE.jsonl");
   CLI::Option* prompt =
       command->add_option("--prompt", arguments->prompt, "one prompt in place of a file; the answer goes to stdout");
+  add_strategy_options(*command, *arguments);
   command->add_option("--max-new-tokens", arguments->options.max_new_tokens, "length of the longest answer, in tokens")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 30));
@@ -141,6 +172,7 @@ void add_generate_command(CLI::App& app) {
   prompt->excludes(input);
   command->callback([arguments, input, prompt] {
     if (input->count() == 0 && prompt->count() == 0) throw CLI::RequiredError("--input or --prompt");
+    arguments->options.strategy = generation::make_strategy(arguments->strategy, arguments->settings);
     core::install_stop_signals();
     run_on_ranks(
         [&](const std::shared_ptr<Communicator>& communicator) { generate_command(*arguments, *communicator); });

@@ -68,16 +68,17 @@ void warn_about_truncated_answers(const std::vector<Generated>& results, std::si
 class BatchDecoder {
  public:
   // `limits` holds the maximum number of new tokens of each row, at least one.
-  BatchDecoder(LanguageModel& model, const std::set<TokenId>& ends, const std::vector<std::size_t>& limits)
-      : model_(model), ends_(ends), limits_(limits) {}
+  BatchDecoder(LanguageModel& model, const Strategy& strategy, const std::set<TokenId>& ends,
+               const std::vector<std::size_t>& limits)
+      : model_(model), strategy_(strategy), ends_(ends), limits_(limits) {}
 
   // `rows` are indices into `prompts` and `results`. `on_token(rows_ended)` is called after each token.
   void run(std::span<const std::size_t> rows, const std::vector<std::vector<TokenId>>& prompts,
            std::vector<Generated>& results, const std::function<void(std::size_t)>& on_token) {
     std::vector<std::size_t> running(rows.begin(), rows.end());
     auto [state, logits] = start(rows, prompts);
-    while (true) {
-      at::Tensor tokens = logits.argmax(-1);
+    for (std::size_t new_tokens = 0;; ++new_tokens) {
+      at::Tensor tokens = choose({.logits = logits, .prompts = running, .new_tokens = new_tokens});
       const std::vector<std::int64_t> kept = record(tokens, running, results);
       on_token(rows.size() - kept.size());
       if (kept.empty()) return;
@@ -106,6 +107,11 @@ class BatchDecoder {
     return model_.start_decoding(ids.to(device), lengths.to(device), pass_);
   }
 
+  // Returns the next token of each row, [rows].
+  at::Tensor choose(const RunningRows& rows) const {
+    return std::visit([&](const auto& strategy) { return strategy.choose(rows); }, strategy_);
+  }
+
   // Appends each row's token. Removes the rows that have ended from `running`, and returns the positions of the others.
   std::vector<std::int64_t> record(const at::Tensor& tokens, std::vector<std::size_t>& running,
                                    std::vector<Generated>& results) const {
@@ -127,6 +133,7 @@ class BatchDecoder {
 
   LanguageModel& model_;
   models::Pass pass_;
+  const Strategy& strategy_;
   const std::set<TokenId>& ends_;
   const std::vector<std::size_t>& limits_;
 };
@@ -151,7 +158,7 @@ std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& token
 
   std::vector<Generated> results(prompts.size());
   const std::set<TokenId> ends = end_ids(model.info(), tokenizer);
-  BatchDecoder decoder(model, ends, limits);
+  BatchDecoder decoder(model, options.strategy, ends, limits);
   for (std::size_t begin = 0; begin < order.size(); begin += options.batch_size) {
     const std::size_t rows = std::min(options.batch_size, order.size() - begin);
     decoder.run(std::span(order).subspan(begin, rows), prompts, results, [&](std::size_t rows_ended) {

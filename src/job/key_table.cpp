@@ -161,13 +161,19 @@ void KeyTable::set(std::string_view name, const Text& value, const std::string& 
 
 std::string KeyTable::describe() const {
   std::string text;
+  for (const auto& [name, key_help] : help()) text += fmt::format("  {:<28} {}\n", name, key_help);
+  return text;
+}
+
+std::vector<std::pair<std::string, std::string>> KeyTable::help() const {
+  std::vector<std::pair<std::string, std::string>> result;
   for (const Key& key : keys_) {
     const auto* textual = std::get_if<Textual>(&key.target);
     const bool has_names = textual != nullptr && !textual->names.empty();
-    text += fmt::format("  {:<28} {}{} [{}]\n", key.name, key.help,
-                        has_names ? fmt::format(" ({})", fmt::join(textual->names, ", ")) : "", show(key.target));
+    const std::string names = has_names ? fmt::format(" ({})", fmt::join(textual->names, ", ")) : "";
+    result.emplace_back(key.name, fmt::format("{}{} [{}]", key.help, names, show(key.target)));
   }
-  return text;
+  return result;
 }
 
 std::vector<std::pair<std::string, std::string>> KeyTable::values() const {

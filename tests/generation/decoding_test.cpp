@@ -47,10 +47,16 @@ TEST(Decoding, TheBatchSizeChangesNothingAndRowsKeepTheirOrder) {
   test::BigramModel model = counting_model();
   std::vector<std::vector<TokenId>> prompts;
   for (std::size_t i = 0; i < 9; ++i) prompts.push_back(std::vector<TokenId>(i + 1, static_cast<TokenId>(11 - i)));
-  const auto alone = generate_from(model, prompts, {.max_new_tokens = 20, .batch_size = 1});
-  for (const std::size_t batch_size : {2U, 4U, 100U}) {
-    const auto together = generate_from(model, prompts, {.max_new_tokens = 20, .batch_size = batch_size});
-    for (std::size_t i = 0; i < prompts.size(); ++i) EXPECT_EQ(together[i].ids, alone[i].ids) << "row " << i;
+  for (const Strategy& strategy : strategies()) {
+    GenerationOptions options{.max_new_tokens = 20, .batch_size = 1, .strategy = strategy};
+    const auto alone = generate_from(model, prompts, options);
+    for (const std::size_t batch_size : {2U, 4U, 100U}) {
+      options.batch_size = batch_size;
+      const auto together = generate_from(model, prompts, options);
+      for (std::size_t i = 0; i < prompts.size(); ++i) {
+        EXPECT_EQ(together[i].ids, alone[i].ids) << name_of(strategy) << ", row " << i;
+      }
+    }
   }
 }
 

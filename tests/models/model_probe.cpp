@@ -1,8 +1,9 @@
 // Runs a model folder for the oracle tests.
 //   model_probe MODEL_DIR CASE.json OUTPUT_DIR [ADAPTER_DIR]
-// CASE.json: examples [{input, target}], prompts [[id, ...]], max_new_tokens, batch_size, pad_id.
-// Writes values.safetensors, gradients.safetensors and generated.json to OUTPUT_DIR, and saves the model, or its
-// adapter, to OUTPUT_DIR/saved. Computes on a GPU if LOCKSTEP_DEVICE is cuda.
+// CASE.json: examples [{input, target}], prompts [[id, ...]], max_new_tokens, batch_size, pad_id, and strategies, the
+// settings of each by its name.
+// Writes values.safetensors, gradients.safetensors and generated.json (the rows of each strategy) to OUTPUT_DIR, and
+// saves the model, or its adapter, to OUTPUT_DIR/saved. Computes on a GPU if LOCKSTEP_DEVICE is cuda.
 //   model_probe --create MODEL_DIR SEED OUTPUT_DIR
 // Writes a model with random weights.
 #include <fmt/format.h>
@@ -65,14 +66,22 @@ void write_values(LanguageModel& model, const Batch& batch, const fs::path& outp
 }
 
 void write_generated(LanguageModel& model, const Json& description, const fs::path& output) {
-  const GenerationOptions options{.max_new_tokens = description.at("max_new_tokens").get<std::size_t>(),
-                                  .batch_size = description.at("batch_size").get<std::size_t>()};
-  Json rows = Json::array();
   const auto prompts = description.at("prompts").get<std::vector<std::vector<TokenId>>>();
-  for (const generation::Generated& row : generation::generate_ids(model, NoTokenizer(), prompts, options)) {
-    rows.push_back({{"ids", row.ids}, {"stopped", row.stopped}});
+  Json generated = Json::object();
+  for (const auto& [name, choices] : description.at("strategies").items()) {
+    std::vector<std::pair<std::string, std::string>> settings;
+    for (const auto& [key, value] : choices.items()) {
+      settings.emplace_back(key, value.is_string() ? value.get<std::string>() : value.dump());
+    }
+    const GenerationOptions options{.max_new_tokens = description.at("max_new_tokens").get<std::size_t>(),
+                                    .batch_size = description.at("batch_size").get<std::size_t>(),
+                                    .strategy = generation::make_strategy(name, settings)};
+    generated[name] = Json::array();
+    for (const generation::Generated& row : generation::generate_ids(model, NoTokenizer(), prompts, options)) {
+      generated[name].push_back({{"ids", row.ids}, {"stopped", row.stopped}});
+    }
   }
-  core::write_json_file(output / "generated.json", rows);
+  core::write_json_file(output / "generated.json", generated);
 }
 
 void probe(const fs::path& folder, const fs::path& case_file, const fs::path& output, const fs::path& adapter) {

@@ -138,7 +138,7 @@ def test_an_adapter_of_peft_computes_the_same_and_merges(family, seed, tmp_path)
     run("model_probe", base, tmp_path / "case.json", tmp_path, adapter, OMP_NUM_THREADS="1")
     assert_probe_equals(tmp_path, adapted, family, case)
     generated = json.loads((tmp_path / "generated.json").read_text())
-    assert generated == reference_generation(adapted.get_base_model(), case["prompts"], case["max_new_tokens"])[0]
+    assert generated == reference_generation(adapted.get_base_model(), case)[0]
 
     assert_same_adapter(tmp_path / "saved", adapter)
     saved, given = (json.loads((path / "adapter_config.json").read_text()) for path in (tmp_path / "saved", adapter))

@@ -1,7 +1,8 @@
-"""Forward, loss, gradients, greedy generation and saved folders against transformers, on random configurations."""
+"""Forward, loss, gradients, generation and saved folders against transformers, on random configurations."""
 
 import json
 import random
+import re
 import shutil
 
 import pytest
@@ -15,6 +16,12 @@ from safetensors.torch import load_file
 KINKS = {torch.nn.ReLU: [0], torch.nn.LeakyReLU: [0], torch.nn.ReLU6: [0, 6], torch.nn.Hardswish: [-3, 3]}
 
 SHARE = 1e-2  # see assert_values_close()
+
+# Decoding strategies by name: a function that draws the settings of a case, by key; and one that continues a prompt as the
+# strategy does, and says whether rounding cannot change the answer.
+STRATEGIES = {
+    "greedy": (lambda rng: {}, lambda model, case, row, settings: greedy_answer(model, case["prompts"][row], case["max_new_tokens"])),
+}
 
 torch.set_num_threads(1)  # small models: more threads only wait for each other
 
@@ -34,7 +41,8 @@ def random_case(rng, family, vocabulary):
     examples.append({"input": random_ids(rng, vocabulary, 1, 4), "target": random_ids(rng, vocabulary, 1, 1)})
     prompts = [random_ids(rng, vocabulary, 1, long_source) for _ in range(6)]
     return {"examples": examples, "prompts": prompts, "max_new_tokens": rng.choice([1, 12, 40]),
-            "batch_size": rng.choice([1, 4, 20]), "pad_id": PAD}
+            "batch_size": rng.choice([1, 4, 20]), "pad_id": PAD,
+            "strategies": {name: draw(rng) for name, (draw, _) in STRATEGIES.items()}}
 
 
 def padded(rows, value):
@@ -77,17 +85,19 @@ def forget_lengths(model):
             module.inv_freq, module.max_seq_len_cached = module.original_inv_freq.clone(), module.original_max_seq_len
 
 
-def reference_generation(model, prompts, max_new_tokens):
-    """Greedy answers, and whether each choice of them is clear."""
+def reference_generation(model, case):
+    """The answers of each strategy of the case, and whether each choice in them is clear."""
     ends = model.generation_config.eos_token_id
     ends = set(ends) if isinstance(ends, list) else {ends}
-    rows, all_clear = [], True
-    for prompt in prompts:
-        forget_lengths(model)
-        ids, clear = greedy_answer(model, prompt, max_new_tokens)
-        rows.append({"ids": ids, "stopped": ids[-1] in ends})
-        all_clear = all_clear and clear
-    return rows, all_clear
+    answers, all_clear = {}, True
+    for name, settings in case["strategies"].items():
+        answers[name] = []
+        for row in range(len(case["prompts"])):
+            forget_lengths(model)
+            ids, clear = STRATEGIES[name][1](model, case, row, settings)
+            answers[name].append({"ids": ids, "stopped": ids[-1] in ends})
+            all_clear = all_clear and clear
+    return answers, all_clear
 
 
 def assert_close(found, expected, relative, name, scale=1e-6):
@@ -130,7 +140,7 @@ def stable_case(rng, family, vocabulary, model, share=SHARE):
         case = random_case(rng, family, vocabulary)
         forget_lengths(model)
         if (not is_near_a_kink(model, family, case["examples"]) and not amplifies_rounding(model, family, case["examples"], share)
-                and reference_generation(model, case["prompts"], case["max_new_tokens"])[1]):
+                and reference_generation(model, case)[1]):
             return case
     return None
 
@@ -171,7 +181,7 @@ def assert_values_equal(folder, model, family, case, share=SHARE, name_of=lambda
 
 
 def compare(family, folder, case, tmp_path, threads=1):
-    """Logits, losses, gradients, greedy answers and the saved folder, of the model in `folder` on `case`."""
+    """Logits, losses, gradients, answers and the saved folder, of the model in `folder` on `case`."""
     (tmp_path / "case.json").write_text(json.dumps(case))
     run("model_probe", folder, tmp_path / "case.json", tmp_path, OMP_NUM_THREADS=str(threads))
 
@@ -179,7 +189,7 @@ def compare(family, folder, case, tmp_path, threads=1):
     assert_values_equal(tmp_path, model, family, case)
 
     generated = json.loads((tmp_path / "generated.json").read_text())
-    assert generated == reference_generation(model, case["prompts"], case["max_new_tokens"])[0]
+    assert generated == reference_generation(model, case)[0]
 
     saved, info = open_model(family, tmp_path / "saved")
     assert not any(info[problem] for problem in ["missing_keys", "unexpected_keys", "mismatched_keys"]), info
@@ -242,7 +252,12 @@ def test_a_pretrained_llama_continues_as_in_transformers():
         assert len(text) > 100
 
 
-def test_lockstep_models_and_the_readme_name_every_family():
+def test_every_strategy_is_compared():
+    strategies = re.search(r"--strategy.*?\{([^}]*)\}", run("lockstep", "generate", "--help").stdout, re.S)[1]
+    assert strategies.split(",") == list(STRATEGIES)
+
+
+def test_lockstep_models_and_the_documentation_name_every_family():
     listed = run("lockstep", "models").stdout
     readme = (ROOT / "README.md").read_text()
     for family in FAMILIES:

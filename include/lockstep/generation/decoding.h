@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "lockstep/generation/strategy.h"
 #include "lockstep/models/model.h"
 #include "lockstep/text/tokenizer.h"
 
@@ -13,6 +14,7 @@ namespace lockstep::generation {
 struct GenerationOptions {
   std::size_t max_new_tokens = 256;
   std::size_t batch_size = 10;
+  Strategy strategy = {};
 };
 
 /// A generated continuation.
@@ -21,11 +23,11 @@ struct Generated {
   bool stopped = false;      // whether EOS came before max_new_tokens
 };
 
-/// Continues each prompt greedily until EOS or `max_new_tokens`; equals transformers.generate(do_sample=False). In a
-/// decoder-only model with learned positions, prompt and answer share the positions: an answer ends at the last one,
-/// and a prompt that leaves less than a quarter of them free (or `max_new_tokens`, if that is less) is truncated from
-/// the left, keeping BOS. Both cases log one warning. `on_progress(rows_done)` is called after each token of a batch;
-/// an exception from it ends the work. Throws InputError for a prompt without tokens.
+/// Continues each prompt, by the strategy of `options`, until EOS or `max_new_tokens`. In a decoder-only model with
+/// learned positions, prompt and answer share the positions: an answer ends at the last one, and a prompt that leaves
+/// less than a quarter of them free (or `max_new_tokens`, if that is less) is truncated from the left, keeping BOS.
+/// Both cases log one warning. `on_progress(rows_done)` is called after each token of a batch; an exception from it
+/// ends the work. Throws InputError for a prompt without tokens.
 std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& tokenizer,
                                     const std::vector<std::vector<TokenId>>& prompts, const GenerationOptions& options,
                                     const std::function<void(std::size_t)>& on_progress = {});

@@ -27,7 +27,7 @@ struct TrainedModel {
   /// load() does.
   static TrainedModel create(const std::filesystem::path& folder, std::uint64_t seed);
 
-  /// Continues each prompt greedily, as generate() does (generation/decoding.h).
+  /// Continues each prompt, as generate() does (generation/decoding.h).
   std::vector<std::string> generate(const std::vector<std::string>& prompts,
                                     const GenerationOptions& options = {}) const;
 

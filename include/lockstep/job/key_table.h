@@ -60,8 +60,11 @@ class KeyTable {
   /// of range. `where` begins the message, e.g. "job.yaml: line 3".
   void set(std::string_view name, const Text& value, const std::string& where);
 
-  /// Returns one line per key: its name, help, valid choices, and current value.
+  /// Returns one line per key: its name and its help().
   std::string describe() const;
+
+  /// Returns the name of every key, and its help with the valid choices and the current value.
+  std::vector<std::pair<std::string, std::string>> help() const;
 
   /// Returns every key with its current value, in the notation of a job file.
   std::vector<std::pair<std::string, std::string>> values() const;
