@@ -1,8 +1,6 @@
-#include "lockstep/data/model_folder.h"
 #include "lockstep/models/families.h"
 
 #include <fmt/format.h>
-#include <algorithm>
 
 #include "cli/commands.h"
 
@@ -10,11 +8,9 @@ namespace lockstep::cli {
 namespace {
 
 void print_family(const models::Family& family) {
-  const bool has_encoder =
-      std::ranges::find(data::supported_model_families(), family.model_type, &data::ModelFamily::model_type)
-          ->has_encoder;
   fmt::print("{}\n  models:    {}\n  kind:      {} ({})\n", family.model_type, family.models,
-             has_encoder ? "T5-type, has_encoder: true" : "GPT-type, has_encoder: false", family.architecture);
+             family.facts->has_encoder ? "T5-type, has_encoder: true" : "GPT-type, has_encoder: false",
+             family.architecture);
   if (!family.features.empty()) fmt::print("  computes:  {}\n", family.features);
   fmt::print("  LoRA:      {} by default\n", fmt::join(family.lora_targets, ", "));
   if (!family.limits.empty()) fmt::print("  refuses:   {}\n", family.limits);

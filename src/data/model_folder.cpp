@@ -20,7 +20,18 @@ std::uint64_t positive_integer(const Json& config, std::string_view key, std::ui
   return found->get<std::uint64_t>();
 }
 
-const ModelFamily& family_of(const Json& config, const std::filesystem::path& path) {
+}  // namespace
+
+const std::vector<ModelFamily>& supported_model_families() {
+#define LOCKSTEP_MODEL_TYPE(model_type, ...) {#model_type, __VA_ARGS__},
+  static const std::vector<ModelFamily> families{
+#include "lockstep/data/model_types.inc"
+  };
+#undef LOCKSTEP_MODEL_TYPE
+  return families;
+}
+
+const ModelFamily& find_model_family(const Json& config, const std::filesystem::path& path) {
   const auto& families = supported_model_families();
   const auto found = config.find("model_type");
   const bool named = found != config.end() && found->is_string();
@@ -32,30 +43,6 @@ const ModelFamily& family_of(const Json& config, const std::filesystem::path& pa
   for (const auto& family : families) names.push_back(family.model_type);
   throw InputError(fmt::format("{}: expected a supported \"model_type\" ({}), found {}; give a model of these families",
                                path.string(), fmt::join(names, ", "), found == config.end() ? "none" : found->dump()));
-}
-
-}  // namespace
-
-const std::vector<ModelFamily>& supported_model_families() {
-  static const std::vector<ModelFamily> families{
-      {"t5", true, "", 0, 32128},
-      {"mt5", true, "", 0, 250112},
-      {"umt5", true, "", 0, 250112},
-      {"gpt2", false, "n_positions", 1024, 50257},
-      {"llama", false, "", 0, 32000},
-      {"mistral", false, "", 0, 32000},
-      {"qwen2", false, "", 0, 151936},
-      {"qwen3", false, "", 0, 151936},
-      {"gpt_neox", false, "", 0, 50432},
-      {"phi3", false, "", 0, 32064},
-      {"gemma", false, "", 0, 256000},
-      {"gemma2", false, "", 0, 256000},
-      {"gptj", false, "n_positions", 2048, 50400},
-      {"gpt_neo", false, "max_position_embeddings", 2048, 50257},
-      {"opt", false, "max_position_embeddings", 2048, 50272},
-      {"falcon", false, "", 0, 65024},
-  };
-  return families;
 }
 
 ModelFolder describe_model_folder(const std::filesystem::path& folder) {
@@ -73,7 +60,7 @@ ModelFolder describe_model_folder(const std::filesystem::path& folder) {
   }
   const Json config = core::read_json_file(path);
   if (!config.is_object()) throw InputError(fmt::format("{}: expected a JSON object; correct the file", path.string()));
-  const ModelFamily& family = family_of(config, path);
+  const ModelFamily& family = find_model_family(config, path);
   const auto declared = config.find("is_encoder_decoder");
   if (declared != config.end() && *declared != family.has_encoder) {
     throw InputError(

@@ -20,12 +20,11 @@ std::string refusal(const std::string& text) {
   return "built";
 }
 
-TEST(Families, AreThoseThatPreparationKnows) {
-  ASSERT_EQ(families().size(), data::supported_model_families().size());
-  for (std::size_t i = 0; i < families().size(); ++i) {
-    EXPECT_EQ(families()[i].model_type, data::supported_model_families()[i].model_type);
-    EXPECT_FALSE(families()[i].models.empty());
-    EXPECT_FALSE(families()[i].embedding.empty());
+TEST(Families, DescribeTheModelTypeOfTheirRow) {
+  for (const Family& family : families()) {
+    EXPECT_EQ(family.model_type, family.facts->model_type);
+    EXPECT_FALSE(family.models.empty());
+    EXPECT_FALSE(family.embedding.empty());
   }
 }
 

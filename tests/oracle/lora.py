@@ -9,7 +9,7 @@ import peft
 import pytest
 import torch
 from conftest import EXAMPLE_MODELS, draw_stable, example_rows, read_lines, run, seed_of, setting, write_rows
-from model_families import FAMILIES, has_encoder, make_model
+from model_families import DEFAULT_TARGETS, FAMILIES, has_encoder, make_model
 from models import assert_close, assert_values_equal, forget_lengths, open_model, reference_generation, stable_case, stable_model
 from safetensors.torch import load_file, save_file
 from training_workplace import encode, step_losses, torch_losses, write_job
@@ -18,7 +18,6 @@ from transformers import AutoTokenizer
 torch.set_num_threads(1)
 
 PEFT_DEFAULTS = peft.utils.constants.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-DEFAULT_TARGETS = {"umt5": ["q", "v"], "phi3": ["qkv_proj"]}  # peft has none for them
 # Families whose layers differ; with more cases, all.
 TRAINED = FAMILIES if setting("CASES", 2) > 2 else ["t5-v1.1", "umt5", "gpt2", "llama", "phi3", "opt"]
 SHARE = 0.1  # of models.assert_values_close(): lora_alpha multiplies the rounding of what is zero, too

@@ -228,6 +228,7 @@ CONFIGS = {
     "gpt_neo": gpt_neo_config, "opt": opt_config, "falcon": falcon_config,
 }
 FAMILIES = list(CONFIGS)
+DEFAULT_TARGETS = {"umt5": ["q", "v"], "phi3": ["qkv_proj"]}  # of a LoRA adapter, where peft has none
 
 
 def has_encoder(family):
@@ -247,11 +248,12 @@ def make_model(rng, family, folder, vocabulary, eos):
                 parameter.add_(torch.randn_like(parameter) * 0.1)
     model.generation_config.eos_token_id = eos
     model.save_pretrained(folder)
-    rewrite_as_hub_files(rng, family, folder)
+    rewrite_as_hub_files(rng, family, folder, model.base_model_prefix)
 
 
-def rewrite_as_hub_files(rng, family, folder):
-    """Makes the saved folder look like older ones on the hub: other dtypes, keys, names, copies and left-over tensors."""
+def rewrite_as_hub_files(rng, family, folder, base_prefix):
+    """Makes the saved folder look like older ones on the hub: other dtypes, keys, names, copies and left-over tensors.
+    `base_prefix` precedes the names of the tensors that the base model without a head has."""
     config = json.loads((folder / "config.json").read_text())
     tensors = load_file(folder / "model.safetensors")
     if family == "t5-v1.1" or (family in ("mt5", "umt5") and rng.random() < 0.7):
@@ -267,7 +269,7 @@ def rewrite_as_hub_files(rng, family, folder):
         tensors["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"] = torch.zeros(buckets, heads)
     elif not has_encoder(family):
         rewrite_rope(rng, family, config)
-        tensors = rewrite_decoder(rng, family, config, tensors)
+        tensors = rewrite_decoder(rng, family, base_prefix, config, tensors)
     dtype = rng.choice([torch.float32, torch.float32, torch.float16, torch.bfloat16])
     if dtype != torch.float32:
         tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
@@ -298,11 +300,9 @@ def rewrite_rope(rng, family, config):
         config["original_max_position_embeddings"] = parameters.pop("original_max_position_embeddings")
 
 
-def rewrite_decoder(rng, family, config, tensors):
-    prefix = {"gpt_neox": "gpt_neox.", "gpt2": "transformer.", "gptj": "transformer.", "gpt_neo": "transformer.",
-              "falcon": "transformer."}.get(family, "model.")
+def rewrite_decoder(rng, family, base_prefix, config, tensors):
     if rng.random() < 0.3 and config["tie_word_embeddings"] and family != "gptj":  # as the bare base model is saved
-        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+        tensors = {name.removeprefix(base_prefix + "."): tensor for name, tensor in tensors.items()}
     names = list(tensors)
     if rng.random() < 0.5:
         masks = {"gpt2": "attn.", "gptj": "attn.", "gpt_neo": "attn.attention.", "gpt_neox": "attention."}.get(family)

@@ -259,8 +259,8 @@ def test_every_strategy_is_compared():
 
 def test_lockstep_models_and_the_documentation_name_every_family():
     listed = run("lockstep", "models").stdout
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "models.md").read_text()
     for family in FAMILIES:
         model_type = family.split("-")[0]
         assert f"\n{model_type}\n" in listed
-        assert f"`{model_type}`" in readme
+        assert f"`{model_type}`" in page

@@ -22,8 +22,12 @@ struct ModelFamily {
   std::uint64_t default_vocabulary;  // default of transformers for "vocab_size"
 };
 
-/// Returns all supported families. This is the only list of supported "model_type"s.
+/// Returns all supported families, in the order of data/model_types.inc.
 const std::vector<ModelFamily>& supported_model_families();
+
+/// Returns the family of a config.json by its "model_type". Throws InputError, listing the supported types, if it is
+/// not supported; `path` begins the message.
+const ModelFamily& find_model_family(const Json& config, const std::filesystem::path& path);
 
 /// The properties of a model that tokenizing its data depends on.
 struct ModelFolder {

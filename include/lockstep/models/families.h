@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "lockstep/data/model_folder.h"
 #include "lockstep/models/model.h"
 
 namespace lockstep::models {
@@ -41,9 +42,11 @@ struct Family {
 
   /// Builds a model with uninitialised weights. Throws InputError if the config has an unsupported option.
   std::function<std::shared_ptr<LanguageModel>(const Json& config, const BuildOptions& options)> build = {};
+
+  const data::ModelFamily* facts = nullptr;  // what preparation knows of it; set by families()
 };
 
-/// Returns all supported families.
+/// Returns all supported families, in the order of data/model_types.inc.
 const std::vector<Family>& families();
 
 /// Returns the family of a config.json by its "model_type". Throws InputError, listing the supported types, if it is
