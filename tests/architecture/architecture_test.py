@@ -25,7 +25,7 @@ def test_every_module_has_a_folder_and_a_floor():
 @pytest.fixture
 def tree(tmp_path):
     for folder in ("include", "src", "data_prep", "examples", "tests/architecture"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "data", "models.*"))
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "data"))
     # src/data and include/lockstep/data are modules, examples/data is not.
     for folder in ("src/data", "include/lockstep/data"):
         shutil.copytree(ROOT / folder, tmp_path / folder, dirs_exist_ok=True)

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "lockstep/models/model.h"
+#include "lockstep/sharding/layer_gathering.h"
 #include "lockstep/train/optimizers/optimizer.h"
 #include "models/small_models.h"
 

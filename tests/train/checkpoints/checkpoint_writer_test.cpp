@@ -11,7 +11,7 @@
 #include "core/captured_log.h"
 #include "data/fixtures.h"
 #include "lockstep/train/checkpoints/resume.h"
-#include "train/optimizers/adamw.h"
+#include "lockstep/train/optimizers/optimizer.h"
 
 namespace lockstep::train {
 namespace {
@@ -52,7 +52,7 @@ class CheckpointWriterTest : public testing::Test {
     return {trained_, std::move(options), communicator_};
   }
   void begin(CheckpointWriter& writer, std::uint64_t step, const BestEvaluation& best = {}) {
-    writer.begin({.position = {.step = step}, .best = best}, layout_, ownership_, parameters_, optimizer_);
+    writer.begin({.position = {.step = step}, .best = best}, layout_, ownership_, parameters_, *optimizer_);
   }
   fs::path path(std::uint64_t step) const { return folder_.path() / checkpoint_name(step); }
   std::vector<std::uint64_t> steps() const { return CheckpointFolder(folder_.path()).steps(); }
@@ -63,7 +63,8 @@ class CheckpointWriterTest : public testing::Test {
   sharding::ParameterLayout layout_{named(*trained_.model)};
   sharding::Ownership ownership_ = sharding::Ownership::whole(layout_);
   sharding::FlatParameters parameters_{layout_, ownership_, communicator_, false};
-  AdamW optimizer_{layout_, ownership_, parameters_.own(), Hyperparameters()};
+  std::unique_ptr<Optimizer> optimizer_ =
+      make_optimizer({layout_, ownership_, parameters_.own(), Hyperparameters(), communicator_});
 };
 
 TEST_F(CheckpointWriterTest, WhatTrainingChangesMeanwhileIsNotInIt) {

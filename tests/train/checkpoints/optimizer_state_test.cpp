@@ -103,7 +103,7 @@ std::vector<job::Optim> all_optimizers() {
 
 class EveryOptimizer : public testing::TestWithParam<job::Optim> {};
 INSTANTIATE_TEST_SUITE_P(OptimizerState, EveryOptimizer, testing::ValuesIn(all_optimizers()),
-                         [](const auto& info) { return std::string(name_of(info.param)); });
+                         [](const auto& instance) { return std::string(name_of(instance.param)); });
 
 TEST_P(EveryOptimizer, OtherRanksAndBucketsReadWhatWasWritten) {
   for (std::uint32_t seed = 0; seed < 60; ++seed) {
@@ -209,8 +209,10 @@ class OptimizerStateFiles : public testing::Test {
   std::string load() {
     const sharding::ParameterLayout layout({{"weight", at::zeros({4, 5}).requires_grad_()}});
     const sharding::Ownership whole = sharding::Ownership::whole(layout);
-    AdamW optimizer(layout, whole, {at::zeros({layout.buckets()[0].size})}, {});
-    return test::input_error([&] { load_optimizer_state(folder_.path(), optimizer); });
+    const std::vector<at::Tensor> own = {at::zeros({layout.buckets()[0].size})};
+    const Hyperparameters hyperparameters;
+    const auto optimizer = make_optimizer({layout, whole, own, hyperparameters, make_communicator()});
+    return test::input_error([&] { load_optimizer_state(folder_.path(), *optimizer); });
   }
   void write(const NamedTensors& tensors, int rank = 0) {
     models::write_safetensors(folder_.path() / optimizer_file_name(rank, 2), tensors);
