@@ -31,7 +31,7 @@ std::shared_ptr<const Tokenizer> load_tokenizer_of(const data::PreparedDataset& 
   std::shared_ptr<const Tokenizer> tokenizer;
   try {
     const hub::ResolvedModel resolved =
-        hub::resolve_model(model, {.files = hub::ModelFiles::without_weights}, hub::hub_settings_from_environment);
+        hub::resolve_model(model, {.files = hub::ModelFiles::kWithoutWeights}, hub::hub_settings_from_environment);
     tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
   } catch (const InputError& problem) {
     throw InputError(fmt::format("{}{}", problem.what(),
@@ -60,7 +60,7 @@ void print_row(const data::PreparedDataset& dataset, std::uint64_t row, const To
 void inspect(const Arguments& arguments) {
   const auto sets = find_prepared_sets(arguments.folder);
   for (const auto& set : sets) {
-    const auto dataset = data::PreparedDataset::open(set, data::VerifyShards::no);
+    const auto dataset = data::PreparedDataset::open(set, data::VerifyShards::kNo);
     if (arguments.row > 0) return print_row(*dataset, arguments.row, *load_tokenizer_of(*dataset, arguments, set), set);
     const data::Manifest& manifest = dataset->manifest();
     fmt::print("{}\n{}", format_summary(set, manifest), format_histograms(manifest.report));

@@ -68,7 +68,7 @@ void run(const std::string& job_path, const std::vector<std::string>& overrides)
     fmt::print("{} data: {}", set.name, lockstep::data_prep::format_summary(set.folder, set.manifest));
   }
   const auto training =
-      lockstep::data::PreparedDataset::open(prepared.sets.front().folder, lockstep::data::VerifyShards::no);
+      lockstep::data::PreparedDataset::open(prepared.sets.front().folder, lockstep::data::VerifyShards::kNo);
   fmt::print("\n");
   for (std::uint64_t i = 0; i < std::min<std::uint64_t>(kShownExamples, training->size()); ++i) {
     fmt::print("{}", lockstep::data_prep::format_example(*training, i, *prepared.tokenizer));

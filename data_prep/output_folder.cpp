@@ -61,7 +61,7 @@ FolderLock::FolderLock(const fs::path& folder, Kind kind) {
   descriptor_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor_ < 0) core::throw_system_error("open the folder", folder, errno);
   // A file system without locks fails with another error; the lock is then done without.
-  if (::flock(descriptor_, (kind == Kind::alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+  if (::flock(descriptor_, (kind == Kind::kAlone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     ::close(descriptor_);
     throw InputError(fmt::format("{}: another lockstep-prep is writing here; wait for it, or give another prepared_dir",
                                  folder.string()));

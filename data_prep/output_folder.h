@@ -8,7 +8,7 @@ namespace lockstep::data_prep {
 /// Locks a folder against other lockstep-prep processes for the lifetime of the object.
 class FolderLock {
  public:
-  enum class Kind { alone, with_other_ranks };
+  enum class Kind { kAlone, kWithOtherRanks };
 
   /// Creates the folder if necessary. Throws InputError if another process holds it, unless both are ranks of one run.
   FolderLock(const std::filesystem::path& folder, Kind kind);

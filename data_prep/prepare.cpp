@@ -52,7 +52,7 @@ bool already_prepared(const fs::path& folder, const data::Manifest& wanted, bool
     return false;
   }
   try {
-    existing = data::PreparedDataset::open(folder, data::VerifyShards::yes)->manifest();
+    existing = data::PreparedDataset::open(folder, data::VerifyShards::kYes)->manifest();
   } catch (const Error& problem) {
     require_overwrite(folder, overwrite, fmt::format("a dataset that cannot be used ({})", problem.what()));
     return false;
@@ -200,7 +200,7 @@ class Preparation {
 hub::ResolvedModel find_model(const job::JobFile& job, const data::WorkShare& share,
                               const hub::HubSettingsSource& hub) {
   hub::ResolveOptions options;
-  options.files = job.from_scratch ? hub::ModelFiles::without_weights : hub::ModelFiles::all;
+  options.files = job.from_scratch ? hub::ModelFiles::kWithoutWeights : hub::ModelFiles::kAll;
   options.before_weights = [&](const fs::path& folder) {
     data::check_has_encoder(data::describe_model_folder(folder), job.has_encoder, folder);
   };
@@ -227,7 +227,7 @@ PreparedJob prepare(const job::JobFile& job, const data::WorkShare& share, const
                                data::resolve_max_length(requested_length(job), *tokenizer, model.max_positions));
 
   const FolderLock lock(job.prepared_dir,
-                        share.size == 1 ? FolderLock::Kind::alone : FolderLock::Kind::with_other_ranks);
+                        share.size == 1 ? FolderLock::Kind::kAlone : FolderLock::Kind::kWithOtherRanks);
   Preparation preparation(job, share, model, builder, pool);
   for (const auto& found : sets) preparation.plan(found, digests);
   const fs::path validation = fs::path(job.prepared_dir) / "validation";

@@ -29,7 +29,7 @@ void print_tokens(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
 
 void tokenize(const std::string& name, const std::string& file) {
   const hub::ResolvedModel resolved =
-      hub::resolve_model(name, {.files = hub::ModelFiles::without_weights}, hub::hub_settings_from_environment);
+      hub::resolve_model(name, {.files = hub::ModelFiles::kWithoutWeights}, hub::hub_settings_from_environment);
   const auto tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
   std::ifstream stream;
   if (!file.empty()) {

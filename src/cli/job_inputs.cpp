@@ -13,7 +13,7 @@ namespace lockstep::cli {
 std::shared_ptr<const TokenizedDataset> open_training_rows(const job::JobFile& job) {
   const auto prepared = std::filesystem::path(job.prepared_dir);
   std::shared_ptr<const TokenizedDataset> training =
-      data::PreparedDataset::open(prepared / "train", data::VerifyShards::no);
+      data::PreparedDataset::open(prepared / "train", data::VerifyShards::kNo);
   const Hyperparameters& hyperparameters = job.hyperparameters;
   const bool has_validation = data::sets_of(job).size() > 1;
   const bool is_evaluated = hyperparameters.evaluation_strategy != job::EvaluationStrategy::kNo;
@@ -25,7 +25,7 @@ std::shared_ptr<const TokenizedDataset> open_training_rows(const job::JobFile& j
 
 std::shared_ptr<LanguageModel> build_model_of(const job::JobFile& job) {
   const hub::ResolvedModel resolved = hub::resolve_model(
-      job.pretrained_model_name, {.files = hub::ModelFiles::without_weights}, hub::hub_settings_from_environment);
+      job.pretrained_model_name, {.files = hub::ModelFiles::kWithoutWeights}, hub::hub_settings_from_environment);
   return models::build_model(resolved.folder);
 }
 

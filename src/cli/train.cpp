@@ -39,7 +39,7 @@ struct Inputs {
 
 // Only the root reads all shards to check their digests; the other ranks rely on it.
 data::VerifyShards verify_on_root(const Communicator& communicator) {
-  return communicator.is_root() ? data::VerifyShards::yes : data::VerifyShards::no;
+  return communicator.is_root() ? data::VerifyShards::kYes : data::VerifyShards::kNo;
 }
 
 // Opens a set that lockstep-prep prepared. Throws InputError if it was prepared with other settings than the job's.
@@ -73,7 +73,7 @@ void warn_of_other_datasets(const job::JobFile& job, const data::JobSet& set, co
 hub::ResolvedModel find_model(const job::JobFile& job, Communicator& communicator) {
   const bool reads_weights = !job.from_scratch && (communicator.is_root() || job.weights_io == job::WeightsIo::kEach);
   hub::ResolveOptions options;
-  options.files = reads_weights ? hub::ModelFiles::all : hub::ModelFiles::without_weights;
+  options.files = reads_weights ? hub::ModelFiles::kAll : hub::ModelFiles::kWithoutWeights;
   options.before_weights = [&](const std::filesystem::path& folder) {
     data::check_has_encoder(data::describe_model_folder(folder), job.has_encoder, folder);
   };

@@ -18,8 +18,8 @@ std::vector<JobSet> sets_of(const job::JobFile& job) {
           fmt::format("validation_split: expected 0 for a job with validation_datasets, found {}; keep one of the two",
                       job.validation_split));
     }
-    return {{"training", "train", job.training_datasets, RowSelection::Part::training},
-            {"validation", "validation", job.training_datasets, RowSelection::Part::validation}};
+    return {{"training", "train", job.training_datasets, RowSelection::Part::kTraining},
+            {"validation", "validation", job.training_datasets, RowSelection::Part::kValidation}};
   }
   std::vector<JobSet> sets{{"training", "train", job.training_datasets}};
   if (!job.validation_datasets.empty()) sets.push_back({"validation", "validation", job.validation_datasets});
@@ -37,7 +37,7 @@ RowFormat row_format_of(const job::JobFile& job) {
 std::vector<Dataset> find_datasets(const job::JobFile& job, const JobSet& set) {
   // The split of a DatasetDict if the location names none. With validation_split, validation rows come from the
   // training rows.
-  const std::string split = set.part == RowSelection::Part::validation ? "train" : set.folder;
+  const std::string split = set.part == RowSelection::Part::kValidation ? "train" : set.folder;
   const DatasetOptions options{.format = row_format_of(job), .default_split = split};
   std::vector<Dataset> datasets;
   for (const auto& location : set.locations) {
@@ -55,7 +55,7 @@ Manifest describe_set(const job::JobFile& job, const JobSet& set, const ModelFol
   manifest.tokenizer_sha256 = tokenizer.digest();
   manifest.vocabulary_size = model.vocabulary_size;
   manifest.row_format = row_format_of(job);
-  manifest.selection = {job.deduplicate, set.part == RowSelection::Part::all ? 0 : job.validation_split, set.part};
+  manifest.selection = {job.deduplicate, set.part == RowSelection::Part::kAll ? 0 : job.validation_split, set.part};
   return manifest;
 }
 

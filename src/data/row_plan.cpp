@@ -13,9 +13,9 @@ RowPlan::RowPlan(const RowSelection& selection, std::uint64_t shard_text_bytes)
 
 RowPlan::Place RowPlan::place(const RowHash& hash, std::size_t text_bytes) {
   Place place;
-  if (selection_.part != RowSelection::Part::all) {
+  if (selection_.part != RowSelection::Part::kAll) {
     const bool held_out = is_held_out(hash, selection_.validation_split);
-    if (held_out != (selection_.part == RowSelection::Part::validation)) return place;
+    if (held_out != (selection_.part == RowSelection::Part::kValidation)) return place;
   }
   place.in_set = true;
   place.duplicate = is_duplicate(hash);

@@ -70,26 +70,26 @@ SnapshotState state_of_description(const Knowledge& known) {
   const auto has_any = [&](const auto&... files) { return (known.has(files) || ...); };
   const bool has_tokenizer =
       has_any("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.json", "tokenizer_config.json");
-  if (!has_tokenizer || !(known.has("config.json") || known.lacks("config.json"))) return SnapshotState::incomplete;
+  if (!has_tokenizer || !(known.has("config.json") || known.lacks("config.json"))) return SnapshotState::kIncomplete;
   const bool all_known =
       std::ranges::all_of(description_files(), [&](const auto& file) { return known.has(file) || known.lacks(file); });
-  return all_known ? SnapshotState::complete : SnapshotState::usable;
+  return all_known ? SnapshotState::kComplete : SnapshotState::kUsable;
 }
 
 SnapshotState state_of_weights(const Knowledge& known) {
-  SnapshotState state = SnapshotState::complete;
+  SnapshotState state = SnapshotState::kComplete;
   for (const auto& [name, is_index] : weights_files()) {
     if (!known.has(name)) {
       // The model may have weights in a preferred format.
-      if (!known.lacks(std::string(name))) state = SnapshotState::usable;
+      if (!known.lacks(std::string(name))) state = SnapshotState::kUsable;
       continue;
     }
     if (!is_index) return state;
     const auto shards = files_of_index(known.snapshot() / name);
     const bool has_all = std::ranges::all_of(shards, [&](const auto& shard) { return known.has(shard); });
-    return has_all ? state : SnapshotState::incomplete;
+    return has_all ? state : SnapshotState::kIncomplete;
   }
-  return SnapshotState::incomplete;
+  return SnapshotState::kIncomplete;
 }
 
 }  // namespace
@@ -119,7 +119,7 @@ std::optional<std::string> CachedModel::commit() const {
 SnapshotState CachedModel::state(const std::string& commit, ModelFiles files) const {
   const Knowledge known(folder_, commit);
   const SnapshotState description = state_of_description(known);
-  return files == ModelFiles::without_weights ? description : std::min(description, state_of_weights(known));
+  return files == ModelFiles::kWithoutWeights ? description : std::min(description, state_of_weights(known));
 }
 
 void CachedModel::link(const std::string& commit, const std::string& file, const std::string& etag) const {

@@ -12,9 +12,9 @@ namespace lockstep::hub {
 
 /// Says how much of a commit the cache holds.
 enum class SnapshotState {
-  incomplete,
-  usable,    // enough to load the model; it is unknown whether the model has more files
-  complete,  // every needed file that the model has
+  kIncomplete,
+  kUsable,    // enough to load the model; it is unknown whether the model has more files
+  kComplete,  // every needed file that the model has
 };
 
 /// Returns a suffix for names of files that only this process uses. A process id by itself is not unique where several

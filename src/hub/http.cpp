@@ -206,7 +206,7 @@ HttpResponse HttpConnection::perform(const HttpRequest& request, const BodySink&
   const std::string range = fmt::format("{}-", request.offset);
   handle.set(CURLOPT_URL, request.url.c_str());
   handle.set(CURLOPT_HTTPGET, 1L);
-  handle.set(CURLOPT_NOBODY, request.method == HttpRequest::Method::head ? 1L : 0L);
+  handle.set(CURLOPT_NOBODY, request.method == HttpRequest::Method::kHead ? 1L : 0L);
   handle.set(CURLOPT_RANGE, request.offset > 0 ? range.c_str() : nullptr);
   handle.set(CURLOPT_HTTPHEADER, headers.get());
   handle.set(CURLOPT_HEADERDATA, &exchange);

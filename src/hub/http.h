@@ -37,8 +37,8 @@ class TransferFailed : public NetworkError {
 };
 
 struct HttpRequest {
-  enum class Method { get, head };
-  Method method = Method::get;
+  enum class Method { kGet, kHead };
+  Method method = Method::kGet;
   std::string url = {};
   std::string token = {};    // sent as Authorization, only to this URL
   std::uint64_t offset = 0;  // first byte to fetch (Range)

@@ -65,7 +65,7 @@ HubClient::HubClient(const HubSettings& settings, ModelName name)
 HubClient::Listing HubClient::list(const std::string& revision) {
   const std::string url =
       fmt::format("{}/api/models/{}/revision/{}", settings_.endpoint, name_.repository, url_encode(revision));
-  const HttpResponse response = request(HttpRequest::Method::get, url);
+  const HttpResponse response = request(HttpRequest::Method::kGet, url);
   try {
     const Json json = Json::parse(response.body);
     Listing listing{json.at("sha"), {}};
@@ -78,7 +78,7 @@ HubClient::Listing HubClient::list(const std::string& revision) {
 
 HubClient::File HubClient::describe(const std::string& commit, const std::string& file) {
   const std::string url = file_url(commit, file);
-  const HttpResponse response = request(HttpRequest::Method::head, url);
+  const HttpResponse response = request(HttpRequest::Method::kHead, url);
   if (response.header("x-repo-commit").empty()) not_a_hub(url, "no X-Repo-Commit header");
   const std::string& linked = response.header("x-linked-etag");
   const std::string_view etag = without_quotes(linked.empty() ? response.header("etag") : linked);
@@ -89,7 +89,7 @@ HubClient::File HubClient::describe(const std::string& commit, const std::string
 }
 
 void HubClient::fetch(const std::string& commit, const std::string& file, std::uint64_t offset, const BodySink& sink) {
-  follow({.method = HttpRequest::Method::get, .url = file_url(commit, file), .offset = offset}, sink);
+  follow({.method = HttpRequest::Method::kGet, .url = file_url(commit, file), .offset = offset}, sink);
 }
 
 std::string HubClient::file_url(const std::string& commit, const std::string& file) const {
@@ -123,7 +123,7 @@ HttpResponse HubClient::follow(HttpRequest request, const BodySink& sink) {
     if (!is_redirect(response)) return response;
     request.url = resolve_url(request.url, response.header("location"));
     // The headers about a file that is stored elsewhere are those of the hub's redirect.
-    if (request.method == HttpRequest::Method::head && !is_hub(request.url)) return response;
+    if (request.method == HttpRequest::Method::kHead && !is_hub(request.url)) return response;
   }
   throw NetworkError(fmt::format("{}: expected a response, found more than {} redirects; check HF_ENDPOINT and proxies",
                                  url_for_message(first_url), kMaxRedirects));

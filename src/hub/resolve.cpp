@@ -43,7 +43,7 @@ class ModelDownload {
                                    model_.name().repository));
     }
     fetch(files);
-    if (options_.files == ModelFiles::all) {
+    if (options_.files == ModelFiles::kAll) {
       if (options_.before_weights) options_.before_weights(model_.snapshot(listing_.commit));
       fetch_weights();
     }
@@ -166,23 +166,23 @@ ResolvedModel adapted_model(const fs::path& adapter, const std::string& base, co
 ResolvedModel resolve_hub_model(const CachedModel& model, const std::string& name, const ResolveOptions& options,
                                 const HubSettings& settings) {
   const auto commit = model.commit();
-  const SnapshotState state = commit ? model.state(*commit, options.files) : SnapshotState::incomplete;
-  if (state == SnapshotState::complete && !options.refresh) return found(model, *commit);
+  const SnapshotState state = commit ? model.state(*commit, options.files) : SnapshotState::kIncomplete;
+  if (state == SnapshotState::kComplete && !options.refresh) return found(model, *commit);
   if (settings.offline) {
-    if (state != SnapshotState::incomplete) return found(model, *commit);
+    if (state != SnapshotState::kIncomplete) return found(model, *commit);
     not_found(model, name,
               without_network(name, settings.endpoint + " is not contacted because HF_HUB_OFFLINE is set"));
   }
   // A usable commit is completed rather than replaced by a newer one.
-  const bool keeps_commit = state != SnapshotState::incomplete && !options.refresh;
+  const bool keeps_commit = state != SnapshotState::kIncomplete && !options.refresh;
   try {
     HubClient client(settings, model.name());
     return found(model, ModelDownload(client, model, options).run(keeps_commit ? *commit : model.name().revision));
   } catch (const Refused& problem) {
-    if (state == SnapshotState::incomplete) not_found(model, name, problem.what());
+    if (state == SnapshotState::kIncomplete) not_found(model, name, problem.what());
     spdlog::warn("{}; the cached files are used", problem.what());
   } catch (const NetworkError& problem) {
-    if (state == SnapshotState::incomplete) {
+    if (state == SnapshotState::kIncomplete) {
       not_found(model, name,
                 without_network(name, fmt::format("{} does not provide one ({})", settings.endpoint, problem.what())));
     }
@@ -220,7 +220,7 @@ fs::path find_cached_model(const std::string& name, const std::string& commit, M
   std::vector<std::string> folders;
   for (const fs::path& cache : caches) {
     const CachedModel model(cache, *parsed);
-    if (model.state(commit, files) != SnapshotState::incomplete) return model.snapshot(commit);
+    if (model.state(commit, files) != SnapshotState::kIncomplete) return model.snapshot(commit);
     folders.push_back(model.snapshot(commit).string());
   }
   throw InputError(

@@ -37,7 +37,7 @@ at::Tensor make_logits_buffer(const at::Tensor& hidden, std::int64_t positions, 
   return at::empty({positions, stride}, hidden.options()).narrow(1, 0, vocabulary);
 }
 
-enum class Wanted { losses, gradients_too };
+enum class Wanted { kLosses, kGradientsToo };
 
 // Computes losses_of_chunk() on the host, finishing each row while it is in the cache. `logits` are fp32 or bf16, with
 // any stride between rows.
@@ -45,7 +45,7 @@ at::Tensor losses_on_host(const at::Tensor& logits, const at::Tensor& labels, do
   at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
   const at::Tensor of_rows = labels.contiguous();
   const std::int64_t vocabulary = logits.size(1), stride = logits.stride(0);
-  const bool wants_gradient = wanted == Wanted::gradients_too;
+  const bool wants_gradient = wanted == Wanted::kGradientsToo;
   auto* loss_data = losses.mutable_data_ptr<float>();
   const auto* label_data = of_rows.const_data_ptr<std::int64_t>();
   const auto for_rows = [&](const auto& loss_of_row) {
@@ -79,7 +79,7 @@ at::Tensor losses_on_device(at::Tensor logits, const at::Tensor& labels, double 
   const at::Tensor indices = labels.unsqueeze(1);
   at::Tensor losses = logits.gather(1, indices).squeeze(1) * (smoothing - 1);
   if (smoothing != 0) losses -= logits.mean(1) * smoothing;
-  if (wanted == Wanted::losses) return losses;
+  if (wanted == Wanted::kLosses) return losses;
   const double off_label = -smoothing / static_cast<double>(logits.size(1));
   const at::Tensor grad_output = at::full_like(logits, off_label).scatter_(1, indices, off_label + smoothing - 1);
   at::_log_softmax_backward_data_out(logits, grad_output, logits, 1, logits.scalar_type());
@@ -99,7 +99,7 @@ at::Tensor losses_of_chunk(const at::Tensor& logits, const at::Tensor& labels, d
   const at::Tensor wide = logits.to(at::kFloat);
   const at::Tensor losses = wide.is_cpu() ? losses_on_host(wide, labels, smoothing, wanted)
                                           : losses_on_device(wide, labels, smoothing, wanted);
-  if (wanted == Wanted::gradients_too) logits.copy_(is_half ? wide.mul_(fp16_scale) : wide);
+  if (wanted == Wanted::kGradientsToo) logits.copy_(is_half ? wide.mul_(fp16_scale) : wide);
   return losses;
 }
 
@@ -160,7 +160,7 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
       const at::Tensor gradient = logits_of_chunk(rows, weight, bias, soft_cap, buffer);
       const at::Tensor slope = soft_cap != 0 ? 1 - at::square(gradient / soft_cap) : at::Tensor();
       losses.narrow(0, begin, size)
-          .copy_(losses_of_chunk(gradient, labels.narrow(0, begin, size), pass.label_smoothing, Wanted::gradients_too,
+          .copy_(losses_of_chunk(gradient, labels.narrow(0, begin, size), pass.label_smoothing, Wanted::kGradientsToo,
                                  scaled_by));
       if (slope.defined()) gradient.mul_(slope);
       at::Tensor of_rows = hidden_gradient.narrow(0, begin, size);
@@ -290,7 +290,7 @@ at::Tensor negative_log_likelihoods(const at::Tensor& hidden, const OutputHead& 
     const std::int64_t size = std::min(chunk, positions - begin);
     const at::Tensor logits = logits_of_chunk(hidden.narrow(0, begin, size), head.weight, bias, head.soft_cap, buffer);
     losses.narrow(0, begin, size)
-        .copy_(losses_of_chunk(logits, labels.narrow(0, begin, size), smoothing, Wanted::losses));
+        .copy_(losses_of_chunk(logits, labels.narrow(0, begin, size), smoothing, Wanted::kLosses));
   }
   return losses;
 }

@@ -23,20 +23,20 @@ TEST(JobSets, AreTrainingAndWhatTheJobHasForValidation) {
   const auto alone = sets_of(job_of({"a"}));
   ASSERT_EQ(alone.size(), 1U);
   EXPECT_EQ(alone[0].folder, "train");
-  EXPECT_EQ(alone[0].part, RowSelection::Part::all);
+  EXPECT_EQ(alone[0].part, RowSelection::Part::kAll);
 
   const auto given = sets_of(job_of({"a"}, {"v"}));
   ASSERT_EQ(given.size(), 2U);
   EXPECT_EQ(given[1].folder, "validation");
   EXPECT_EQ(given[1].locations, std::vector<std::string>{"v"});
-  EXPECT_EQ(given[1].part, RowSelection::Part::all);
+  EXPECT_EQ(given[1].part, RowSelection::Part::kAll);
 
   job::JobFile split = job_of({"a"});
   split.validation_split = 0.25;
   const auto parts = sets_of(split);
   ASSERT_EQ(parts.size(), 2U);
-  EXPECT_EQ(parts[0].part, RowSelection::Part::training);
-  EXPECT_EQ(parts[1].part, RowSelection::Part::validation);
+  EXPECT_EQ(parts[0].part, RowSelection::Part::kTraining);
+  EXPECT_EQ(parts[1].part, RowSelection::Part::kValidation);
   EXPECT_EQ(parts[1].locations, std::vector<std::string>{"a"});
 }
 
@@ -72,9 +72,9 @@ TEST(JobSets, DescribeWhatTheJobNeeds) {
   EXPECT_EQ(training.row_format.prompt_template, "Q: {model_input}");
   EXPECT_EQ(training.model_max_length, 64U);
   EXPECT_EQ(training.vocabulary_size, 300U);
-  EXPECT_EQ(training.selection, (RowSelection{true, 0.25, RowSelection::Part::training}));
+  EXPECT_EQ(training.selection, (RowSelection{true, 0.25, RowSelection::Part::kTraining}));
   const Manifest validation = describe_set(job, sets[1], model, test::ByteTokenizer(), 64);
-  EXPECT_EQ(validation.selection.part, RowSelection::Part::validation);
+  EXPECT_EQ(validation.selection.part, RowSelection::Part::kValidation);
   EXPECT_NE(training.difference_of_settings(describe_set(job_of({"a"}), sets[0], model, test::ByteTokenizer(), 64)),
             "");
   EXPECT_EQ(training.difference_of_settings(describe_set(job, sets[0], model, test::ByteTokenizer(), 64)), "");

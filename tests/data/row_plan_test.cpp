@@ -43,8 +43,8 @@ RowPlan::Place place(RowPlan& plan, const Row& row) {
 }
 
 TEST(RowPlan, SplitsByTheRowAlone) {
-  const RowSelection training{false, 0.25, RowSelection::Part::training};
-  const RowSelection validation{false, 0.25, RowSelection::Part::validation};
+  const RowSelection training{false, 0.25, RowSelection::Part::kTraining};
+  const RowSelection validation{false, 0.25, RowSelection::Part::kValidation};
   RowPlan train(training, 1000), validate(validation, 1000), later(validation, 1000);
   std::set<int> held_out;
   for (int i = 0; i < 8000; ++i) {

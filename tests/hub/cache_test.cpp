@@ -15,7 +15,7 @@ constexpr const char* kOther = "89abcdef0123456789abcdef0123456701234567";
 class CachedModelTest : public testing::Test {
  protected:
   CachedModel model(const std::string& revision = "main") const { return {files_.cache(), {"org/name", revision}}; }
-  SnapshotState state(ModelFiles files = ModelFiles::all) const { return model().state(kCommit, files); }
+  SnapshotState state(ModelFiles files = ModelFiles::kAll) const { return model().state(kCommit, files); }
 
   // Adds a T5 model of which everything is known except the weights.
   void add_description() {
@@ -67,35 +67,35 @@ TEST_F(CachedModelTest, LinksFilesToBlobs) {
 }
 
 TEST_F(CachedModelTest, IsCompleteWhenEveryFileIsThereOrKnownToBeNone) {
-  EXPECT_EQ(state(), SnapshotState::incomplete);
+  EXPECT_EQ(state(), SnapshotState::kIncomplete);
   add_description();
-  EXPECT_EQ(state(ModelFiles::without_weights), SnapshotState::complete);
-  EXPECT_EQ(state(), SnapshotState::incomplete);
+  EXPECT_EQ(state(ModelFiles::kWithoutWeights), SnapshotState::kComplete);
+  EXPECT_EQ(state(), SnapshotState::kIncomplete);
   files_.add({"model.safetensors"});
-  EXPECT_EQ(state(), SnapshotState::complete);
+  EXPECT_EQ(state(), SnapshotState::kComplete);
 }
 
 TEST_F(CachedModelTest, IsUsableWhenFurtherFilesMayExist) {
   add_description();
   files_.add({"pytorch_model.bin"});
-  EXPECT_EQ(state(), SnapshotState::usable);
+  EXPECT_EQ(state(), SnapshotState::kUsable);
   model().note_absent(kCommit, "model.safetensors");
-  EXPECT_EQ(state(), SnapshotState::usable);
+  EXPECT_EQ(state(), SnapshotState::kUsable);
   model().note_absent(kCommit, "model.safetensors.index.json");
-  EXPECT_EQ(state(), SnapshotState::complete);
+  EXPECT_EQ(state(), SnapshotState::kComplete);
   fs::remove(files_.folder() / ".no_exist" / kCommit / "tokenizer.json");
-  EXPECT_EQ(state(), SnapshotState::usable);
+  EXPECT_EQ(state(), SnapshotState::kUsable);
 }
 
 TEST_F(CachedModelTest, NeedsConfigAndTokenizer) {
   add_description();
   files_.add({"model.safetensors"});
   fs::remove(files_.snapshot() / "config.json");
-  EXPECT_EQ(state(), SnapshotState::incomplete);
+  EXPECT_EQ(state(), SnapshotState::kIncomplete);
   add_description();
   fs::remove(files_.snapshot() / "spiece.model");
   fs::remove(files_.snapshot() / "tokenizer_config.json");
-  EXPECT_EQ(state(ModelFiles::without_weights), SnapshotState::incomplete);
+  EXPECT_EQ(state(ModelFiles::kWithoutWeights), SnapshotState::kIncomplete);
 }
 
 TEST_F(CachedModelTest, NeedsEveryFileOfAnIndex) {
@@ -103,9 +103,9 @@ TEST_F(CachedModelTest, NeedsEveryFileOfAnIndex) {
   files_.note_absent({"model.safetensors"});
   files_.add({"model.safetensors.index.json"}, R"({"weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}})");
   files_.add({"m-1.safetensors"});
-  EXPECT_EQ(state(), SnapshotState::incomplete);
+  EXPECT_EQ(state(), SnapshotState::kIncomplete);
   files_.add({"m-2.safetensors"});
-  EXPECT_EQ(state(), SnapshotState::complete);
+  EXPECT_EQ(state(), SnapshotState::kComplete);
 }
 
 TEST_F(CachedModelTest, ALinkToABlobThatIsGoneIsNoFile) {
@@ -113,23 +113,23 @@ TEST_F(CachedModelTest, ALinkToABlobThatIsGoneIsNoFile) {
   files_.add({"model.safetensors"});
   files_.write("blobs/abc", "weights");
   model().link(kCommit, "model.safetensors", "abc");
-  EXPECT_EQ(state(), SnapshotState::complete);
+  EXPECT_EQ(state(), SnapshotState::kComplete);
   fs::remove(model().blob("abc"));
-  EXPECT_EQ(state(), SnapshotState::incomplete);
+  EXPECT_EQ(state(), SnapshotState::kIncomplete);
 }
 
 TEST_F(CachedModelTest, BelievesHuggingfaceHubsListOfFiles) {
   files_.add({"config.json", "tokenizer.json", "model.safetensors"});
-  EXPECT_EQ(state(), SnapshotState::usable);
+  EXPECT_EQ(state(), SnapshotState::kUsable);
   const std::string tree = std::string("trees/") + kCommit + ".json";
   const std::string listed =
       R"({"format_version": 1, "files": {"config.json": {}, "tokenizer.json": {}, "model.safetensors": {})";
   files_.write(tree, listed + "}}");
-  EXPECT_EQ(state(), SnapshotState::complete);
+  EXPECT_EQ(state(), SnapshotState::kComplete);
   files_.write(tree, listed + R"(, "merges.txt": {}}})");
-  EXPECT_EQ(state(), SnapshotState::usable);
+  EXPECT_EQ(state(), SnapshotState::kUsable);
   files_.write(tree, "{");
-  EXPECT_EQ(state(), SnapshotState::usable);
+  EXPECT_EQ(state(), SnapshotState::kUsable);
 }
 
 }  // namespace

@@ -67,9 +67,9 @@ TEST_F(ResolveTest, ARankTakesTheFirstCacheThatHasTheCommit) {
   const auto find = [&](ModelFiles wanted) {
     return find_cached_model("org/name", kCommit, wanted, {empty.cache(), files_.cache()});
   };
-  EXPECT_EQ(find(ModelFiles::without_weights), files_.snapshot());
+  EXPECT_EQ(find(ModelFiles::kWithoutWeights), files_.snapshot());
   EXPECT_THAT(
-      [&] { find(ModelFiles::all); },
+      [&] { find(ModelFiles::kAll); },
       ThrowsMessage<InputError>(AllOf(HasSubstr(empty.snapshot().string()), HasSubstr(files_.snapshot().string()),
                                       HasSubstr("HF_HOME"), HasSubstr("on each node"))));
 }

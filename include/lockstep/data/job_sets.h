@@ -20,7 +20,7 @@ struct JobSet {
   std::string name;                    // "training" or "validation"
   std::string folder;                  // below prepared_dir
   std::vector<std::string> locations;  // arguments of Dataset::find()
-  RowSelection::Part part = RowSelection::Part::all;
+  RowSelection::Part part = RowSelection::Part::kAll;
 };
 
 /// Returns the training set, and a validation set if the job has validation_datasets or a validation_split. Throws

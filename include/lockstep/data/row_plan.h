@@ -10,11 +10,11 @@ namespace lockstep::data {
 
 /// Selects the rows of the datasets that make up a set.
 struct RowSelection {
-  enum class Part { all, training, validation };
+  enum class Part { kAll, kTraining, kValidation };
 
   bool deduplicate = false;     // keep only the first of equal rows
   double validation_split = 0;  // share of the rows, selected by hash, that goes to validation
-  Part part = Part::all;        // all: there is no split
+  Part part = Part::kAll;       // kAll: there is no split
 
   bool operator==(const RowSelection&) const = default;
 };

@@ -10,10 +10,10 @@
 namespace lockstep::hub {
 
 /// Selects the files of a model that are needed: only config and tokenizer, or the weights, too.
-enum class ModelFiles { without_weights, all };
+enum class ModelFiles { kWithoutWeights, kAll };
 
 struct ResolveOptions {
-  ModelFiles files = ModelFiles::all;
+  ModelFiles files = ModelFiles::kAll;
   /// Asks the hub for the revision even if the cache has it, and downloads what has changed.
   bool refresh = false;
   /// Called before weights are downloaded, with the folder that holds all other files, so that an unsupported model is

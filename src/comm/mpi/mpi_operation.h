@@ -12,7 +12,7 @@ namespace lockstep::comm {
 class MpiOperation {
  public:
   virtual ~MpiOperation() = default;
-  enum class State { stuck, moved, done };
+  enum class State { kStuck, kMoved, kDone };
   /// Does what can be done without waiting. Returns whether that was nothing, something, or all that was left. Throws
   /// Error if MPI fails.
   virtual State advance() = 0;
@@ -29,7 +29,7 @@ class MpiRequest final : public MpiOperation {
   State advance() override {
     int done = 0;
     MPI_CHECK(MPI_Test(&request_, &done, MPI_STATUS_IGNORE));
-    return done != 0 ? State::done : State::stuck;
+    return done != 0 ? State::kDone : State::kStuck;
   }
 
  private:

@@ -122,8 +122,8 @@ bool MpiProgress::advance() {
     try {
       if (++moving <= kMoving) {
         const MpiOperation::State state = entry->operation->advance();
-        entry->done = state == MpiOperation::State::done;
-        any_moved = any_moved || state != MpiOperation::State::stuck;
+        entry->done = state == MpiOperation::State::kDone;
+        any_moved = any_moved || state != MpiOperation::State::kStuck;
       }
     } catch (...) {
       entry->failure = std::current_exception();

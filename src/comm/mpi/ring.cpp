@@ -62,11 +62,11 @@ Ring::Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int f
   MPI_CHECK(MPI_Comm_rank(communicator, &rank_));
   MPI_CHECK(MPI_Comm_size(communicator, &world_size_));
   const int round = world_size_ - 1;
-  if (passes != Passes::all_gather) {
+  if (passes != Passes::kAllGather) {
     reducing_steps_ = round;
     add_ = adder_of(tensor.scalar_type());
   }
-  steps_ = passes == Passes::both ? 2 * round : round;
+  steps_ = passes == Passes::kBoth ? 2 * round : round;
   const auto part_bytes = static_cast<std::int64_t>(tensor.nbytes()) / world_size_;
   pieces_ = std::max<std::int64_t>(1, (part_bytes + piece_bytes - 1) / piece_bytes);
   const int lanes = static_cast<int>(std::min<std::int64_t>(pieces_, kMaxLanes));
@@ -77,15 +77,15 @@ Ring::Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int f
 
 // Polls all lanes at once, because every poll makes MPI query the system.
 Ring::State Ring::advance() {
-  if (steps_ == 0) return State::done;
+  if (steps_ == 0) return State::kDone;
   if (!std::exchange(has_begun_, true)) {
     for (Lane& lane : lanes_) begin_step(lane);
   }
-  for (State state = State::stuck;; state = State::moved) {
+  for (State state = State::kStuck;; state = State::kMoved) {
     int count = 0;
     MPI_CHECK(
         MPI_Testsome(static_cast<int>(requests_.size()), requests_.data(), &count, ended_.data(), MPI_STATUSES_IGNORE));
-    if (count == MPI_UNDEFINED) return State::done;
+    if (count == MPI_UNDEFINED) return State::kDone;
     if (count == 0) return state;
     for (const int request : std::span(ended_).first(static_cast<std::size_t>(count))) {
       Lane& lane = lanes_[static_cast<std::size_t>(request / kMessages)];

@@ -29,9 +29,9 @@ class RingBuffers {
 class Ring final : public MpiOperation {
  public:
   enum class Passes {
-    reduce_scatter,  // afterwards this rank's range holds the sum; the others are unspecified
-    all_gather,      // afterwards every range holds its owner's values
-    both,
+    kReduceScatter,  // afterwards this rank's range holds the sum; the others are unspecified
+    kAllGather,      // afterwards every range holds its owner's values
+    kBoth,
   };
 
   /// Works in place on the contiguous host tensor `tensor` of fp32, fp64, int64, bf16 or fp16. All ranks pass the same

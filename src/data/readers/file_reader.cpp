@@ -20,16 +20,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-enum class FileKind { json_lines, json, csv, tsv, parquet, arrow };
+enum class FileKind { kJsonLines, kJson, kCsv, kTsv, kParquet, kArrow };
 
 constexpr std::array<std::pair<std::string_view, FileKind>, 7> kKinds{{
-    {".jsonl", FileKind::json_lines},
-    {".ndjson", FileKind::json_lines},
-    {".json", FileKind::json},
-    {".csv", FileKind::csv},
-    {".tsv", FileKind::tsv},
-    {".parquet", FileKind::parquet},
-    {".arrow", FileKind::arrow},
+    {".jsonl", FileKind::kJsonLines},
+    {".ndjson", FileKind::kJsonLines},
+    {".json", FileKind::kJson},
+    {".csv", FileKind::kCsv},
+    {".tsv", FileKind::kTsv},
+    {".parquet", FileKind::kParquet},
+    {".arrow", FileKind::kArrow},
 }};
 
 FileKind file_kind(const fs::path& path) {
@@ -39,7 +39,7 @@ FileKind file_kind(const fs::path& path) {
   for (const auto& [known, kind] : kKinds) {
     if (extension != known) continue;
     const bool compressed = text_path != path;
-    if (!compressed || (kind != FileKind::parquet && kind != FileKind::arrow)) return kind;
+    if (!compressed || (kind != FileKind::kParquet && kind != FileKind::kArrow)) return kind;
     throw InputError(
         fmt::format("{}: expected {} uncompressed, found it compressed; decompress it", path.string(), known));
   }
@@ -83,17 +83,17 @@ void check_file_kind(const fs::path& path) { file_kind(path); }
 
 std::unique_ptr<CellBlocks> open_cells(const fs::path& path, const std::vector<Column>& columns) {
   switch (file_kind(path)) {
-    case FileKind::json_lines:
+    case FileKind::kJsonLines:
       return open_json_lines(path, columns);
-    case FileKind::json:
+    case FileKind::kJson:
       return holds_json_array(path) ? open_json_array(path, columns) : open_json_lines(path, columns);
-    case FileKind::csv:
+    case FileKind::kCsv:
       return open_csv(path, columns, ',');
-    case FileKind::tsv:
+    case FileKind::kTsv:
       return open_csv(path, columns, '\t');
-    case FileKind::parquet:
+    case FileKind::kParquet:
       return open_parquet(path, columns);
-    case FileKind::arrow:
+    case FileKind::kArrow:
       return open_arrow(path, columns);
   }
   throw Error(fmt::format("{}: no reader for this kind of file", path.string()));

@@ -28,7 +28,7 @@ void check_file(const std::filesystem::path& path, const ShardEntry& entry, Veri
                     "run lockstep-prep again",
                     path.string(), entry.bytes, bytes));
   }
-  if (verify == VerifyShards::no) return;
+  if (verify == VerifyShards::kNo) return;
   core::check_stop_signal("the shards were being verified; run the same command again");
   if (const std::string digest = core::sha256_file(path); digest != entry.sha256) {
     throw InputError(

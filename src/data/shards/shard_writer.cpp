@@ -183,7 +183,7 @@ std::optional<Manifest> ShardWriter::finish_interrupted(const fs::path& folder, 
     const Manifest manifest = Manifest::load(folder);
     if (!description.difference(manifest).empty()) return std::nullopt;
     give_names(folder, manifest);
-    PreparedDataset::open(folder, VerifyShards::yes);
+    PreparedDataset::open(folder, VerifyShards::kYes);
     remove_all_but(folder, manifest);
     return manifest;
   } catch (const Error&) {  // damaged by something other than a killed run

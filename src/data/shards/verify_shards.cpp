@@ -26,7 +26,7 @@ void read_shard(const fs::path& folder, const Manifest& manifest, const ShardEnt
   Manifest alone = manifest;
   alone.shards = {entry};
   alone.report.examples = entry.examples;
-  const auto dataset = PreparedDataset::open(folder, std::move(alone), VerifyShards::yes);
+  const auto dataset = PreparedDataset::open(folder, std::move(alone), VerifyShards::kYes);
   for (std::uint64_t i = 0; i < dataset->size(); ++i) {
     TokenizedRow row;
     row.result.example = dataset->read(i);

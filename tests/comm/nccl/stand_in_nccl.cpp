@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kPollsUntilOnStream = 3;
 
-enum class Kind { all_reduce, reduce, reduce_scatter, all_gather, broadcast };
+enum class Kind { kAllReduce, kReduce, kReduceScatter, kAllGather, kBroadcast };
 
 struct Call {
   Kind kind;
@@ -101,13 +101,13 @@ struct World {
   void compute(const std::vector<const Call*>& calls) const {
     const Call& any = *calls.front();
     const auto ranks = calls.size();
-    const std::size_t sent = any.kind == Kind::reduce_scatter ? any.count * ranks : any.count;
+    const std::size_t sent = any.kind == Kind::kReduceScatter ? any.count * ranks : any.count;
     std::vector<at::Tensor> inputs;
     for (const Call* call : calls) inputs.push_back(memory(call->send, sent, any.type));
     at::Tensor result;
-    if (any.kind == Kind::broadcast) {
+    if (any.kind == Kind::kBroadcast) {
       result = inputs[static_cast<std::size_t>(any.root)].clone();
-    } else if (any.kind == Kind::all_gather) {
+    } else if (any.kind == Kind::kAllGather) {
       result = at::cat(inputs);
     } else {
       at::Tensor sum = at::zeros({static_cast<std::int64_t>(sent)}, at::kDouble);
@@ -115,10 +115,10 @@ struct World {
       result = sum.to(scalar_type(any.type));
     }
     for (std::size_t rank = 0; rank < ranks; ++rank) {
-      if (any.kind == Kind::reduce && static_cast<int>(rank) != any.root) continue;
+      if (any.kind == Kind::kReduce && static_cast<int>(rank) != any.root) continue;
       const auto count = static_cast<std::int64_t>(any.count);
       const at::Tensor own =
-          any.kind == Kind::reduce_scatter ? result.narrow(0, static_cast<std::int64_t>(rank) * count, count) : result;
+          any.kind == Kind::kReduceScatter ? result.narrow(0, static_cast<std::int64_t>(rank) * count, count) : result;
       memory(calls[rank]->receive, static_cast<std::size_t>(own.numel()), any.type).copy_(own);
     }
   }
@@ -260,27 +260,27 @@ ncclResult_t ncclGroupEnd() {
 ncclResult_t ncclAllReduce(const void* send, void* receive, size_t count, ncclDataType_t type, ncclRedOp_t operation,
                            ncclComm_t comm, cudaStream_t stream) {
   if (operation != ncclSum) return ncclInvalidArgument;
-  return add(comm, stream, "ncclAllReduce", {stand_in::Kind::all_reduce, send, receive, count, type, 0});
+  return add(comm, stream, "ncclAllReduce", {stand_in::Kind::kAllReduce, send, receive, count, type, 0});
 }
 
 ncclResult_t ncclReduce(const void* send, void* receive, size_t count, ncclDataType_t type, ncclRedOp_t operation,
                         int root, ncclComm_t comm, cudaStream_t stream) {
   if (operation != ncclSum) return ncclInvalidArgument;
-  return add(comm, stream, "ncclReduce", {stand_in::Kind::reduce, send, receive, count, type, root});
+  return add(comm, stream, "ncclReduce", {stand_in::Kind::kReduce, send, receive, count, type, root});
 }
 
 ncclResult_t ncclReduceScatter(const void* send, void* receive, size_t count, ncclDataType_t type,
                                ncclRedOp_t operation, ncclComm_t comm, cudaStream_t stream) {
   if (operation != ncclSum) return ncclInvalidArgument;
-  return add(comm, stream, "ncclReduceScatter", {stand_in::Kind::reduce_scatter, send, receive, count, type, 0});
+  return add(comm, stream, "ncclReduceScatter", {stand_in::Kind::kReduceScatter, send, receive, count, type, 0});
 }
 
 ncclResult_t ncclAllGather(const void* send, void* receive, size_t count, ncclDataType_t type, ncclComm_t comm,
                            cudaStream_t stream) {
-  return add(comm, stream, "ncclAllGather", {stand_in::Kind::all_gather, send, receive, count, type, 0});
+  return add(comm, stream, "ncclAllGather", {stand_in::Kind::kAllGather, send, receive, count, type, 0});
 }
 
 ncclResult_t ncclBroadcast(const void* send, void* receive, size_t count, ncclDataType_t type, int root,
                            ncclComm_t comm, cudaStream_t stream) {
-  return add(comm, stream, "ncclBroadcast", {stand_in::Kind::broadcast, send, receive, count, type, root});
+  return add(comm, stream, "ncclBroadcast", {stand_in::Kind::kBroadcast, send, receive, count, type, root});
 }

@@ -18,9 +18,9 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-enum class Format { file, stream, parquet };
+enum class Format { kFile, kStream, kParquet };
 
-std::string name_of(Format format) { return format == Format::parquet ? "rows.parquet" : "rows.arrow"; }
+std::string name_of(Format format) { return format == Format::kParquet ? "rows.parquet" : "rows.arrow"; }
 
 std::shared_ptr<arrow::Array> make_array(const std::shared_ptr<arrow::DataType>& type, const std::string& json) {
   return arrow::json::ArrayFromJSONString(type, json).ValueOrDie();
@@ -36,14 +36,14 @@ std::shared_ptr<arrow::Table> make_table(const std::shared_ptr<arrow::Array>& in
 
 std::string to_bytes(const arrow::Table& table, Format format, std::int64_t batch_rows = 2) {
   const auto sink = arrow::io::BufferOutputStream::Create().ValueOrDie();
-  if (format == Format::parquet) {
+  if (format == Format::kParquet) {
     const auto properties = parquet::ArrowWriterProperties::Builder().store_schema()->build();
     EXPECT_TRUE(parquet::arrow::WriteTable(table, arrow::default_memory_pool(), sink, batch_rows,
                                            parquet::default_writer_properties(), properties)
                     .ok());
   } else {
-    const auto writer = (format == Format::file ? arrow::ipc::MakeFileWriter(sink, table.schema())
-                                                : arrow::ipc::MakeStreamWriter(sink, table.schema()))
+    const auto writer = (format == Format::kFile ? arrow::ipc::MakeFileWriter(sink, table.schema())
+                                                 : arrow::ipc::MakeStreamWriter(sink, table.schema()))
                             .ValueOrDie();
     EXPECT_TRUE(writer->WriteTable(table, batch_rows).ok());
     EXPECT_TRUE(writer->Close().ok());
@@ -87,7 +87,7 @@ TEST_P(ArrowReader, GivesTheTextOfEveryTypeThatHasOne) {
   };
   for (const auto& [type, json, texts] : cases) {
     // Not every Parquet writer supports STRING_VIEW.
-    if (GetParam() == Format::parquet && type->id() == arrow::Type::STRING_VIEW) continue;
+    if (GetParam() == Format::kParquet && type->id() == arrow::Type::STRING_VIEW) continue;
     const auto array = make_array(type, json);
     const auto rows = read_bytes(to_bytes(*make_table(array, array), GetParam()), GetParam());
     ASSERT_EQ(rows.size(), 3U) << type->ToString();
@@ -171,9 +171,9 @@ TEST_P(ArrowReader, SurvivesDamage) {
   EXPECT_GT(refused, 200) << "seed " << seed;
 }
 
-INSTANTIATE_TEST_SUITE_P(File, ArrowReader, testing::Values(Format::file));
-INSTANTIATE_TEST_SUITE_P(Stream, ArrowReader, testing::Values(Format::stream));
-INSTANTIATE_TEST_SUITE_P(Parquet, ArrowReader, testing::Values(Format::parquet));
+INSTANTIATE_TEST_SUITE_P(File, ArrowReader, testing::Values(Format::kFile));
+INSTANTIATE_TEST_SUITE_P(Stream, ArrowReader, testing::Values(Format::kStream));
+INSTANTIATE_TEST_SUITE_P(Parquet, ArrowReader, testing::Values(Format::kParquet));
 
 }  // namespace
 }  // namespace lockstep::data

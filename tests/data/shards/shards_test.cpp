@@ -82,7 +82,7 @@ TEST(Shards, GiveBackTheExamples) {
         const auto manifest = write_shards(folder.path(), examples, has_encoder, vocabulary, per_shard,
                                            {.compression = per_shard > 20 ? 4 : 0});
         EXPECT_EQ(manifest.shards.size(), (examples.size() + per_shard - 1) / per_shard);
-        const auto dataset = PreparedDataset::open(folder.path(), VerifyShards::yes);
+        const auto dataset = PreparedDataset::open(folder.path(), VerifyShards::kYes);
         EXPECT_EQ(dataset->manifest(), manifest);
         EXPECT_EQ(dataset->has_encoder(), has_encoder);
         EXPECT_EQ(dataset->tokenizer_digest(), manifest.tokenizer_sha256);
@@ -102,7 +102,7 @@ TEST(Shards, KeepExamplesWithoutInput) {
   const test::TemporaryFolder folder;
   const std::vector<Example> examples{{{}, {5, 6}}, {{7}, {2}}};
   write_shards(folder.path(), examples, false, 300, 10);
-  const auto dataset = PreparedDataset::open(folder.path(), VerifyShards::yes);
+  const auto dataset = PreparedDataset::open(folder.path(), VerifyShards::kYes);
   EXPECT_EQ(dataset->read(0), examples[0]);
   EXPECT_EQ(dataset->read(1), examples[1]);
 }
@@ -129,7 +129,7 @@ TEST(Shards, CanBeReadByManyThreads) {
   const test::TemporaryFolder folder;
   const auto examples = random_examples(1000, 300, 9);
   write_shards(folder.path(), examples, true, 300, 30);
-  const auto dataset = PreparedDataset::open(folder.path(), VerifyShards::no);
+  const auto dataset = PreparedDataset::open(folder.path(), VerifyShards::kNo);
   std::vector<std::jthread> threads;
   for (unsigned t = 0; t < 8; ++t) {
     threads.emplace_back([&, t] {
@@ -213,7 +213,7 @@ class DamagedShards : public testing::Test {
  protected:
   void SetUp() override { manifest_ = write_shards(folder_.path(), random_examples(300, 300, 1), true, 300, 100); }
   std::filesystem::path shard(std::size_t i) const { return folder_.path() / manifest_.shards[i].name; }
-  std::string open_error(VerifyShards verify = VerifyShards::yes) const {
+  std::string open_error(VerifyShards verify = VerifyShards::kYes) const {
     return test::input_error([&] { PreparedDataset::open(folder_.path(), verify); });
   }
   void edit_manifest(const std::function<void(Json&)>& edit) const {
@@ -239,12 +239,12 @@ TEST_F(DamagedShards, AreNotReadEvenUnverified) {
   for (std::size_t i = 0; i < 64; ++i)
     bytes[bytes.size() / 2 + i] = static_cast<char>(bytes[bytes.size() / 2 + i] ^ 85);
   core::write_file(shard(0), bytes);
-  EXPECT_THROW(PreparedDataset::open(folder_.path(), VerifyShards::no)->read(0), Error);  // wrong Fletcher32
+  EXPECT_THROW(PreparedDataset::open(folder_.path(), VerifyShards::kNo)->read(0), Error);  // wrong Fletcher32
 }
 
 TEST_F(DamagedShards, NameTheTruncatedOrMissingShard) {
   std::filesystem::resize_file(shard(1), 1000);
-  EXPECT_THAT(open_error(VerifyShards::no), AllOf(HasSubstr(shard(1).string()), HasSubstr("found 1000")));
+  EXPECT_THAT(open_error(VerifyShards::kNo), AllOf(HasSubstr(shard(1).string()), HasSubstr("found 1000")));
   std::filesystem::remove(shard(1));
   EXPECT_THAT(open_error(), HasSubstr(shard(1).string()));
 }

@@ -11,7 +11,7 @@
 
 namespace lockstep::data {
 
-enum class VerifyShards { yes, no };
+enum class VerifyShards { kYes, kNo };
 
 /// A dataset read from a folder that ShardWriter wrote. The lengths of all examples are held in memory. The ids of a
 /// shard are read when the first of its examples is read, and are then kept in memory. Files are opened read-only,
@@ -19,7 +19,7 @@ enum class VerifyShards { yes, no };
 class PreparedDataset final : public TokenizedDataset {
  public:
   /// Opens `folder`. Throws InputError if the manifest is missing or has another format version, if a shard is missing,
-  /// has another size or is inconsistent, and, with VerifyShards::yes, if the sha256 of a shard differs from the
+  /// has another size or is inconsistent, and, with VerifyShards::kYes, if the sha256 of a shard differs from the
   /// manifest's.
   static std::unique_ptr<PreparedDataset> open(const std::filesystem::path& folder, VerifyShards verify);
   /// Opens `folder` with the given manifest instead of the folder's own; it may list only some of the shards.
