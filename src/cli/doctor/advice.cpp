@@ -151,7 +151,7 @@ void advise_on_versions(Lines& advice, const std::vector<RankFacts>& ranks) {
       [](const RankFacts& rank) { return fmt::format("{}: {}", name_rank(rank), rank.wrong_library); });
   const RankFacts& root = ranks.front();
   for (std::size_t i = 0; i < root.versions.size(); ++i) {
-    const auto& [library, version] = root.versions[i];
+    const std::string &library = root.versions[i].first, &version = root.versions[i].second;
     const auto version_of = [i](const RankFacts& rank) {
       return i < rank.versions.size() ? rank.versions[i].second : "";
     };

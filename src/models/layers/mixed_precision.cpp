@@ -5,7 +5,7 @@
 namespace lockstep::models {
 
 bool cpu_has([[maybe_unused]] at::ScalarType type) {
-#ifdef __x86_64__
+#if defined(__x86_64__) && (!defined(__clang__) || __clang_major__ >= 16)  // older ones do not know avx512fp16
   if (type == at::kHalf) return __builtin_cpu_supports("avx512fp16") != 0;
   if (type == at::kBFloat16) return __builtin_cpu_supports("avx512bf16") != 0;
 #endif

@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 #include <algorithm>
 #include <array>
-#include <ranges>
 #include <string_view>
 #include <vector>
 
@@ -70,8 +69,8 @@ std::optional<ResumePoint> open_newest(const Hyperparameters& hyperparameters, c
   const fs::path output_dir = hyperparameters.output_dir;
   const CheckpointFolder folder(output_dir);
   const std::vector<std::uint64_t> steps = folder.steps();
-  for (const std::uint64_t step : std::views::reverse(steps)) {
-    const fs::path checkpoint = folder.path(step);
+  for (std::size_t i = steps.size(); i-- > 0;) {
+    const fs::path checkpoint = folder.path(steps[i]);
     if (const std::string flaw = find_defect(checkpoint); !flaw.empty()) {
       spdlog::warn("{} is skipped: {}", checkpoint.string(), flaw);
       continue;

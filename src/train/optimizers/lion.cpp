@@ -47,7 +47,8 @@ Lion::Lion(const OptimizerInputs& inputs)
       parts_(decayed_parts(inputs)) {}
 
 void Lion::update(const std::vector<at::Tensor>& gradients, double learning_rate) {
-  for (const auto& [bucket, part, weight_decay] : parts_) {
+  for (const auto& [bucket, part, decay] : parts_) {
+    const double weight_decay = decay;  // clang 14 lets no lambda capture a structured binding
     const Piece all = Piece{own_[bucket], gradients[bucket], means_[bucket]}.narrow(part.begin, part.size());
     if (!all.parameter.is_cpu()) {
       all.update(learning_rate, weight_decay, beta1_, beta2_);

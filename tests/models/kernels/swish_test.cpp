@@ -32,7 +32,8 @@ struct Form {
 class SwishForms : public testing::TestWithParam<Form> {};
 
 TEST_P(SwishForms, HasTheValuesAndGradientsOfLibTorch) {
-  const auto [swish, expected] = GetParam();
+  const Swish swish = GetParam().swish;
+  const auto expected = GetParam().expected;
   const at::Tensor x = example(37, 21), up = torch::randn({37, 21}), grad_output = torch::randn({37, 21});
   for (const bool is_gated : {false, true}) {
     const auto found = test::gradients_of(
