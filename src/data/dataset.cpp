@@ -83,7 +83,7 @@ Dataset Dataset::from_file(const fs::path& path, const DatasetOptions& options) 
     dataset.files_.push_back(path);
   }
   for (const auto& file : dataset.files_) check_file_kind(file);
-  RowTemplates(options.format, options.output_is_optional);
+  const RowTemplates valid(options.format, options.output_is_optional);
   return dataset;
 }
 

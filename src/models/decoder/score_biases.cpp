@@ -18,7 +18,7 @@ at::Tensor alibi_slopes(std::int64_t heads) {
     return at::pow(at::scalar_tensor(base, at::kFloat), at::arange(first, end, step, at::kInt));
   };
   const auto power = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(heads)));
-  const at::Tensor slopes = geometric(power, 1, power + 1, 1);
+  at::Tensor slopes = geometric(power, 1, power + 1, 1);
   if (power == heads) return slopes;
   return at::cat({slopes, geometric(2 * power, 1, 1 + 2 * (heads - power), 2)});
 }
