@@ -92,7 +92,7 @@ std::optional<Pieces> spread_over(const SizedRows& rows, std::uint64_t count, st
     const auto [load, piece] = cheapest.top();
     if (!pieces[piece].empty() && tokens[piece] + row.shape.tokens() > max_tokens) return std::nullopt;
     cheapest.pop();
-    cheapest.emplace(load + cost.of(row.shape), piece);
+    cheapest.emplace(load + cost.of_shape(row.shape), piece);
     tokens[piece] += row.shape.tokens();
     pieces[piece].push_back(row);
   }
@@ -126,7 +126,7 @@ Pieces cut(const SizedRows& rows, const BatchCost& cost, const Limits& limits) {
   BatchShape piece;
   for (const SizedRow& row : rows) {
     const BatchShape grown = together(piece, row.shape);
-    const bool is_too_large = cost.of(grown) > limits.cost || grown.tokens() > limits.tokens;
+    const bool is_too_large = cost.of_shape(grown) > limits.cost || grown.tokens() > limits.tokens;
     const bool begins = pieces.empty() || is_too_large;
     if (begins) pieces.emplace_back();
     piece = begins ? row.shape : grown;
@@ -142,10 +142,10 @@ Pieces cut_evenly(const SizedRows& rows, std::uint64_t count, std::uint64_t max_
   BatchShape all;
   double low = 0;  // rows are not split
   for (const SizedRow& row : rows) {
-    low = std::max(low, cost.of(row.shape));
+    low = std::max(low, cost.of_shape(row.shape));
     all = together(all, row.shape);
   }
-  double high = cost.of(all);
+  double high = cost.of_shape(all);
   while (high - low > kWithin * high) {
     const double middle = (low + high) / 2;
     (cut(rows, cost, {middle, max_tokens}).size() <= count ? high : low) = middle;
@@ -164,7 +164,7 @@ std::vector<MicroBatch> make_micro_batches(const Pieces& pieces, const BatchCost
       micro_batch.examples.push_back(row.example);
     }
     micro_batch.tokens = shape.tokens();
-    micro_batch.cost = cost.of(shape) + cost.pass;
+    micro_batch.cost = cost.of_shape(shape) + cost.pass;
     micro_batches.push_back(std::move(micro_batch));
   }
   return micro_batches;
@@ -176,7 +176,7 @@ double cost_of(const std::vector<MicroBatch>& micro_batches) {
 }
 
 // Assigns the most expensive micro-batch first, each to the rank with the lowest cost so far (Graham's LPT rule).
-std::vector<std::vector<MicroBatch>> deal(std::vector<MicroBatch> micro_batches, std::uint64_t ranks) {
+std::vector<std::vector<MicroBatch>> assign_to_ranks(std::vector<MicroBatch> micro_batches, std::uint64_t ranks) {
   std::stable_sort(micro_batches.begin(), micro_batches.end(),
                    [](const MicroBatch& a, const MicroBatch& b) { return a.cost > b.cost; });
   std::vector<std::vector<MicroBatch>> dealt(ranks);
@@ -200,14 +200,14 @@ double cost_of_most_expensive(const std::vector<std::vector<MicroBatch>>& ranks)
 std::vector<std::vector<MicroBatch>> deal_by_length(const SizedRows& rows, std::uint64_t ranks,
                                                     std::uint64_t max_tokens, const BatchCost& cost) {
   double useful_cost = 0;
-  for (const SizedRow& row : rows) useful_cost += cost.of(row.shape);
+  for (const SizedRow& row : rows) useful_cost += cost.of_shape(row.shape);
   const std::uint64_t possible = cut(rows, cost, {std::numeric_limits<double>::infinity(), max_tokens}).size();
   std::vector<std::vector<MicroBatch>> best;
   double lowest = std::numeric_limits<double>::infinity();
   for (std::uint64_t count = round_up_to_ranks(possible, ranks, rows), before = 0; count != before;) {
     // A lower bound for the cost of any cut into `count` or more pieces.
     if (useful_cost + static_cast<double>(count) * cost.pass >= static_cast<double>(ranks) * lowest) break;
-    auto dealt = deal(make_micro_batches(cut_evenly(rows, count, max_tokens, cost), cost), ranks);
+    auto dealt = assign_to_ranks(make_micro_batches(cut_evenly(rows, count, max_tokens, cost), cost), ranks);
     if (const double most = cost_of_most_expensive(dealt); most < lowest) {
       lowest = most;
       best = std::move(dealt);
@@ -219,7 +219,7 @@ std::vector<std::vector<MicroBatch>> deal_by_length(const SizedRows& rows, std::
 
 }  // namespace
 
-double BatchCost::of(const BatchShape& shape) const {
+double BatchCost::of_shape(const BatchShape& shape) const {
   const std::uint64_t input_tokens = pads_attention ? shape.input_tokens : shape.predictors;
   const double tokens = (input_token + input_token_overhead) * static_cast<double>(input_tokens) +
                         (target_token + target_token_overhead) * static_cast<double>(shape.target_tokens) +
@@ -239,7 +239,7 @@ double BatchCost::useful_cost(const BatchShape& shape, bool has_encoder) const {
   causal.input_token_overhead = causal.target_token_overhead = causal.pair_overhead = 0;
   causal.pads_attention = false;
   (has_encoder ? causal.target_pair : causal.input_pair) /= 2;
-  return causal.of(shape);
+  return causal.of_shape(shape);
 }
 
 std::uint64_t label_tokens(const TokenizedDataset& dataset, std::uint64_t example) {
@@ -256,14 +256,15 @@ StepPlan plan_step(const TokenizedDataset& dataset, std::span<const std::uint64_
       std::max<std::uint64_t>(1, std::min(limits.tokens, tokens_of_longest(rows, limits.rows)));
 
   StepPlan plan;
-  plan.ranks = cost.pads_attention ? deal_by_length(rows, ranks, max_tokens, cost)
-                                   : deal(make_micro_batches(spread(rows, ranks, max_tokens, cost), cost), ranks);
+  plan.ranks = cost.pads_attention
+                   ? deal_by_length(rows, ranks, max_tokens, cost)
+                   : assign_to_ranks(make_micro_batches(spread(rows, ranks, max_tokens, cost), cost), ranks);
   double without_padding = 0, with_padding = 0;
   for (const SizedRow& row : rows) {
     plan.tokens += row.shape.tokens();
     plan.label_tokens += row.shape.labels;
     plan.useful_cost += cost.useful_cost(row.shape, dataset.has_encoder());
-    without_padding += cost.of(row.shape);
+    without_padding += cost.of_shape(row.shape);
   }
   for (const auto& rank : plan.ranks) with_padding += cost_of(rank) - static_cast<double>(rank.size()) * cost.pass;
   if (cost.pads_attention) plan.padding = 1 - without_padding / with_padding;

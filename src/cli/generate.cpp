@@ -85,7 +85,7 @@ void generate_for_file(const GenerateArguments& arguments, const TrainedModel& m
   std::size_t stopped = 0;
   for (const generation::Generated& continuation : generated) {
     predictions.push_back(model.tokenizer->decode(continuation.ids));
-    stopped += continuation.stopped ? 1 : 0;
+    stopped += continuation.reached_eos ? 1 : 0;
   }
   write_predictions(output, rows, predictions);
   fmt::print("{} predictions in {}, {} of them ended with EOS\n", rows.size(), arguments.output, stopped);

@@ -75,7 +75,7 @@ void print_estimates(const PlanArguments& arguments) {
   }
   const auto training = open_training_rows(job);
   const auto model = build_model_of(job);
-  const train::ModelSize size = train::size_of(*model, job.hyperparameters.optim);
+  const train::ModelSize size = train::measure_model(*model, job.hyperparameters.optim);
   batching::BatchCost cost = batching::batch_cost(*model);
   cost.pads_attention = !arguments.gpu.empty();
   const auto bucket_bytes = static_cast<double>(job.hyperparameters.ddp_bucket_cap_mb << 20);

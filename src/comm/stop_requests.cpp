@@ -51,7 +51,7 @@ StopRequests::StopRequests(std::shared_ptr<Communicator> communicator, StopOptio
       options_(std::move(options)),
       sums_(at::zeros({static_cast<std::int64_t>(kReasons)}, at::kDouble)) {}
 
-std::array<double, StopRequests::kReasons> StopRequests::own() {
+std::array<double, StopRequests::kReasons> StopRequests::local_state() {
   std::array<double, kReasons> known{};
   const int signal = core::stop_signal();
   for (std::size_t i = 0; i < core::kStopSignals.size(); ++i) known[i] = core::kStopSignals[i].number == signal ? 1 : 0;
@@ -61,7 +61,7 @@ std::array<double, StopRequests::kReasons> StopRequests::own() {
   return known;
 }
 
-void StopRequests::take(std::span<const double> sums) {
+void StopRequests::apply_sums(std::span<const double> sums) {
   if (agreed()) return;
   const int ranks = communicator_->world_size();
   for (std::size_t i = 0; i < core::kStopSignals.size(); ++i) {
@@ -80,14 +80,14 @@ bool StopRequests::agree() {
 }
 
 void StopRequests::begin_synchronize() {
-  const auto known = own();
+  const auto known = local_state();
   std::ranges::copy(known, sums_.data_ptr<double>());
   pending_ = communicator_->begin_all_reduce_sum(sums_, "an agreement on whether to stop");
 }
 
 bool StopRequests::finish_synchronize() {
   std::exchange(pending_, nullptr)->wait();
-  take({sums_.const_data_ptr<double>(), kReasons});
+  apply_sums({sums_.const_data_ptr<double>(), kReasons});
   return agreed();
 }
 

@@ -77,7 +77,7 @@ void TokenizationReport::name_row(const std::string& kind, const std::string& po
   if (rows.size() < kMaxNamedRows) rows.push_back(position);
 }
 
-void TokenizationReport::add_later(const TokenizationReport& later) {
+void TokenizationReport::merge(const TokenizationReport& later) {
   examples += later.examples;
   input_tokens += later.input_tokens;
   target_tokens += later.target_tokens;

@@ -161,7 +161,7 @@ class Tokenizing {
         plan_(options.selection, options.shard_text_bytes),
         parsing_(pool, blocks_in_flight(pool), parse, [this](ParsedBlock block) { plan(std::move(block)); }),
         tokenizing_(pool, blocks_in_flight(pool), RowTokenizer(builder, options.vocabulary_size),
-                    [this](TokenizedChunk chunk) { hand_on(std::move(chunk)); }) {
+                    [this](TokenizedChunk chunk) { forward_to_sink(std::move(chunk)); }) {
     report_.read.duplicates_dropped = options.selection.deduplicate;
   }
 
@@ -225,7 +225,7 @@ class Tokenizing {
     return place.shard;
   }
 
-  void hand_on(TokenizedChunk chunk) {
+  void forward_to_sink(TokenizedChunk chunk) {
     for (auto& row : chunk.rows) {
       report_.add(row);
       sink_.add(chunk.shard, std::move(row));

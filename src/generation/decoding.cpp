@@ -58,7 +58,7 @@ std::vector<std::size_t> truncate_prompts(const models::ModelInfo& info, const T
 void warn_about_truncated_answers(const std::vector<Generated>& results, std::size_t max_new_tokens,
                                   const models::ModelInfo& info) {
   const auto ended = std::ranges::count_if(
-      results, [&](const Generated& result) { return !result.stopped && result.ids.size() < max_new_tokens; });
+      results, [&](const Generated& result) { return !result.reached_eos && result.ids.size() < max_new_tokens; });
   if (ended == 0) return;
   spdlog::warn("{} of {} answers end before max_new_tokens {}: the model has {} positions for prompt and answer", ended,
                results.size(), max_new_tokens, *info.max_positions);
@@ -122,8 +122,8 @@ class BatchDecoder {
       const auto token = static_cast<TokenId>(on_host.const_data_ptr<std::int64_t>()[i]);
       Generated& result = results[running[i]];
       result.ids.push_back(token);
-      result.stopped = ends_.contains(token);
-      if (result.stopped || result.ids.size() >= limits_[running[i]]) continue;
+      result.reached_eos = ends_.contains(token);
+      if (result.reached_eos || result.ids.size() >= limits_[running[i]]) continue;
       kept.push_back(static_cast<std::int64_t>(i));
       still_running.push_back(running[i]);
     }

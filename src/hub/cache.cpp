@@ -34,9 +34,9 @@ void rename_into_place(const fs::path& from, const fs::path& to) {
 }
 
 // Collects what is known about one commit without using the network.
-class Knowledge {
+class SnapshotContents {
  public:
-  Knowledge(const fs::path& model, const std::string& commit)
+  SnapshotContents(const fs::path& model, const std::string& commit)
       : snapshot_(model / "snapshots" / commit), absent_(model / ".no_exist" / commit) {
     const fs::path tree = model / "trees" / (commit + ".json");
     std::error_code error;
@@ -52,7 +52,9 @@ class Knowledge {
 
   bool has(std::string_view file) const { return exists(snapshot_ / file); }
   // Returns true if the commit is known not to have the file.
-  bool lacks(const std::string& file) const { return (listed_ && !listed_->contains(file)) || exists(absent_ / file); }
+  bool is_known_absent(const std::string& file) const {
+    return (listed_ && !listed_->contains(file)) || exists(absent_ / file);
+  }
   const fs::path& snapshot() const { return snapshot_; }
 
  private:
@@ -66,22 +68,23 @@ class Knowledge {
   std::optional<std::set<std::string>> listed_;
 };
 
-SnapshotState state_of_description(const Knowledge& known) {
+SnapshotState state_of_description(const SnapshotContents& known) {
   const auto has_any = [&](const auto&... files) { return (known.has(files) || ...); };
   const bool has_tokenizer =
       has_any("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.json", "tokenizer_config.json");
-  if (!has_tokenizer || !(known.has("config.json") || known.lacks("config.json"))) return SnapshotState::kIncomplete;
-  const bool all_known =
-      std::ranges::all_of(description_files(), [&](const auto& file) { return known.has(file) || known.lacks(file); });
+  if (!has_tokenizer || !(known.has("config.json") || known.is_known_absent("config.json")))
+    return SnapshotState::kIncomplete;
+  const bool all_known = std::ranges::all_of(
+      description_files(), [&](const auto& file) { return known.has(file) || known.is_known_absent(file); });
   return all_known ? SnapshotState::kComplete : SnapshotState::kUsable;
 }
 
-SnapshotState state_of_weights(const Knowledge& known) {
+SnapshotState state_of_weights(const SnapshotContents& known) {
   SnapshotState state = SnapshotState::kComplete;
   for (const auto& [name, is_index] : weights_files()) {
     if (!known.has(name)) {
       // The model may have weights in a preferred format.
-      if (!known.lacks(std::string(name))) state = SnapshotState::kUsable;
+      if (!known.is_known_absent(std::string(name))) state = SnapshotState::kUsable;
       continue;
     }
     if (!is_index) return state;
@@ -117,7 +120,7 @@ std::optional<std::string> CachedModel::commit() const {
 }
 
 SnapshotState CachedModel::state(const std::string& commit, ModelFiles files) const {
-  const Knowledge known(folder_, commit);
+  const SnapshotContents known(folder_, commit);
   const SnapshotState description = state_of_description(known);
   return files == ModelFiles::kWithoutWeights ? description : std::min(description, state_of_weights(known));
 }

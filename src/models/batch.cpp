@@ -88,7 +88,7 @@ Batch collate(std::span<const data::Example> examples, std::span<const std::uint
 Batch Batch::to(at::Device device) const {
   Batch same = *this;
   for (at::Tensor* tensor : {&same.input_ids, &same.decoder_input_ids, &same.labels, &same.labelled}) {
-    *tensor = moved(*tensor, device);
+    *tensor = to_device(*tensor, device);
   }
   same.inputs = inputs.to(device);
   same.targets = targets.to(device);

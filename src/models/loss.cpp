@@ -137,7 +137,7 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
     const bool trains_bias = trained_bias && trained_bias->requires_grad();
     RoundedWeights* rounded = pass.rounded_weights;
     const at::Tensor hidden = rounded == nullptr ? all_hidden : all_hidden.to(rounded->type());
-    const at::Tensor weight = rounded == nullptr ? trained_weight : rounded->of(trained_weight);
+    const at::Tensor weight = rounded == nullptr ? trained_weight : rounded->get(trained_weight);
     const std::optional<at::Tensor> bias =
         trained_bias ? std::optional(trained_bias->to(hidden.scalar_type())) : std::nullopt;
     const at::Tensor hidden_gradient = at::empty_like(hidden, at::MemoryFormat::Contiguous);

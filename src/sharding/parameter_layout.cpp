@@ -76,13 +76,13 @@ at::Tensor ParameterLayout::view(const at::Tensor& bucket, const Entry& entry) {
   return bucket.narrow(0, entry.offset, entry.parameter.numel()).view(entry.parameter.sizes());
 }
 
-Ownership Ownership::whole(const ParameterLayout& layout) {
+Ownership Ownership::replicated(const ParameterLayout& layout) {
   Ownership ownership;
   for (const auto& bucket : layout.buckets()) ownership.parts.push_back({0, bucket.size});
   return ownership;
 }
 
-Ownership Ownership::shared(const ParameterLayout& layout, const Communicator& communicator) {
+Ownership Ownership::sharded(const ParameterLayout& layout, const Communicator& communicator) {
   Ownership ownership{.is_sharded = true};
   for (const auto& bucket : layout.buckets()) {
     ownership.parts.push_back(comm::range_of(bucket.size, communicator.rank(), communicator.world_size()));

@@ -67,8 +67,8 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder, const fs
     TokenizerDefinition& definition = source.definition;
     apply_tokenizer_class(source.tokenizer_class, settings, definition);
     PipelineTokenizer::Components components;
-    components.normalizer = definition.as_sentencepiece ? make_sentencepiece_normalizer(definition.normalizer)
-                                                        : make_normalizer(definition.normalizer);
+    components.normalizer = definition.uses_sentencepiece_rules ? make_sentencepiece_normalizer(definition.normalizer)
+                                                                : make_normalizer(definition.normalizer);
     components.pre_tokenizers = make_pre_tokenizers(definition.pre_tokenizer);
     components.decoder = make_token_decoder(definition.decoder);
     components.model = make_model(definition);

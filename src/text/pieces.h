@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "lockstep/text/components/text_pattern.h"
-#include "text/text_growth.h"
+#include "text/output_limit.h"
 #include "text/unicode/character_class.h"
 
 namespace lockstep::text {

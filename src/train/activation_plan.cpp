@@ -71,7 +71,7 @@ std::uint64_t longest_row(const TokenizedDataset& rows) {
 ActivationPlan agree_on_activations(const LanguageModel& model, const TokenizedDataset& training,
                                     const Hyperparameters& hyperparameters, Communicator& communicator) {
   const at::Device device = model.device();
-  const ModelSize size = size_of(model, hyperparameters.optim);
+  const ModelSize size = measure_model(model, hyperparameters.optim);
   const bool may_choose = hyperparameters.gradient_checkpointing == GradientCheckpointing::kAuto;
   const RankMemory memory{.usable = usable_memory(device, communicator),
                           .held = held_bytes(size, communicator.world_size(), hyperparameters.optimizer_sharding,

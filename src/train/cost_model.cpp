@@ -45,7 +45,7 @@ double activation_bytes(const ModelSize& model, bool recomputes_layers) {
                                      : model.activation_features);
 }
 
-ModelSize size_of(const LanguageModel& model, job::Optim optim) {
+ModelSize measure_model(const LanguageModel& model, job::Optim optim) {
   const job::OptimizerFacts& optimizer = facts_of(optim);
   ModelSize size;
   for (const at::Tensor& parameter : model.parameters()) {

@@ -25,7 +25,7 @@ FiniteGuard::FiniteGuard(std::uint64_t max_skipped_steps, std::uint64_t total_st
       training_(std::move(training)),
       communicator_(std::move(communicator)) {}
 
-void FiniteGuard::watch(double loss, std::span<const std::uint64_t> examples) {
+void FiniteGuard::check_loss(double loss, std::span<const std::uint64_t> examples) {
   if (!std::isfinite(loss)) non_finite_rows_.insert(non_finite_rows_.end(), examples.begin(), examples.end());
 }
 
@@ -39,7 +39,7 @@ bool FiniteGuard::skips(std::uint64_t step, double loss, double grad_norm) {
   non_finite_rows_.clear();
   const bool was_never_finite = skipped_ + 1 == step;
   if (skipped_in_a_row_ == max_skipped_steps_ || (was_never_finite && step == total_steps_)) {
-    comm::run_on_all(*communicator_, [&] { throw Error(problem + "; " + conclude(was_never_finite)); });
+    comm::run_on_all(*communicator_, [&] { throw Error(problem + "; " + failure_message(was_never_finite)); });
   }
   ++skipped_;
   ++skipped_in_a_row_;
@@ -61,7 +61,7 @@ void FiniteGuard::skip_for_loss_scale(std::uint64_t step, double scale) {
                scale);
 }
 
-std::string FiniteGuard::conclude(bool was_never_finite) const {
+std::string FiniteGuard::failure_message(bool was_never_finite) const {
   return fmt::format("{} (max_skipped_steps: {}): {}try a lower learning_rate, or more warmup_steps",
                      was_never_finite ? "no step so far was finite" : "training has diverged", max_skipped_steps_,
                      was_never_finite

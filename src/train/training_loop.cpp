@@ -47,8 +47,8 @@ sharding::ParameterLayout make_layout(const LanguageModel& model, const Hyperpar
 
 sharding::Ownership make_ownership(const sharding::ParameterLayout& layout, const Hyperparameters& hyperparameters,
                                    const Communicator& communicator) {
-  return shares_state(hyperparameters.optimizer_sharding) ? sharding::Ownership::shared(layout, communicator)
-                                                          : sharding::Ownership::whole(layout);
+  return shares_state(hyperparameters.optimizer_sharding) ? sharding::Ownership::sharded(layout, communicator)
+                                                          : sharding::Ownership::replicated(layout);
 }
 
 at::ScalarType type_of_products(const Hyperparameters& hyperparameters) {
@@ -244,7 +244,7 @@ std::optional<TrainingLoop::StepSums> TrainingLoop::run_micro_batches(std::uint6
   StepSums sums{.waited_s = inputs_->take_wait_s()};
   for (std::size_t i = 0; i < own.size(); ++i) {
     const auto loss = losses[i].item<double>();
-    guard_.watch(loss, own[i].examples);
+    guard_.check_loss(loss, own[i].examples);
     sums.loss += loss;
   }
   return sums;
@@ -261,12 +261,12 @@ TrainingLoop::StepSums TrainingLoop::exchange(const StepSums& own) {
   if (checkpoints_ != nullptr) numbers[kParts] = checkpoints_->local_progress();
   if (stop_ != nullptr) {
     if (checkpoints_ != nullptr) stop_->set_time_to_save(checkpoints_->time_to_save());
-    std::ranges::copy(stop_->own(), numbers.begin() + kStop);
+    std::ranges::copy(stop_->local_state(), numbers.begin() + kStop);
   }
   communicator_->all_reduce_sum(sums);
   is_time_to_save_ = numbers[kSave] > 0;
   if (checkpoints_ != nullptr) checkpoints_->apply_progress(numbers[kParts]);
-  if (stop_ != nullptr) stop_->take(numbers.subspan(kStop));
+  if (stop_ != nullptr) stop_->apply_sums(numbers.subspan(kStop));
   Sums total{};
   std::ranges::copy(numbers.first(total.size()), total.begin());
   return std::bit_cast<StepSums>(total);
@@ -315,7 +315,7 @@ void TrainingLoop::update(const StepMetrics& metrics) {
   parameters_.begin_update();
   optimizer_->step(reducer_.gradients(), metrics.learning_rate);
   parameters_.end_update();
-  rounded_weights_.forget();
+  rounded_weights_.clear();
 }
 
 void TrainingLoop::warn_about_unused_parameters() const {

@@ -210,13 +210,13 @@ TEST(BatchCost, IsThatOfTheRowsAndOfPaddedAttention) {
                          .cross_pairs = 5 + 6};
   BatchCost cost{.input_token = 2, .target_token = 3, .input_pair = 4, .target_pair = 5, .cross_pair = 6, .label = 8};
   const double tokens = 2 * 6 + 3 * 3 + 8 * 7;
-  EXPECT_EQ(cost.of(shape), tokens + 4 * 34 + 5 * 5 + 6 * 11);
+  EXPECT_EQ(cost.of_shape(shape), tokens + 4 * 34 + 5 * 5 + 6 * 11);
   EXPECT_EQ(cost.useful_cost(shape, true), tokens + 4 * 34 + 2.5 * 5 + 6 * 11);
   EXPECT_EQ(cost.useful_cost(shape, false), tokens + 2 * 34 + 5 * 5 + 6 * 11);
   cost.pads_attention = true;
-  EXPECT_EQ(cost.of(shape), 2 * 2 + tokens + 2 * (4 * 25 + 5 * 4 + 6 * 10));
+  EXPECT_EQ(cost.of_shape(shape), 2 * 2 + tokens + 2 * (4 * 25 + 5 * 4 + 6 * 10));
   EXPECT_EQ(cost.useful_cost(shape, true), tokens + 4 * 34 + 2.5 * 5 + 6 * 11);
-  EXPECT_EQ(BatchCost{}.of(shape), 9);
+  EXPECT_EQ(BatchCost{}.of_shape(shape), 9);
 }
 
 TEST(BatchCost, WorkOutsideOfProductsCostsButIsNotAskedFor) {
@@ -227,7 +227,7 @@ TEST(BatchCost, WorkOutsideOfProductsCostsButIsNotAskedFor) {
   cost.input_token_overhead = 10;
   cost.target_token_overhead = 20;
   cost.pair_overhead = 0.5;
-  EXPECT_EQ(cost.of(shape), 12 * 8 + 23 * 3 + 1.5 * (4 * 34 + 5 * 5 + 6 * 11));
+  EXPECT_EQ(cost.of_shape(shape), 12 * 8 + 23 * 3 + 1.5 * (4 * 34 + 5 * 5 + 6 * 11));
   EXPECT_EQ(cost.useful_cost(shape, true), products.useful_cost(shape, true));
   cost.pads_attention = true;
   EXPECT_EQ(cost.useful_cost(shape, true), products.useful_cost(shape, true));

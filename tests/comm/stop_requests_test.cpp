@@ -41,7 +41,7 @@ class Stopping : public testing::Test {
 
 TEST_F(Stopping, WithoutARequestNobodyStops) {
   StopRequests requests(alone_, {.file = file_, .end = system_clock::now() + seconds(3600)});
-  EXPECT_EQ(requests.own(), Sums{});
+  EXPECT_EQ(requests.local_state(), Sums{});
   EXPECT_FALSE(requests.agree());
   EXPECT_NO_THROW(requests.check("nothing was saved"));
 }
@@ -64,9 +64,9 @@ TEST_F(Stopping, ASignalStopsTheProcess) {
 TEST_F(Stopping, AllRanksSayHowManyOfThemHaveTheSignal) {
   run_ranks(4, [](const auto& rank) {
     StopRequests requests(rank);
-    requests.take(Sums{2, 0, 0, 0, 0});
+    requests.apply_sums(Sums{2, 0, 0, 0, 0});
     EXPECT_EQ(requests.reason(), "SIGTERM on 2 of 4 ranks");
-    requests.take(Sums{0, 4, 0, 0, 0});
+    requests.apply_sums(Sums{0, 4, 0, 0, 0});
     EXPECT_EQ(requests.reason(), "SIGTERM on 2 of 4 ranks") << "the first reason stays";
     EXPECT_TRUE(requests.agreed());
   });
@@ -117,7 +117,7 @@ TEST_F(Stopping, TheFileIsLookedForOnceASecond) {
 
 TEST_F(Stopping, AFileThatWasNoReasonStays) {
   StopRequests requests(alone_, {.file = file_});
-  requests.take(Sums{0, 1, 0, 0, 0});
+  requests.apply_sums(Sums{0, 1, 0, 0, 0});
   core::write_file(file_, "");
   EXPECT_THROW(requests.stop("all is saved"), core::Stopped);
   EXPECT_TRUE(fs::exists(file_));
@@ -160,12 +160,12 @@ TEST_F(Stopping, TheTimeIsThatOfRankZero) {
 TEST_F(Stopping, IsSummedTogetherWithOtherNumbers) {
   run_ranks(2, [](const std::shared_ptr<ThreadRank>& rank) {
     StopRequests requests(rank, {.end = rank->is_root() ? std::optional(system_clock::now()) : std::nullopt});
-    const auto own = requests.own();
+    const auto own = requests.local_state();
     at::Tensor numbers = at::zeros({1 + static_cast<std::int64_t>(own.size())}, at::kDouble);
     numbers[0] = 0.5;
     std::copy(own.begin(), own.end(), numbers.data_ptr<double>() + 1);
     rank->all_reduce_sum(numbers);
-    requests.take({numbers.data_ptr<double>() + 1, own.size()});
+    requests.apply_sums({numbers.data_ptr<double>() + 1, own.size()});
     EXPECT_TRUE(requests.agreed());
     EXPECT_EQ(numbers[0].item<double>(), 1);
   });

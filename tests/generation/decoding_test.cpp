@@ -38,9 +38,9 @@ TEST(Decoding, StopsAtEosOrAtMaxNewTokens) {
   test::BigramModel model = counting_model();
   const auto results = generate_from(model, {{9}, {3}}, {.max_new_tokens = 4, .batch_size = 2});
   EXPECT_THAT(results[0].ids, ElementsAre(10, 11, kEos));
-  EXPECT_TRUE(results[0].stopped);
+  EXPECT_TRUE(results[0].reached_eos);
   EXPECT_THAT(results[1].ids, ElementsAre(4, 5, 6, 7));
-  EXPECT_FALSE(results[1].stopped);
+  EXPECT_FALSE(results[1].reached_eos);
 }
 
 TEST(Decoding, TheBatchSizeChangesNothingAndRowsKeepTheirOrder) {
@@ -70,7 +70,7 @@ TEST(Decoding, ReportsItsProgressWithEachToken) {
 
 TEST(Decoding, IsEndedWithinABatchByWhatItsProgressThrows) {
   test::BigramModel model = counting_model();
-  const auto stop = [](std::size_t) { throw Error("stopped"); };
+  const auto stop = [](std::size_t) { throw Error("reached_eos"); };
   EXPECT_THROW(generate_ids(model, test::ByteTokenizer(false), {{3}}, {.max_new_tokens = 20}, stop), Error);
   EXPECT_EQ(model.decoded_rows, 1);  // only the prompt
 }

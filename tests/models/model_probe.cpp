@@ -78,7 +78,7 @@ void write_generated(LanguageModel& model, const Json& description, const fs::pa
                                     .strategy = generation::make_strategy(name, settings)};
     generated[name] = Json::array();
     for (const generation::Generated& row : generation::generate_ids(model, NoTokenizer(), prompts, options)) {
-      generated[name].push_back({{"ids", row.ids}, {"stopped", row.stopped}});
+      generated[name].push_back({{"ids", row.ids}, {"stopped", row.reached_eos}});
     }
   }
   core::write_json_file(output / "generated.json", generated);

@@ -86,7 +86,7 @@ TEST(GradientReducer, AddsTheBackwardPassesOfAStepInTheFlatBuffer) {
   const auto parameters = parameters_of(1);
   const ParameterLayout layout(parameters);
   const auto rank = std::make_shared<RecordingRank>();
-  GradientReducer reducer(layout, Ownership::whole(layout), rank);
+  GradientReducer reducer(layout, Ownership::replicated(layout), rank);
   EXPECT_TRUE(parameters[0].tensor.grad().is_alias_of(reducer.gradients()[0]));
   reducer.zero();
   reducer.begin_pass(false);
@@ -105,7 +105,7 @@ TEST(GradientReducer, SumsTiedWeightsOnce) {
   parameters.push_back({"tied", parameters[0].tensor});
   const ParameterLayout layout(parameters);
   for (const bool frees_buckets : {false, true}) {
-    GradientReducer reducer(layout, Ownership::whole(layout), std::make_shared<RecordingRank>(),
+    GradientReducer reducer(layout, Ownership::replicated(layout), std::make_shared<RecordingRank>(),
                             {.frees_buckets = frees_buckets});
     reducer.zero();
     reduce(reducer, loss_of(parameters));
@@ -121,7 +121,7 @@ TEST(GradientReducer, GivesEveryRankTheSumsOfWhatItOwns) {
       comm::run_ranks(3, [&](const std::shared_ptr<comm::ThreadRank>& rank) {
         const auto parameters = parameters_of(3);
         const ParameterLayout layout(parameters, kOneParameterEach);
-        const Ownership ownership = is_sharded ? Ownership::shared(layout, *rank) : Ownership::whole(layout);
+        const Ownership ownership = is_sharded ? Ownership::sharded(layout, *rank) : Ownership::replicated(layout);
         GradientReducer reducer(layout, ownership, rank, {.frees_buckets = frees_buckets});
         for (int step = 0; step < 2; ++step) {
           reducer.zero();
@@ -147,7 +147,7 @@ TEST(GradientReducer, BeginsToReduceWhileBackwardRuns) {
   const auto parameters = parameters_of(3);
   const ParameterLayout layout(parameters, kOneParameterEach);
   const auto rank = std::make_shared<RecordingRank>();
-  GradientReducer reducer(layout, Ownership::whole(layout), rank);
+  GradientReducer reducer(layout, Ownership::replicated(layout), rank);
   reducer.zero();
   reducer.begin_pass(true);
   loss_of(parameters).backward();
@@ -164,7 +164,7 @@ TEST(GradientReducer, TakesTheOrderInWhichTheFirstPassCompletedThem) {
   const at::Tensor first = at::full({1, 4}, 0.5).requires_grad_(), last = at::full({4, 1}, 0.5).requires_grad_();
   const ParameterLayout layout({{"last", last}, {"first", first}}, kOneParameterEach);
   const auto rank = std::make_shared<RecordingRank>();
-  GradientReducer reducer(layout, Ownership::whole(layout), rank);
+  GradientReducer reducer(layout, Ownership::replicated(layout), rank);
   for (int pass = 0; pass < 2; ++pass) {
     rank->begun.clear();
     reducer.zero();
@@ -182,7 +182,7 @@ TEST(GradientReducer, ARankWhoseBackwardTakesAnotherOrderSumsTheSameBuckets) {
   comm::run_ranks(2, [](const std::shared_ptr<comm::ThreadRank>& rank) {
     const at::Tensor a = at::full({3, 3}, 0.5).requires_grad_(), b = at::full({3, 3}, 0.5).requires_grad_();
     const ParameterLayout layout({{"a", a}, {"b", b}}, kOneParameterEach);
-    GradientReducer reducer(layout, Ownership::whole(layout), rank);
+    GradientReducer reducer(layout, Ownership::replicated(layout), rank);
     const at::Tensor& early = rank->is_root() ? a : b;
     const at::Tensor& late = rank->is_root() ? b : a;
     for (int step = 0; step < 3; ++step) {
@@ -201,7 +201,7 @@ TEST(GradientReducer, FewBucketsAreUnderWayWhereTheyAreFreed) {
   const ParameterLayout layout(parameters, kOneParameterEach);
   for (const bool frees_buckets : {false, true}) {
     const auto rank = std::make_shared<RecordingRank>();
-    GradientReducer reducer(layout, Ownership::whole(layout), rank, {.frees_buckets = frees_buckets});
+    GradientReducer reducer(layout, Ownership::replicated(layout), rank, {.frees_buckets = frees_buckets});
     reducer.zero();
     reduce(reducer, loss_of(parameters));
     EXPECT_EQ(rank->begun.size(), 9U);
@@ -214,7 +214,7 @@ TEST(GradientReducer, NamesParametersThatThePassDidNotReach) {
   auto parameters = parameters_of(2);
   const ParameterLayout layout(parameters, kOneParameterEach);
   const auto rank = std::make_shared<RecordingRank>();
-  GradientReducer reducer(layout, Ownership::whole(layout), rank);
+  GradientReducer reducer(layout, Ownership::replicated(layout), rank);
   reducer.zero();
   reduce(reducer, parameters[1].tensor.sum());
   EXPECT_THAT(reducer.unused_parameters(), ElementsAre("weight0"));
@@ -226,7 +226,7 @@ TEST(GradientReducer, NamesParametersThatThePassDidNotReach) {
 TEST(GradientReducer, ScalesTheSums) {
   const auto parameters = parameters_of(2);
   const ParameterLayout layout(parameters);
-  GradientReducer reducer(layout, Ownership::whole(layout), std::make_shared<RecordingRank>());
+  GradientReducer reducer(layout, Ownership::replicated(layout), std::make_shared<RecordingRank>());
   reducer.zero();
   reduce(reducer, loss_of(parameters));
   const double norm = reducer.norm();
@@ -239,7 +239,7 @@ TEST(GradientReducer, LeavesAutogradAsItWasWhenItIsDestroyed) {
   const auto parameters = parameters_of(1);
   const ParameterLayout layout(parameters);
   const auto rank = std::make_shared<RecordingRank>();
-  { const GradientReducer reducer(layout, Ownership::whole(layout), rank); }
+  { const GradientReducer reducer(layout, Ownership::replicated(layout), rank); }
   loss_of(parameters).backward();
   EXPECT_THAT(rank->begun, ElementsAre());
 }

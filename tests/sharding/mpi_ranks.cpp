@@ -113,8 +113,8 @@ void check_reducer(Communicator& communicator, const std::shared_ptr<Communicato
         return (hidden + parameters[5].tensor + at::matmul(hidden, parameters[0].tensor)).square().sum();
       };
       const lockstep::sharding::ParameterLayout layout(parameters, {.bytes = bucket_bytes});
-      const auto ownership = mode.is_sharded ? lockstep::sharding::Ownership::shared(layout, communicator)
-                                             : lockstep::sharding::Ownership::whole(layout);
+      const auto ownership = mode.is_sharded ? lockstep::sharding::Ownership::sharded(layout, communicator)
+                                             : lockstep::sharding::Ownership::replicated(layout);
       // There are two passes per step; the second rank has none in the last step, and one in the step before.
       const auto passes = [&](int rank, int step) { return rank != 1 ? 2 : 2 - step; };
       std::vector<std::vector<at::Tensor>> expected;
@@ -171,8 +171,8 @@ void check_parameters(Communicator& communicator, const std::shared_ptr<Communic
       parameters.push_back({"bias", at::full({5}, 1.0).requires_grad_(), unit});
     }
     const lockstep::sharding::ParameterLayout layout(parameters, {.bytes = 2000, .spans_units = !frees_layers});
-    lockstep::sharding::FlatParameters flat(layout, lockstep::sharding::Ownership::shared(layout, communicator), shared,
-                                            frees_layers);
+    lockstep::sharding::FlatParameters flat(layout, lockstep::sharding::Ownership::sharded(layout, communicator),
+                                            shared, frees_layers);
     const auto expect_value = [&](std::size_t unit, double value) {
       for (const auto& parameter : parameters) {
         if (parameter.unit != unit) continue;

@@ -92,7 +92,7 @@ TEST(ParameterLayout, CountsTiedWeightsOnceAndFrozenOnesNotAtAll) {
 TEST(GradientReducer, BackwardAddsIntoTheFlatBuffer) {
   const at::Tensor weight = parameter({2, 2});
   const ParameterLayout layout({{"weight", weight}});
-  GradientReducer reducer(layout, Ownership::whole(layout), make_communicator());
+  GradientReducer reducer(layout, Ownership::replicated(layout), make_communicator());
   for (const bool is_last : {false, true}) {
     reducer.begin_pass(is_last);
     (weight * 3).sum().backward();

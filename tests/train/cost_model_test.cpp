@@ -60,7 +60,7 @@ TEST(CostModel, MemoryIsWhatRanksDoNotShare) {
 TEST(CostModel, ActivationsAreWhatProjectionsAndAttentionGive) {
   const std::vector<double> of_a_layer = {5 * 8 + 3 * 8 + 16 + 8, 10 * 8, 16 + 8 + 8 + 16 + 16 + 24 + 24 + 16};
   for (std::size_t i = 0; i < of_a_layer.size(); ++i) {
-    const ModelSize size = size_of(*test::model_of(test::kSmallConfigs[i]), job::Optim::kAdamW);
+    const ModelSize size = measure_model(*test::model_of(test::kSmallConfigs[i]), job::Optim::kAdamW);
     EXPECT_EQ(size.activation_features, 2 * of_a_layer[i]) << test::kSmallConfigs[i];
   }
 }
@@ -88,11 +88,13 @@ TEST(CostModel, MemoryCountsWhatTheOptimizerRemembers) {
   };
   const Shapes model;
   constexpr double kElements = 3e6 + 800;
-  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, job::Optim::kAdamW), OptimizerSharding::kNone), 8 * kElements);
-  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, job::Optim::kAdamW), OptimizerSharding::kState), kElements);
-  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, job::Optim::kLion), OptimizerSharding::kState), kElements / 2);
-  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, job::Optim::kAdafactor), OptimizerSharding::kNone), 4 * (4000 + 800));
-  EXPECT_DOUBLE_EQ(bytes_beyond(size_of(model, job::Optim::kAdafactor), OptimizerSharding::kState), 4 * (4000 + 100));
+  EXPECT_DOUBLE_EQ(bytes_beyond(measure_model(model, job::Optim::kAdamW), OptimizerSharding::kNone), 8 * kElements);
+  EXPECT_DOUBLE_EQ(bytes_beyond(measure_model(model, job::Optim::kAdamW), OptimizerSharding::kState), kElements);
+  EXPECT_DOUBLE_EQ(bytes_beyond(measure_model(model, job::Optim::kLion), OptimizerSharding::kState), kElements / 2);
+  EXPECT_DOUBLE_EQ(bytes_beyond(measure_model(model, job::Optim::kAdafactor), OptimizerSharding::kNone),
+                   4 * (4000 + 800));
+  EXPECT_DOUBLE_EQ(bytes_beyond(measure_model(model, job::Optim::kAdafactor), OptimizerSharding::kState),
+                   4 * (4000 + 100));
 }
 
 TEST(CostModel, StateIsThatOfTheOptimizer) {
@@ -104,10 +106,10 @@ TEST(CostModel, StateIsThatOfTheOptimizer) {
     Hyperparameters hyperparameters;
     hyperparameters.optim = facts.optim;
     const auto optimizer =
-        make_optimizer({layout, sharding::Ownership::whole(layout), own, hyperparameters, make_communicator()});
+        make_optimizer({layout, sharding::Ownership::replicated(layout), own, hyperparameters, make_communicator()});
     double elements = 0;
     for (const auto& [name, size] : optimizer->state_sizes()) elements += static_cast<double>(size);
-    const ModelSize predicted = size_of(*model, facts.optim);
+    const ModelSize predicted = measure_model(*model, facts.optim);
     EXPECT_EQ(predicted.shardable_state + predicted.replicated_state, elements) << facts.title;
   }
 }

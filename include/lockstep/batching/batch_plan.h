@@ -34,7 +34,7 @@ struct BatchCost {
   bool pads_attention = false;  // rows are padded to the longest, and every token is computed
 
   /// Returns the cost of computing rows of this shape together, without `pass`.
-  double of(const BatchShape& shape) const;
+  double of_shape(const BatchShape& shape) const;
   /// Returns the cost of the necessary work: only matrix products, without padding, for the tokens that a label depends
   /// on, and with half of the pairs where a decoder's attention is causal.
   double useful_cost(const BatchShape& shape, bool has_encoder) const;

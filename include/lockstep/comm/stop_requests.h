@@ -32,17 +32,17 @@ class StopRequests {
 
   /// Returns what this rank knows, as numbers for the ranks to sum in fp64, together with other numbers of theirs.
   /// Checks for the file at most once a second.
-  std::array<double, kReasons> own();
-  /// Takes the sums over ranks of own(). Once there is a reason to stop, later sums are ignored.
-  void take(std::span<const double> sums);
+  std::array<double, kReasons> local_state();
+  /// Takes the sums over ranks of local_state(). Once there is a reason to stop, later sums are ignored.
+  void apply_sums(std::span<const double> sums);
 
-  /// Sums own() over the ranks and takes the result. Returns true if there is a reason to stop.
+  /// Sums local_state() over the ranks and takes the result. Returns true if there is a reason to stop.
   bool agree();
   /// begin_synchronize() and finish_synchronize() are the two halves of agree(): the message is in flight between them.
   void begin_synchronize();
   bool finish_synchronize();
 
-  /// Returns true if take() or an agreement has found a reason to stop.
+  /// Returns true if apply_sums() or an agreement has found a reason to stop.
   bool agreed() const { return !reasons_.empty(); }
   /// Returns the reasons, the same on all ranks: "SIGTERM on 2 of 4 ranks", "the file result/STOP", "the job's time
   /// ends at 12:31:05".

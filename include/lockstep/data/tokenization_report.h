@@ -74,7 +74,7 @@ struct TokenizationReport {
   /// Records the location of a row of this kind, unless kMaxNamedRows are recorded already.
   void name_row(const std::string& kind, const std::string& position);
   /// Adds the counts of `later`, whose rows follow the rows counted here, except `read`.
-  void add_later(const TokenizationReport& later);
+  void merge(const TokenizationReport& later);
   std::uint64_t dropped_rows() const;
 
   /// Writes the keys "counts", "max_lengths", "first_rows", "first_duplicates" and "length_histogram" into `json`.

@@ -20,7 +20,7 @@ struct GenerationOptions {
 /// A generated continuation.
 struct Generated {
   std::vector<TokenId> ids;  // new tokens only, including EOS if it was reached
-  bool stopped = false;      // whether EOS came before max_new_tokens
+  bool reached_eos = false;  // whether EOS came before max_new_tokens
 };
 
 /// Continues each prompt, by the strategy of `options`, until EOS or `max_new_tokens`. In a decoder-only model with

@@ -75,9 +75,9 @@ struct Ownership {
   std::vector<comm::Range> parts = {};  // one per bucket; may be empty
 
   /// Returns the ownership under which every rank updates everything.
-  static Ownership whole(const ParameterLayout& layout);
+  static Ownership replicated(const ParameterLayout& layout);
   /// Returns the ownership under which each rank updates its range.
-  static Ownership shared(const ParameterLayout& layout, const Communicator& communicator);
+  static Ownership sharded(const ParameterLayout& layout, const Communicator& communicator);
   /// Returns this rank's range of `tensor`, which has the size of bucket `bucket`.
   at::Tensor own(const at::Tensor& tensor, std::size_t bucket) const;
 };

@@ -25,7 +25,7 @@ struct ModelSize {
   double replicated_state = 0;  // elements of optimizer state that every rank holds
 };
 /// Measures a model that is trained with the optimizer `optim`.
-ModelSize size_of(const LanguageModel& model, job::Optim optim);
+ModelSize measure_model(const LanguageModel& model, job::Optim optim);
 
 /// The speed and memory of a rank's machine.
 struct Machine {

@@ -21,7 +21,7 @@ class FiniteGuard {
               std::shared_ptr<const TokenizedDataset> training, std::shared_ptr<Communicator> communicator);
 
   /// Checks the loss of one of this rank's micro-batches; `examples` are indices into the training set.
-  void watch(double loss, std::span<const std::uint64_t> examples);
+  void check_loss(double loss, std::span<const std::uint64_t> examples);
   /// Records that a step overflowed fp16; `scale` is the smaller loss scale to try next. The step counts as skipped,
   /// but not as one in a row. Throws as skips() does if it was the last step and none was finite.
   void skip_for_loss_scale(std::uint64_t step, double scale);
@@ -41,7 +41,7 @@ class FiniteGuard {
 
  private:
   std::string describe_suspects();
-  std::string conclude(bool was_never_finite) const;
+  std::string failure_message(bool was_never_finite) const;
 
   std::uint64_t max_skipped_steps_;
   std::uint64_t total_steps_;

@@ -106,12 +106,12 @@ class MpiCommunicator::Rings {
  public:
   Rings(MpiProgress& progress, std::int64_t piece_bytes) : progress_(progress), piece_bytes_(piece_bytes) {}
 
-  std::shared_ptr<PendingCollective> begin(const at::Tensor& tensor, Ring::Passes passes, std::string name) {
+  std::shared_ptr<PendingCollective> begin(const at::Tensor& tensor, Ring::Phases phases, std::string name) {
     // Rings in flight at the same time use different tags.
     constexpr int kNumbers = kLateTag / Ring::kMaxLanes;
     const int first_tag = begun_++ % kNumbers * Ring::kMaxLanes;
     return progress_.begin(std::move(name), [&] {
-      return std::make_unique<Ring>(tensor, passes, MPI_COMM_WORLD, first_tag, buffers_, piece_bytes_);
+      return std::make_unique<Ring>(tensor, phases, MPI_COMM_WORLD, first_tag, buffers_, piece_bytes_);
     });
   }
 
@@ -147,7 +147,7 @@ void MpiCommunicator::all_reduce_sum(at::Tensor tensor) {
 std::shared_ptr<PendingCollective> MpiCommunicator::begin_all_reduce_sum(at::Tensor tensor, std::string name) {
   check_host_tensor(tensor, "all_reduce_sum");
   const bool is_of_mpi = tensor.scalar_type() != at::kBFloat16 && tensor.scalar_type() != at::kHalf;
-  if (tensor.nbytes() >= kRingBytes || !is_of_mpi) return rings_->begin(tensor, Ring::Passes::kBoth, std::move(name));
+  if (tensor.nbytes() >= kRingBytes || !is_of_mpi) return rings_->begin(tensor, Ring::Phases::kBoth, std::move(name));
   const MPI_Datatype type = mpi_type(tensor);
   return progress_->begin(std::move(name), [&] {
     return std::make_unique<MpiRequest>(
@@ -161,12 +161,12 @@ std::shared_ptr<PendingCollective> MpiCommunicator::begin_all_reduce_sum(at::Ten
 
 std::shared_ptr<PendingCollective> MpiCommunicator::begin_reduce_scatter_sum(at::Tensor tensor, std::string name) {
   check_host_tensor(tensor, "reduce_scatter_sum");
-  return rings_->begin(tensor, Ring::Passes::kReduceScatter, std::move(name));
+  return rings_->begin(tensor, Ring::Phases::kReduceScatter, std::move(name));
 }
 
 std::shared_ptr<PendingCollective> MpiCommunicator::begin_all_gather(at::Tensor tensor, std::string name) {
   check_host_tensor(tensor, "all_gather");
-  return rings_->begin(tensor, Ring::Passes::kAllGather, std::move(name));
+  return rings_->begin(tensor, Ring::Phases::kAllGather, std::move(name));
 }
 
 void MpiCommunicator::broadcast_from_root(at::Tensor tensor) {

@@ -56,17 +56,17 @@ RingBuffers::Buffer RingBuffers::take(std::size_t bytes) {
   return buffer;
 }
 
-Ring::Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int first_tag, RingBuffers& buffers,
+Ring::Ring(const at::Tensor& tensor, Phases phases, MPI_Comm communicator, int first_tag, RingBuffers& buffers,
            std::int64_t piece_bytes)
     : tensor_(tensor.view(-1)), communicator_(communicator), first_tag_(first_tag), buffers_(buffers) {
   MPI_CHECK(MPI_Comm_rank(communicator, &rank_));
   MPI_CHECK(MPI_Comm_size(communicator, &world_size_));
   const int round = world_size_ - 1;
-  if (passes != Passes::kAllGather) {
+  if (phases != Phases::kAllGather) {
     reducing_steps_ = round;
     add_ = adder_of(tensor.scalar_type());
   }
-  steps_ = passes == Passes::kBoth ? 2 * round : round;
+  steps_ = phases == Phases::kBoth ? 2 * round : round;
   const auto part_bytes = static_cast<std::int64_t>(tensor.nbytes()) / world_size_;
   pieces_ = std::max<std::int64_t>(1, (part_bytes + piece_bytes - 1) / piece_bytes);
   const int lanes = static_cast<int>(std::min<std::int64_t>(pieces_, kMaxLanes));

@@ -28,7 +28,7 @@ class RingBuffers {
 /// later.
 class Ring final : public MpiOperation {
  public:
-  enum class Passes {
+  enum class Phases {
     kReduceScatter,  // afterwards this rank's range holds the sum; the others are unspecified
     kAllGather,      // afterwards every range holds its owner's values
     kBoth,
@@ -37,7 +37,7 @@ class Ring final : public MpiOperation {
   /// Works in place on the contiguous host tensor `tensor` of fp32, fp64, int64, bf16 or fp16. All ranks pass the same
   /// `first_tag`; the ring uses kMaxLanes tags from there on. `buffers` must outlive the ring. `piece_bytes` is the
   /// maximum size of a message.
-  Ring(const at::Tensor& tensor, Passes passes, MPI_Comm communicator, int first_tag, RingBuffers& buffers,
+  Ring(const at::Tensor& tensor, Phases phases, MPI_Comm communicator, int first_tag, RingBuffers& buffers,
        std::int64_t piece_bytes);
 
   State advance() override;

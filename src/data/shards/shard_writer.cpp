@@ -153,7 +153,7 @@ std::uint64_t ShardWriter::find_missing() {
 
 TokenizationReport ShardWriter::report(RowsRead read) const {
   TokenizationReport report;
-  for (const auto& part : parts_) report.add_later(part.value().report);
+  for (const auto& part : parts_) report.merge(part.value().report);
   report.read = std::move(read);
   return report;
 }

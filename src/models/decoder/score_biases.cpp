@@ -25,7 +25,7 @@ at::Tensor alibi_slopes(std::int64_t heads) {
 
 // Returns ALiBi's biases [1, heads, 1, keys] for keys 0 ... `keys` - 1, in bfloat16, as in Falcon's training.
 at::Tensor alibi(const DecoderConfig& config, std::int64_t keys, at::Device device) {
-  const at::Tensor slopes = moved(alibi_slopes(config.heads).to(at::kBFloat16), device);
+  const at::Tensor slopes = to_device(alibi_slopes(config.heads).to(at::kBFloat16), device);
   const at::Tensor distances = slopes.unsqueeze(1) * at::arange(keys, at::TensorOptions(at::kLong).device(device));
   return (distances.to(at::kFloat) * config.attention_scale).unsqueeze(1).unsqueeze(0);
 }

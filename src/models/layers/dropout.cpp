@@ -28,9 +28,9 @@ LOCKSTEP_VECTORISED void mask_row(const float* input, float* output, std::int64_
 
 at::Tensor apply_on_device(const DropoutMask& mask, const at::Tensor& x) {
   const at::Tensor of_rows =
-      moved(at::from_blob(const_cast<std::uint64_t*>(mask.row_keys.data()),
-                          {static_cast<std::int64_t>(mask.row_keys.size())}, at::TensorOptions(at::kLong)),
-            x.device());
+      to_device(at::from_blob(const_cast<std::uint64_t*>(mask.row_keys.data()),
+                              {static_cast<std::int64_t>(mask.row_keys.size())}, at::TensorOptions(at::kLong)),
+                x.device());
   const at::TensorOptions whole = of_rows.options();
   at::Tensor keys;
   if (x.dim() == 2) {

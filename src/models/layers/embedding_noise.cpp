@@ -29,10 +29,10 @@ at::Tensor EmbeddingNoise::add_to(const at::Tensor& x, const PackedRows& rows, c
       largest_of_rows.push_back(static_cast<float>(alpha_ / std::sqrt(numbers)));
     }
     const at::Tensor row_of_token = at::floor_divide(rows.places, rows.length);
-    const at::Tensor keys = moved(at::tensor(row_keys_, at::kLong), x.device()) +
+    const at::Tensor keys = to_device(at::tensor(row_keys_, at::kLong), x.device()) +
                             static_cast<std::int64_t>(mix(static_cast<std::uint64_t>(embedded)));
     const at::Tensor hash = hash_of_columns(mix(keys.index_select(0, row_of_token) + rows.positions()), x.size(1));
-    const at::Tensor largest = moved(at::tensor(largest_of_rows), x.device()).index_select(0, row_of_token);
+    const at::Tensor largest = to_device(at::tensor(largest_of_rows), x.device()).index_select(0, row_of_token);
     noise = hash.to(at::kFloat).mul_(std::ldexp(1.0, -31)).mul_(largest.unsqueeze(1));
   }
   return x + noise;

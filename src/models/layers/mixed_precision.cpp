@@ -12,7 +12,7 @@ bool cpu_has([[maybe_unused]] at::ScalarType type) {
   return true;
 }
 
-at::Tensor RoundedWeights::of(const at::Tensor& weight) {
+at::Tensor RoundedWeights::get(const at::Tensor& weight) {
   const at::NoGradGuard no_grad;
   if (!keeps_) return weight.to(type_);
   at::Tensor& kept = kept_[weight.unsafeGetTensorImpl()];

@@ -4,7 +4,7 @@
 
 namespace lockstep::models {
 
-at::Tensor Recipe::repeat(const std::vector<at::Tensor>& inputs) {
+at::Tensor Recipe::recompute(const std::vector<at::Tensor>& inputs) {
   const at::NoGradGuard no_graph;
   if (!value_.defined()) value_ = compute_(inputs);
   return --expected_ > 0 ? value_ : std::exchange(value_, {});
@@ -27,12 +27,13 @@ Operand Operand::then(const std::function<at::Tensor(const at::Tensor&)>& f) con
   return operand;
 }
 
-void hold(const Operand& operand, torch::autograd::AutogradContext& context, torch::autograd::variable_list& saved) {
+void save_operand(const Operand& operand, torch::autograd::AutogradContext& context,
+                  torch::autograd::variable_list& saved) {
   if (!operand.recipe) {
     saved.push_back(operand.x);
     return;
   }
-  operand.recipe->expect();
+  operand.recipe->add_consumer();
   context.saved_data["recipe"] = c10::IValue::make_capsule(operand.recipe);
   saved.insert(saved.end(), operand.inputs.begin(), operand.inputs.end());
 }
@@ -42,7 +43,7 @@ at::Tensor load_operand(torch::autograd::AutogradContext& context, const torch::
   const auto found = context.saved_data.find("recipe");
   if (found == context.saved_data.end()) return saved[first];
   const auto capsule = found->second.toCapsule();
-  return static_cast<Recipe&>(*capsule).repeat({saved.begin() + static_cast<std::ptrdiff_t>(first), saved.end()});
+  return static_cast<Recipe&>(*capsule).recompute({saved.begin() + static_cast<std::ptrdiff_t>(first), saved.end()});
 }
 
 }  // namespace lockstep::models

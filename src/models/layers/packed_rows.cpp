@@ -46,11 +46,11 @@ at::Tensor PackedRows::padding_bias() const {
 
 PackedRows PackedRows::to(at::Device device) const {
   PackedRows same = *this;
-  same.places = moved(places, device);
+  same.places = to_device(places, device);
   return same;
 }
 
-at::Tensor moved(const at::Tensor& tensor, at::Device device) {
+at::Tensor to_device(const at::Tensor& tensor, at::Device device) {
   if (!tensor.defined() || tensor.device() == device) return tensor;
   return (device.is_cuda() ? tensor.pin_memory() : tensor).to(device, /*non_blocking=*/device.is_cuda());
 }

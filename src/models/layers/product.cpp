@@ -29,12 +29,13 @@ class LinearProduct : public torch::autograd::Function<LinearProduct> {
     RoundedWeights* const rounded = pass.rounded_weights;
     const at::ScalarType type = rounded == nullptr ? x.scalar_type() : rounded->type();
     const at::Tensor rows = as_rows(x, type);
-    const at::Tensor factor = rounded == nullptr ? weight : rounded->of(weight);
+    const at::Tensor factor = rounded == nullptr ? weight : rounded->get(weight);
     const at::Tensor inwards = is_transposed ? factor : factor.t();  // [in, out]
     const at::Tensor y = bias ? at::addmm(bias->to(type), rows, inwards) : at::mm(rows, inwards);
 
     torch::autograd::variable_list saved = {weight, bias.value_or(at::Tensor())};
-    if (weight.requires_grad()) hold(operand.recipe || rounded == nullptr ? operand : Operand(rows), *context, saved);
+    if (weight.requires_grad())
+      save_operand(operand.recipe || rounded == nullptr ? operand : Operand(rows), *context, saved);
     context->save_for_backward(std::move(saved));
     // Weights that are not kept rounded are freed with their layer; they are rounded again in the backward pass.
     if (rounded != nullptr) context->saved_data["factor"] = rounded->keeps() ? factor : weight.detach();

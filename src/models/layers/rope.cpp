@@ -223,7 +223,8 @@ RotaryAngles Rotary::angles(const at::Tensor& positions, const std::vector<std::
     for (const std::int64_t length : lengths) rows.push_back(frequencies(length));
     by_row = at::stack(rows);
   }
-  const at::Tensor turned = positions.unsqueeze(-1).to(at::kFloat) * moved(by_row, positions.device()).unsqueeze(-2);
+  const at::Tensor turned =
+      positions.unsqueeze(-1).to(at::kFloat) * to_device(by_row, positions.device()).unsqueeze(-2);
   const at::Tensor angles = turned.unsqueeze(1);  // [1 or batch, 1, length, pairs]
   if (config_.attention_factor == 1) return {angles.cos(), angles.sin()};
   return {angles.cos() * config_.attention_factor, angles.sin() * config_.attention_factor};

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "lockstep/core/error.h"
-#include "text/text_growth.h"
+#include "text/output_limit.h"
 #include "text/unicode/character_class.h"
 #include "text/unicode/grapheme.h"
 

@@ -10,7 +10,7 @@
 #include "text/formats/base64.h"
 #include "text/models/byte_alphabet.h"
 #include "text/unicode/character_class.h"
-#include "text/unicode/unicode_history.h"
+#include "text/unicode/legacy_unicode.h"
 #include "text/unicode/unicode_normalizer.h"
 
 namespace lockstep::text {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "lockstep/core/json.h"
-#include "text/text_growth.h"
+#include "text/output_limit.h"
 
 namespace lockstep::text {
 

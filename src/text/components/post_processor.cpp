@@ -8,7 +8,7 @@
 namespace lockstep::text {
 namespace {
 
-void read_template(const Json& json, SpecialFrame& frame) {
+void read_template(const Json& json, SpecialTokensAround& frame) {
   auto* side = &frame.before;
   for (const Json& part : json.at("single")) {
     if (part.contains("Sequence")) {
@@ -22,13 +22,13 @@ void read_template(const Json& json, SpecialFrame& frame) {
 
 }  // namespace
 
-SpecialFrame read_post_processor(const Json& json) {
-  SpecialFrame frame;
+SpecialTokensAround read_post_processor(const Json& json) {
+  SpecialTokensAround frame;
   if (json.is_null()) return frame;
   const std::string type = json.is_object() ? json.value("type", "") : json.dump();
   if (type == "Sequence") {
     for (const Json& part : json.at("processors")) {
-      const SpecialFrame inner = read_post_processor(part);
+      const SpecialTokensAround inner = read_post_processor(part);
       frame.before.insert(frame.before.begin(), inner.before.begin(), inner.before.end());
       frame.behind.insert(frame.behind.end(), inner.behind.begin(), inner.behind.end());
     }

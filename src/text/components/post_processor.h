@@ -8,11 +8,11 @@
 namespace lockstep::text {
 
 /// The special tokens that are added before and after a text.
-struct SpecialFrame {
+struct SpecialTokensAround {
   std::vector<TokenId> before, behind;
 };
 
 /// Reads the "post_processor" of a tokenizer.json, which may be null. Throws InputError naming an unknown type.
-SpecialFrame read_post_processor(const Json& json);
+SpecialTokensAround read_post_processor(const Json& json);
 
 }  // namespace lockstep::text

@@ -8,7 +8,7 @@
 #include "text/components/word_patterns.h"
 #include "text/models/byte_alphabet.h"
 #include "text/unicode/character_class.h"
-#include "text/unicode/unicode_history.h"
+#include "text/unicode/legacy_unicode.h"
 
 namespace lockstep::text {
 namespace {

@@ -11,7 +11,7 @@
 #include "lockstep/text/components/text_pattern.h"
 #include "text/models/byte_alphabet.h"
 #include "text/models/byte_model.h"
-#include "text/text_growth.h"
+#include "text/output_limit.h"
 #include "text/unicode/character_class.h"
 
 namespace lockstep::text {

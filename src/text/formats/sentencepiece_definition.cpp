@@ -119,7 +119,7 @@ TokenizerDefinition make_definition(const Proto& proto, TokenizerClass tokenizer
     name(settings.special.unk, proto.unk_id, proto.unk_piece);
   } else {
     definition.normalizer = precompiled(proto);
-    definition.as_sentencepiece = tokenizer_class == TokenizerClass::kT5;
+    definition.uses_sentencepiece_rules = tokenizer_class == TokenizerClass::kT5;
   }
   if (tokenizer_class == TokenizerClass::kT5) append_extra_ids(settings.config, definition);
   return definition;

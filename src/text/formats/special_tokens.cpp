@@ -48,7 +48,8 @@ class Resolver {
 }  // namespace
 
 SpecialTokens resolve_special_tokens(const TokenizerFolderSettings& settings, TokenizerClass tokenizer_class,
-                                     const SpecialFrame& frame, const TokenModel& model, AddedTokens& added_tokens) {
+                                     const SpecialTokensAround& frame, const TokenModel& model,
+                                     AddedTokens& added_tokens) {
   Resolver resolver(model, added_tokens);
   const SpecialTokenTexts usual = default_special_tokens(tokenizer_class);
   SpecialTokens special;

@@ -19,6 +19,7 @@ struct SpecialTokens {
 /// the post-processor adds to a text, whose BOS takes precedence. Makes all of them added tokens; one that the
 /// vocabulary lacks gets the next free id, as in transformers.
 SpecialTokens resolve_special_tokens(const TokenizerFolderSettings& settings, TokenizerClass tokenizer_class,
-                                     const SpecialFrame& frame, const TokenModel& model, AddedTokens& added_tokens);
+                                     const SpecialTokensAround& frame, const TokenModel& model,
+                                     AddedTokens& added_tokens);
 
 }  // namespace lockstep::text

@@ -140,7 +140,7 @@ Json ends_in(const TokenizerDefinition& definition, const char* token) {
 void build_t5(TokenizerDefinition& definition) {
   definition.normalizer = find_charsmap(definition.normalizer);
   definition.pre_tokenizer =
-      definition.as_sentencepiece
+      definition.uses_sentencepiece_rules
           ? Json()
           : sequence("pretokenizers", {{{"type", "WhitespaceSplit"}}, metaspace("always", true)});
   definition.decoder = metaspace("always", true);

@@ -42,7 +42,7 @@ std::unique_ptr<const TokenModel> make_unigram(TokenizerDefinition& definition) 
   return std::make_unique<UnigramModel>(
       definition.pieces, has_unknown ? std::optional(read_token_id(options.at("unk_id"))) : std::nullopt,
       flag(options, "byte_fallback"),
-      definition.as_sentencepiece ? UnigramModel::Precision::kSingle : UnigramModel::Precision::kDouble);
+      definition.uses_sentencepiece_rules ? UnigramModel::Precision::kSingle : UnigramModel::Precision::kDouble);
 }
 
 }  // namespace

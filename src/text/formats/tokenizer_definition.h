@@ -24,7 +24,7 @@ struct TokenizerDefinition {
   std::vector<AddedToken> added_tokens;
   /// True for T5's own file: ids are those of the sentencepiece library even where transformers reads the file
   /// differently (combining marks, blanks other than the space, equally likely segmentations).
-  bool as_sentencepiece = false;
+  bool uses_sentencepiece_rules = false;
 
   const std::string& model_type() const { return model_options.at("type").get_ref<const std::string&>(); }
   /// Returns the id of a token in the vocabulary or among the added tokens.

@@ -18,8 +18,8 @@ class RingTest : public testing::Test {
     MPI_Comm_size(MPI_COMM_WORLD, &ranks_);
   }
 
-  void run(const at::Tensor& tensor, Ring::Passes passes, std::int64_t piece_bytes = kPieceBytes) {
-    Ring ring(tensor, passes, MPI_COMM_WORLD, 100, buffers_, piece_bytes);
+  void run(const at::Tensor& tensor, Ring::Phases phases, std::int64_t piece_bytes = kPieceBytes) {
+    Ring ring(tensor, phases, MPI_COMM_WORLD, 100, buffers_, piece_bytes);
     while (ring.advance() != MpiOperation::State::kDone) {
     }
   }
@@ -49,7 +49,7 @@ TEST_F(RingTest, SumsTensorsOfEverySizeAndType) {
   for (const auto type : kTypes) {
     for (const std::int64_t size : kSizes) {
       const at::Tensor tensor = values(size, type, rank_);
-      run(tensor, Ring::Passes::kBoth);
+      run(tensor, Ring::Phases::kBoth);
       EXPECT_TRUE(tensor.equal(sum_of_ranks(size, type))) << size << " of " << toString(type);
     }
   }
@@ -58,7 +58,7 @@ TEST_F(RingTest, SumsTensorsOfEverySizeAndType) {
 TEST_F(RingTest, ScattersTheSumInParts) {
   for (const std::int64_t size : kSizes) {
     const at::Tensor tensor = values(size, at::kFloat, rank_);
-    run(tensor, Ring::Passes::kReduceScatter);
+    run(tensor, Ring::Phases::kReduceScatter);
     EXPECT_TRUE(own(tensor).equal(own(sum_of_ranks(size, at::kFloat)))) << size;
   }
 }
@@ -67,7 +67,7 @@ TEST_F(RingTest, GathersThePartOfEveryRank) {
   for (const std::int64_t size : kSizes) {
     const at::Tensor tensor = at::full({size}, -1, at::kFloat);
     own(tensor).copy_(own(values(size, at::kFloat, 0)));
-    run(tensor, Ring::Passes::kAllGather);
+    run(tensor, Ring::Phases::kAllGather);
     EXPECT_TRUE(tensor.equal(values(size, at::kFloat, 0))) << size;
   }
 }
@@ -76,10 +76,10 @@ TEST_F(RingTest, ASumHasTheSameBitsWhetherItIsGatheredAtOnceOrLaterAndInWhatever
   at::manual_seed(static_cast<std::uint64_t>(rank_));
   const at::Tensor mine = at::randn({5000});
   const at::Tensor at_once = mine.clone(), later = mine.clone(), in_one_piece = mine.clone();
-  run(at_once, Ring::Passes::kBoth);
-  run(later, Ring::Passes::kReduceScatter);
-  run(later, Ring::Passes::kAllGather);
-  run(in_one_piece, Ring::Passes::kBoth, std::int64_t{1} << 30);
+  run(at_once, Ring::Phases::kBoth);
+  run(later, Ring::Phases::kReduceScatter);
+  run(later, Ring::Phases::kAllGather);
+  run(in_one_piece, Ring::Phases::kBoth, std::int64_t{1} << 30);
   EXPECT_TRUE(later.equal(at_once));
   EXPECT_TRUE(in_one_piece.equal(at_once));
 }
@@ -87,8 +87,8 @@ TEST_F(RingTest, ASumHasTheSameBitsWhetherItIsGatheredAtOnceOrLaterAndInWhatever
 TEST_F(RingTest, RingsOfOtherTagsAreUnderWayAtOnce) {
   const at::Tensor first = values(3000, at::kFloat, rank_), second = values(2000, at::kFloat, 10 + rank_);
   RingBuffers more;
-  Ring a(first, Ring::Passes::kBoth, MPI_COMM_WORLD, 100, buffers_, kPieceBytes);
-  Ring b(second, Ring::Passes::kBoth, MPI_COMM_WORLD, 100 + Ring::kMaxLanes, more, kPieceBytes);
+  Ring a(first, Ring::Phases::kBoth, MPI_COMM_WORLD, 100, buffers_, kPieceBytes);
+  Ring b(second, Ring::Phases::kBoth, MPI_COMM_WORLD, 100 + Ring::kMaxLanes, more, kPieceBytes);
   bool a_is_done = false, b_is_done = false;
   while (!a_is_done || !b_is_done) {  // other ranks begin with the other one
     if (!a_is_done && (rank_ % 2 == 0 || b_is_done)) a_is_done = a.advance() == MpiOperation::State::kDone;
@@ -101,8 +101,8 @@ TEST_F(RingTest, RingsOfOtherTagsAreUnderWayAtOnce) {
 
 TEST_F(RingTest, HoldsNoMoreThanAPieceOfEachLane) {
   const at::Tensor tensor = values(30'000, at::kFloat, rank_);
-  run(tensor, Ring::Passes::kBoth);
-  run(tensor, Ring::Passes::kBoth);
+  run(tensor, Ring::Phases::kBoth);
+  run(tensor, Ring::Phases::kBoth);
   std::vector<std::size_t> kept;
   for (RingBuffers::Buffer buffer = buffers_.take(0); !buffer.empty(); buffer = buffers_.take(0)) {
     kept.push_back(buffer.size());
@@ -113,9 +113,9 @@ TEST_F(RingTest, HoldsNoMoreThanAPieceOfEachLane) {
 
 TEST_F(RingTest, RefusesTypesThatItCannotSum) {
   const at::Tensor tensor = at::zeros({4}, at::kInt);
-  EXPECT_THAT([&] { Ring(tensor, Ring::Passes::kBoth, MPI_COMM_WORLD, 100, buffers_, kPieceBytes); },
+  EXPECT_THAT([&] { Ring(tensor, Ring::Phases::kBoth, MPI_COMM_WORLD, 100, buffers_, kPieceBytes); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("found Int")));
-  EXPECT_NO_THROW(Ring(tensor, Ring::Passes::kAllGather, MPI_COMM_WORLD, 100, buffers_, kPieceBytes));
+  EXPECT_NO_THROW(Ring(tensor, Ring::Phases::kAllGather, MPI_COMM_WORLD, 100, buffers_, kPieceBytes));
 }
 
 TEST(RingBuffers, GivesTheSmallestThatIsLongEnough) {

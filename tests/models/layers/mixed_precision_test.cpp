@@ -69,7 +69,7 @@ TEST_P(RoundedLayer, FollowsItsWeightOnceToldThatItChanged) {
     layer->bias.zero_();
   }
   EXPECT_FALSE(at::equal(before, at::zeros_like(before)));
-  weights.forget();
+  weights.clear();
   EXPECT_TRUE(at::equal(run(x, &weights), at::zeros_like(before)));
 }
 

@@ -62,8 +62,8 @@ TEST(Operand, RepeatsWhatWasDoneToIt) {
   const Operand operand =
       Operand::repeatable({x}, pass, counted(calls)).then([](const at::Tensor& y) { return y + 1; });
   EXPECT_TRUE(operand.x.equal(2 * x + 1));
-  operand.recipe->expect();
-  EXPECT_TRUE(operand.recipe->repeat({x}).equal(operand.x));
+  operand.recipe->add_consumer();
+  EXPECT_TRUE(operand.recipe->recompute({x}).equal(operand.x));
 }
 
 class Gate : public testing::TestWithParam<const char*> {};

@@ -61,7 +61,7 @@ class CheckpointWriterTest : public testing::Test {
   TrainedModel trained_ = TrainedModel::create(fs::path(LOCKSTEP_EXAMPLES) / "models" / "scan-t5", 1);
   std::shared_ptr<Communicator> communicator_ = make_communicator();
   sharding::ParameterLayout layout_{named(*trained_.model)};
-  sharding::Ownership ownership_ = sharding::Ownership::whole(layout_);
+  sharding::Ownership ownership_ = sharding::Ownership::replicated(layout_);
   sharding::FlatParameters parameters_{layout_, ownership_, communicator_, false};
   std::unique_ptr<Optimizer> optimizer_ =
       make_optimizer({layout_, ownership_, parameters_.own(), Hyperparameters(), communicator_});

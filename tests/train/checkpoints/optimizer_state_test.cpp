@@ -159,7 +159,7 @@ TEST_P(EveryOptimizer, ARunGoesOnAsIfItHadNotStopped) {
   at::manual_seed(5);
   const sharding::ParameterLayout layout(
       {{"weight", at::zeros({9, 7}).requires_grad_()}, {"bias", at::zeros({40}).requires_grad_()}}, {.bytes = 1});
-  const sharding::Ownership whole = sharding::Ownership::whole(layout);
+  const sharding::Ownership whole = sharding::Ownership::replicated(layout);
   std::vector<at::Tensor> own, gradients;
   for (const auto& bucket : layout.buckets()) {
     own.push_back(at::randn({bucket.size}));
@@ -208,7 +208,7 @@ class OptimizerStateFiles : public testing::Test {
   }
   std::string load() {
     const sharding::ParameterLayout layout({{"weight", at::zeros({4, 5}).requires_grad_()}});
-    const sharding::Ownership whole = sharding::Ownership::whole(layout);
+    const sharding::Ownership whole = sharding::Ownership::replicated(layout);
     const std::vector<at::Tensor> own = {at::zeros({layout.buckets()[0].size})};
     const Hyperparameters hyperparameters;
     const auto optimizer = make_optimizer({layout, whole, own, hyperparameters, make_communicator()});

@@ -136,7 +136,8 @@ void expect_reference(std::uint32_t seed, int ranks) {
   std::vector<Rank> all;
   for (int rank = 0; rank < ranks; ++rank) {
     const auto communicator = std::make_shared<ThreadCommunicator>(world, rank);
-    Rank one{ranks == 1 ? sharding::Ownership::whole(layout) : sharding::Ownership::shared(layout, *communicator)};
+    Rank one{ranks == 1 ? sharding::Ownership::replicated(layout)
+                        : sharding::Ownership::sharded(layout, *communicator)};
     for (std::size_t i = 0; i < buckets.size(); ++i) one.own.push_back(one.ownership.own(buckets[i], i));
     one.optimizer = make_optimizer({layout, one.ownership, one.own, adafactor_settings(), communicator});
     all.push_back(std::move(one));
@@ -188,7 +189,7 @@ TEST(Adafactor, RemembersRowsAndColumnsAlone) {
   std::vector<at::Tensor> own;
   for (const auto& bucket : layout.buckets()) own.push_back(torch::zeros({bucket.size}));
   const auto optimizer =
-      make_optimizer({layout, sharding::Ownership::whole(layout), own, adafactor_settings(), make_communicator()});
+      make_optimizer({layout, sharding::Ownership::replicated(layout), own, adafactor_settings(), make_communicator()});
   std::int64_t numbers = 0;
   for (const auto& [name, size] : optimizer->state_sizes()) numbers += size;
   EXPECT_EQ(numbers, 1000 + 2000 + 2000);

@@ -29,8 +29,9 @@ TEST(AdamW, FollowsThePublishedUpdate) {
     references.push_back({value, torch::zeros_like(value), torch::zeros_like(value), decay});
   }
   const sharding::ParameterLayout layout({{"weight", weight}, {"bias", bias}});
-  const sharding::FlatParameters parameters(layout, sharding::Ownership::whole(layout), make_communicator(), false);
-  const auto optimizer = adamw(layout, sharding::Ownership::whole(layout), parameters.own(), hyperparameters);
+  const sharding::FlatParameters parameters(layout, sharding::Ownership::replicated(layout), make_communicator(),
+                                            false);
+  const auto optimizer = adamw(layout, sharding::Ownership::replicated(layout), parameters.own(), hyperparameters);
   for (int step = 1; step <= 5; ++step) {
     const double learning_rate = 0.01 * step;
     const at::Tensor gradients = torch::randn({layout.buckets().front().size});

@@ -25,7 +25,7 @@ TEST(Lion, FollowsThePublishedUpdate) {
   at::Tensor expected = own.clone(), momentum = torch::zeros({size});
   at::Tensor decay = torch::full({size}, 0.1);
   decay.slice(0, 0, layout.entries()[1].offset).zero_();
-  const auto optimizer = lion(layout, sharding::Ownership::whole(layout), {own});
+  const auto optimizer = lion(layout, sharding::Ownership::replicated(layout), {own});
   for (int step = 1; step <= 5; ++step) {
     const double rate = 0.01 * step;
     at::Tensor gradients = torch::randn({size});

@@ -19,9 +19,9 @@ class RoundedWeights {
   at::ScalarType type() const { return type_; }
   bool keeps() const { return keeps_; }
   /// Returns `weight` rounded, without an autograd graph.
-  at::Tensor of(const at::Tensor& weight);
+  at::Tensor get(const at::Tensor& weight);
   /// Empties the cache. Must be called whenever weights have changed.
-  void forget() { kept_.clear(); }
+  void clear() { kept_.clear(); }
 
  private:
   at::ScalarType type_;

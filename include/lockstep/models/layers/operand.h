@@ -17,10 +17,10 @@ class Recipe : public torch::CustomClassHolder {
   using Compute = std::function<at::Tensor(const std::vector<at::Tensor>& inputs)>;
   explicit Recipe(Compute compute) : compute_(std::move(compute)) {}
 
-  /// Announces one more call of repeat(). Called in the forward pass.
-  void expect() { ++expected_; }
+  /// Announces one more call of recompute(). Called in the forward pass.
+  void add_consumer() { ++expected_; }
   /// Returns the recomputed tensor, without an autograd graph. `inputs` are those of the forward pass.
-  at::Tensor repeat(const std::vector<at::Tensor>& inputs);
+  at::Tensor recompute(const std::vector<at::Tensor>& inputs);
   at::Tensor compute(const std::vector<at::Tensor>& inputs) const { return compute_(inputs); }
 
  private:
@@ -48,9 +48,10 @@ struct Operand {
 
 /// Saves an operand in the forward pass of an autograd function: appends the tensors to hold to `saved` and stores the
 /// recipe, if there is one, in `context`.
-void hold(const Operand& operand, torch::autograd::AutogradContext& context, torch::autograd::variable_list& saved);
-/// Returns the operand's x in the backward pass. `saved` holds, from index `first` on, what hold() appended. Must be
-/// called only once.
+void save_operand(const Operand& operand, torch::autograd::AutogradContext& context,
+                  torch::autograd::variable_list& saved);
+/// Returns the operand's x in the backward pass. `saved` holds, from index `first` on, what save_operand() appended.
+/// Must be called only once.
 at::Tensor load_operand(torch::autograd::AutogradContext& context, const torch::autograd::variable_list& saved,
                         std::size_t first);
 

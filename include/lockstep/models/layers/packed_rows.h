@@ -43,6 +43,6 @@ struct PackedRows {
 };
 
 /// Returns `tensor` on `device`. A copy to a GPU goes through page-locked memory and does not block the host.
-at::Tensor moved(const at::Tensor& tensor, at::Device device);
+at::Tensor to_device(const at::Tensor& tensor, at::Device device);
 
 }  // namespace lockstep::models

@@ -1,4 +1,4 @@
-#include "text/unicode/unicode_history.h"
+#include "text/unicode/legacy_unicode.h"
 
 #include <unicode/uchar.h>
 
