@@ -118,7 +118,7 @@ def misplaced_headers(root):
 def unlisted_headers(root):
     """Finds differences between include/ and the list of installed headers."""
     listed = {line.strip() for line in (root / "tests/architecture/public_headers.txt").read_text().splitlines() if line.strip()}
-    there = {path.relative_to(root / "include").as_posix() for path in (root / "include").rglob("*.h")}
+    there = {path.relative_to(root / "include").as_posix() for path in (root / "include").rglob("*") if path.is_file()}
     return ([f"include/{name}: is installed, but tests/architecture/public_headers.txt does not name it"
              for name in sorted(there - listed)] +
             [f"tests/architecture/public_headers.txt: names {name}, which include/ does not have"
