@@ -34,10 +34,14 @@ std::optional<std::uint64_t> LaunchEnvironment::number(const char* name) const {
 std::optional<LaunchEnvironment::Ranks> LaunchEnvironment::ranks() const {
   // SLURM_NTASKS and SLURM_PROCID are also set in the shell of a batch script, which is a single process. Only srun
   // sets SLURM_STEP_NUM_TASKS. Its variables also exist in what mpirun starts from a step; they describe this process
-  // if Slurm's own PMIx started it.
+  // if Slurm's own PMIx started it. Ranks of MPICH's and Intel's mpirun inherit the variables of that PMIx, too, but
+  // have PMI_SIZE.
   constexpr const char* kTasksOfStep = "SLURM_STEP_NUM_TASKS";
-  const char* task = variable_("PMIX_RANK") != nullptr ? "PMIX_RANK" : "SLURM_PROCID";
-  const bool has_slurm_pmix = text("PMIX_NAMESPACE").starts_with("slurm.");
+  const std::string pmix_namespace = text("PMIX_NAMESPACE");
+  const bool is_slurms = pmix_namespace.starts_with("slurm.");
+  const bool has_task = variable_("PMIX_RANK") != nullptr && (is_slurms || pmix_namespace.empty());
+  const char* task = has_task ? "PMIX_RANK" : "SLURM_PROCID";
+  const bool has_slurm_pmix = is_slurms && variable_("PMI_SIZE") == nullptr;
   struct Variables {
     Launcher launcher;
     const char* rank;

@@ -47,6 +47,7 @@ TEST(LaunchEnvironment, TheInnermostLauncherCounts) {
   expect_ranks(environment(kMpirun, kSrun), Launcher::kOpenMpi, 2, 3);
   expect_ranks(environment(kSlurmPmix, {{"OMPI_COMM_WORLD_RANK", "0"}, {"OMPI_COMM_WORLD_SIZE", "1"}}),
                Launcher::kSlurmPmix, 1, 4);
+  expect_ranks(environment(kSlurmPmix, {{"PMI_RANK", "2"}, {"PMI_SIZE", "5"}}), Launcher::kPmi, 2, 5);
 }
 
 TEST(LaunchEnvironment, KnowsWhichLaunchersConnectRanks) {

@@ -70,7 +70,7 @@ TEST(Decoding, ReportsItsProgressWithEachToken) {
 
 TEST(Decoding, IsEndedWithinABatchByWhatItsProgressThrows) {
   test::BigramModel model = counting_model();
-  const auto stop = [](std::size_t) { throw Error("reached_eos"); };
+  const auto stop = [](std::size_t) { throw Error("stopped"); };
   EXPECT_THROW(generate_ids(model, test::ByteTokenizer(false), {{3}}, {.max_new_tokens = 20}, stop), Error);
   EXPECT_EQ(model.decoded_rows, 1);  // only the prompt
 }

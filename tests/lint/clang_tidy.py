@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs clang-tidy over the C++ files that changed, newest first, until a limit of processor time.
 
-Changed are the files that differ from the merge base with origin/main, uncommitted ones included. Where that names none,
+Changed are the files that differ from the merge base with origin/main, uncommitted ones included. If there are none,
 as in a fresh clone, the files of the last commits count. Files that the limit leaves out are named.
 
 Most of the time goes into the headers of the standard library and of torch. Files are therefore checked in groups, each
@@ -15,6 +15,7 @@ import pathlib
 import re
 import resource
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,17 +38,21 @@ def git(root, *arguments, check=True):
     return result.stdout if result.returncode == 0 else ""
 
 
+def sources(root, names):
+    """Returns the C++ files among `names`, one per line, each once."""
+    files = [root / name for name in dict.fromkeys(names.splitlines())]
+    return [file for file in files if file.suffix in (".cpp", ".h") and file.is_file()
+            and file.relative_to(root).parts[0] in FOLDERS]
+
+
 def changed_files(root):
     """Returns the sources that changed, newest first, and since when."""
     uncommitted = git(root, "diff", "--name-only", "HEAD") + git(root, "ls-files", "--others", "--exclude-standard")
     base = git(root, "merge-base", "HEAD", "origin/main", check=False).strip()
-    differs = bool(uncommitted) or base not in ("", git(root, "rev-parse", "HEAD").strip())
+    differs = bool(sources(root, uncommitted)) or base not in ("", git(root, "rev-parse", "HEAD").strip())
     commits = f"{base}..HEAD" if base and differs else f"-{COMMITS}"
     committed = git(root, "log", "--format=", "--name-only", commits)
-    files = [root / name for name in dict.fromkeys((uncommitted + committed).splitlines())]
-    sources = [file for file in files if file.suffix in (".cpp", ".h") and file.is_file()
-               and file.relative_to(root).parts[0] in FOLDERS]
-    return sources, "since origin/main" if base and differs else f"in the last {COMMITS} commits"
+    return sources(root, uncommitted + committed), "since origin/main" if base and differs else f"in the last {COMMITS} commits"
 
 
 def compiler_flags(build):
@@ -119,7 +124,7 @@ class ClangTidy:
             result = subprocess.run(
                 [*self.command, unit, "--", *self.flags], capture_output=True, text=True,
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (int(left_s), int(left_s) + 1)))
-        if result.returncode < 0:
+        if result.returncode in (-signal.SIGXCPU, -signal.SIGKILL) and self.limit_s - processor_time() < 2:
             self.left_out += group
         elif "[clang-diagnostic-error]" in result.stdout and len(group) > 1:
             self.check(group[:len(group) // 2])

@@ -1,6 +1,7 @@
 """clang_tidy.py on a small repository: it finds what is wrong, only in files that changed, and keeps its limit."""
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import clang_tidy
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOOD = "enum class Color { kRed };\nColor color() { return Color::kRed; }\n"
 BAD = "enum class Shape { round };\nShape shape() { return Shape::round; }\n"
-AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
 
 
 @pytest.fixture
@@ -28,8 +29,12 @@ def repository(tmp_path):
     return tmp_path
 
 
+# A hook of git sets variables that would lead to the repository of the hook.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+
 def git(repository, *arguments):
-    subprocess.run(["git", "-C", repository, *AUTHOR, *arguments], check=True, capture_output=True)
+    subprocess.run(["git", "-C", repository, *AUTHOR, *arguments], check=True, capture_output=True, env=ENVIRONMENT)
 
 
 def write(repository, name, text):
@@ -46,7 +51,7 @@ def commit(repository, name, text):
 
 def check(repository, *arguments):
     return subprocess.run([sys.executable, ROOT / "tests/lint/clang_tidy.py", "--root", repository, *arguments],
-                          capture_output=True, text=True)
+                          capture_output=True, text=True, env=ENVIRONMENT)
 
 
 def test_good_files_pass(repository):

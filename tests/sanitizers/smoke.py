@@ -31,7 +31,7 @@ def test_the_main_job(kind, tmp_path):
     random_model(kind, tmp_path / "model", 1)
     rows = example_rows("t5" if has_encoder else "gpt2", 16, 1)
     job = write_job(tmp_path, tmp_path / "model", rows, has_encoder, max_steps=4, global_batch_size=8,
-                    per_device_train_batch_size=4, validation_split=0.25, evaluation_strategy="epoch", save_steps=2)
+                    per_device_train_batch_size=4, validation_split=0.25, evaluation_strategy="epoch", save_strategy="steps", save_steps=2)
     run("lockstep-prep", job, **OPTIONS)
     run("lockstep", "train", job, **OPTIONS)
     assert len(step_losses(tmp_path / "result")) == 4

@@ -33,10 +33,10 @@ class StopRequests {
   /// Returns what this rank knows, as numbers for the ranks to sum in fp64, together with other numbers of theirs.
   /// Checks for the file at most once a second.
   std::array<double, kReasons> local_state();
-  /// Takes the sums over ranks of local_state(). Once there is a reason to stop, later sums are ignored.
+  /// Applies the sums over ranks of local_state(). Once there is a reason to stop, later sums are ignored.
   void apply_sums(std::span<const double> sums);
 
-  /// Sums local_state() over the ranks and takes the result. Returns true if there is a reason to stop.
+  /// Sums local_state() over the ranks and applies the result. Returns true if there is a reason to stop.
   bool agree();
   /// begin_synchronize() and finish_synchronize() are the two halves of agree(): the message is in flight between them.
   void begin_synchronize();

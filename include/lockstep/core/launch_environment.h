@@ -8,7 +8,7 @@
 
 namespace lockstep::core {
 
-/// What the environment variables of launchers say of this process: mpirun (Open MPI, MPICH, Intel MPI), srun, and
+/// What the environment variables of launchers say about this process: mpirun (Open MPI, MPICH, Intel MPI), srun, and
 /// Slurm's jobs and arrays.
 class LaunchEnvironment {
  public:

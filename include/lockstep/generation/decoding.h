@@ -23,7 +23,7 @@ struct Generated {
   bool reached_eos = false;  // whether EOS came before max_new_tokens
 };
 
-/// Continues each prompt, by the strategy of `options`, until EOS or `max_new_tokens`. In a decoder-only model with
+/// Continues each prompt with the strategy of `options` until EOS or `max_new_tokens`. In a decoder-only model with
 /// learned positions, prompt and answer share the positions: an answer ends at the last one, and a prompt that leaves
 /// less than a quarter of them free (or `max_new_tokens`, if that is less) is truncated from the left, keeping BOS.
 /// Both cases log one warning. `on_progress(rows_done)` is called after each token of a batch; an exception from it

@@ -17,7 +17,7 @@ namespace lockstep::job {
 /// Settings that can be set by name: each key is bound to a variable and has its valid values and one line of help.
 class KeyTable {
  public:
-  /// A variable of a type that has texts of its own, such as an enumeration.
+  /// A variable whose values are written as texts, such as an enumeration.
   struct Textual {
     std::function<std::string()> text;             // of the current value
     std::function<bool(const std::string&)> read;  // returns false, and changes nothing, if no value has this text

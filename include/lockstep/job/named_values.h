@@ -8,7 +8,7 @@
 
 namespace lockstep::job {
 
-/// A value of an enumeration with a name.
+/// An enumeration's value and its name.
 template <class Value>
 struct Named {
   Value value;

@@ -26,7 +26,7 @@ struct NamesOf<Optim> {
   });
 };
 
-/// What others than the optimizer itself know of it.
+/// What code outside the optimizer needs to know about it.
 struct OptimizerFacts {
   Optim optim;
   std::string_view title;         // as people write it

@@ -21,7 +21,7 @@ struct EvaluationMetrics {
   double seconds = 0;
 
   /// Returns the mean loss over the validation set's target tokens.
-  double eval_loss() const { return values.front().value; }
+  double eval_loss() const { return values.empty() ? 0 : values.front().value; }
 };
 
 /// Receives the metrics of a run as they arise. Only rank 0 has sinks, except those that observe the rank itself.

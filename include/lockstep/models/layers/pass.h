@@ -14,7 +14,7 @@ class RoundedWeights;  // models/layers/mixed_precision.h
 /// default-constructed pass is that of evaluation and generation: fp32, no dropout, no noise, gradients for autograd.
 ///
 /// Functions take a `Pass&` because the dropout numbers its calls; a copy that was made before a layer repeats that
-/// layer exactly. A pass, and what it points to, must outlive the backward pass.
+/// layer exactly. What a pass points to, the example ids of its dropout included, must outlive the backward pass.
 struct Pass {
   /// If not null, linear layers, the head and, on a GPU, attention multiply in the type of these weights and accumulate
   /// in fp32: mixed precision (Micikevicius et al. 2018). Their outputs and gradients are fp32, and so is everything

@@ -25,7 +25,8 @@ struct OptimizerStateRange {
 struct OptimizerInputs {
   const sharding::ParameterLayout& layout;
   const sharding::Ownership& ownership;
-  const std::vector<at::Tensor>& own;  // flat fp32 tensors with what `ownership` gives of each bucket; it updates them
+  const std::vector<at::Tensor>&
+      own;  // flat fp32 tensors with what `ownership` gives of each bucket; the optimizer updates them
   const Hyperparameters& hyperparameters;
   std::shared_ptr<Communicator> communicator;  // connects the ranks that share the parameters
 };
