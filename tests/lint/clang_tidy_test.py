@@ -71,7 +71,7 @@ def test_a_file_that_is_not_committed_is_checked(repository, name):
 def test_only_what_changed_since_origin_main_is_checked(repository):
     commit(repository, "src/bad.cpp", BAD)
     git(repository, "update-ref", "refs/remotes/origin/main", "HEAD")
-    assert check(repository).returncode == 1  # nothing differs: the last commits count
+    assert check(repository).returncode == 1  # nothing differs: the last commit counts
     commit(repository, "src/good.cpp", GOOD + "\n")
     result = check(repository)
     assert result.returncode == 0
@@ -101,4 +101,4 @@ def test_the_newest_files_come_first(repository):
     commit(repository, "src/newer.cpp", GOOD)
     write(repository, "src/newest.cpp", GOOD)
     files, _ = clang_tidy.changed_files(repository)
-    assert [file.name for file in files] == ["newest.cpp", "newer.cpp", "good.cpp"]
+    assert [file.name for file in files] == ["newest.cpp", "newer.cpp"]  # good.cpp is of an earlier commit
