@@ -48,7 +48,7 @@ class KeyTable {
   void add(std::string name, Value* target, std::string help) {
     add(std::move(name), textual(target), std::move(help));
   }
-  /// As above, but reads an unknown text as `fallback`, with a warning.
+  /// Adds a key in the same way. An unknown text counts as `fallback`, and a warning says so.
   template <NamedEnum Value>
   void add(std::string name, Value* target, std::string help, Value fallback) {
     Textual with_fallback = textual(target);
