@@ -3,8 +3,8 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
+#include <utility>
 
 #include "lockstep/core/error.h"
 #include "lockstep/core/stop_flag.h"
@@ -12,6 +12,7 @@
 #include "lockstep/models/families.h"
 #include "models/config.h"
 #include "models/weights/save_weights.h"
+#include "models/weights/stored_names.h"
 #include "models/weights/weight_files.h"
 
 namespace lockstep::models {
@@ -21,52 +22,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kConfigFile = "config.json";
 constexpr const char* kGenerationConfigFile = "generation_config.json";
-constexpr const char* kHeadPrefix = "lm_head.";
-constexpr const char* kHead = "lm_head.weight";
-
-bool has_ignored_suffix(const std::string& name, const Family& family) {
-  return std::ranges::any_of(family.ignored_suffixes, [&](const std::string& end) { return name.ends_with(end); });
-}
-
-std::string parameter_name(const std::string& stored, const Family& family) {
-  for (const auto& [from, to] : family.renamed) {
-    if (stored.starts_with(from)) return to + stored.substr(from.size());
-  }
-  const bool is_bare = !stored.starts_with(family.base_prefix) && !stored.starts_with(kHeadPrefix);
-  return is_bare ? family.base_prefix + stored : stored;
-}
-
-std::string saved_name(const std::string& parameter, const Family& family) {
-  for (const auto& [to, from] : family.renamed) {
-    if (parameter.starts_with(from)) return to + parameter.substr(from.size());
-  }
-  return parameter;
-}
-
-std::map<std::string, std::string> stored_names(const WeightFiles& files, const Family& family) {
-  std::map<std::string, std::string> names;  // parameter -> name in the file
-  for (const std::string& stored : files.names()) {
-    if (has_ignored_suffix(stored, family)) continue;
-    names.emplace(parameter_name(stored, family), stored);
-  }
-  return names;
-}
-
-bool declares_untied_head(const Family& family, const Json& config) {
-  return family.reads_tie_flag && !config_flag(config, "tie_word_embeddings", family.ties_head);
-}
-
-// Returns whether the head is untied, as transformers decides: a head that equals the embedding is tied to it unless
-// config.json says otherwise.
-bool has_untied_head(const WeightFiles& files, const std::map<std::string, std::string>& names, const Family& family,
-                     const Json& config) {
-  const bool declared_own = declares_untied_head(family, config);
-  const auto head = names.find(kHead);
-  const auto embedding = names.find(family.embedding);
-  if (declared_own || head == names.end() || embedding == names.end()) return declared_own;
-  const at::Tensor head_weight = files.tensor(head->second), embedding_weight = files.tensor(embedding->second);
-  return head_weight.scalar_type() != embedding_weight.scalar_type() || !head_weight.equal(embedding_weight);
-}
 
 Json read_config(const fs::path& folder) {
   Json config = core::read_json_file(folder / kConfigFile);
@@ -118,14 +73,9 @@ PretrainedWeights::PretrainedWeights(const fs::path& folder) {
   const Json config = read_config(folder);
   files_ = std::make_unique<WeightFiles>(folder);
   const Family& family = family_of(folder, config);
-  names_ = stored_names(*files_, family);
-  has_own_head_ =
-      naming_folder(folder, [&] { return lockstep::models::has_untied_head(*files_, names_, family, config); });
-  // A tied head is the embedding under another name; files may contain both, or only the head.
-  if (const auto head = names_.find(kHead); head != names_.end() && !has_own_head_) {
-    names_.emplace(family.embedding, head->second);
-    names_.erase(kHead);
-  }
+  StoredNames stored = naming_folder(folder, [&] { return find_stored_names(*files_, family, config); });
+  names_ = std::move(stored.names);
+  has_own_head_ = stored.has_untied_head;
 }
 
 PretrainedWeights::~PretrainedWeights() = default;

@@ -10,8 +10,8 @@ import zipfile
 
 import pytest
 import torch
-from conftest import BIN, ROOT, load_saved, random_model, run
-from models import random_case
+from conftest import BIN, ROOT, load_saved, random_model, run, setting
+from models import open_model, random_case, reference_values
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -136,6 +136,51 @@ def test_safetensors_are_preferred(model, tmp_path):
     (both / "model.safetensors.index.json").write_text("{}")
     (both / "pytorch_model.bin").write_bytes(b"nothing")
     assert_same(probe(both, folder / "case.json", tmp_path / "found")[1], expected[1])
+
+
+# The names of a model's one embedding: the parameter, its aliases, and the head that may share its weights.
+EMBEDDINGS = {"t5": ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"],
+              "gpt2": ["transformer.wte.weight", "lm_head.weight"], "llama": ["model.embed_tokens.weight", "lm_head.weight"]}
+
+
+def random_layout(rng, kind, state):
+    """Stores some of the embedding's names, some with other values, some in bf16, and perhaps all names as a base model has
+    them. Returns the tensors, and whether they may be refused: an alias differs from the embedding."""
+    names = EMBEDDINGS[kind.split("-")[0]]
+    value = state[names[0]]
+    values = [value, value, value, torch.randn_like(value) * value.std(), value.bfloat16()]
+    state = {name: tensor for name, tensor in state.items() if name not in names}
+    chosen = {name: rng.choice(values) for name in rng.sample(names, rng.randint(1, len(names)))}
+    copies = [tensor.float() for name, tensor in chosen.items() if name != "lm_head.weight"]
+    state.update(chosen)
+    prefix = names[0].split(".")[0] + "."
+    if not kind.startswith("t5") and rng.random() < 0.3:
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state, any(not torch.equal(copy, copies[0]) for copy in copies)
+
+
+@pytest.mark.parametrize("kind", ["t5-v1.0", "t5-v1.1", "gpt2", "llama"])
+def test_whichever_names_of_the_embedding_are_stored(kind, rng, tmp_path):
+    reference = random_model(kind, tmp_path / "model", rng.randrange(1000))
+    state = reference.state_dict()
+    for i in range(setting("LAYOUTS", 6)):
+        layout, may_refuse = random_layout(rng, kind, state)
+        folder = bare_copy(tmp_path / "model", tmp_path / f"variant{i}")
+        save_tensors(layout, folder / "model.safetensors")
+        case = {**random_case(rng, kind, reference.config.vocab_size), "strategies": {}}
+        (folder / "case.json").write_text(json.dumps(case))
+        model, info = open_model(kind, folder)
+        (tmp_path / f"found{i}").mkdir()
+        finished = run("model_probe", folder, folder / "case.json", tmp_path / f"found{i}", check=False)
+        described = {name: tensor.dtype for name, tensor in layout.items() if "emb" in name or "wte" in name or "head" in name}
+        print(described, finished.stderr)
+        if finished.returncode == 2 and (may_refuse or info["missing_keys"]):
+            assert "differ, but encoder and decoder share" in finished.stderr or "is missing" in finished.stderr
+            continue
+        assert finished.returncode == 0 and not info["missing_keys"], finished.stderr
+        losses = load_file(tmp_path / f"found{i}" / "values.safetensors")["row_loss_sums"]
+        torch.testing.assert_close(losses, reference_values(model, kind, case["examples"])[1], rtol=1e-4, atol=1e-4)
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -55,8 +55,8 @@ T5Config read_umt5(const Json& config) {
 // other families.
 Family t5_like_family(Family family, T5Config (*read)(const Json& config)) {
   family.embedding = "shared.weight";
-  family.ignored_suffixes = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
-                             "EncDecAttention.relative_attention_bias.weight"};
+  family.embedding_aliases = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"};
+  family.ignored_suffixes = {"EncDecAttention.relative_attention_bias.weight"};
   family.reads_tie_flag = false;
   family.lora_targets = {"q", "v"};
   family.build = [read, model_type = family.model_type, architecture = family.architecture](
