@@ -5,6 +5,7 @@
 #include "lockstep/core/error.h"
 #include "lockstep/generation/pretrained_model.h"
 #include "lockstep/models/adapters/lora.h"
+#include "lockstep/models/special_ids.h"
 
 namespace lockstep::generation {
 namespace {
@@ -22,6 +23,8 @@ TrainedModel with_tokenizer(const hub::ResolvedModel& resolved,
   TrainedModel trained;
   trained.tokenizer = load_tokenizer_of(resolved);
   trained.model = make_model();
+  // An adapter's folder has the tokenizer with which it was trained, but the configuration of its base.
+  if (models::has_adapter(*trained.model)) models::align_special_ids(*trained.model, *trained.tokenizer);
   return trained;
 }
 

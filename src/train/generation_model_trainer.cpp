@@ -19,6 +19,7 @@
 #include "lockstep/data/tokenize_datasets.h"
 #include "lockstep/generation/pretrained_model.h"
 #include "lockstep/models/adapters/lora.h"
+#include "lockstep/models/special_ids.h"
 #include "lockstep/train/checkpoints/checkpoint.h"
 #include "lockstep/train/checkpoints/checkpoint_writer.h"
 #include "lockstep/train/checkpoints/resume.h"
@@ -108,6 +109,10 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
           "validation_datasets, or leave them out");
     }
     prepare_adapter(*trained_.model, hyperparameters);
+    const auto changes = models::align_special_ids(*trained_.model, *trained_.tokenizer);
+    if (!changes.empty()) {
+      spdlog::info("special tokens of the model are those of its tokenizer: {}", fmt::join(changes, ", "));
+    }
   });
   const comm::SharedFacts identity =
       run_identity(hyperparameters, *data.training, data.validation.get(), *trained_.model);

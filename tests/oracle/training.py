@@ -13,6 +13,7 @@ from conftest import (BIN, EXAMPLE_DATA, EXAMPLE_MODELS, ROOT, example_rows, gre
                       run, setting, write_rows)
 from training_workplace import (encode, order_of, rows_apart, stable_training, step_losses, steps_of, torch_loss_sum, torch_losses,
                                 without_dropout, without_kinks, write_job)
+from transformers.trainer_utils import align_special_tokens
 
 KINDS = ["t5-v1.0", "t5-v1.1", "gpt2", "llama"]
 CASES = setting("CASES", 1)
@@ -102,6 +103,60 @@ def test_a_pretrained_llama_fine_tuned_for_an_epoch_follows_pytorch(seed, tmp_pa
     saved = load_saved("llama", tmp_path / "result")[0].state_dict()
     for name, parameter in model.named_parameters():
         assert (saved[name] - parameter).norm() <= 1e-3 * (parameter - before[name]).norm(), name
+
+
+def draw_special_ids(rng, folder):
+    """Gives config.json, and perhaps a generation_config.json, ids that need not be those of the tokenizer."""
+    path = folder / "generation_config.json"
+    path.unlink(missing_ok=True)
+    for path in [folder / "config.json", *([path] if rng.random() < 0.6 else [])]:
+        config = json.loads(path.read_text()) if path.exists() else {}
+        ids = rng.sample(range(3, 30), 5)
+        config["eos_token_id"] = rng.choice([ids[0], ids[:2], [1, ids[0]], [ids[0], 0], 0, 1])
+        for key, value in [("bos_token_id", ids[2]), ("pad_token_id", ids[3]), ("decoder_start_token_id", ids[4])]:
+            config.pop(key, None)
+            if rng.random() < 0.5:
+                config[key] = rng.choice([value, 0, 1])
+        path.write_text(json.dumps(config))
+
+
+def special_ids(model):
+    def ids(config, key):
+        value = getattr(config, key, None)
+        return value if isinstance(value, list) else [value]
+
+    keys = ["eos_token_id", "bos_token_id", "pad_token_id"] + ["decoder_start_token_id"] * model.config.is_encoder_decoder
+    return {(name, key): ids(config, key) for name, config in [("config", model.config), ("generation", model.generation_config)]
+            for key in keys}
+
+
+@pytest.mark.parametrize("kind", ["t5-v1.1", "gpt2", "llama"])
+def test_the_saved_special_ids_are_those_that_the_trainer_saves(kind, rng, tmp_path):
+    has_encoder = kind.startswith("t5")
+    random_model(kind, tmp_path / "model", rng.randrange(1000))
+    job = write_job(tmp_path, tmp_path / "model", example_rows("t5" if has_encoder else "gpt2", 4, 1), has_encoder, max_steps=1,
+                    global_batch_size=4)
+    for case in range(setting("CASES", 4)):
+        draw_special_ids(rng, tmp_path / "model")
+        run("lockstep-prep", job)
+        finished = run("lockstep", "train", job, "overwrite_output_dir=true")
+        model, tokenizer, _ = load_saved(kind, tmp_path / "model")
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+        start = special_ids(model).get(("config", "decoder_start_token_id"))
+        before = special_ids(model)
+        align_special_tokens(model, tokenizer)
+        saved = special_ids(load_saved(kind, tmp_path / "result")[0])
+        expected = special_ids(model)
+        if has_encoder:  # the Trainer leaves these missing, so that the saved model generates nothing
+            missing = 0 if before["config", "pad_token_id"] == [None] else before["config", "pad_token_id"][0]
+            for name in ["config", "generation"]:
+                key = (name, "decoder_start_token_id")
+                assert saved[key] == (start if start != [None] else [missing])
+                expected[key] = saved[key]
+        print(case, before, saved, expected)
+        assert saved == expected
+        changed = any(before[key] != saved[key] for key in before)
+        assert not changed or "special tokens of the model are those of its tokenizer" in finished.stderr + finished.stdout
 
 
 @pytest.mark.parametrize("kind", ["t5-v1.1", "llama"])

@@ -45,6 +45,10 @@ class LanguageModel : public torch::nn::Module {
   const ModelInfo& info() const { return info_; }
   at::Device device() const { return parameters().front().device(); }
   void set_adapter_config(Json config) { info_.adapter_config = std::move(config); }
+  void set_special_ids(Json config, Json generation_config) {
+    info_.config = std::move(config);
+    info_.generation_config = std::move(generation_config);
+  }
   void set_origin(std::string origin) { info_.origin = std::move(origin); }
 
   /// Returns, for each layer in the order of the forward pass, the parameters that only this layer uses. Returns
