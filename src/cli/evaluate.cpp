@@ -22,6 +22,7 @@
 #include "lockstep/evaluation/metrics.h"
 #include "lockstep/generation/pretrained_model.h"
 #include "lockstep/generation/trained_model.h"
+#include "lockstep/models/finite_weights.h"
 
 namespace lockstep::cli {
 namespace {
@@ -85,6 +86,7 @@ void evaluate(const EvaluateArguments& arguments, const std::shared_ptr<Communic
   std::unique_ptr<TokenizedDataset> dataset;
   comm::run_on_all(*communicator, [&] { model.tokenizer = generation::load_tokenizer_of(resolved); });
   model.model = generation::load_on_ranks(resolved, job::WeightsIo::kEach, *communicator);
+  comm::run_on_all(*communicator, [&] { models::check_finite_weights(*model.model); });
   stop_requests.check(kNothingWritten);
   comm::run_on_all(*communicator, [&] { dataset = tokenize_every_row(arguments, model); });
   comm::set_compute_threads(0, *communicator);

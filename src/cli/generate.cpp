@@ -20,6 +20,7 @@
 #include "lockstep/data/contained_output.h"
 #include "lockstep/generation/trained_model.h"
 #include "lockstep/hub/resolve.h"
+#include "lockstep/models/finite_weights.h"
 
 namespace lockstep::cli {
 namespace {
@@ -94,6 +95,7 @@ void generate_for_file(const GenerateArguments& arguments, const TrainedModel& m
 TrainedModel load_named_model(const GenerateArguments& arguments, at::Device device) {
   TrainedModel trained =
       TrainedModel::load(hub::resolve_model(arguments.model, {}, hub::hub_settings_from_environment));
+  models::check_finite_weights(*trained.model);
   trained.model->to(device);
   return trained;
 }

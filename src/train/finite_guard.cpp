@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "lockstep/core/error.h"
+#include "lockstep/models/finite_weights.h"
 
 namespace lockstep::train {
 namespace {
@@ -59,6 +60,26 @@ void FiniteGuard::skip_for_loss_scale(std::uint64_t step, double scale) {
   ++skipped_;
   spdlog::info("step {}: gradients overflowed fp16; the step is skipped, and the loss scaled by {} from now on", step,
                scale);
+}
+
+void FiniteGuard::watch_weights(std::span<const at::Tensor> own) {
+  was_finite_.clear();
+  for (const at::Tensor& weights : own) was_finite_.push_back(models::is_finite(weights));
+}
+
+void FiniteGuard::check_weights(std::uint64_t step, std::span<const at::Tensor> own) {
+  at::Tensor damaged = at::zeros({1}, at::kLong);
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    if (was_finite_.at(i) && !models::is_finite(own[i])) damaged += 1;
+  }
+  communicator_->all_reduce_sum(damaged);
+  if (damaged.item<std::int64_t>() == 0) return;
+  comm::run_on_all(*communicator_, [&] {
+    throw Error(
+        fmt::format("step {}: the weights are no longer finite and are not saved; training has diverged: try a "
+                    "lower learning_rate, or more warmup_steps",
+                    step));
+  });
 }
 
 std::string FiniteGuard::failure_message(bool was_never_finite) const {

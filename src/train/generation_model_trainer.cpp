@@ -13,6 +13,7 @@
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/byte_size.h"
 #include "lockstep/core/error.h"
+#include "lockstep/core/folder_lock.h"
 #include "lockstep/core/log.h"
 #include "lockstep/data/model_folder.h"
 #include "lockstep/data/split.h"
@@ -116,6 +117,10 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   });
   const comm::SharedFacts identity =
       run_identity(hyperparameters, *data.training, data.validation.get(), *trained_.model);
+  std::optional<core::FolderLock> lock;  // on the root, from the first look for checkpoints to the end of the run
+  comm::run_on_all(*communicator_, [&] {
+    if (communicator_->is_root() && std::filesystem::is_directory(output_dir)) lock.emplace(output_dir);
+  });
   const auto resumed = find_resume_point(hyperparameters, identity, *communicator_);
   Hyperparameters settings = hyperparameters;
   if (resumed) {
@@ -134,7 +139,7 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
                    .ranks = communicator_->world_size(),
                    .identity = identity,
                    .settings = hyperparameters.values()};
-  prepare_output(hyperparameters, run, resumed);
+  prepare_output(hyperparameters, run, resumed, lock);
   spdlog::info("{} rows in global batches of {}: {} steps an epoch, {} in all, on {} ranks of {} threads",
                data.training->size(), loop.global_batch_size(), loop.steps_per_epoch(), loop.total_steps(),
                communicator_->world_size(), at::get_num_threads());
@@ -185,7 +190,7 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
     spdlog::info("training ends: {} evaluations were no better than that after step {} (early_stopping_patience)",
                  state.best.evaluations_since, state.best.step);
   }
-  if (hyperparameters.load_best_model_at_end) load_best(output_dir, loop.state());
+  const bool is_best = hyperparameters.load_best_model_at_end && load_best(output_dir, loop.state());
   communicator_->set_activity("saving the model");
   comm::run_on_all(*communicator_, [&] {
     if (!communicator_->is_root()) return;
@@ -210,17 +215,27 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
     CheckpointFolder(output_dir).remove_retired_checkpoints();
   });
   if (loop.skipped_steps() > 0) {
-    spdlog::warn("{} of {} steps were skipped, because their loss or gradients were not finite", loop.skipped_steps(),
-                 loop.total_steps());
+    spdlog::warn("{} of {} steps were skipped, {} of them at the end, because their loss or gradients were not finite",
+                 loop.skipped_steps(), loop.total_steps(), loop.skipped_in_a_row());
   }
   const bool has_own_weights = !models::has_adapter(*trained_.model);
   if (has_own_weights) trained_.model->set_origin(std::filesystem::absolute(output_dir).lexically_normal().string());
   spdlog::info("{}, tokenizer and README.md saved in {}", has_own_weights ? "model" : "adapter", output_dir.string());
+  if (!is_best && !loop.last_evaluation_is_finite()) {
+    comm::run_on_all(*communicator_, [&] {
+      throw Error(
+          fmt::format("{}: the model is saved, but the loss of its last evaluation is NaN or infinite: do not use it "
+                      "before lockstep "
+                      "evaluate has shown why; try a lower learning_rate, or more warmup_steps",
+                      output_dir.string()));
+    });
+  }
   return trained_;
 }
 
 void GenerationModelTrainer::prepare_output(const Hyperparameters& hyperparameters, const TrainerState& run,
-                                            const std::optional<ResumePoint>& resumed) const {
+                                            const std::optional<ResumePoint>& resumed,
+                                            std::optional<core::FolderLock>& lock) const {
   const std::filesystem::path output_dir = hyperparameters.output_dir;
   comm::run_on_all(*communicator_, [&] {
     if (!communicator_->is_root()) return;
@@ -228,6 +243,7 @@ void GenerationModelTrainer::prepare_output(const Hyperparameters& hyperparamete
     const bool is_own = (resumed && lies_in(resumed->checkpoint, output_dir)) ||
                         (may_go_on && holds_unfinished_run(output_dir, run.identity));
     prepare_output_folder(output_dir, is_own || hyperparameters.overwrite_output_dir, saved_bytes());
+    if (!lock) lock.emplace(output_dir);
     CheckpointFolder folder(output_dir);
     folder.remove_leftovers();
     if (resumed) {
@@ -251,16 +267,18 @@ void GenerationModelTrainer::prepare_output(const Hyperparameters& hyperparamete
   });
 }
 
-void GenerationModelTrainer::load_best(const std::filesystem::path& output_dir, const LoopState& state) {
-  if (!state.best.metric || state.best.step == state.position.step) return;
+bool GenerationModelTrainer::load_best(const std::filesystem::path& output_dir, const LoopState& state) {
+  if (!state.best.metric) return false;
+  if (state.best.step == state.position.step) return true;
   const std::filesystem::path best = CheckpointFolder(output_dir).path(state.best.step);
   if (const std::string flaw = comm::broadcast_text(*communicator_, communicator_->is_root() ? find_defect(best) : "");
       !flaw.empty()) {
     spdlog::warn("load_best_model_at_end: {}: {}; the model is that of the last step", best.string(), flaw);
-    return;
+    return false;
   }
   comm::run_on_all(*communicator_, [&] { load_checkpoint_weights(best, *trained_.model); });
   spdlog::info("the model is that of {}, with eval_loss {:.4f}", best.string(), *state.best.metric);
+  return true;
 }
 
 GenerationModelTrainer::Validated GenerationModelTrainer::choose_validation(

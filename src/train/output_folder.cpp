@@ -1,8 +1,10 @@
 #include "train/output_folder.h"
 
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "lockstep/core/error.h"
+#include "lockstep/core/folder_lock.h"
 
 namespace lockstep::train {
 
@@ -14,7 +16,10 @@ void prepare_output_folder(const fs::path& folder, bool overwrite, std::uint64_t
     throw InputError(
         fmt::format("output_dir: {} is a file, expected a folder; give another output_dir", folder.string()));
   }
-  if (!overwrite && fs::is_directory(folder) && !fs::is_empty(folder)) {
+  const auto is_content = [](const fs::directory_entry& entry) {
+    return entry.path().filename() != core::FolderLock::kFileName;
+  };
+  if (!overwrite && fs::is_directory(folder) && std::ranges::any_of(fs::directory_iterator(folder), is_content)) {
     throw InputError(fmt::format(
         "output_dir: {} is not empty; give another output_dir, or overwrite_output_dir: true to replace its contents",
         folder.string()));

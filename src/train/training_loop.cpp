@@ -158,12 +158,14 @@ void TrainingLoop::run(const std::vector<MetricSink*>& sinks, CheckpointWriter* 
   saved_at_ = step_begun_ = Clock::now();
   model_.train();
   inputs_ = std::make_unique<batching::StepInputs>(input_source(), state_.position.step, total_steps_);
+  guard_.watch_weights(parameters_.own());
   while (!is_over()) {
     if (stop_ != nullptr && stop_->agreed()) stop_early();
     const bool is_done = evaluation_is_due() ? evaluate() : train_step();
     if (is_done && checkpoint_is_due()) save_checkpoint(/*is_urgent=*/false);
   }
   if (checkpoints_ != nullptr) checkpoints_->finish();
+  guard_.check_weights(state_.position.step, parameters_.own());
   inputs_.reset();
   parameters_.gather_all();
   model_.eval();
@@ -348,6 +350,15 @@ bool TrainingLoop::evaluate() {
   const EvaluationMetrics metrics{step, epochs_done(step), evaluation::compute_metrics(*rows),
                                   total(*rows).target_tokens, seconds_since(start)};
   state_.position.is_evaluated = true;
+  last_evaluation_is_finite_ = std::isfinite(metrics.eval_loss());
+  if (!last_evaluation_is_finite_) {
+    guard_.check_weights(step, parameters_.own());
+    spdlog::warn(
+        "the evaluation after step {}: eval_loss is not finite; this model does not count as the best (lockstep "
+        "evaluate "
+        "writes the loss of each validation row)",
+        step);
+  }
   state_.best.take(metrics);
   for (MetricSink* sink : sinks_) sink->on_evaluation(metrics);
   step_begun_ = Clock::now();
@@ -373,6 +384,7 @@ bool TrainingLoop::checkpoint_is_due() const {
 }
 
 void TrainingLoop::save_checkpoint(bool is_urgent) {
+  guard_.check_weights(state_.position.step, parameters_.own());
   for (MetricSink* sink : sinks_) sink->sync();
   checkpoints_->begin(state_, layout_, ownership_, parameters_, *optimizer_, is_urgent);
   saved_ = state_;

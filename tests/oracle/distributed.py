@@ -3,6 +3,7 @@ PyTorch's DistributedDataParallel trains, too; and one that fails ends the job."
 
 import os
 import random
+import re
 import signal
 import socket
 import time
@@ -122,3 +123,21 @@ def test_a_slow_rank_is_waited_for_without_a_limit(tmp_path):
         assert running.launcher.poll() is None
         lines = running.metrics_lines()
         wait_until(lambda: running.metrics_lines() > lines, 5, running.stderr)
+
+
+@pytest.mark.parametrize("ranks", [None, 2])
+def test_a_folder_is_held_by_one_run_and_by_no_dead_one(ranks, tmp_path):
+    job = write_long_job(tmp_path)
+    launcher = [] if ranks is None else [*MPIRUN, "-n", ranks]
+    with LongJob(job, launcher) as running:
+        running.wait_for_steps()
+        for overrides in [[], ["overwrite_output_dir=true"], ["resume_from_checkpoint=never", "overwrite_output_dir=true"]]:
+            second = run("lockstep", "train", job, *overrides, check=False, ranks=ranks)
+            assert second.returncode != 0
+            assert re.search(r"result: expected a folder that no other run writes to, found one held by process \d+ on host", second.stderr)
+        steps = running.metrics_lines()
+        running.wait_for_steps(steps + 3)
+    assert (tmp_path / "result" / ".lockstep.lock").exists()  # it was killed
+    run("lockstep", "train", job, "max_steps=2", "overwrite_output_dir=true", ranks=ranks)
+    assert not (tmp_path / "result" / ".lockstep.lock").exists()
+    assert [line["step"] for line in read_lines(tmp_path / "result" / "metrics.jsonl")] == [1, 2]

@@ -186,6 +186,43 @@ class TestLossesThatAreNotFinite:
             assert rest.all() or (name == "shared.weight" and rest[:token].all() and rest[token + 1:].all()), name
         assert not torch.equal(before["lm_head.weight"], after["lm_head.weight"])
 
+    @pytest.mark.parametrize("ranks", [None, 2])
+    def test_weights_that_are_no_longer_finite_are_not_saved(self, kind, ranks, tmp_path):
+        """The first update overflows, and its loss and gradients were finite."""
+        random_model(kind, tmp_path / "model", 5)
+        job = self.prepare(kind, tmp_path, example_rows("t5", 8, 1), max_steps=4, global_batch_size=4, learning_rate=1e39,
+                           lr_scheduler_type="constant", validation_datasets=f"[{tmp_path / 'train.jsonl'}]")
+        for number, keys in enumerate([["save_strategy=steps", "save_steps=1"], ["evaluation_strategy=epoch"], ["max_steps=1"],
+                                       ["evaluation_strategy=epoch", "load_best_model_at_end=true", "save_strategy=epoch"]]):
+            output = tmp_path / f"result-{number}"
+            message = error_of(run("lockstep", "train", job, f"output_dir={output}", *keys, ranks=ranks, check=False))
+            assert "the weights are no longer finite and are not saved" in message and "learning_rate" in message, message
+            assert not list(output.rglob("*.safetensors"))
+
+    def test_an_evaluation_that_is_not_finite_is_no_success(self, kind, seed, tmp_path):
+        """Only a validation row has the token whose embedding is infinite."""
+        random_model(kind, tmp_path / "model", seed, dropout_rate=0.0)
+        tokenizer = load_saved(kind, tmp_path / "model")[1]
+        rows, (token, bad_rows) = self.rows_with_a_rare_token(tokenizer, seed)
+
+        def change(weights):
+            weights["lm_head.weight"] = weights["shared.weight"].flip(0).contiguous()
+            weights["shared.weight"][token] = math.inf
+
+        change_weights(tmp_path / "model", change)
+        write_rows(tmp_path / "validation.jsonl", [row for number, row in enumerate(rows, 1) if number in bad_rows])
+        job = self.prepare(kind, tmp_path, [row for number, row in enumerate(rows, 1) if number not in bad_rows], num_train_epochs=2,
+                           global_batch_size=4, evaluation_strategy="epoch", load_best_model_at_end="true", save_strategy="epoch",
+                           validation_datasets=f"[{tmp_path / 'validation.jsonl'}]")
+        finished = run("lockstep", "train", job, check=False)
+        assert "the loss of its last evaluation is NaN or infinite" in error_of(finished)
+        assert finished.stderr.count("eval_loss is not finite; this model does not count as the best") == 2
+        assert (tmp_path / "result" / "model.safetensors").exists()
+        for command in [["evaluate", "--dataset", tmp_path / "train.jsonl", "--output", tmp_path / "out"], ["generate", "--prompt", "a"]]:
+            refused = run("lockstep", command[0], "--model", tmp_path / "result", *command[1:], check=False)
+            assert "tensor 'shared.weight': expected finite weights, found NaN or infinity" in error_of(refused)
+            assert not (tmp_path / "out").exists()
+
     @staticmethod
     def rows_with_a_rare_token(tokenizer, seed):
         """Twelve rows, and a token that one to three of them have, with these rows' numbers."""

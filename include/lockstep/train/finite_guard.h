@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -30,6 +31,11 @@ class FiniteGuard {
   /// so that all ranks decide alike. When the run must end, throws Error on rank 0 and PeerFailed on the others.
   bool skips(std::uint64_t step, double loss, double grad_norm);
 
+  /// Records which of the weights that this rank updates are not finite before training: the rest must remain so.
+  void watch_weights(std::span<const at::Tensor> own);
+  /// Ends the run, on all ranks, if a weight that was finite no longer is, after `step`. Collective.
+  void check_weights(std::uint64_t step, std::span<const at::Tensor> own);
+
   /// Returns the number of skipped steps so far.
   std::uint64_t skipped_steps() const { return skipped_; }
   std::uint64_t skipped_in_a_row() const { return skipped_in_a_row_; }
@@ -47,6 +53,7 @@ class FiniteGuard {
   std::uint64_t total_steps_;
   std::shared_ptr<const TokenizedDataset> training_;
   std::shared_ptr<Communicator> communicator_;
+  std::vector<bool> was_finite_;                // the tensors of watch_weights()
   std::vector<std::uint64_t> non_finite_rows_;  // rows of this rank in this step
   std::uint64_t skipped_ = 0;
   std::uint64_t skipped_in_a_row_ = 0;

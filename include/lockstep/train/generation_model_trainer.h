@@ -14,6 +14,10 @@
 #include "lockstep/train/checkpoints/trainer_state.h"
 #include "lockstep/train/model_card.h"
 
+namespace lockstep::core {
+class FolderLock;
+}  // namespace lockstep::core
+
 namespace lockstep::train {
 
 /// Fine-tunes conditional generation models: encoder-decoder (T5-type) and decoder-only (GPT-type). Under an MPI
@@ -65,10 +69,11 @@ class GenerationModelTrainer : public BaseTrainer {
   void check_tokenizer(const TokenizedDataset& dataset) const;
   std::shared_ptr<const TokenizedDataset> tokenize(const std::vector<Dataset>& datasets) const;
   std::uint64_t saved_bytes() const;
-  /// Prepares output_dir, on all ranks, for the run that `run` describes, new or resumed.
+  /// Prepares output_dir, on all ranks, for the run that `run` describes, new or resumed. The root locks it.
   void prepare_output(const Hyperparameters& hyperparameters, const TrainerState& run,
-                      const std::optional<ResumePoint>& resumed) const;
-  void load_best(const std::filesystem::path& output_dir, const LoopState& state);
+                      const std::optional<ResumePoint>& resumed, std::optional<core::FolderLock>& lock) const;
+  /// Returns whether the model now is the best one.
+  bool load_best(const std::filesystem::path& output_dir, const LoopState& state);
 
   TrainedModel trained_;
   std::string model_name_;  // as given; empty: unknown

@@ -54,6 +54,10 @@ class TrainingLoop {
   /// Returns the type in which linear layers and the head multiply.
   at::ScalarType product_type() const { return rounded_weights_.type(); }
   std::uint64_t skipped_steps() const { return guard_.skipped_steps(); }
+  /// Returns how many of the last steps were skipped.
+  std::uint64_t skipped_in_a_row() const { return guard_.skipped_in_a_row(); }
+  /// Returns false if the last evaluation of this process gave a loss that is NaN or infinite.
+  bool last_evaluation_is_finite() const { return last_evaluation_is_finite_; }
 
   /// Sets how many operations all ranks together could compute per second, for the metrics (train/machine_peak.h). 0,
   /// the default, means unknown.
@@ -143,7 +147,8 @@ class TrainingLoop {
   std::chrono::steady_clock::time_point saved_at_;
   std::chrono::steady_clock::time_point step_begun_;  // saving between steps counts towards the next step
   bool is_time_to_save_ = false;                      // by rank 0's clock; the same on all ranks
-  bool is_first_step_ = true;                         // of this process
+  bool last_evaluation_is_finite_ = true;
+  bool is_first_step_ = true;  // of this process
   double peak_flops_ = 0;
 };
 

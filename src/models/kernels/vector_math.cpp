@@ -94,6 +94,15 @@ template <class Take>
 
 }  // namespace
 
+LOCKSTEP_VECTORISED bool all_finite(const float* values, std::int64_t size) {
+  constexpr std::int32_t kExponent = 0x7F800000;  // its bits are all set in NaN and infinity only
+  std::int32_t largest = 0;
+  for (std::int64_t i = 0; i < size; ++i) {
+    largest = std::max(largest, std::bit_cast<std::int32_t>(values[i]) & kExponent);
+  }
+  return largest != kExponent;
+}
+
 LOCKSTEP_VECTORISED float largest_of(const float* values, std::int64_t size) {
   float largest = -std::numeric_limits<float>::infinity();
   const auto join = [](Lanes& lanes, const Lanes& others) { lanes = others > lanes ? others : lanes; };

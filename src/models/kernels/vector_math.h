@@ -23,6 +23,8 @@ namespace lockstep::models {
 /// Returns whether loops over fp32 numbers may read `x` once it is contiguous.
 inline bool is_on_host_in_fp32(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
 
+/// Returns whether no value is NaN or infinite.
+bool all_finite(const float* values, std::int64_t size);
 /// Returns the maximum of the values, or -infinity if there are none.
 float largest_of(const float* values, std::int64_t size);
 /// Returns the sum of the values in single precision, accumulated in 32 parallel partial sums.

@@ -26,6 +26,16 @@ TEST_P(VectorMath, SumsAndMaximaAreThoseOfTorch) {
               (a.to(at::kDouble) * b.to(at::kDouble)).sum().item<double>(), 1e-3 * size);
 }
 
+TEST_P(VectorMath, FindsAValueThatIsNotFinite) {
+  at::Tensor a = drawn();
+  a[0] = std::numeric_limits<float>::max();
+  EXPECT_TRUE(all_finite(data(a), GetParam()));
+  for (const double value : {HUGE_VAL, -HUGE_VAL, std::nan("")}) {
+    a[GetParam() - 1] = value;
+    EXPECT_FALSE(all_finite(data(a), GetParam())) << value;
+  }
+}
+
 TEST_P(VectorMath, ChangesEachValueAsTorchDoes) {
   const at::Tensor a = drawn(), b = drawn();
   at::Tensor found = a.clone();
