@@ -53,7 +53,7 @@ double parse_link(const std::string& text) {
 
 // Returns the GPU's peak for the type in which the job computes matrix products.
 double peak_flops(const GpuModel& gpu, const Hyperparameters& job) {
-  return job.bf16 || job.fp16 ? gpu.half_flops : job.tf32 ? gpu.tf32_flops : gpu.fp32_flops;
+  return job.bf16 != job::Bf16Products::kOff || job.fp16 ? gpu.half_flops : job.tf32 ? gpu.tf32_flops : gpu.fp32_flops;
 }
 
 train::Machine machine_of(const PlanArguments& arguments, const Hyperparameters& job) {

@@ -18,6 +18,7 @@
 #include "lockstep/train/checkpoints/checkpoint.h"
 #include "lockstep/train/same_inputs.h"
 #include "train/checkpoints/optimizer_state.h"
+#include "train/product_type.h"
 
 namespace lockstep::train {
 namespace {
@@ -49,10 +50,6 @@ sharding::Ownership make_ownership(const sharding::ParameterLayout& layout, cons
                                    const Communicator& communicator) {
   return shares_state(hyperparameters.optimizer_sharding) ? sharding::Ownership::sharded(layout, communicator)
                                                           : sharding::Ownership::replicated(layout);
-}
-
-at::ScalarType type_of_products(const Hyperparameters& hyperparameters) {
-  return hyperparameters.bf16 ? at::kBFloat16 : hyperparameters.fp16 ? at::kHalf : at::kFloat;
 }
 
 sharding::ReducerOptions reducer_options(const Hyperparameters& hyperparameters) {
@@ -128,18 +125,12 @@ TrainingLoop::TrainingLoop(LanguageModel& model, std::shared_ptr<const Tokenized
       layers_(parameters_),
       reducer_(layout_, ownership_, communicator_, reducer_options(hyperparameters)),
       optimizer_(make_optimizer({layout_, ownership_, parameters_.own(), hyperparameters, communicator_})),
-      rounded_weights_(type_of_products(hyperparameters),
+      rounded_weights_(choose_product_type(hyperparameters, model.device(), *communicator_),
                        /*keeps=*/!shares_parameters(hyperparameters.optimizer_sharding)),
       loss_scaler_(hyperparameters.fp16),
       schedule_(hyperparameters.lr_scheduler_type, hyperparameters.learning_rate,
                 count_warmup_steps(hyperparameters, total_steps_), total_steps_),
-      guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {
-  const at::ScalarType type = rounded_weights_.type();
-  if (model.device().is_cpu() && communicator_->is_root() && !models::cpu_has(type)) {
-    spdlog::warn("{}: this CPU has no instructions for it ({}), so steps take longer than with fp32",
-                 type == at::kHalf ? "fp16" : "bf16", type == at::kHalf ? "avx512_fp16" : "avx512_bf16");
-  }
-}
+      guard_(static_cast<std::uint64_t>(hyperparameters.max_skipped_steps), total_steps_, training_, communicator_) {}
 
 TrainingLoop::~TrainingLoop() = default;
 

@@ -7,6 +7,10 @@
 #include <chrono>
 #include <functional>
 #include <limits>
+#include <string>
+
+#include "core/captured_log.h"
+#include "train/product_type.h"
 
 namespace lockstep::train {
 namespace {
@@ -48,6 +52,19 @@ TEST(MachinePeakTiming, IsFoundAtOnce) {
   const auto start = Clock::now();
   measure_peak_flops(at::kCPU, at::kFloat);
   EXPECT_LT(Clock::now() - start, std::chrono::seconds(3));
+}
+
+TEST(ProductType, FollowsTheKeysAndTakesWhatIsMeasuredToBeFaster) {
+  const auto communicator = make_communicator();
+  const auto chosen = [&](const HyperparameterChoices& choices) {
+    return choose_product_type(Hyperparameters::from_choices(choices), at::kCPU, *communicator);
+  };
+  EXPECT_EQ(chosen({}), at::kFloat);
+  EXPECT_EQ(chosen({{"fp16", true}}), at::kHalf);
+  const test::CapturedLog log;
+  EXPECT_EQ(chosen({{"bf16", true}}), at::kBFloat16);
+  const bool is_slow = log.text().find("leave it out") != std::string::npos;
+  EXPECT_EQ(chosen({{"bf16", "auto"}}), is_slow ? at::kFloat : at::kBFloat16);
 }
 
 TEST(MachinePeakTiming, OfOneRankIsItsOwn) {

@@ -9,6 +9,14 @@ namespace lockstep::job {
 
 // The values of job keys that take one of several names. docs/job-file.md says what each does.
 
+/// Whether matrix products of training are computed in bf16; kAuto: if that is measured to be faster.
+enum class Bf16Products { kOff, kOn, kAuto };
+template <>
+struct NamesOf<Bf16Products> {
+  using enum Bf16Products;
+  static constexpr auto kNames = std::to_array<Named<Bf16Products>>({{kOff, "false"}, {kOn, "true"}, {kAuto, "auto"}});
+};
+
 enum class DeviceChoice { kAuto, kCpu, kCuda };
 template <>
 struct NamesOf<DeviceChoice> {

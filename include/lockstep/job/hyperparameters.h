@@ -44,7 +44,7 @@ struct Hyperparameters {
   std::optional<double> neftune_noise_alpha;
   GradientCheckpointing gradient_checkpointing = GradientCheckpointing::kOff;
   double label_smoothing_factor = 0;
-  bool bf16 = false;
+  Bf16Products bf16 = Bf16Products::kOff;
   bool fp16 = false;
   bool tf32 = false;
   std::int64_t max_skipped_steps = 3;
@@ -144,7 +144,8 @@ inline void Hyperparameters::bind(KeyTable& table) {
       "share of the loss that is the mean over the vocabulary in place of the label's; applies to evaluations, too",
       Range{0, 0.999});
   table.add("bf16", &bf16,
-            "linear layers and the head multiply in bf16 during training; sums, weights and everything else stay fp32");
+            "linear layers and the head multiply in bf16 during training; sums, weights and everything else stay fp32; "
+            "auto: if products in bf16 are measured to be faster");
   table.add("fp16", &fp16,
             "as bf16, but in fp16, for decoder-only models on GPUs without bf16; a loss scale adapts to overflows");
   table.add("tf32", &tf32,
