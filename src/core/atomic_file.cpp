@@ -62,6 +62,12 @@ void write_file(const std::filesystem::path& path, std::string_view bytes) {
   file.commit();
 }
 
+void remove_file(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::remove(path, error);
+  if (error) throw_system_error("remove", path, error.value());
+}
+
 void sync_folder(const std::filesystem::path& folder) {
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return;

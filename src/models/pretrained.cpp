@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/stop_flag.h"
 #include "lockstep/models/adapters/lora.h"
@@ -152,6 +153,8 @@ void save_model(const LanguageModel& model, const fs::path& folder, const SaveOp
   save_weights(folder, tensors, options.type, options.max_shard_bytes);
   if (!model.info().generation_config.is_null()) {
     core::write_json_file(folder / kGenerationConfigFile, model.info().generation_config);
+  } else {
+    core::remove_file(folder / kGenerationConfigFile);  // of another model
   }
   core::write_json_file(folder / kConfigFile, saved_config(model, options));
 }

@@ -53,7 +53,10 @@ GradientReducer::GradientReducer(const ParameterLayout& layout, Ownership owners
   }
 }
 
-GradientReducer::~GradientReducer() = default;
+GradientReducer::~GradientReducer() {
+  // Views of the buffers: other optimizers could not use them, and they would keep the memory.
+  for (const auto& entry : layout_.entries()) entry.parameter.mutable_grad().reset();
+}
 
 at::Tensor& GradientReducer::buffer_of(std::size_t bucket) {
   at::Tensor& buffer = buckets_[bucket].buffer;

@@ -110,18 +110,20 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
           "validation_datasets, or leave them out");
     }
     prepare_adapter(*trained_.model, hyperparameters);
-    const auto changes = models::align_special_ids(*trained_.model, *trained_.tokenizer);
-    if (!changes.empty()) {
-      spdlog::info("special tokens of the model are those of its tokenizer: {}", fmt::join(changes, ", "));
-    }
   });
   const comm::SharedFacts identity =
       run_identity(hyperparameters, *data.training, data.validation.get(), *trained_.model);
+  // After the identity, which is that of the model as it was given.
+  const auto changes = models::align_special_ids(*trained_.model, *trained_.tokenizer);
+  if (!changes.empty()) {
+    spdlog::info("special tokens of the model are those of its tokenizer: {}", fmt::join(changes, ", "));
+  }
   std::optional<core::FolderLock> lock;  // on the root, from the first look for checkpoints to the end of the run
   comm::run_on_all(*communicator_, [&] {
     if (communicator_->is_root() && std::filesystem::is_directory(output_dir)) lock.emplace(output_dir);
   });
   const auto resumed = find_resume_point(hyperparameters, identity, *communicator_);
+  if (!resumed && is_already_finished(hyperparameters, identity)) return trained_;
   Hyperparameters settings = hyperparameters;
   if (resumed) {
     settings.global_batch_size = static_cast<std::int64_t>(resumed->state.global_batch_size);
@@ -149,6 +151,10 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
   if (resumed) {
     warn_about_changed_settings(*resumed, hyperparameters);
     spdlog::info("resuming from {}, after step {}", resumed->checkpoint.string(), loop.state().position.step);
+    if (const std::uint64_t step = loop.state().position.step; step > 0 && step >= loop.total_steps()) {
+      spdlog::warn("the checkpoint is of step {} and the job ends after step {}: nothing is left to train", step,
+                   loop.total_steps());
+    }
   }
 
   StopRequests stop(communicator_, {output_dir / "STOP", comm::end_of_job(hyperparameters.max_run_minutes)});
@@ -265,6 +271,21 @@ void GenerationModelTrainer::prepare_output(const Hyperparameters& hyperparamete
         "a checkpoint; give a folder that all nodes share, or optimizer_sharding: none and save_strategy: no",
         std::filesystem::absolute(output_dir).string(), kTrainerStateFile));
   });
+}
+
+bool GenerationModelTrainer::is_already_finished(const Hyperparameters& hyperparameters,
+                                                 const comm::SharedFacts& identity) {
+  const std::filesystem::path output_dir = hyperparameters.output_dir;
+  if (hyperparameters.overwrite_output_dir ||
+      hyperparameters.resume_from_checkpoint.kind != job::ResumeFrom::Kind::kNewest) {
+    return false;
+  }
+  const bool is_finished = communicator_->is_root() && holds_finished_run(output_dir, hyperparameters, identity);
+  if (comm::broadcast_text(*communicator_, is_finished ? "finished" : "").empty()) return false;
+  comm::run_on_all(*communicator_, [&] { load_checkpoint_weights(output_dir, *trained_.model); });
+  spdlog::info("this run has already finished: its model is in {}; overwrite_output_dir: true trains it again",
+               output_dir.string());
+  return true;
 }
 
 bool GenerationModelTrainer::load_best(const std::filesystem::path& output_dir, const LoopState& state) {

@@ -67,6 +67,46 @@ TEST_F(GenerationModelTrainerTest, ReturnsAModelThatGeneratesAndWasSaved) {
   EXPECT_EQ(TrainedModel::load(folder_ / "result").generate({"walk"}, {.max_new_tokens = 4}), answers);
 }
 
+TEST_F(GenerationModelTrainerTest, TheReturnedModelCanBeTrainedFurtherByLibTorch) {
+  for (const char* sharding : {"none", "full"}) {
+    const TrainedModel trained = train(gpt2_, 10, {{"optimizer_sharding", sharding}, {"overwrite_output_dir", true}});
+    for (const at::Tensor& parameter : trained.model->parameters()) EXPECT_FALSE(parameter.grad().defined());
+    torch::optim::SGD optimizer(trained.model->parameters(), 0.05);
+    const std::vector<data::Example> examples = {{{5, 6, 7}, {8, 9}}};
+    const models::Batch batch = models::collate(examples, std::vector<std::uint64_t>{0}, false, 0, 0);
+    std::vector<double> losses;
+    for (int step = 0; step < 3; ++step) {
+      models::Pass pass;
+      optimizer.zero_grad();
+      const at::Tensor loss = trained.model->loss_sum(batch, pass);
+      loss.backward();
+      optimizer.step();
+      losses.push_back(loss.item<double>());
+    }
+    EXPECT_LT(losses[1], losses[0]);
+    EXPECT_LT(losses[2], losses[1]);
+  }
+}
+
+TEST_F(GenerationModelTrainerTest, AModelsFolderHoldsNoFilesOfAnother) {
+  train(t5_, 10, {});
+  core::write_file(folder_ / "result" / "generation_config.json", "{}");
+  const auto answers = train(gpt2_, 10, {{"overwrite_output_dir", true}}).generate({"walk"}, {.max_new_tokens = 4});
+  EXPECT_FALSE(fs::exists(folder_ / "result" / "spiece.model"));
+  EXPECT_FALSE(fs::exists(folder_ / "result" / "generation_config.json"));
+  EXPECT_EQ(TrainedModel::load(folder_ / "result").generate({"walk"}, {.max_new_tokens = 4}), answers);
+}
+
+TEST_F(GenerationModelTrainerTest, AFinishedRunIsNotTrainedAgain) {
+  const auto answers = train(t5_, 10, {{"learning_rate", 0.01}}).generate({"walk"}, {.max_new_tokens = 4});
+  const auto before = core::read_file(folder_ / "result" / "metrics.jsonl");
+  const CapturedLog log;
+  EXPECT_EQ(train(t5_, 10, {{"learning_rate", 0.01}}).generate({"walk"}, {.max_new_tokens = 4}), answers);
+  EXPECT_THAT(log.text(), HasSubstr("this run has already finished"));
+  EXPECT_EQ(core::read_file(folder_ / "result" / "metrics.jsonl"), before);
+  EXPECT_THAT([&] { train(t5_, 10, {{"learning_rate", 0.02}}); }, ThrowsMessage<InputError>(HasSubstr("is not empty")));
+}
+
 TEST_F(GenerationModelTrainerTest, TheModelCardTellsOfTheRun) {
   train(t5_, 18, {{"test_size", 0.15}, {"learning_rate", 2e-3}});
   const std::string split = core::read_file(folder_ / "result" / "README.md");

@@ -30,6 +30,9 @@ class AtomicFile {
 /// Writes `bytes` as the whole content of the file, through an AtomicFile.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
+/// Removes a file if it exists. Throws Error if that fails.
+void remove_file(const std::filesystem::path& path);
+
 /// Syncs a folder to disk: a new or renamed file survives a power cut only once its folder's entry is on disk, too.
 /// Does nothing on file systems that cannot sync a folder.
 void sync_folder(const std::filesystem::path& folder);

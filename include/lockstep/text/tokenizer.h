@@ -57,7 +57,8 @@ class Tokenizer {
   const std::string& digest() const { return settings_.digest; }
 
   /// Writes the tokenizer's files into an existing folder, byte for byte, so that transformers' AutoTokenizer can load
-  /// it. If no padding token was defined, tokenizer_config.json gains EOS as padding token.
+  /// it. If no padding token was defined, tokenizer_config.json gains EOS as padding token. Removes files of another
+  /// tokenizer, which AutoTokenizer might prefer.
   void save(const std::filesystem::path& folder) const;
 
  protected:

@@ -72,6 +72,8 @@ class GenerationModelTrainer : public BaseTrainer {
   /// Prepares output_dir, on all ranks, for the run that `run` describes, new or resumed. The root locks it.
   void prepare_output(const Hyperparameters& hyperparameters, const TrainerState& run,
                       const std::optional<ResumePoint>& resumed, std::optional<core::FolderLock>& lock) const;
+  /// Returns whether output_dir holds what this job saved when it finished; the model then has its weights.
+  bool is_already_finished(const Hyperparameters& hyperparameters, const comm::SharedFacts& identity);
   /// Returns whether the model now is the best one.
   bool load_best(const std::filesystem::path& output_dir, const LoopState& state);
 

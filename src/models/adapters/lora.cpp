@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 #include "lockstep/models/families.h"
 #include "lockstep/models/layers/linear.h"
@@ -270,9 +271,7 @@ void merge_adapter(LanguageModel& model) {
 
 void remove_adapter_files(const fs::path& folder) {
   for (const char* name : {kAdapterConfigFile, kWeightsFile, kPickleFile}) {
-    std::error_code error;
-    fs::remove(folder / name, error);
-    if (error) core::throw_system_error("remove", folder / name, error.value());
+    core::remove_file(folder / name);
   }
 }
 

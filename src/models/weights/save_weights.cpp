@@ -5,6 +5,7 @@
 #include <regex>
 #include <set>
 
+#include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/json.h"
 #include "lockstep/models/weights/safetensors.h"
@@ -39,12 +40,6 @@ std::vector<NamedTensors> split(const NamedTensors& tensors, std::uint64_t item_
   return shards;
 }
 
-void remove_file(const fs::path& path) {
-  std::error_code error;
-  fs::remove(path, error);
-  if (error) core::throw_system_error("remove", path, error.value());
-}
-
 void remove_shards_but(const fs::path& folder, const std::set<std::string>& kept) {
   static const std::regex kShard("model-\\d{5}-of-\\d{5}\\.safetensors");
   std::vector<fs::path> stale;
@@ -52,7 +47,7 @@ void remove_shards_but(const fs::path& folder, const std::set<std::string>& kept
     const std::string name = entry.path().filename().string();
     if (std::regex_match(name, kShard) && !kept.contains(name)) stale.push_back(entry.path());
   }
-  for (const fs::path& path : stale) remove_file(path);
+  for (const fs::path& path : stale) core::remove_file(path);
 }
 
 }  // namespace
@@ -73,11 +68,11 @@ void save_weights(const fs::path& folder, const NamedTensors& tensors, at::Scala
   const std::vector<NamedTensors> shards = split(tensors, item_bytes, max_shard_bytes);
   if (shards.size() == 1) {
     write_safetensors(folder / kSafetensorsName, tensors, type);
-    remove_file(folder / kSafetensorsIndex);
+    core::remove_file(folder / kSafetensorsIndex);
     remove_shards_but(folder, {});
     return;
   }
-  remove_file(folder / kSafetensorsIndex);  // before any shard: the index must not refer to old and new shards
+  core::remove_file(folder / kSafetensorsIndex);  // before any shard: the index must not refer to old and new shards
   std::map<std::string, std::string> weight_map;
   std::set<std::string> files;
   std::int64_t numbers = 0;
@@ -94,7 +89,7 @@ void save_weights(const fs::path& folder, const NamedTensors& tensors, at::Scala
   core::write_json_file(
       folder / kSafetensorsIndex,
       {{"metadata", {{"total_parameters", numbers}, {"total_size", total_size}}}, {"weight_map", weight_map}});
-  remove_file(folder / kSafetensorsName);  // transformers prefers it to the index
+  core::remove_file(folder / kSafetensorsName);  // transformers prefers it to the index
   remove_shards_but(folder, files);
 }
 

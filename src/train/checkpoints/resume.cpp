@@ -141,6 +141,13 @@ bool holds_unfinished_run(const fs::path& output_dir, const comm::SharedFacts& i
   return run && !run->is_finished && comm::describe_differences(run->identity, identity).empty();
 }
 
+bool holds_finished_run(const fs::path& output_dir, const Hyperparameters& hyperparameters,
+                        const comm::SharedFacts& identity) {
+  const auto run = run_in(output_dir);
+  return run && run->is_finished && comm::describe_differences(run->identity, identity).empty() &&
+         comm::describe_differences(run->settings, hyperparameters.values()).empty();
+}
+
 void load_checkpoint_weights(const fs::path& checkpoint, LanguageModel& model) {
   if (models::has_adapter(model)) return models::copy_adapter(checkpoint, model);
   const models::PretrainedWeights weights(checkpoint);

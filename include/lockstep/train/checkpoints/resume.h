@@ -35,6 +35,10 @@ std::optional<ResumePoint> find_resume_point(const Hyperparameters& hyperparamet
 /// Returns whether output_dir holds the state of an unfinished run with `identity`, with or without checkpoints.
 bool holds_unfinished_run(const std::filesystem::path& output_dir, const comm::SharedFacts& identity);
 
+/// Returns whether output_dir holds the model of a finished run with `identity` and the same hyperparameters.
+bool holds_finished_run(const std::filesystem::path& output_dir, const Hyperparameters& hyperparameters,
+                        const comm::SharedFacts& identity);
+
 /// Copies the weights of a checkpoint into the model, on any device, or those of an adapter into its adapter.
 void load_checkpoint_weights(const std::filesystem::path& checkpoint, LanguageModel& model);
 
