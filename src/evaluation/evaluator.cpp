@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "lockstep/batching/batch_plan.h"
+#include "lockstep/core/error.h"
 
 namespace lockstep::evaluation {
 namespace {
@@ -27,6 +28,7 @@ std::optional<std::vector<RowLoss>> evaluate_rows(LanguageModel& model, const To
                                                   std::uint64_t batch_size, TokenId pad_id, Communicator& communicator,
                                                   const std::function<void(std::uint64_t)>& on_progress,
                                                   StopRequests* stop, const models::Pass& pass) {
+  if (batch_size == 0) throw InputError("batch_size: expected at least 1, found 0");
   const EvaluationMode mode(model);
   const at::NoGradGuard no_grad;
   at::Tensor losses = at::zeros({static_cast<std::int64_t>(dataset.size())}, at::kDouble);

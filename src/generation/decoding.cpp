@@ -145,6 +145,10 @@ std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& token
                                     const GenerationOptions& options,
                                     const std::function<void(std::size_t)>& on_progress) {
   const at::NoGradGuard no_grad;
+  for (const auto& [name, value] :
+       {std::pair{"batch_size", options.batch_size}, {"max_new_tokens", options.max_new_tokens}}) {
+    if (value == 0) throw InputError(fmt::format("{}: expected at least 1, found 0", name));
+  }
   auto prompts = given_prompts;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     if (prompts[i].empty())

@@ -1,5 +1,6 @@
 #include "lockstep/generation/trained_model.h"
 
+#include <fmt/format.h>
 #include <functional>
 
 #include "lockstep/core/error.h"
@@ -40,12 +41,20 @@ TrainedModel TrainedModel::create(const std::filesystem::path& folder, std::uint
   return with_tokenizer({.folder = folder, .tokenizer = folder}, [&] { return models::create_model(folder, seed); });
 }
 
+void TrainedModel::check_complete() const {
+  if (model && tokenizer) return;
+  throw InputError(fmt::format("TrainedModel: expected a model and a tokenizer, found no {}; load() or train one first",
+                               model ? "tokenizer" : "model"));
+}
+
 std::vector<std::string> TrainedModel::generate(const std::vector<std::string>& prompts,
                                                 const GenerationOptions& options) const {
+  check_complete();
   return lockstep::generation::generate(*model, *tokenizer, prompts, options);
 }
 
 void TrainedModel::save(const std::filesystem::path& folder, SaveOptions options) const {
+  check_complete();
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) core::throw_system_error("create the folder", folder, error.value());

@@ -2,8 +2,10 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -82,6 +84,7 @@ GenerationModelTrainer::GenerationModelTrainer(TrainedModel model, std::optional
 TrainedModel GenerationModelTrainer::train_model(const std::vector<Dataset>& training_datasets,
                                                  const HyperparameterChoices& hyperparameters,
                                                  const std::vector<Dataset>& validation_datasets) {
+  trained_.check_complete();
   const Hyperparameters chosen = Hyperparameters::from_choices(hyperparameters);
   if (training_datasets.empty()) throw InputError("training_datasets: expected at least one dataset, found none");
   std::shared_ptr<const TokenizedDataset> training, validation;
@@ -95,6 +98,9 @@ TrainedModel GenerationModelTrainer::train_model(const std::vector<Dataset>& tra
 TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const TokenizedDataset> training,
                                                      std::shared_ptr<const TokenizedDataset> validation,
                                                      const Hyperparameters& hyperparameters, const RunOrigin& origin) {
+  trained_.check_complete();
+  if (!training) throw InputError("training: expected a tokenized dataset, found none");
+  const at::AutoGradMode with_gradients(true);  // whatever the calling code has set
   comm::set_compute_threads(hyperparameters.threads_per_rank, *communicator_);
   const std::chrono::seconds timeout(hyperparameters.collective_timeout_s);
   communicator_->set_timeout(timeout);
@@ -110,6 +116,12 @@ TrainedModel GenerationModelTrainer::train_tokenized(std::shared_ptr<const Token
           "validation_datasets, or leave them out");
     }
     prepare_adapter(*trained_.model, hyperparameters);
+    const auto parameters = trained_.model->parameters();
+    if (std::ranges::none_of(parameters, [](const at::Tensor& parameter) { return parameter.requires_grad(); })) {
+      throw InputError(
+          "the model: expected a parameter that requires a gradient, found that all are frozen; call "
+          "requires_grad_(true) on those to train");
+    }
   });
   const comm::SharedFacts identity =
       run_identity(hyperparameters, *data.training, data.validation.get(), *trained_.model);

@@ -104,6 +104,14 @@ TEST(Decoding, ALongPromptLosesItsBeginningButNotBos) {
   EXPECT_THAT(results.front().ids, ElementsAre(4, 5));  // a quarter of the positions is reserved for the answer
 }
 
+TEST(Decoding, OptionsOutOfRangeAreRefused) {
+  test::BigramModel model = counting_model();
+  EXPECT_THAT([&] { generate_from(model, {{3}}, {.max_new_tokens = 0}); },
+              ThrowsMessage<InputError>(HasSubstr("max_new_tokens: expected at least 1, found 0")));
+  EXPECT_THAT([&] { generate_from(model, {{3}}, {.batch_size = 0}); },
+              ThrowsMessage<InputError>(HasSubstr("batch_size: expected at least 1, found 0")));
+}
+
 TEST(Decoding, APromptWithoutTokensIsRefused) {
   test::BigramModel model = counting_model();
   EXPECT_THAT([&] { generate_from(model, {{3}, {}}, {}); }, ThrowsMessage<InputError>(HasSubstr("prompt 2")));

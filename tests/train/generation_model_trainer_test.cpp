@@ -88,6 +88,31 @@ TEST_F(GenerationModelTrainerTest, TheReturnedModelCanBeTrainedFurtherByLibTorch
   }
 }
 
+TEST_F(GenerationModelTrainerTest, RefusesWhatIsMissingAndWhatIsFrozen) {
+  const HyperparameterChoices choices = {{"output_dir", (folder_ / "result").string()}};
+  const auto refusal = [](const std::string& words) { return ThrowsMessage<InputError>(HasSubstr(words)); };
+  EXPECT_THAT([] { TrainedModel().generate({"walk"}); }, refusal("found no model"));
+  EXPECT_THAT([&] { TrainedModel().save(folder_); }, refusal("found no model"));
+  EXPECT_THAT([&] { GenerationModelTrainer(TrainedModel(), 32).train_model({rows(4)}, choices); },
+              refusal("found no model"));
+  GenerationModelTrainer trainer(TrainedModel::create(gpt2_, 1), 32);
+  EXPECT_THAT([&] { trainer.train_tokenized(nullptr, nullptr, Hyperparameters::from_choices(choices), {}); },
+              refusal("training: expected a tokenized dataset"));
+  const GenerationModelTrainer taken = std::move(trainer);
+  EXPECT_THAT([&] { trainer.train_model({rows(4)}, choices); }, refusal("found no model"));
+  const TrainedModel frozen = TrainedModel::create(gpt2_, 1);
+  for (at::Tensor parameter : frozen.model->parameters()) parameter.requires_grad_(false);
+  EXPECT_THAT([&] { GenerationModelTrainer(frozen, 32).train_model({rows(4)}, choices); },
+              refusal("found that all are frozen"));
+  EXPECT_FALSE(fs::exists(folder_ / "result"));
+}
+
+TEST_F(GenerationModelTrainerTest, TrainsWhereGradientsAreTurnedOff) {
+  const at::NoGradGuard no_grad;
+  train(gpt2_, 10, {});
+  EXPECT_TRUE(fs::exists(folder_ / "result" / "model.safetensors"));
+}
+
 TEST_F(GenerationModelTrainerTest, AModelsFolderHoldsNoFilesOfAnother) {
   train(t5_, 10, {});
   core::write_file(folder_ / "result" / "generation_config.json", "{}");

@@ -12,8 +12,8 @@
 namespace lockstep::generation {
 
 struct GenerationOptions {
-  std::size_t max_new_tokens = 256;
-  std::size_t batch_size = 10;
+  std::size_t max_new_tokens = 256;  // at least 1
+  std::size_t batch_size = 10;       // at least 1
   Strategy strategy = {};
 };
 
@@ -27,7 +27,7 @@ struct Generated {
 /// learned positions, prompt and answer share the positions: an answer ends at the last one, and a prompt that leaves
 /// less than a quarter of them free (or `max_new_tokens`, if that is less) is truncated from the left, keeping BOS.
 /// Both cases log one warning. `on_progress(rows_done)` is called after each token of a batch; an exception from it
-/// ends the work. Throws InputError for a prompt without tokens.
+/// ends the work. Throws InputError for a prompt without tokens, and for options out of range.
 std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& tokenizer,
                                     const std::vector<std::vector<TokenId>>& prompts, const GenerationOptions& options,
                                     const std::function<void(std::size_t)>& on_progress = {});

@@ -27,6 +27,10 @@ struct TrainedModel {
   /// load() does.
   static TrainedModel create(const std::filesystem::path& folder, std::uint64_t seed);
 
+  /// Throws InputError if the model or the tokenizer is missing, as in TrainedModel{} or after a move. All functions
+  /// below do.
+  void check_complete() const;
+
   /// Continues each prompt, as generate() does (generation/decoding.h).
   std::vector<std::string> generate(const std::vector<std::string>& prompts,
                                     const GenerationOptions& options = {}) const;
