@@ -7,53 +7,81 @@
 
 namespace lockstep::data {
 
+namespace {
+
+void append(const std::vector<TokenId>& more, std::vector<TokenId>& ids) {
+  ids.insert(ids.end(), more.begin(), more.end());
+}
+
+bool keep_first(std::vector<TokenId>& ids, std::size_t count) {
+  if (ids.size() <= count) return false;
+  ids.resize(count);
+  return true;
+}
+
+// Appends the first tokens of `text` and the special tokens around them, at most `limit` in all. Returns true if tokens
+// were cut off.
+bool append_framed(const std::vector<TokenId>& before, std::vector<TokenId> text, const std::vector<TokenId>& after,
+                   const std::optional<std::size_t>& limit, std::vector<TokenId>& ids) {
+  const bool truncated = limit && keep_first(text, *limit - before.size() - after.size());
+  ids.reserve(before.size() + text.size() + after.size());
+  append(before, ids);
+  append(text, ids);
+  append(after, ids);
+  return truncated;
+}
+
+}  // namespace
+
 ExampleBuilder::ExampleBuilder(std::shared_ptr<const Tokenizer> tokenizer, bool has_encoder,
                                std::optional<std::size_t> max_length)
-    : tokenizer_(std::move(tokenizer)), has_encoder_(has_encoder), max_length_(max_length) {
+    : tokenizer_(std::move(tokenizer)),
+      frame_(text::sequence_frame(*tokenizer_, has_encoder)),
+      has_encoder_(has_encoder),
+      max_length_(max_length) {
   if (!tokenizer_->eos_id()) {
     throw InputError(
         "the tokenizer defines no EOS token, so a model could never learn to stop; set \"eos_token\" in "
         "tokenizer_config.json");
   }
-  if (max_length_ && *max_length_ < 2) {
+  const std::size_t input_frame = frame_.before_input.size() + frame_.after_input.size();
+  const std::size_t target_frame = frame_.before_target.size() + frame_.after_target.size();
+  const std::size_t special = has_encoder ? std::max(input_frame, target_frame) : input_frame + target_frame;
+  if (max_length_ && *max_length_ < special + 1) {
     throw InputError(
-        fmt::format("model_max_length: expected at least 2, found {}; an example needs a token and EOS", *max_length_));
+        fmt::format("model_max_length: expected at least {}, found {}; an example needs a token of the text and the {} "
+                    "special tokens (such as EOS) that the tokenizer adds",
+                    special + 1, *max_length_, special));
   }
 }
 
 ExampleBuilder::Result ExampleBuilder::build(const Row& row) const {
   Result result;
   auto& [input, target] = result.example;
-  const TokenId eos = *tokenizer_->eos_id();
-  const auto keep_first = [](std::vector<TokenId>& ids, std::size_t count) {
-    if (ids.size() <= count) return false;
-    ids.resize(count);
-    return true;
-  };
-
-  tokenizer_->encode(row.model_output, target);
-  result.empty_output = target.empty();
+  std::vector<TokenId> output;
+  tokenizer_->encode(row.model_output, output);
+  result.empty_output = output.empty();
   if (has_encoder_) {
-    tokenizer_->encode(row.model_input, input);
-    if (max_length_) {
-      result.input_truncated = keep_first(input, *max_length_ - 1);
-      result.target_truncated = keep_first(target, *max_length_ - 1);
-    }
-    input.push_back(eos);
-    target.push_back(eos);
+    std::vector<TokenId> source;
+    tokenizer_->encode(row.model_input, source);
+    result.input_truncated =
+        append_framed(frame_.before_input, std::move(source), frame_.after_input, max_length_, input);
+    result.target_truncated =
+        append_framed(frame_.before_target, std::move(output), frame_.after_target, max_length_, target);
     return result;
   }
 
-  if (tokenizer_->adds_bos() && tokenizer_->bos_id()) input.push_back(*tokenizer_->bos_id());
-  const std::size_t bos = input.size();
+  append(frame_.before_input, input);
+  const std::size_t before = input.size();
   tokenizer_->encode(row.model_input, input);
-  target.push_back(eos);
+  target = std::move(output);
+  append(frame_.after_target, target);
   if (max_length_) {
-    result.target_truncated = keep_first(target, *max_length_ - bos);
+    result.target_truncated = keep_first(target, *max_length_ - before);
     const std::size_t room = *max_length_ - target.size();
     if (input.size() > room) {
       result.input_truncated = true;
-      const auto first_text = input.begin() + static_cast<std::ptrdiff_t>(bos);
+      const auto first_text = input.begin() + static_cast<std::ptrdiff_t>(before);
       input.erase(first_text, first_text + static_cast<std::ptrdiff_t>(input.size() - room));
     }
   }

@@ -91,13 +91,16 @@ void check_vocabulary(const Tokenizer& tokenizer, std::uint64_t vocabulary_size)
                     "belongs to the model",
                     vocabulary_size, tokenizer.vocabulary_size()));
   }
-  for (const auto& special : {tokenizer.eos_id(), tokenizer.adds_bos() ? tokenizer.bos_id() : std::nullopt}) {
-    if (special && *special >= vocabulary_size) {
+  std::vector<TokenId> special_ids = tokenizer.ids_before();
+  special_ids.insert(special_ids.end(), tokenizer.ids_after().begin(), tokenizer.ids_after().end());
+  if (tokenizer.eos_id()) special_ids.push_back(*tokenizer.eos_id());
+  for (const TokenId special : special_ids) {
+    if (special >= vocabulary_size) {
       throw InputError(
           fmt::format("the tokenizer's special token \"{}\" has the id {}, beyond the model's embedding of "
                       "{} rows (\"vocab_size\" in config.json); give the tokenizer that belongs to the "
                       "model",
-                      tokenizer.token(*special), *special, vocabulary_size));
+                      tokenizer.token(special), special, vocabulary_size));
     }
   }
 }

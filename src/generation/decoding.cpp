@@ -9,6 +9,7 @@
 #include <span>
 
 #include "lockstep/core/error.h"
+#include "lockstep/text/sequence_frame.h"
 
 namespace lockstep::generation {
 namespace {
@@ -29,7 +30,7 @@ std::set<TokenId> end_ids(const models::ModelInfo& info, const Tokenizer& tokeni
 }
 
 // Returns the maximum number of new tokens of each row. Truncates prompts of decoder-only models from the left if they
-// leave too few learned positions for an answer, keeping BOS.
+// leave too few learned positions for an answer, keeping the special tokens before them.
 std::vector<std::size_t> truncate_prompts(const models::ModelInfo& info, const Tokenizer& tokenizer,
                                           std::vector<std::vector<TokenId>>& prompts, std::size_t max_new_tokens) {
   if (info.has_encoder || !info.max_positions) return std::vector<std::size_t>(prompts.size(), max_new_tokens);
@@ -40,9 +41,11 @@ std::vector<std::size_t> truncate_prompts(const models::ModelInfo& info, const T
   std::size_t cut = 0;
   for (auto& prompt : prompts) {
     if (prompt.size() > longest) {
-      const bool has_bos = longest > 1 && tokenizer.adds_bos() && prompt.front() == tokenizer.bos_id();
+      const std::vector<TokenId>& special = tokenizer.ids_before();
+      const bool is_framed =
+          longest > special.size() && std::ranges::equal(special, std::span(prompt).first(special.size()));
       const auto surplus = static_cast<std::ptrdiff_t>(prompt.size() - longest);
-      const auto begin = prompt.begin() + (has_bos ? 1 : 0);
+      const auto begin = prompt.begin() + static_cast<std::ptrdiff_t>(is_framed ? special.size() : 0);
       prompt.erase(begin, begin + surplus);
       ++cut;
     }
@@ -174,11 +177,7 @@ std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& token
 }
 
 std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, bool has_encoder, const std::string& text) {
-  std::vector<TokenId> ids;
-  if (!has_encoder && tokenizer.adds_bos() && tokenizer.bos_id()) ids.push_back(*tokenizer.bos_id());
-  tokenizer.encode(text, ids);
-  if (has_encoder && tokenizer.eos_id()) ids.push_back(*tokenizer.eos_id());
-  return ids;
+  return text::encode_input(tokenizer, has_encoder, text);
 }
 
 std::vector<std::string> generate(LanguageModel& model, const Tokenizer& tokenizer,

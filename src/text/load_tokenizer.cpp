@@ -53,7 +53,10 @@ Source read_source(const fs::path& folder, const fs::path& config_folder, Tokeni
 std::string text_of(TokenId id, const PipelineTokenizer::Components& components) {
   if (const AddedToken* added = components.added_tokens.find(id)) return added->content;
   if (const auto token = components.model->token(id)) return std::string(*token);
-  throw InputError(fmt::format("the end-of-sequence token has the id {}, which no token of the vocabulary has", id));
+  throw InputError(
+      fmt::format("a special token has the id {}, which no token of the vocabulary has; correct the "
+                  "post_processor of tokenizer.json",
+                  id));
 }
 
 }  // namespace
@@ -65,7 +68,7 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder, const fs
   Source source = read_source(folder, config_folder, settings);
   try {
     TokenizerDefinition& definition = source.definition;
-    apply_tokenizer_class(source.tokenizer_class, settings, definition);
+    const TokenizerClass tokenizer_class = apply_tokenizer_class(source.tokenizer_class, settings, definition);
     PipelineTokenizer::Components components;
     components.normalizer = definition.uses_sentencepiece_rules ? make_sentencepiece_normalizer(definition.normalizer)
                                                                 : make_normalizer(definition.normalizer);
@@ -75,22 +78,26 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder, const fs
     for (const auto* tokens : {&definition.added_tokens, &settings.added_tokens}) {
       for (const AddedToken& token : *tokens) components.added_tokens.add(token);
     }
-    const SpecialTokens special =
-        resolve_special_tokens(settings, source.tokenizer_class, read_post_processor(definition.post_processor),
-                               *components.model, components.added_tokens);
+    SpecialTokens special =
+        resolve_special_tokens(settings, tokenizer_class, *components.model, components.added_tokens);
+    const SpecialTokensAround frame =
+        resolve_frame(settings, tokenizer_class, special, definition.post_processor, source.has_tokenizer_json);
+    for (const auto* side : {&frame.before, &frame.behind}) {
+      for (const TokenId id : *side) text_of(id, components);
+    }
+    infer_special_tokens(frame, *components.model, components.added_tokens, special);
     PipelineTokenizer::Settings result;
     result.bos = special.bos;
     result.eos = special.eos;
     result.pad = special.pad ? special.pad : special.eos;
-    const bool asks_settings = definition.post_processor.is_null() && !source.has_tokenizer_json;
-    result.adds_bos = special.bos && (asks_settings ? settings.add_bos_token : special.frames_with_bos);
-    result.adds_eos = special.eos && (asks_settings ? settings.add_eos_token : special.frames_with_eos);
+    result.ids_before = frame.before;
+    result.ids_after = frame.behind;
     result.model_max_length = settings.model_max_length;
     std::optional<std::string> missing_pad;
     if (!special.pad && special.eos) {
       missing_pad = text_of(*special.eos, components);
     }
-    result.files = collect_tokenizer_files(folder, settings.config, name_of(source.tokenizer_class), missing_pad);
+    result.files = collect_tokenizer_files(folder, settings.config, name_of(tokenizer_class), missing_pad);
     result.digest = digest_of(result.files);
     return std::make_shared<PipelineTokenizer>(std::move(result), std::move(components));
   } catch (const Json::exception& error) {

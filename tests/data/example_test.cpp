@@ -94,6 +94,72 @@ TEST(ExampleBuilder, LengthsNeverExceedTheLimit) {
   }
 }
 
+// Builds a row of a tokenizer that puts the ids 4 and 1 before a text, and 5 and EOS after it.
+ExampleBuilder::Result build_framed(bool has_encoder, std::optional<std::size_t> limit, const Row& row) {
+  auto tokenizer = std::make_shared<test::ByteTokenizer>();
+  tokenizer->set_frame({4, kBos}, {5, kEos});
+  return ExampleBuilder(tokenizer, has_encoder, limit).build(row);
+}
+
+std::vector<TokenId> framed(std::vector<TokenId> before, const std::string& text, std::vector<TokenId> after) {
+  for (const TokenId id : test::bytes(text)) before.push_back(id);
+  before.insert(before.end(), after.begin(), after.end());
+  return before;
+}
+
+TEST(ExampleBuilder, EncoderDecoderFramesBothTextsAsTheTokenizerDoes) {
+  const auto whole = build_framed(true, std::nullopt, {"in", "out"}).example;
+  EXPECT_EQ(whole.input, framed({4, kBos}, "in", {5, kEos}));
+  EXPECT_EQ(whole.target, framed({4, kBos}, "out", {5, kEos}));
+  const auto exact = build_framed(true, 7, {"abc", "xyz"});
+  EXPECT_FALSE(exact.input_truncated || exact.target_truncated);
+  const auto cut = build_framed(true, 6, {"abc", "xyz"});
+  EXPECT_TRUE(cut.input_truncated && cut.target_truncated);
+  EXPECT_EQ(cut.example.input, framed({4, kBos}, "ab", {5, kEos}));
+  EXPECT_EQ(cut.example.target, framed({4, kBos}, "xy", {5, kEos}));
+}
+
+TEST(ExampleBuilder, DecoderOnlyFramesTheSequenceOfInputAndTarget) {
+  const auto whole = build_framed(false, std::nullopt, {"in", "out"}).example;
+  EXPECT_EQ(whole.input, framed({4, kBos}, "in", {}));
+  EXPECT_EQ(whole.target, framed({}, "out", {5, kEos}));
+  const auto cut = build_framed(false, 7, {"abc", "xy"});
+  EXPECT_TRUE(cut.input_truncated);
+  EXPECT_EQ(cut.example.input, framed({4, kBos}, "c", {}));
+  EXPECT_EQ(cut.example.target, framed({}, "xy", {5, kEos}));
+}
+
+TEST(ExampleBuilder, EosIsAddedOnceAndNeverBeforeATarget) {
+  auto tokenizer = std::make_shared<test::ByteTokenizer>();
+  tokenizer->set_frame({kEos}, {kEos, 5, kEos});  // as GPT-2's, whose BOS is its EOS
+  const auto gpt = ExampleBuilder(tokenizer, false, std::nullopt).build({"in", "out"}).example;
+  EXPECT_EQ(gpt.input, framed({kEos}, "in", {}));
+  EXPECT_EQ(gpt.target, framed({}, "out", {kEos, 5}));
+  tokenizer->set_frame({kEos, kBos}, {5});
+  const auto t5 = ExampleBuilder(tokenizer, true, std::nullopt).build({"in", "out"}).example;
+  EXPECT_EQ(t5.input, framed({kEos, kBos}, "in", {5, kEos}));
+  EXPECT_EQ(t5.target, framed({kBos}, "out", {5, kEos}));
+}
+
+TEST(ExampleBuilder, PromptsOfGenerationAreTheInputsOfTraining) {
+  auto tokenizer = std::make_shared<test::ByteTokenizer>();
+  tokenizer->set_frame({4, kBos}, {5, kEos});
+  for (const bool has_encoder : {true, false}) {
+    EXPECT_EQ(text::encode_input(*tokenizer, has_encoder, "in"),
+              ExampleBuilder(tokenizer, has_encoder, std::nullopt).build({"in", "out"}).example.input);
+  }
+}
+
+TEST(ExampleBuilder, ALimitLeavesRoomBesideTheSpecialTokens) {
+  for (const bool has_encoder : {true, false}) {
+    EXPECT_THAT(test::input_error([&] {
+                  build_framed(has_encoder, 4, {"in", "out"});
+                }),
+                HasSubstr("model_max_length: expected at least 5, found 4"));
+    EXPECT_EQ(build_framed(has_encoder, 5, {"in", "o"}).example.target.back(), kEos);
+  }
+}
+
 TEST(ExampleBuilder, RefusesTokenizersWithoutEosAndTinyLimits) {
   auto tokenizer = std::make_shared<test::ByteTokenizer>();
   EXPECT_THAT(test::input_error([&] { ExampleBuilder(tokenizer, true, 1); }), HasSubstr("model_max_length"));

@@ -44,10 +44,14 @@ class ByteTokenizer final : public Tokenizer {
     settings_.bos = kBos;
     settings_.eos = kEos;
     settings_.pad = kEos;
-    settings_.adds_bos = adds_bos;
+    if (adds_bos) settings_.ids_before = {kBos};
     settings_.digest = std::string(64, 'd');
   }
   void set_model_max_length(std::size_t length) { settings_.model_max_length = length; }
+  void set_frame(std::vector<TokenId> before, std::vector<TokenId> after) {
+    settings_.ids_before = std::move(before);
+    settings_.ids_after = std::move(after);
+  }
   void remove_eos() { settings_.eos.reset(); }
 
   using Tokenizer::encode;

@@ -241,3 +241,21 @@ def test_length_limit_warnings(tmp_path):
     assert manifest_of(gpt.prepared / "train")["model_max_length"] == 1024
     result = gpt.succeed(model_max_length=None)
     assert result.stderr.count("warning") == 1 and "preferable" in result.stderr
+
+
+def test_a_tokenizer_that_adds_bos_frames_source_and_target(tmp_path):
+    """CodeT5: an encoder-decoder with RoBERTa's tokenizer."""
+    model = tmp_path / "codet5"
+    shutil.copytree(FIXTURES / "tokenizers" / "gpt2", model)
+    tokens = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "pad_token": "<pad>"}
+    (model / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RobertaTokenizer"} | tokens))
+    (model / "config.json").write_text(json.dumps(CONFIGS["t5"] | {"vocab_size": 50300}))
+    reference = AutoTokenizer.from_pretrained(model)
+    assert reference("Hello world")["input_ids"][0] == reference.cls_token_id
+    place = Workplace(tmp_path, "t5")
+    write_rows(place.rows, make_rows(["Hello world", "x " * 200], ["ls -l", "y " * 200]))
+    place.run(pretrained_model_name=str(model), model_max_length=32)
+    examples = read_shards(place.prepared / "train" if (place.prepared / "train").exists() else place.prepared)
+    whole, cut = sorted(examples, key=lambda example: len(example[0]))
+    assert whole == tuple(reference(text)["input_ids"] for text in ("Hello world", "ls -l"))
+    assert cut == tuple(reference(text, truncation=True, max_length=32)["input_ids"] for text in ("x " * 200, "y " * 200))

@@ -115,14 +115,12 @@ def compare_with_transformers(folder, rng, count=150):
     tokenizer = reference.backend_tokenizer
     properties = compare(folder, tokenizer, hostile_texts(rng, count, tokenizer))
     framed, plain = (reference("a", add_special_tokens=framed)["input_ids"] for framed in (True, False))
-    before = [properties["bos"]] if properties["adds_bos"] else []
-    behind = [properties["eos"]] if properties["adds_eos"] else []
-    assert framed == before + plain + behind
+    assert framed == properties["before"] + plain + properties["after"]
     if reference.eos_token_id is not None:
         assert properties["eos"] == reference.eos_token_id
     if reference.pad_token_id is not None:
         assert properties["pad"] == reference.pad_token_id
-    if reference.bos_token_id is not None and not properties["adds_bos"]:
+    if reference.bos_token_id is not None and not properties["before"]:
         assert properties["bos"] == reference.bos_token_id
     return reference
 
@@ -228,7 +226,67 @@ def test_byt5(tmp_path, seed):
     rng = random.Random(seed)
     texts = [hostile_text(rng, ["<extra_id_0>", "<extra_id_12>"]) for _ in range(500)]
     properties, results = probe(tmp_path, texts)
-    assert (properties["eos"], properties["pad"], properties["adds_eos"]) == (1, 0, True)
+    assert (properties["eos"], properties["pad"], properties["after"]) == (1, 0, [1])
     for text, result in zip(texts, results):
         assert result["ids"] == reference(text, add_special_tokens=False)["input_ids"], ascii(text)
         assert result["text"] == reference.decode(result["ids"], skip_special_tokens=True), ascii(text)
+
+def test_frames_of_several_tokens(tmp_path, seed):
+    """The whole post-processor counts, whatever it adds; no token of it becomes an added token."""
+    from tokenizers import processors
+
+    rng = random.Random(seed)
+    special = [("<s>", 1), ("<bos>", 4), ("</s>", 2), ("<|padding|>", 7)]
+    frames = ["<s> <bos> $A", "<s> $A </s>", "$A <|padding|> </s>", "<bos> <s> $A </s> <|padding|>", "$A"]
+    for number, frame in enumerate(frames):
+        folder = tmp_path / str(number)
+        save_class(folder, rng, "PreTrainedTokenizerFast", eos_token="</s>")
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.post_processor = processors.Sequence([
+            processors.ByteLevel(), processors.TemplateProcessing(single=frame, special_tokens=special)])  # fmt: skip
+        tokenizer.save(str(folder / "tokenizer.json"))
+        compare_with_transformers(folder, rng, 20)
+
+
+@pytest.mark.parametrize("name", ["RobertaTokenizer", "T5Tokenizer", "ByT5Tokenizer", "GPTNeoXTokenizer"])
+def test_special_tokens_that_the_vocabulary_lacks(tmp_path, seed, name):
+    """The frame of a class has the ids of its special tokens, also if the class itself adds them."""
+    from transformers import AutoTokenizer
+
+    tokens = {"eos_token": "<end>", "sep_token": "<end>", "cls_token": "<begin>", "pad_token": "<pad>"}
+    rng = random.Random(seed)
+    if name == "T5Tokenizer":
+        (tmp_path / "config.json").write_text('{"model_type": "t5"}')
+        (tmp_path / "spiece.model").write_bytes((FIXTURES / "tokenizers" / "t5" / "spiece.model").read_bytes())
+        AutoTokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path)
+        (tmp_path / "spiece.model").unlink()
+    elif name != "ByT5Tokenizer":
+        save_class(tmp_path / "model", rng, name)
+        tmp_path = tmp_path / "model"
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name} | tokens))
+    reference = AutoTokenizer.from_pretrained(tmp_path)
+    texts = ["a", "a <unk> b", "<end>", "<begin>x</s>"]
+    properties, results = probe(tmp_path, texts)
+    for text, result in zip(texts, results):
+        assert result["ids"] == reference(text, add_special_tokens=False)["input_ids"], text
+        if name != "ByT5Tokenizer" or result["ids"][-1] != properties["eos"]:  # that one repeats no EOS of the text
+            assert properties["before"] + result["ids"] + properties["after"] == reference(text)["input_ids"], text
+
+
+def test_a_byte_level_tokenizer_of_the_class_of_llama(tmp_path, seed):
+    """DeepSeek's way: transformers uses tokenizer.json unchanged, so the class adds no special tokens either."""
+    rng = random.Random(seed)
+    save_class(tmp_path / "model", rng, "LlamaByteLevel")
+    file = json.loads((tmp_path / "model" / "tokenizer.json").read_text())
+    names = {"<unk>": "<|u|>", "<s>": "<|begin|>", "</s>": "<|done|>", "<pad>": "<|p|>"}
+    file["added_tokens"] = [token | {"content": names.get(token["content"], token["content"])} for token in file["added_tokens"]]
+    file["model"]["vocab"] = {names.get(token, token): number for token, number in file["model"]["vocab"].items()}
+    file["post_processor"] = None
+    (tmp_path / "model" / "tokenizer.json").write_text(json.dumps(file))
+    config = {"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<|begin|>", "eos_token": "<|done|>"}
+    (tmp_path / "model" / "tokenizer_config.json").write_text(json.dumps(config))
+    reference = compare_with_transformers(tmp_path / "model", rng)
+    texts = ["a <unk> b", "<s>", "</s>x", "<pad>"]
+    _, results = probe(tmp_path / "model", texts)
+    for text, result in zip(texts, results):
+        assert result["ids"] == reference(text, add_special_tokens=False)["input_ids"], text

@@ -62,8 +62,8 @@ TEST_F(LoadTokenizer, T5FromItsSentencePieceModel) {
   EXPECT_EQ(tokenizer->decode(ids), "Hello world");
   EXPECT_EQ(tokenizer->decode(ids, false), "Hello world<extra_id_0></s>");
   EXPECT_EQ(tokenizer->vocabulary_size(), 32000U);
-  EXPECT_TRUE(tokenizer->adds_eos());
-  EXPECT_FALSE(tokenizer->adds_bos());
+  EXPECT_EQ(tokenizer->ids_after(), std::vector<TokenId>{1});
+  EXPECT_THAT(tokenizer->ids_before(), testing::IsEmpty());
 }
 
 TEST_F(LoadTokenizer, Gpt2FromVocabularyAndMerges) {

@@ -16,8 +16,8 @@ lockstep::Json to_json(const std::optional<lockstep::TokenId>& id) {
 void probe(const std::string& folder) {
   const auto tokenizer = lockstep::load_tokenizer(folder);
   const lockstep::Json properties{{"bos", to_json(tokenizer->bos_id())}, {"eos", to_json(tokenizer->eos_id())},
-                                  {"pad", to_json(tokenizer->pad_id())}, {"adds_bos", tokenizer->adds_bos()},
-                                  {"adds_eos", tokenizer->adds_eos()},   {"size", tokenizer->vocabulary_size()},
+                                  {"pad", to_json(tokenizer->pad_id())}, {"before", tokenizer->ids_before()},
+                                  {"after", tokenizer->ids_after()},     {"size", tokenizer->vocabulary_size()},
                                   {"digest", tokenizer->digest()}};
   std::cout << properties.dump() << '\n';
   for (std::string line; std::getline(std::cin, line);) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lockstep/data/dataset.h"
+#include "lockstep/text/sequence_frame.h"
 #include "lockstep/text/tokenizer.h"
 
 namespace lockstep::data {
@@ -18,6 +19,8 @@ namespace lockstep::data {
 ///
 /// Decoder-only: the sequence is `input` followed by `target`, with `input` = [BOS] + ids(model_input) and `target` =
 /// ids(model_output) + EOS. The loss covers only `target`.
+///
+/// text::SequenceFrame says which further special tokens the tokenizer puts around both.
 struct Example {
   std::vector<TokenId> input;
   std::vector<TokenId> target;
@@ -37,14 +40,15 @@ class ExampleBuilder {
 
   /// `max_length` is in tokens.
   ///
-  /// Encoder-decoder: it limits `input` and `target` separately. Both keep their first tokens and end in EOS.
+  /// Encoder-decoder: it limits `input` and `target` separately. Both keep their first tokens and all special tokens
+  /// around them.
   ///
-  /// Decoder-only: it limits `input` and `target` together. The input is truncated from the left (BOS stays), so that
-  /// the answer stays whole. An answer that is too long by itself keeps its first tokens, without EOS, since a model
-  /// must not learn to stop in the middle of an answer. An answer that fills the limit leaves no input but BOS; without
-  /// BOS, its first token has nothing to be predicted from.
+  /// Decoder-only: it limits `input` and `target` together. The input is truncated from the left (the special tokens
+  /// before it stay), so that the answer stays whole. An answer that is too long by itself keeps its first tokens,
+  /// without EOS, since a model must not learn to stop in the middle of an answer. An answer that fills the limit
+  /// leaves no input but the special tokens before it; without those, its first token has nothing to be predicted from.
   ///
-  /// Throws InputError if the tokenizer has no EOS, or if `max_length` is below 2.
+  /// Throws InputError if the tokenizer has no EOS, or if `max_length` leaves no room for a token of the text.
   ExampleBuilder(std::shared_ptr<const Tokenizer> tokenizer, bool has_encoder, std::optional<std::size_t> max_length);
 
   /// Tokenizes one row. Throws InputError for text that is not UTF-8.
@@ -56,6 +60,7 @@ class ExampleBuilder {
 
  private:
   std::shared_ptr<const Tokenizer> tokenizer_;
+  text::SequenceFrame frame_;
   bool has_encoder_;
   std::optional<std::size_t> max_length_;
 };

@@ -32,7 +32,7 @@ std::vector<Generated> generate_ids(LanguageModel& model, const Tokenizer& token
                                     const std::vector<std::vector<TokenId>>& prompts, const GenerationOptions& options,
                                     const std::function<void(std::size_t)>& on_progress = {});
 
-/// Returns the prompt of a row as in training: ids(text) + EOS for encoder-decoder models, [BOS] + ids(text) otherwise.
+/// Returns the prompt of a row as in training: ids(text) with the special tokens of text::SequenceFrame around them.
 std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, bool has_encoder, const std::string& text);
 
 /// Generates text from text: encode_prompt(), generate_ids(), then decoding without special tokens.

@@ -46,10 +46,10 @@ class Tokenizer {
   const std::optional<TokenId>& eos_id() const { return settings_.eos; }
   /// Returns the id of the padding token, or that of EOS if the folder defines none.
   const std::optional<TokenId>& pad_id() const { return settings_.pad; }
-  /// Returns true if transformers' tokenizer adds BOS before a text; encode() does not.
-  bool adds_bos() const { return settings_.adds_bos; }
-  /// Returns true if transformers' tokenizer adds EOS after a text; encode() does not.
-  bool adds_eos() const { return settings_.adds_eos; }
+  /// Returns the special tokens that transformers' tokenizer adds before a text; encode() does not add them.
+  const std::vector<TokenId>& ids_before() const { return settings_.ids_before; }
+  /// Returns the special tokens that transformers' tokenizer adds after a text; encode() does not add them.
+  const std::vector<TokenId>& ids_after() const { return settings_.ids_after; }
   /// Returns the tokenizer's own limit in tokens; none if it states none (or transformers' "very large integer").
   const std::optional<std::size_t>& model_max_length() const { return settings_.model_max_length; }
 
@@ -65,7 +65,7 @@ class Tokenizer {
   /// What load_tokenizer() reads from the folder besides the vocabulary.
   struct Settings {
     std::optional<TokenId> bos, eos, pad;
-    bool adds_bos = false, adds_eos = false;
+    std::vector<TokenId> ids_before, ids_after;  // the special tokens around a text
     std::optional<std::size_t> model_max_length;
     std::vector<TokenizerFile> files;  // as save() writes them
     std::string digest;

@@ -10,13 +10,21 @@ namespace {
 
 void read_template(const Json& json, SpecialTokensAround& frame) {
   auto* side = &frame.before;
+  std::size_t texts = 0;
   for (const Json& part : json.at("single")) {
     if (part.contains("Sequence")) {
       side = &frame.behind;
+      ++texts;
       continue;
     }
     const auto name = part.at("SpecialToken").at("id").get<std::string>();
     for (const Json& id : json.at("special_tokens").at(name).at("ids")) side->push_back(read_token_id(id));
+  }
+  if (texts != 1) {
+    throw InputError(fmt::format(
+        "post_processor.single: expected the text exactly once, found {} times in {}; use a template such as "
+        "\"<s> $A </s>\"",
+        texts, json.at("single").dump()));
   }
 }
 

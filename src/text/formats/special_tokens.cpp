@@ -25,19 +25,6 @@ class Resolver {
     return token.id;
   }
 
-  // Returns the id of an added token that is special.
-  std::optional<TokenId> find_special(std::string_view content) const {
-    const AddedToken* known = added_tokens_.find(content);
-    return known != nullptr && known->special ? std::optional(known->id) : std::nullopt;
-  }
-
-  // Makes the token of an id that the post-processor names an added token, too.
-  std::optional<TokenId> adopt(std::optional<TokenId> id) {
-    if (!id || added_tokens_.find(*id) != nullptr) return id;
-    const auto text = model_.token(*id);
-    return text ? std::optional(make_special(std::string(*text))) : std::nullopt;
-  }
-
  private:
   TokenId next_id() const { return std::max(static_cast<TokenId>(model_.size()), added_tokens_.end_id()); }
 
@@ -48,8 +35,7 @@ class Resolver {
 }  // namespace
 
 SpecialTokens resolve_special_tokens(const TokenizerFolderSettings& settings, TokenizerClass tokenizer_class,
-                                     const SpecialTokensAround& frame, const TokenModel& model,
-                                     AddedTokens& added_tokens) {
+                                     const TokenModel& model, AddedTokens& added_tokens) {
   Resolver resolver(model, added_tokens);
   const SpecialTokenTexts usual = default_special_tokens(tokenizer_class);
   SpecialTokens special;
@@ -59,9 +45,9 @@ SpecialTokens resolve_special_tokens(const TokenizerFolderSettings& settings, To
   for (const auto& [text, id] : {std::pair<Text, std::optional<TokenId>*>{&SpecialTokenTexts::bos, &special.bos},
                                  {&SpecialTokenTexts::eos, &special.eos},
                                  {&SpecialTokenTexts::unk, nullptr},
-                                 {&SpecialTokenTexts::sep, nullptr},
+                                 {&SpecialTokenTexts::sep, &special.sep},
                                  {&SpecialTokenTexts::pad, pads ? &special.pad : nullptr},
-                                 {&SpecialTokenTexts::cls, nullptr},
+                                 {&SpecialTokenTexts::cls, &special.cls},
                                  {&SpecialTokenTexts::mask, nullptr}}) {
     const auto& chosen = settings.special.*text ? settings.special.*text : usual.*text;
     if (!chosen) continue;
@@ -69,15 +55,41 @@ SpecialTokens resolve_special_tokens(const TokenizerFolderSettings& settings, To
     if (id != nullptr) *id = chosen_id;
   }
   for (const std::string& token : settings.additional_special_tokens) resolver.make_special(token);
-
-  const auto first = [](const std::vector<TokenId>& ids) { return ids.empty() ? std::nullopt : std::optional(ids[0]); };
-  special.frames_with_bos = !frame.before.empty();
-  special.frames_with_eos = !frame.behind.empty();
-  if (special.frames_with_bos) special.bos = resolver.adopt(first(frame.before));
-  if (!special.eos) special.eos = resolver.adopt(first(frame.behind));
-  if (!special.eos && resolver.has(kCommonEos)) special.eos = resolver.make_special(std::string(kCommonEos));
-  if (!special.pad) special.pad = resolver.find_special(kCommonPad);
   return special;
+}
+
+SpecialTokensAround resolve_frame(const TokenizerFolderSettings& settings, TokenizerClass tokenizer_class,
+                                  const SpecialTokens& special, const Json& post_processor, bool has_tokenizer_json) {
+  SpecialTokensAround frame;
+  const auto add = [](const std::optional<TokenId>& id, std::vector<TokenId>& side) {
+    if (id) side.push_back(*id);
+  };
+  if (tokenizer_class == TokenizerClass::kT5 || tokenizer_class == TokenizerClass::kByT5) {
+    add(special.eos, frame.behind);
+  } else if (tokenizer_class == TokenizerClass::kRoberta) {
+    add(special.cls, frame.before);
+    add(special.sep, frame.behind);
+  } else if (post_processor.is_null() && !has_tokenizer_json) {
+    if (settings.add_bos_token) add(special.bos, frame.before);
+    if (settings.add_eos_token) add(special.eos, frame.behind);
+  } else {
+    frame = read_post_processor(post_processor);
+  }
+  return frame;
+}
+
+void infer_special_tokens(const SpecialTokensAround& frame, const TokenModel& model, const AddedTokens& added_tokens,
+                          SpecialTokens& special) {
+  const auto first = [](const std::vector<TokenId>& ids) { return ids.empty() ? std::nullopt : std::optional(ids[0]); };
+  const auto find = [&](std::string_view content) {
+    const AddedToken* added = added_tokens.find(content);
+    return added != nullptr ? std::optional(added->id) : model.find(content);
+  };
+  if (!frame.before.empty()) special.bos = first(frame.before);
+  if (!special.eos) special.eos = first(frame.behind);
+  if (!special.eos) special.eos = find(kCommonEos);
+  const AddedToken* pad = added_tokens.find(kCommonPad);
+  if (!special.pad && pad != nullptr && pad->special) special.pad = pad->id;
 }
 
 }  // namespace lockstep::text

@@ -11,15 +11,22 @@
 namespace lockstep::text {
 
 struct SpecialTokens {
-  std::optional<TokenId> bos, eos, pad;
-  bool frames_with_bos = false, frames_with_eos = false;  // the post-processor adds them
+  std::optional<TokenId> bos, eos, sep, pad, cls;
 };
 
-/// Determines the special tokens of a folder: those that its settings name, else those of its class, else those that
-/// the post-processor adds to a text, whose BOS takes precedence. Makes all of them added tokens; one that the
-/// vocabulary lacks gets the next free id, as in transformers.
+/// Determines the special tokens of a folder: those that its settings name, else those of its class. Makes all of them
+/// added tokens; one that the vocabulary lacks gets the next free id, as in transformers.
 SpecialTokens resolve_special_tokens(const TokenizerFolderSettings& settings, TokenizerClass tokenizer_class,
-                                     const SpecialTokensAround& frame, const TokenModel& model,
-                                     AddedTokens& added_tokens);
+                                     const TokenModel& model, AddedTokens& added_tokens);
+
+/// Returns the special tokens that transformers' tokenizer adds around a text. `has_tokenizer_json` says whether the
+/// folder has that file: transformers then ignores add_bos_token and add_eos_token of tokenizer_config.json.
+SpecialTokensAround resolve_frame(const TokenizerFolderSettings& settings, TokenizerClass tokenizer_class,
+                                  const SpecialTokens& special, const Json& post_processor, bool has_tokenizer_json);
+
+/// Fills in the tokens that neither the settings nor the class name: BOS and EOS from the frame, EOS also from the
+/// vocabulary, the padding token from the added tokens.
+void infer_special_tokens(const SpecialTokensAround& frame, const TokenModel& model, const AddedTokens& added_tokens,
+                          SpecialTokens& special);
 
 }  // namespace lockstep::text

@@ -130,13 +130,6 @@ Json find_charsmap(const Json& normalizer) {
   return nullptr;
 }
 
-Json ends_in(const TokenizerDefinition& definition, const char* token) {
-  return {
-      {"type", "TemplateProcessing"},
-      {"single", {{{"Sequence", {{"id", "A"}, {"type_id", 0}}}}, {{"SpecialToken", {{"id", token}, {"type_id", 0}}}}}},
-      {"special_tokens", {{token, {{"ids", Json::array({definition.find(token).value_or(0)})}}}}}};
-}
-
 void build_t5(TokenizerDefinition& definition) {
   definition.normalizer = find_charsmap(definition.normalizer);
   definition.pre_tokenizer =
@@ -144,7 +137,6 @@ void build_t5(TokenizerDefinition& definition) {
           ? Json()
           : sequence("pretokenizers", {{{"type", "WhitespaceSplit"}}, metaspace("always", true)});
   definition.decoder = metaspace("always", true);
-  definition.post_processor = ends_in(definition, "</s>");
   definition.model_options = {{"type", "Unigram"}, {"unk_id", 2}, {"byte_fallback", false}};
 }
 
@@ -193,23 +185,26 @@ void build_qwen2(bool add_prefix_space, TokenizerDefinition& definition) {
                 byte_level(add_prefix_space, false)});
 }
 
-void build_roberta(const TokenizerFolderSettings& settings, bool add_prefix_space, TokenizerDefinition& definition) {
-  build_byte_level(add_prefix_space, definition);
-  const auto token = [&](const std::string& text) -> Json {
-    return Json::array({text, definition.find(text).value_or(0)});
-  };
-  definition.post_processor = {{"type", "RobertaProcessing"},
-                               {"sep", token(settings.special.sep.value_or("</s>"))},
-                               {"cls", token(settings.special.cls.value_or("<s>"))}};
+// Returns whether the class can be built from the model. If not, tokenizer.json is used unchanged.
+bool fits(TokenizerClass tokenizer_class, const TokenizerDefinition& definition) {
+  if (tokenizer_class == TokenizerClass::kT5) return definition.model_type() == "Unigram";
+  if (definition.model_type() != "BPE") return false;
+  // Llama 3's folders name the class of Llama, too; transformers then uses tokenizer.json unchanged.
+  return tokenizer_class != TokenizerClass::kLlama ||
+         std::ranges::none_of(std::initializer_list<const Json*>{&definition.normalizer, &definition.pre_tokenizer,
+                                                                 &definition.post_processor, &definition.decoder},
+                              [](const Json* component) { return mentions_byte_level(*component); });
 }
 
 void build_byt5(const TokenizerFolderSettings& settings, TokenizerDefinition& definition) {
   definition.model_options = {{"type", kByteModelType}};
   definition.decoder = {{"type", kByteModelType}};
-  const auto stripped = [](const char* text, TokenId id) {
-    return AddedToken{.content = text, .id = id, .special = true, .lstrip = true, .rstrip = true};
+  // The three special tokens have the first ids, whatever their names.
+  const auto stripped = [](const std::optional<std::string>& text, const char* usual, TokenId id) {
+    return AddedToken{.content = text.value_or(usual), .id = id, .special = true, .lstrip = true, .rstrip = true};
   };
-  definition.added_tokens = {stripped("<pad>", 0), stripped("</s>", 1), stripped("<unk>", 2)};
+  definition.added_tokens = {stripped(settings.special.pad, "<pad>", 0), stripped(settings.special.eos, "</s>", 1),
+                             stripped(settings.special.unk, "<unk>", 2)};
   constexpr std::uint32_t kDefaultExtraIds = 125;
   constexpr TokenId kFirstExtraId = 3 + 256;
   const std::uint32_t extra_ids = read_extra_ids(settings.config, kDefaultExtraIds);
@@ -217,7 +212,6 @@ void build_byt5(const TokenizerFolderSettings& settings, TokenizerDefinition& de
     definition.added_tokens.push_back(
         {.content = fmt::format("<extra_id_{}>", i), .id = kFirstExtraId + i, .special = true});
   }
-  definition.post_processor = ends_in(definition, "</s>");
 }
 
 }  // namespace
@@ -251,37 +245,43 @@ SpecialTokenTexts default_special_tokens(TokenizerClass tokenizer_class) {
   return entry == nullptr ? SpecialTokenTexts{} : entry->special;
 }
 
-void apply_tokenizer_class(TokenizerClass tokenizer_class, const TokenizerFolderSettings& settings,
-                           TokenizerDefinition& definition) {
-  if (tokenizer_class == TokenizerClass::kByT5) return build_byt5(settings, definition);
-  // If the class does not fit the model, tokenizer.json is used unchanged.
-  if (definition.model_type() != (tokenizer_class == TokenizerClass::kT5 ? "Unigram" : "BPE")) return;
+TokenizerClass apply_tokenizer_class(TokenizerClass tokenizer_class, const TokenizerFolderSettings& settings,
+                                     TokenizerDefinition& definition) {
+  if (tokenizer_class == TokenizerClass::kByT5) {
+    build_byt5(settings, definition);
+    return tokenizer_class;
+  }
+  if (tokenizer_class == TokenizerClass::kGeneric || !fits(tokenizer_class, definition))
+    return TokenizerClass::kGeneric;
   const Json prefix = settings.config.value("add_prefix_space", Json());
   const bool add_prefix_space = prefix.is_boolean() && prefix.get<bool>();
   switch (tokenizer_class) {
     case TokenizerClass::kGeneric:
     case TokenizerClass::kByT5:
-      return;
+      break;
     case TokenizerClass::kT5:
-      return build_t5(definition);
+      build_t5(definition);
+      break;
     case TokenizerClass::kLlama:
-      // Llama 3's folders name this class, too; transformers then uses tokenizer.json unchanged.
-      if (mentions_byte_level(definition.pre_tokenizer) || mentions_byte_level(definition.decoder)) return;
-      return build_llama(settings.config, definition);
+      build_llama(settings.config, definition);
+      break;
     case TokenizerClass::kGemma:
-      return build_gemma(settings, definition);
+      build_gemma(settings, definition);
+      break;
     case TokenizerClass::kGpt2:
-      return build_byte_level(add_prefix_space, definition);
+    case TokenizerClass::kRoberta:
+      build_byte_level(add_prefix_space, definition);
+      break;
     case TokenizerClass::kGptNeoX:
       build_byte_level(add_prefix_space, definition);
       definition.normalizer = {{"type", "NFC"}};
       definition.post_processor = nullptr;
-      return;
+      break;
     case TokenizerClass::kQwen2:
-      return build_qwen2(add_prefix_space, definition);
-    case TokenizerClass::kRoberta:
-      return build_roberta(settings, add_prefix_space, definition);
+      build_qwen2(add_prefix_space, definition);
+      break;
   }
+  return tokenizer_class;
 }
 
 }  // namespace lockstep::text

@@ -23,8 +23,9 @@ const char* name_of(TokenizerClass tokenizer_class);
 /// Returns the special tokens that a class uses if the folder names none.
 SpecialTokenTexts default_special_tokens(TokenizerClass tokenizer_class);
 
-/// Replaces every component except the vocabulary by that of the class.
-void apply_tokenizer_class(TokenizerClass tokenizer_class, const TokenizerFolderSettings& settings,
-                           TokenizerDefinition& definition);
+/// Replaces every component except the vocabulary by that of the class, and returns the class. If the class does not
+/// fit the model, changes nothing and returns kGeneric; the class then defines no special tokens either.
+TokenizerClass apply_tokenizer_class(TokenizerClass tokenizer_class, const TokenizerFolderSettings& settings,
+                                     TokenizerDefinition& definition);
 
 }  // namespace lockstep::text
