@@ -70,8 +70,12 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder, const fs
     TokenizerDefinition& definition = source.definition;
     const TokenizerClass tokenizer_class = apply_tokenizer_class(source.tokenizer_class, settings, definition);
     PipelineTokenizer::Components components;
-    components.normalizer = definition.uses_sentencepiece_rules ? make_sentencepiece_normalizer(definition.normalizer)
-                                                                : make_normalizer(definition.normalizer);
+    if (const auto& rules = definition.sentencepiece_rules) {
+      components.normalizer = make_sentencepiece_normalizer(definition.normalizer, *rules);
+      components.blank_marker.emplace(*rules);
+    } else {
+      components.normalizer = make_normalizer(definition.normalizer);
+    }
     components.pre_tokenizers = make_pre_tokenizers(definition.pre_tokenizer);
     components.decoder = make_token_decoder(definition.decoder);
     components.model = make_model(definition);

@@ -15,6 +15,7 @@ struct PipelineTokenizer::Workspace {
   std::uint64_t owner = 0;
   WordCache cache;
   NormalizedText normalized;
+  std::string marked;  // a range whose blanks are marked
   Pieces pieces;
   std::string spelled;  // a word in the byte alphabet
 };
@@ -62,7 +63,12 @@ void PipelineTokenizer::encode_range(std::string_view text, std::size_t origin_e
   normalized_.split(
       text,
       [&](std::size_t begin, std::size_t end) {
-        work.pieces.reset(text.substr(begin, end - begin), origin_end > begin ? origin_end - begin : 0);
+        std::string_view range = text.substr(begin, end - begin);
+        if (components_.blank_marker) {
+          components_.blank_marker->apply(range, work.marked);
+          range = work.marked;
+        }
+        work.pieces.reset(range, origin_end > begin ? origin_end - begin : 0);
         components_.pre_tokenizers.apply(work.pieces);
         for (std::size_t i = 0; i < work.pieces.size(); ++i) encode_piece(work.pieces[i], work, ids);
       },

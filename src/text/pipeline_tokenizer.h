@@ -10,6 +10,7 @@
 #include "text/added_tokens.h"
 #include "text/components/normalizer.h"
 #include "text/components/pre_tokenizer.h"
+#include "text/components/sentencepiece_normalizer.h"
 #include "text/components/token_decoder.h"
 #include "text/models/token_model.h"
 
@@ -22,6 +23,7 @@ class PipelineTokenizer final : public Tokenizer {
   struct Components {
     AddedTokens added_tokens;
     std::unique_ptr<const Normalizer> normalizer;  // may be null
+    std::optional<BlankMarker> blank_marker;       // runs after the normalizer, between the added tokens
     PreTokenizers pre_tokenizers;
     std::unique_ptr<const TokenModel> model;
     std::unique_ptr<const TokenDecoder> decoder;  // may be null: tokens are joined by blanks

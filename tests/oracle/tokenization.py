@@ -182,12 +182,16 @@ def compare_with_sentencepiece(folder, rng, count):
 
     (folder / "config.json").write_text('{"model_type": "t5"}')
     reference = sentencepiece.SentencePieceProcessor(str(folder / "spiece.model"))
-    texts = ["", " ", "a", "a\x85b", "Z\u0351\u036b\u0343 e\u0301 a\u0308\u0323 \u1e9b\u0323"]
-    texts += [text for text in (hostile_text(rng, []) for _ in range(count)) if not any(
-        special in text for special in ("<unk>", "</s>", "<pad>", "<extra_id_"))]  # fmt: skip
+    pieces = range(reference.get_piece_size())
+    special = [reference.id_to_piece(i) for i in pieces if reference.is_control(i) or reference.is_unknown(i)] + ["<extra_id_"]
+    symbols = [reference.id_to_piece(i) for i in pieces if reference.get_score(i) == 0 and not reference.is_control(i)]
+    texts = ["", " ", "a", "a\x85b", "Z\u0351\u036b\u0343 e\u0301 a\u0308\u0323 \u1e9b\u0323", "<0x41>", "  a  b  ", "中文\u0378"]
+    texts += [text for text in (hostile_text(rng, symbols[:20]) for _ in range(count)) if not any(one in text for one in special)]
     _, results = probe(folder, texts)
     for text, result in zip(texts, results):
         assert result["ids"] == reference.encode(text), ascii(text)
+        if reference.unk_id() not in result["ids"] and "▁" not in text:
+            assert result["text"].replace(" ", "") == reference.decode(result["ids"]).replace(" ", ""), ascii(text)
 
 
 def test_t5_model_alone(tmp_path, seed):
@@ -195,16 +199,88 @@ def test_t5_model_alone(tmp_path, seed):
     compare_with_sentencepiece(tmp_path, random.Random(seed), 1000)
 
 
-def test_t5_models_of_other_text(tmp_path, seed):
+def train_t5_model(folder, rng, **options):
     import sentencepiece
     from tokenizer_workplace import corpus
 
-    rng = random.Random(seed)
+    options = {"model_type": "unigram", "vocab_size": 620, "character_coverage": 0.995, "pad_id": 0, "eos_id": 1, "unk_id": 2,
+               "bos_id": -1, "normalization_rule_name": rng.choice(["nmt_nfkc", "identity", "nfkc_cf"])} | options  # fmt: skip
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(corpus(rng)), model_prefix=str(tmp_path / "spiece"), vocab_size=620, model_type="unigram",
-        character_coverage=0.995, hard_vocab_limit=False, minloglevel=2, pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
-        normalization_rule_name=rng.choice(["nmt_nfkc", "identity", "nfkc_cf"]))  # fmt: skip
+        sentence_iterator=iter(corpus(rng)), model_prefix=str(folder / "spiece"), hard_vocab_limit=False, minloglevel=2,
+        **options)  # fmt: skip
+    (folder / "config.json").write_text('{"model_type": "t5"}')
+
+
+def test_t5_models_of_other_text(tmp_path, seed):
+    rng = random.Random(seed)
+    train_t5_model(tmp_path, rng)
     compare_with_sentencepiece(tmp_path, rng, 500)
+
+
+def random_sentencepiece_options(rng):
+    """Options that change ids, and ids of the special pieces in every order."""
+    ids = rng.sample(range(4), 4)
+    options = {"unk_id": ids[0], "eos_id": ids[1], "pad_id": ids[2], "bos_id": rng.choice([ids[3], -1])}
+    for option in ("byte_fallback", "add_dummy_prefix", "remove_extra_whitespaces", "split_digits", "split_by_whitespace",
+                   "allow_whitespace_only_pieces", "split_by_unicode_script"):  # fmt: skip
+        options[option] = rng.random() < 0.5
+    options["user_defined_symbols"] = rng.sample(["<sep>", "of", "▁the", "the way", "\t", "\n", "é", "ﬁ", "a b", " x", "①②"], rng.randint(0, 5))
+    options["control_symbols"] = rng.choice([[], ["<ctrl>", "<lang>"]])
+    if rng.random() < 0.3:
+        options |= {"unk_piece": "<u>", "eos_piece": "<e>", "pad_piece": "<p>"}
+    if options["bos_id"] == -1:  # the ids must have no gap
+        order = sorted(["unk_id", "eos_id", "pad_id"], key=options.get)
+        options |= {name: number for number, name in enumerate(order)}
+    return options
+
+
+def test_t5_models_of_any_options(tmp_path, seed):
+    for case in range(6):
+        rng = random.Random(f"{seed} {case}")
+        folder = tmp_path / str(case)
+        folder.mkdir()
+        options = random_sentencepiece_options(rng)
+        train_t5_model(folder, rng, **options)
+        try:
+            compare_with_sentencepiece(folder, rng, 150)
+            properties, _ = probe(folder, [])
+            assert (properties["eos"], properties["pad"]) == (options["eos_id"], options["pad_id"])
+        except (AssertionError, RuntimeError) as error:
+            raise AssertionError(f"seed {seed} case {case}: {options}\n{error}") from None
+
+
+@pytest.mark.parametrize("option, value", [("model_type", "bpe"), ("model_type", "char"), ("model_type", "word"),
+                                           ("treat_whitespace_as_suffix", True), ("escape_whitespaces", False)])  # fmt: skip
+def test_options_of_sentencepiece_that_are_refused(tmp_path, seed, option, value):
+    rng = random.Random(seed)
+    words = {"use_all_vocab": True} if value in ("char", "word") else {}
+    train_t5_model(tmp_path, rng, **({option: value} if option != "escape_whitespaces" else {}), **words)
+    if option == "escape_whitespaces":
+        from transformers.convert_slow_tokenizer import import_protobuf
+
+        proto = import_protobuf().ModelProto()
+        proto.ParseFromString((tmp_path / "spiece.model").read_bytes())
+        proto.normalizer_spec.escape_whitespaces = False
+        (tmp_path / "spiece.model").write_bytes(proto.SerializeToString())
+    with pytest.raises(RuntimeError, match=rf"spiece.model: .*{option}: expected .*, found .*save the tokenizer with transformers"):
+        probe(tmp_path, [])
+
+
+def test_added_tokens_next_to_a_sentencepiece_model(tmp_path, seed):
+    """A token that is searched for in the normalized text is found at any place, and so is one that the rules rewrite."""
+    from transformers import AutoTokenizer
+
+    (tmp_path / "spiece.model").write_bytes((FIXTURES / "tokenizers" / "t5" / "spiece.model").read_bytes())
+    (tmp_path / "config.json").write_text('{"model_type": "t5"}')
+    rng = random.Random(seed)
+    for tokens in (["<sep>"], ["<sep>", "ﬁ x", "Token", "\n"]):
+        (tmp_path / "added_tokens.json").write_text(json.dumps({token: 32100 + i for i, token in enumerate(tokens)}))
+        reference = AutoTokenizer.from_pretrained(tmp_path)
+        texts = ["a<sep>b", "<sep>", " <sep> <sep>a", "a\nb", "fi x fi", "Tokens of Token"]
+        texts += ["".join(rng.choices(["the", "of", " ", "<sep>", "fi x", "\n", "Token", "a", "é"], k=9)) for _ in range(200)]
+        _, results = probe(tmp_path, texts)
+        for text, result in zip(texts, results):
+            assert result["ids"] == reference(text, add_special_tokens=False)["input_ids"], ascii(text)
 
 
 @pytest.mark.parametrize("settings", [{}, {"add_prefix_space": True}, {"add_bos_token": True}])

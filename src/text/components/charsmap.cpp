@@ -97,7 +97,6 @@ void Charsmap::apply_to_cluster(std::string_view cluster, std::string& out) cons
   }
 }
 
-// Appends one replacement or one unchanged character to `out`. Returns the number of bytes of `text` that it consumed.
 std::size_t Charsmap::apply_longest(std::string_view text, std::string& out) const {
   if (const auto rule = find(text, /*longest=*/true)) {
     out += rule->replacement;

@@ -27,6 +27,13 @@ class Charsmap {
   /// Returns true if a fast scan shows that `text` needs no replacement. False does not mean that it needs one.
   bool leaves(std::string_view text) const;
 
+  /// Appends the replacement of the longest rule for a prefix of `text`, or its first character if there is no rule.
+  /// Returns the number of bytes of `text` that it consumed.
+  std::size_t apply_longest(std::string_view text, std::string& out) const;
+
+  /// Returns the replacements of all rules, separated by NUL.
+  std::string_view replacements() const { return replacements_; }
+
  private:
   struct Rule {
     std::size_t length;  // bytes of the text that are replaced
@@ -35,7 +42,6 @@ class Charsmap {
   /// Returns the rule for the shortest (or the longest) prefix of `text` that has one.
   std::optional<Rule> find(std::string_view text, bool longest = false) const;
   void apply_to_cluster(std::string_view cluster, std::string& out) const;
-  std::size_t apply_longest(std::string_view text, std::string& out) const;
 
   Matching matching_;
   std::vector<std::uint32_t> units_;

@@ -90,12 +90,56 @@ void build_generic(const Proto& proto, TokenizerDefinition& definition) {
   }
 }
 
-TokenizerDefinition make_definition(const Proto& proto, TokenizerClass tokenizer_class,
-                                    TokenizerFolderSettings& settings) {
-  TokenizerDefinition definition;
-  const bool is_generic = tokenizer_class == TokenizerClass::kGeneric;
-  const bool is_unigram = is_generic ? proto.model_type == Proto::kUnigram : tokenizer_class == TokenizerClass::kT5;
-  definition.model_options["type"] = is_unigram ? "Unigram" : "BPE";
+const char* name_of(Proto::ModelType type) {
+  switch (type) {
+    case Proto::kUnigram:
+      return "unigram";
+    case Proto::kBpe:
+      return "bpe";
+    case Proto::kWord:
+      return "word";
+    case Proto::kChar:
+      return "char";
+  }
+  return "unknown";
+}
+
+// Throws InputError for an option of the model that the class cannot honour.
+void check_options(const Proto& proto, TokenizerClass tokenizer_class) {
+  constexpr const char* kRemedy = "save the tokenizer with transformers, which writes tokenizer.json";
+  const bool is_unigram = proto.model_type == Proto::kUnigram;
+  const bool is_bpe = proto.model_type == Proto::kBpe;
+  const char* expected = nullptr;
+  switch (tokenizer_class) {
+    case TokenizerClass::kGeneric:
+      if (!is_unigram && !is_bpe) expected = "unigram or bpe";
+      break;
+    case TokenizerClass::kT5:
+      if (!is_unigram) expected = "unigram";
+      break;
+    case TokenizerClass::kLlama:
+    case TokenizerClass::kGemma:
+      if (!is_bpe) expected = "bpe";
+      break;
+    default:
+      throw InputError(fmt::format("the tokenizer class {} does not read SentencePiece models; {}",
+                                   name_of(tokenizer_class), kRemedy));
+  }
+  if (expected != nullptr) {
+    throw InputError(fmt::format("trainer_spec.model_type: expected {} for the tokenizer class {}, found {}; {}",
+                                 expected, name_of(tokenizer_class), name_of(proto.model_type), kRemedy));
+  }
+  if (proto.treat_whitespace_as_suffix) {
+    throw InputError(fmt::format("trainer_spec.treat_whitespace_as_suffix: expected false, found true; {}", kRemedy));
+  }
+  if (!proto.escape_whitespaces) {
+    throw InputError(fmt::format("normalizer_spec.escape_whitespaces: expected true, found false; {}", kRemedy));
+  }
+}
+
+// Reads the pieces as transformers does.
+void read_pieces(const Proto& proto, TokenizerDefinition& definition) {
+  const bool is_unigram = definition.model_type() == "Unigram";
   for (TokenId id = 0; id < proto.pieces.size(); ++id) {
     const Proto::Piece& piece = proto.pieces[id];
     const bool is_control = piece.type == Proto::kControl;
@@ -109,19 +153,76 @@ TokenizerDefinition make_definition(const Proto& proto, TokenizerClass tokenizer
     }
   }
   if (!is_unigram) definition.merges = generate_merges(proto.pieces, definition.vocabulary);
-  if (is_generic) {
+}
+
+// Names the special tokens of the file that the settings do not name.
+void adopt_special_tokens(const Proto& proto, TokenizerFolderSettings& settings) {
+  const auto name = [](std::optional<std::string>& token, std::int64_t id, const std::string& piece) {
+    if (!token && id >= 0) token = piece;
+  };
+  name(settings.special.bos, proto.bos_id, proto.bos_piece);
+  name(settings.special.eos, proto.eos_id, proto.eos_piece);
+  name(settings.special.unk, proto.unk_id, proto.unk_piece);
+}
+
+// Returns the score by which the library (0.2.3) prefers a symbol of the user to normal pieces.
+float symbol_score(std::string_view symbol) {
+  return static_cast<float>(static_cast<double>(symbol.size()) * 0.1 - 0.1);
+}
+
+// Builds T5's tokenizer, whose ids are those of the sentencepiece library.
+void build_t5_model(const Proto& proto, TokenizerFolderSettings& settings, TokenizerDefinition& definition) {
+  SentencePieceRules rules{.add_dummy_prefix = proto.add_dummy_prefix,
+                           .remove_extra_whitespaces = proto.remove_extra_whitespaces};
+  std::optional<TokenId> unk_id;
+  for (TokenId id = 0; id < proto.pieces.size(); ++id) {
+    const auto& [text, score, type] = proto.pieces[id];
+    definition.pieces.emplace_back(text, type == Proto::kUserDefined ? symbol_score(text) : score);
+    if (type != Proto::kNormal && type != Proto::kUserDefined) definition.hidden_pieces.push_back(id);
+    if (type == Proto::kUserDefined) rules.user_defined_symbols.push_back(text);
+    if (type == Proto::kControl) definition.added_tokens.push_back({.content = text, .id = id, .special = true});
+    if (type != Proto::kUnknown) continue;
+    unk_id = id;
+    if (!settings.special.unk) settings.special.unk = text;
+  }
+  if (!unk_id) throw InputError("expected a piece of the type UNKNOWN, found none");
+  const auto adopt = [&](std::optional<std::string>& token, const std::string& piece) {
+    const bool is_known =
+        std::ranges::any_of(definition.added_tokens, [&](const AddedToken& added) { return added.content == piece; });
+    if (!token && is_known) token = piece;
+  };
+  adopt(settings.special.eos, proto.eos_piece);
+  adopt(settings.special.pad, proto.pad_piece);
+  definition.model_options["unk_id"] = *unk_id;
+  definition.model_options["byte_fallback"] = proto.byte_fallback;
+  definition.normalizer = precompiled(proto);
+  const bool strips_first_blank = proto.add_dummy_prefix || proto.remove_extra_whitespaces;
+  const Json blanks{
+      {"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", strips_first_blank ? "always" : "never"}};
+  definition.decoder = blanks;
+  if (proto.byte_fallback) {
+    definition.decoder = {{"type", "Sequence"}, {"decoders", Json::array({{{"type", "ByteFallback"}}, blanks})}};
+  }
+  definition.sentencepiece_rules = std::move(rules);
+  append_extra_ids(settings.config, definition);
+}
+
+TokenizerDefinition make_definition(const Proto& proto, TokenizerClass tokenizer_class,
+                                    TokenizerFolderSettings& settings) {
+  check_options(proto, tokenizer_class);
+  TokenizerDefinition definition;
+  definition.model_options["type"] = proto.model_type == Proto::kUnigram ? "Unigram" : "BPE";
+  if (tokenizer_class == TokenizerClass::kT5) {
+    build_t5_model(proto, settings, definition);
+    return definition;
+  }
+  read_pieces(proto, definition);
+  if (tokenizer_class == TokenizerClass::kGeneric) {
     build_generic(proto, definition);
-    const auto name = [](std::optional<std::string>& token, std::int64_t id, const std::string& piece) {
-      if (!token && id >= 0) token = piece;
-    };
-    name(settings.special.bos, proto.bos_id, proto.bos_piece);
-    name(settings.special.eos, proto.eos_id, proto.eos_piece);
-    name(settings.special.unk, proto.unk_id, proto.unk_piece);
+    adopt_special_tokens(proto, settings);
   } else {
     definition.normalizer = precompiled(proto);
-    definition.uses_sentencepiece_rules = tokenizer_class == TokenizerClass::kT5;
   }
-  if (tokenizer_class == TokenizerClass::kT5) append_extra_ids(settings.config, definition);
   return definition;
 }
 

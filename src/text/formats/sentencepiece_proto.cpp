@@ -84,6 +84,9 @@ void parse_trainer_spec(std::string_view bytes, SentencePieceProto& proto) {
       case 3:
         proto.model_type = static_cast<SentencePieceProto::ModelType>(field.value());
         break;
+      case 24:
+        proto.treat_whitespace_as_suffix = field.value() != 0;
+        break;
       case 35:
         proto.byte_fallback = field.value() != 0;
         break;
@@ -105,6 +108,30 @@ void parse_trainer_spec(std::string_view bytes, SentencePieceProto& proto) {
       case 47:
         proto.eos_piece = field.bytes();
         break;
+      case 48:
+        proto.pad_piece = field.bytes();
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+void parse_normalizer_spec(std::string_view bytes, SentencePieceProto& proto) {
+  for (FieldReader field(bytes); field.next();) {
+    switch (field.number()) {
+      case 2:
+        proto.precompiled_charsmap = field.bytes();
+        break;
+      case 3:
+        proto.add_dummy_prefix = field.value() != 0;
+        break;
+      case 4:
+        proto.remove_extra_whitespaces = field.value() != 0;
+        break;
+      case 5:
+        proto.escape_whitespaces = field.value() != 0;
+        break;
       default:
         break;
     }
@@ -114,15 +141,12 @@ void parse_trainer_spec(std::string_view bytes, SentencePieceProto& proto) {
 }  // namespace
 
 SentencePieceProto parse_sentencepiece_proto(std::string_view bytes) {
-  constexpr std::uint64_t kPieces = 1, kTrainerSpec = 2, kNormalizerSpec = 3, kCharsmap = 2;
+  constexpr std::uint64_t kPieces = 1, kTrainerSpec = 2, kNormalizerSpec = 3;
   SentencePieceProto proto;
   for (FieldReader field(bytes); field.next();) {
     if (field.number() == kPieces) proto.pieces.push_back(parse_piece(field.bytes()));
     if (field.number() == kTrainerSpec) parse_trainer_spec(field.bytes(), proto);
-    if (field.number() != kNormalizerSpec) continue;
-    for (FieldReader setting(field.bytes()); setting.next();) {
-      if (setting.number() == kCharsmap) proto.precompiled_charsmap = setting.bytes();
-    }
+    if (field.number() == kNormalizerSpec) parse_normalizer_spec(field.bytes(), proto);
   }
   if (proto.pieces.empty()) refuse();
   return proto;

@@ -22,8 +22,10 @@ struct SentencePieceProto {
   ModelType model_type = kUnigram;
   std::int64_t unk_id = 0;
   std::int64_t bos_id = 1, eos_id = 2;  // -1 if there is none
-  std::string unk_piece = "<unk>", bos_piece = "<s>", eos_piece = "</s>";
+  std::string unk_piece = "<unk>", bos_piece = "<s>", eos_piece = "</s>", pad_piece = "<pad>";
   bool byte_fallback = false;
+  bool treat_whitespace_as_suffix = false;
+  bool add_dummy_prefix = true, remove_extra_whitespaces = true, escape_whitespaces = true;
   std::string precompiled_charsmap;
 };
 

@@ -131,11 +131,9 @@ Json find_charsmap(const Json& normalizer) {
 }
 
 void build_t5(TokenizerDefinition& definition) {
+  if (definition.sentencepiece_rules) return;  // its own components are complete
   definition.normalizer = find_charsmap(definition.normalizer);
-  definition.pre_tokenizer =
-      definition.uses_sentencepiece_rules
-          ? Json()
-          : sequence("pretokenizers", {{{"type", "WhitespaceSplit"}}, metaspace("always", true)});
+  definition.pre_tokenizer = sequence("pretokenizers", {{{"type", "WhitespaceSplit"}}, metaspace("always", true)});
   definition.decoder = metaspace("always", true);
   definition.model_options = {{"type", "Unigram"}, {"unk_id", 2}, {"byte_fallback", false}};
 }

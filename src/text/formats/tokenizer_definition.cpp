@@ -42,7 +42,8 @@ std::unique_ptr<const TokenModel> make_unigram(TokenizerDefinition& definition) 
   return std::make_unique<UnigramModel>(
       definition.pieces, has_unknown ? std::optional(read_token_id(options.at("unk_id"))) : std::nullopt,
       flag(options, "byte_fallback"),
-      definition.uses_sentencepiece_rules ? UnigramModel::Precision::kSingle : UnigramModel::Precision::kDouble);
+      definition.sentencepiece_rules ? UnigramModel::Precision::kSingle : UnigramModel::Precision::kDouble,
+      definition.hidden_pieces);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "lockstep/core/json.h"
 #include "text/added_tokens.h"
+#include "text/components/sentencepiece_normalizer.h"
 #include "text/models/bpe_model.h"
 #include "text/models/token_model.h"
 #include "text/models/unigram_model.h"
@@ -22,9 +23,10 @@ struct TokenizerDefinition {
   BpeModel::Merges merges;
   UnigramModel::Pieces pieces;  // for Unigram
   std::vector<AddedToken> added_tokens;
-  /// True for T5's own file: ids are those of the sentencepiece library even where transformers reads the file
-  /// differently (combining marks, blanks other than the space, equally likely segmentations).
-  bool uses_sentencepiece_rules = false;
+  /// Present for T5's own file: ids are those of the sentencepiece library even where transformers reads the file
+  /// differently (combining marks, blanks other than the space, equally likely segmentations, its options).
+  std::optional<SentencePieceRules> sentencepiece_rules;
+  std::vector<TokenId> hidden_pieces;  // for Unigram: the pieces that no text becomes, sorted
 
   const std::string& model_type() const { return model_options.at("type").get_ref<const std::string&>(); }
   /// Returns the id of a token in the vocabulary or among the added tokens.

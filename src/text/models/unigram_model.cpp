@@ -24,7 +24,7 @@ std::atomic<std::uint64_t> count{0};
 }  // namespace
 
 UnigramModel::UnigramModel(const Pieces& pieces, std::optional<TokenId> unknown_id, bool byte_fallback,
-                           Precision precision)
+                           Precision precision, const std::vector<TokenId>& hidden)
     : unknown_id_(unknown_id), byte_fallback_(byte_fallback), precision_(precision), number_(++count) {
   if (unknown_id_ && *unknown_id_ >= pieces.size()) {
     throw InputError(fmt::format("unk_id is {}, beyond the vocabulary of {} pieces", *unknown_id_, pieces.size()));
@@ -37,6 +37,7 @@ UnigramModel::UnigramModel(const Pieces& pieces, std::optional<TokenId> unknown_
     if (const auto earlier = vocabulary_.find(text)) repeated_.emplace_back(*earlier, text);
     vocabulary_.add(text, id);
     scores_.push_back(score);
+    if (std::ranges::binary_search(hidden, id)) continue;
     if (!text.empty()) strings.emplace_back(text, static_cast<std::int32_t>(id));
     min_score = std::min(min_score, score);
   }
@@ -208,7 +209,7 @@ float UnigramModel::lowest_safe_sum(std::string_view word, std::span<const Token
 }
 
 void UnigramModel::append_unknown(std::string_view text, std::vector<TokenId>& reversed) const {
-  if (const auto id = find(text)) {
+  if (const auto id = find(text); id && precision_ == Precision::kDouble) {
     reversed.push_back(*id);
     return;
   }

@@ -24,9 +24,10 @@ class UnigramModel final : public TokenModel {
   enum class Precision { kSingle, kDouble };
   using Pieces = std::vector<std::pair<std::string, double>>;  // text and score, by id
   /// Consecutive unknown characters become one `unknown_id`, or their bytes if `byte_fallback` is set and the
-  /// vocabulary has them. Throws InputError if `unknown_id` is not in the vocabulary.
+  /// vocabulary has them. No text becomes the pieces `hidden` (sorted), such as control symbols. Throws InputError if
+  /// `unknown_id` is not in the vocabulary.
   UnigramModel(const Pieces& pieces, std::optional<TokenId> unknown_id, bool byte_fallback,
-               Precision precision = Precision::kDouble);
+               Precision precision = Precision::kDouble, const std::vector<TokenId>& hidden = {});
 
   /// Appends the ids of `word`. Throws InputError for an unknown character if there is no unknown_id.
   void encode(std::string_view word, std::vector<TokenId>& ids) const override;
