@@ -61,14 +61,14 @@ Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
 void Sha256::update(std::string_view bytes) { EVP_DigestUpdate(context_->handle.get(), bytes.data(), bytes.size()); }
 
-Sha256::Bytes Sha256::take() {
+Sha256::Bytes Sha256::digest() {
   Bytes digest{};
   EVP_DigestFinal_ex(context_->handle.get(), digest.data(), nullptr);
   EVP_DigestInit_ex(context_->handle.get(), nullptr, nullptr);  // keeps the algorithm, and so allocates nothing
   return digest;
 }
 
-std::string Sha256::hex_digest() { return fmt::format("{:02x}", fmt::join(take(), "")); }
+std::string Sha256::hex_digest() { return fmt::format("{:02x}", fmt::join(digest(), "")); }
 
 std::string sha256(std::string_view bytes) {
   Sha256 digest;

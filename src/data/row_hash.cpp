@@ -27,7 +27,7 @@ RowHash RowHasher::operator()(const Row& row) {
   digest_.update(std::string_view(length.data(), length.size()));
   digest_.update(row.model_input);
   digest_.update(row.model_output);
-  const core::Sha256::Bytes bytes = digest_.take();
+  const core::Sha256::Bytes bytes = digest_.digest();
   return {integer(bytes.data()), integer(bytes.data() + 8)};
 }
 

@@ -20,7 +20,7 @@ TEST(Batch, EncoderDecoderTargetsAreShiftedBehindTheStart) {
   const std::vector<std::uint64_t> ids = {10, 11};
   const Batch batch = collate(examples, ids, true, kStart, kPad);
   EXPECT_TRUE(batch.input_ids.equal(matrix({{1, 2, 3}, {6, 0, 0}})));
-  EXPECT_EQ(batch.inputs.begins, (std::vector<std::int64_t>{0, 3, 4}));
+  EXPECT_EQ(batch.inputs.offsets, (std::vector<std::int64_t>{0, 3, 4}));
   EXPECT_TRUE(batch.decoder_input_ids.equal(matrix({{7, 4, 0}, {7, 8, 9}})));
   EXPECT_TRUE(batch.labels.equal(matrix({{4, 5, kNone}, {8, 9, 1}})));
   EXPECT_TRUE(batch.labelled.equal(at::tensor({0, 1, 3, 4, 5}, at::kLong)));
@@ -31,8 +31,8 @@ TEST(Batch, DecoderOnlyLabelsAreTheTargetAlone) {
   const std::vector<data::Example> examples = {{{1, 2, 3}, {4, 5}}, {{6}, {8}}};
   const Batch batch = collate(examples, std::vector<std::uint64_t>{0, 1}, false, 0, kPad);
   EXPECT_TRUE(batch.input_ids.equal(matrix({{1, 2, 3, 4, 5}, {6, 8, 0, 0, 0}})));
-  EXPECT_EQ(batch.inputs.begins, (std::vector<std::int64_t>{0, 5, 7}));
-  EXPECT_EQ(batch.predictors.begins, (std::vector<std::int64_t>{0, 4, 5}));
+  EXPECT_EQ(batch.inputs.offsets, (std::vector<std::int64_t>{0, 5, 7}));
+  EXPECT_EQ(batch.predictors.offsets, (std::vector<std::int64_t>{0, 4, 5}));
   EXPECT_TRUE(batch.predictors.places.equal(at::tensor({0, 1, 2, 3, 5}, at::kLong)));
   EXPECT_TRUE(batch.labels.equal(matrix({{kNone, kNone, 4, 5, kNone}, {8, kNone, kNone, kNone, kNone}})));
   EXPECT_TRUE(batch.labelled.equal(at::tensor({2, 3, 5}, at::kLong)));
@@ -46,8 +46,8 @@ TEST(Batch, NothingPredictsTheFirstTokenOfASequence) {
 TEST(Batch, WhatNoLabelDependsOnIsNoPredictor) {
   const std::vector<data::Example> examples = {{{}, {4, 5, 6}}, {{1, 2}, {}}, {{}, {8}}, {{}, {}}};
   const Batch batch = collate(examples, std::vector<std::uint64_t>{0, 1, 2, 3}, false, 0, kPad);
-  EXPECT_EQ(batch.inputs.begins, (std::vector<std::int64_t>{0, 3, 5, 6, 6}));
-  EXPECT_EQ(batch.predictors.begins, (std::vector<std::int64_t>{0, 2, 3, 4, 4}));
+  EXPECT_EQ(batch.inputs.offsets, (std::vector<std::int64_t>{0, 3, 5, 6, 6}));
+  EXPECT_EQ(batch.predictors.offsets, (std::vector<std::int64_t>{0, 2, 3, 4, 4}));
 }
 
 TEST(Batch, ATokenThatEqualsThePaddingIsStillALabel) {

@@ -410,7 +410,8 @@ class TestBadInput:
 
     def test_results_of_another_run(self, job, tmp_path):
         run("lockstep", "train", job)
-        self.refused(job, names=["overwrite_output_dir: true"])
+        assert "this run has already finished" in run("lockstep", "train", job).stderr
+        self.refused(job, "seed=5", names=["overwrite_output_dir: true"])
         run("lockstep", "train", job, "overwrite_output_dir=true")
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")

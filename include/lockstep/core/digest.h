@@ -20,9 +20,9 @@ class Sha256 {
   using Bytes = std::array<unsigned char, 32>;
 
   void update(std::string_view bytes);
-  /// Returns the digest of all bytes since construction or the last take(), and resets the state.
-  Bytes take();
-  /// Calls take() and returns the digest as 64 lower-case hexadecimal digits.
+  /// Returns the digest of all bytes since construction or the last call, and resets the state.
+  Bytes digest();
+  /// Returns digest() as 64 lower-case hexadecimal digits.
   std::string hex_digest();
 
  private:

@@ -109,7 +109,7 @@ void Ring::begin_step(Lane& lane) {
   }
   const int tag = first_tag_ + lane.index;
   const int left = (rank_ + world_size_ - 1) % world_size_, right = (rank_ + 1) % world_size_;
-  MPI_Request* const requests = &requests_[static_cast<std::size_t>(lane.index * kMessages)];
+  MPI_Request* const requests = &requests_[static_cast<std::size_t>(lane.index) * kMessages];
   MPI_CHECK(
       MPI_Irecv(into, static_cast<int>(received.elements * size), MPI_BYTE, left, tag, communicator_, &requests[0]));
   MPI_CHECK(

@@ -211,7 +211,7 @@ class Attention {
   }
 
   static std::int64_t length(const PackedRows& rows, std::int64_t row) {
-    return rows.begins[static_cast<std::size_t>(row) + 1] - rows.begins[static_cast<std::size_t>(row)];
+    return rows.offsets[static_cast<std::size_t>(row) + 1] - rows.offsets[static_cast<std::size_t>(row)];
   }
 
   // Threads take tasks dynamically, because rows differ in length.
@@ -260,7 +260,7 @@ class Attention {
              {seen.begin - keys.begin, seen.end - keys.begin},
              head,
              query,
-             call_.queries.begins[static_cast<std::size_t>(task.row)] + query,
+             call_.queries.offsets[static_cast<std::size_t>(task.row)] + query,
              keys.begin,
              call_.mask ? call_.mask->key(task.row, head, query) : 0});
       }
@@ -289,13 +289,13 @@ class Attention {
   // Returns the rows of a task's key heads, [heads, positions, features]; with `lane`, those of the query heads with
   // this index among the heads that share a key head.
   at::Tensor head_rows(const at::Tensor& x, const PackedRows& rows, const Task& task, Range positions) const {
-    return x.narrow(0, rows.begins[static_cast<std::size_t>(task.row)] + positions.begin, positions.size())
+    return x.narrow(0, rows.offsets[static_cast<std::size_t>(task.row)] + positions.begin, positions.size())
         .narrow(1, task.heads.begin, task.heads.size())
         .transpose(0, 1);
   }
   at::Tensor head_rows(const at::Tensor& x, const PackedRows& rows, const Task& task, Range positions,
                        std::int64_t lane) const {
-    return x.narrow(0, rows.begins[static_cast<std::size_t>(task.row)] + positions.begin, positions.size())
+    return x.narrow(0, rows.offsets[static_cast<std::size_t>(task.row)] + positions.begin, positions.size())
         .slice(1, task.heads.begin * shared_by_ + lane, task.heads.end * shared_by_, shared_by_)
         .transpose(0, 1);
   }

@@ -25,7 +25,7 @@ at::Tensor EmbeddingNoise::add_to(const at::Tensor& x, const PackedRows& rows, c
     const at::NoGradGuard no_grad;
     std::vector<float> largest_of_rows;
     for (std::size_t row = 0; row < row_keys_.size(); ++row) {
-      const auto numbers = static_cast<double>((whole.begins[row + 1] - whole.begins[row]) * x.size(1));
+      const auto numbers = static_cast<double>((whole.offsets[row + 1] - whole.offsets[row]) * x.size(1));
       largest_of_rows.push_back(static_cast<float>(alpha_ / std::sqrt(numbers)));
     }
     const at::Tensor row_of_token = at::floor_divide(rows.places, rows.length);

@@ -12,12 +12,12 @@ PackedRows::PackedRows(std::span<const std::int64_t> lengths)
     : PackedRows(lengths, lengths.empty() ? 0 : *std::ranges::max_element(lengths)) {}
 
 PackedRows::PackedRows(std::span<const std::int64_t> lengths, std::int64_t longest)
-    : begins(lengths.size() + 1), length(longest) {
-  std::partial_sum(lengths.begin(), lengths.end(), begins.begin() + 1);
+    : offsets(lengths.size() + 1), length(longest) {
+  std::partial_sum(lengths.begin(), lengths.end(), offsets.begin() + 1);
   places = at::empty({tokens()}, at::kLong);
   auto* place = places.mutable_data_ptr<std::int64_t>();
   for (std::size_t row = 0; row < lengths.size(); ++row) {
-    std::iota(place + begins[row], place + begins[row + 1], static_cast<std::int64_t>(row) * length);
+    std::iota(place + offsets[row], place + offsets[row + 1], static_cast<std::int64_t>(row) * length);
   }
 }
 

@@ -14,8 +14,8 @@ struct PackedRows {
   PackedRows() = default;
   explicit PackedRows(std::span<const std::int64_t> lengths);
 
-  std::int64_t rows() const { return static_cast<std::int64_t>(begins.size()) - 1; }
-  std::int64_t tokens() const { return begins.back(); }
+  std::int64_t rows() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
+  std::int64_t tokens() const { return offsets.back(); }
   bool has_padding() const { return tokens() != rows() * length; }
 
   /// Returns the rows shortened to their first `lengths` tokens; the places of the tokens stay the same.
@@ -34,9 +34,9 @@ struct PackedRows {
   /// the host.
   PackedRows to(at::Device device) const;
 
-  std::vector<std::int64_t> begins = {0};  // [rows + 1]: first token of each row, then the number of tokens
-  std::int64_t length = 0;                 // of the longest row before first()
-  at::Tensor places;                       // [tokens] int64: row x length + position
+  std::vector<std::int64_t> offsets = {0};  // [rows + 1]: first token of each row, then the number of tokens
+  std::int64_t length = 0;                  // of the longest row before first()
+  at::Tensor places;                        // [tokens] int64: row x length + position
 
  private:
   PackedRows(std::span<const std::int64_t> lengths, std::int64_t longest);
