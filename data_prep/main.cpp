@@ -37,9 +37,9 @@ std::string job_key_help() {
   return fmt::format(
       "Keys of a job, in JOB.yaml or as key=value on the command line. lockstep-prep uses pretrained_model_name,\n"
       "has_encoder, model_max_length, training_datasets, validation_datasets, input_column, output_column,\n"
-      "prompt_template, response_template, input_contains_output, prepared_dir, deduplicate, validation_split,\n"
-      "shard_text_bytes, num_workers and overwrite_output_dir. The others belong to `lockstep train`, and are\n"
-      "checked here, too:\n\n"
+      "prompt_template, response_template, input_contains_output, csv_delimiter, csv_quote, prepared_dir,\n"
+      "deduplicate, validation_split, shard_text_bytes, num_workers and overwrite_output_dir. The others belong to\n"
+      "`lockstep train`, and are checked here, too:\n\n"
       "{}\n\n"
       "Exit code: 0, or 1 with one message on stderr.",
       lockstep::job::describe_job_keys());

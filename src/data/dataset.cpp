@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "data/file_patterns.h"
+#include "data/readers/csv_dialect.h"
 #include "data/readers/file_reader.h"
 #include "data/readers/row_blocks.h"
 #include "data/readers/saved_dataset.h"
@@ -84,6 +86,7 @@ Dataset Dataset::from_file(const fs::path& path, const DatasetOptions& options) 
   }
   for (const auto& file : dataset.files_) check_file_kind(file);
   const RowTemplates valid(options.format, options.output_is_optional);
+  csv_dialect_of(options.format);  // throws if it is invalid
   return dataset;
 }
 
@@ -103,7 +106,8 @@ std::unique_ptr<RowReader> Dataset::open() const { return read_blocks(open_block
 
 std::unique_ptr<RowBlocks> Dataset::open_blocks() const {
   if (columns_) return open_columns(columns_);
-  return open_files(files_, RowTemplates(options_.format, options_.output_is_optional));
+  return open_files(files_, RowTemplates(options_.format, options_.output_is_optional),
+                    csv_dialect_of(options_.format));
 }
 
 }  // namespace lockstep::data

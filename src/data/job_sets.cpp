@@ -31,7 +31,9 @@ RowFormat row_format_of(const job::JobFile& job) {
           .output_column = job.output_column,
           .prompt_template = job.prompt_template,
           .response_template = job.response_template,
-          .input_contains_output = job.input_contains_output};
+          .input_contains_output = job.input_contains_output,
+          .csv_delimiter = job.csv_delimiter,
+          .csv_quote = job.csv_quote};
 }
 
 std::vector<Dataset> find_datasets(const job::JobFile& job, const JobSet& set) {

@@ -86,7 +86,12 @@ void JobFile::bind(KeyTable& table) {
             "text that the model learns to write; {model_output} is the column that output_column names");
   table.add("input_contains_output", &input_contains_output,
             "whether inputs already end with their outputs, which are then removed from the inputs; auto: yes for a "
-            "GPT-type model if the first 100 rows of a dataset all do");
+            "GPT-type model if the rows of all datasets do");
+  table.add(
+      "csv_delimiter", &csv_delimiter,
+      "character between the cells of CSV and TSV files, e.g. \";\", or tab; none: a comma in .csv, a tab in .tsv");
+  table.add("csv_quote", &csv_quote,
+            "character around cells of CSV and TSV files that contain delimiters or newlines; none: quotes are text");
   table.add("prepared_dir", &prepared_dir, "folder in which lockstep-prep writes train/ and validation/");
   table.add("num_workers", &num_workers, "threads of lockstep-prep; 0: all cores that it may use",
             KeyTable::Range{0, 4096});

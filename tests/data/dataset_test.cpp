@@ -167,6 +167,39 @@ TEST(Csv, NamesRowAndColumnOfWhatIsWrong) {
   EXPECT_THAT(csv_error("model_input,model_output\na,\"" + std::string(20 << 20, 'x')), HasSubstr("never closed"));
 }
 
+TEST(Csv, TextAfterAClosingQuoteAndOpenQuotesNameRowAndLine) {
+  EXPECT_THAT(csv_error("model_input,model_output\na,b\n\"Wait,B\nsay \"x\",C\n"),
+              AllOf(HasSubstr("row 2 (the header not counted), line 4: "), HasSubstr("found the byte 'x'"),
+                    HasSubstr("opened on line 3")));
+  EXPECT_THAT(csv_error("model_input,model_output\r\na,b\r\n\"c\r\n,d\r\ne,f\r\n"),
+              AllOf(HasSubstr("row 2 (the header not counted), line 3: "), HasSubstr("found the end of the file"),
+                    HasSubstr("opened on line 3")));
+  EXPECT_THAT(csv_error("\"model_input,model_output\na,b\n"), HasSubstr("rows.csv: header, line 1: "));
+  EXPECT_THAT(csv_error("model_input,model_output\na,b\n\nc,\"" + std::string(5 << 20, 'x') + "\"\n"),
+              AllOf(HasSubstr("row 2 (the header not counted), line 4: "), HasSubstr("at most 4 MB"),
+                    HasSubstr("opened on line 4")));
+  EXPECT_THAT(csv_error("model_input,model_output\na," + std::string(5 << 20, 'x') + "\n"),
+              AllOf(HasSubstr("row 1 (the header not counted), line 2: "), HasSubstr("split the row")));
+}
+
+TEST(Csv, DelimiterAndQuoteCanBeNamed) {
+  const test::TemporaryFolder folder;
+  const auto read = [&](std::string_view text, std::optional<std::string> delimiter, std::optional<std::string> quote) {
+    RowFormat format;
+    format.csv_delimiter = std::move(delimiter);
+    format.csv_quote = std::move(quote);
+    return test::read_all(Dataset::from_file(folder.write("r.csv", text), {.format = format}));
+  };
+  EXPECT_EQ(read("model_input;model_output\n'a;''b';\"c\n", ";", "'").front().model_input, "a;'b");
+  EXPECT_EQ(read("model_input\tmodel_output\na,b\tc\n", "tab", "\"").front().model_input, "a,b");
+  EXPECT_EQ(read("model_input,model_output\n\"a,b\"c\n", std::nullopt, std::nullopt).front().model_input, "\"a");
+  for (const std::string mark : {"", "ab", "\n", "\xC3\xA4"}) {
+    EXPECT_THAT(test::input_error([&] { read("a", mark, "'"); }), HasSubstr("csv_delimiter: expected one ASCII"));
+    EXPECT_THAT(test::input_error([&] { read("a", ";", mark); }), HasSubstr("csv_quote: expected one ASCII"));
+  }
+  EXPECT_THAT(test::input_error([&] { read("a", ";", ";"); }), HasSubstr("csv_quote: expected another character"));
+}
+
 TEST(Csv, HeaderAloneHasNoRows) { EXPECT_TRUE(read_file_rows("r.csv", "model_input,model_output\n").empty()); }
 
 TEST(Dataset, RefusesUnequalColumns) {

@@ -60,6 +60,25 @@ TEST(JobSets, FindTheirDatasetsInOrder) {
   EXPECT_THAT(test::input_error([&] { find_datasets(missing, sets_of(missing)[0]); }), HasSubstr("none.jsonl"));
 }
 
+TEST(JobSets, DatasetsThatDoNotExistAreComparedByTheirNames) {
+  const auto names = [](const std::vector<std::string>& locations, const std::vector<std::string>& prepared) {
+    const job::JobFile job = job_of(locations);
+    std::vector<SourceEntry> sources;
+    for (const auto& path : prepared) sources.push_back({path, "", 1});
+    return names_sources(job, sets_of(job)[0], sources);
+  };
+  EXPECT_TRUE(names({"gone/a.jsonl", "gone/b.csv"}, {"gone/a.jsonl", "gone/b.csv"}));
+  EXPECT_FALSE(names({"missing.jsonl"}, {"gone/a.jsonl"}));
+  EXPECT_FALSE(names({"gone/a.jsonl"}, {"gone/a.jsonl", "gone/b.csv"}));
+  EXPECT_FALSE(names({"gone/a.jsonl", "gone/b.csv"}, {"gone/a.jsonl"}));
+  EXPECT_FALSE(names({"gone/b.csv", "gone/a.jsonl"}, {"gone/a.jsonl", "gone/b.csv"}));
+  EXPECT_TRUE(names({"gone/*.jsonl", "gone/c.csv"}, {"gone/a.jsonl", "gone/b.jsonl", "gone/c.csv"}));
+  EXPECT_TRUE(names({"gone/**/*.jsonl"}, {"gone/a.jsonl", "gone/x/y/b.jsonl"}));
+  EXPECT_FALSE(names({"gone/*.jsonl"}, {"gone/a.jsonl", "gone/x/b.jsonl"}));
+  EXPECT_TRUE(names({"gone/saved"}, {"gone/saved:train"}));
+  EXPECT_FALSE(names({"gone/saved"}, {"gone/saved:test"}));
+}
+
 TEST(JobSets, DescribeWhatTheJobNeeds) {
   job::JobFile job = job_of({"a"});
   job.prompt_template = "Q: {model_input}";

@@ -17,6 +17,10 @@ struct RowFormat {
   std::string prompt_template = "{model_input}";
   std::string response_template = "{model_output}";
   InputContainsOutput input_contains_output = InputContainsOutput::kAuto;
+  /// One character, or "tab"; nullopt: a comma in CSV, a tab in TSV.
+  std::optional<std::string> csv_delimiter = std::nullopt;
+  /// The character around cells that contain delimiters or newlines; nullopt: quotes are text.
+  std::optional<std::string> csv_quote = "\"";
 
   bool operator==(const RowFormat&) const = default;
 };

@@ -24,6 +24,8 @@ struct JobFile {
   std::string prompt_template = "{model_input}";
   std::string response_template = "{model_output}";
   InputContainsOutput input_contains_output = InputContainsOutput::kAuto;
+  std::optional<std::string> csv_delimiter;
+  std::optional<std::string> csv_quote = "\"";
   std::string prepared_dir = "prepared";
   std::int64_t num_workers = 0;
   bool deduplicate = false;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/readers/csv_quotes.h"
 #include "data/readers/record_batches.h"
 #include "data/readers/text_source.h"
 #include "lockstep/core/error.h"
@@ -20,22 +21,22 @@ namespace lockstep::data {
 namespace {
 
 // A row must fit into a block; a few blocks are in memory at a time.
-constexpr std::int32_t kBlockBytes = 4 << 20;
+constexpr std::int32_t kCsvBlockBytes = 4 << 20;
+
+// Part of Arrow's message if it finds no line that ends.
+constexpr std::string_view kNoHeader = "cannot infer number of columns";
 
 using StreamingReader = arrow::csv::StreamingReader;
 
 arrow::csv::ReadOptions read_options() {
   auto options = arrow::csv::ReadOptions::Defaults();
   options.use_threads = false;  // constant memory, and row numbers in Arrow's messages
-  options.block_size = kBlockBytes;
+  options.block_size = kCsvBlockBytes;
   return options;
 }
 
 // Rewrites Arrow's message: Arrow counts the header as row 1.
 std::string describe(const std::string& message) {
-  if (message.find("straddling") != std::string::npos) {
-    return fmt::format("found a row of more than {} MB, perhaps a quote that is never closed", kBlockBytes >> 20);
-  }
   constexpr std::string_view kRow = "Row #";
   const auto start = message.find(kRow);
   if (start == std::string::npos) return message;
@@ -87,8 +88,8 @@ class CsvBlock final : public CellReader {
 
 class CsvBlocks final : public CellBlocks {
  public:
-  CsvBlocks(const std::filesystem::path& path, const std::vector<Column>& columns, char delimiter)
-      : path_(path), columns_(columns), delimiter_(delimiter) {
+  CsvBlocks(const std::filesystem::path& path, const std::vector<Column>& columns, const CsvDialect& dialect)
+      : path_(path), columns_(columns), dialect_(dialect) {
     check_start();
     auto convert = arrow::csv::ConvertOptions::Defaults();
     convert.check_utf8 = false;
@@ -126,12 +127,19 @@ class CsvBlocks final : public CellBlocks {
   std::shared_ptr<StreamingReader> open(const arrow::csv::ConvertOptions& convert) {
     source_.emplace(path_);
     auto parse = arrow::csv::ParseOptions::Defaults();
-    parse.delimiter = delimiter_;
-    parse.newlines_in_values = true;
-    auto reader =
-        StreamingReader::Make(arrow::io::default_io_context(), source_->stream(), read_options(), parse, convert);
-    if (!reader.ok()) fail(reader.status());
-    return *reader;
+    parse.delimiter = dialect_.delimiter.value_or(',');
+    parse.quoting = dialect_.quote.has_value();
+    parse.quote_char = dialect_.quote.value_or('"');
+    parse.newlines_in_values = parse.quoting;
+    const auto checked = std::make_shared<CheckedCsv>(source_->stream(), CsvQuotes(dialect_, kCsvBlockBytes));
+    auto reader = StreamingReader::Make(arrow::io::default_io_context(), checked, read_options(), parse, convert);
+    if (reader.ok()) return *reader;
+    if (reader.status().message().find(kNoHeader) != std::string::npos) {  // perhaps a quote in it is never closed
+      if (const auto problem = checked->find_problem_in_rest()) {
+        throw InputError(fmt::format("{}: {}", path_.string(), *problem));
+      }
+    }
+    fail(reader.status());
   }
 
   // Checks for UTF-16, which Arrow would report as one malformed line, and for an empty file.
@@ -148,6 +156,9 @@ class CsvBlocks final : public CellBlocks {
   }
 
   [[noreturn]] void fail(const arrow::Status& status) const {
+    if (const std::string* problem = CheckedCsv::problem_of(status)) {
+      throw InputError(fmt::format("{}: {}", path_.string(), *problem));
+    }
     if (!status.IsInvalid())
       throw_read_error(path_.string(), status, "the file is damaged or truncated; create it again");
     throw InputError(
@@ -157,7 +168,7 @@ class CsvBlocks final : public CellBlocks {
 
   std::filesystem::path path_;
   std::vector<Column> columns_;
-  char delimiter_;
+  CsvDialect dialect_;
   std::optional<TextSource> source_;
   std::shared_ptr<StreamingReader> reader_;
   std::shared_ptr<arrow::RecordBatch> batch_;  // the part of it that is not returned yet
@@ -167,8 +178,9 @@ class CsvBlocks final : public CellBlocks {
 }  // namespace
 
 std::unique_ptr<CellBlocks> open_csv(const std::filesystem::path& path, const std::vector<Column>& columns,
-                                     char delimiter) {
-  return std::make_unique<CsvBlocks>(path, columns, delimiter);
+                                     CsvDialect dialect, char delimiter) {
+  if (!dialect.delimiter) dialect.delimiter = delimiter;
+  return std::make_unique<CsvBlocks>(path, columns, dialect);
 }
 
 }  // namespace lockstep::data

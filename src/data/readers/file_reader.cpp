@@ -51,8 +51,8 @@ FileKind file_kind(const fs::path& path) {
 
 class FilesBlocks final : public CellBlocks {
  public:
-  FilesBlocks(std::vector<fs::path> files, std::vector<Column> columns)
-      : files_(std::move(files)), columns_(std::move(columns)) {
+  FilesBlocks(std::vector<fs::path> files, std::vector<Column> columns, const CsvDialect& dialect)
+      : files_(std::move(files)), columns_(std::move(columns)), dialect_(dialect) {
     open_next();
   }
 
@@ -69,10 +69,11 @@ class FilesBlocks final : public CellBlocks {
   }
 
  private:
-  void open_next() { blocks_ = opened_ < files_.size() ? open_cells(files_[opened_++], columns_) : nullptr; }
+  void open_next() { blocks_ = opened_ < files_.size() ? open_cells(files_[opened_++], columns_, dialect_) : nullptr; }
 
   std::vector<fs::path> files_;
   std::vector<Column> columns_;
+  CsvDialect dialect_;
   std::size_t opened_ = 0;
   std::unique_ptr<CellBlocks> blocks_;  // null after the last file
 };
@@ -81,16 +82,17 @@ class FilesBlocks final : public CellBlocks {
 
 void check_file_kind(const fs::path& path) { file_kind(path); }
 
-std::unique_ptr<CellBlocks> open_cells(const fs::path& path, const std::vector<Column>& columns) {
+std::unique_ptr<CellBlocks> open_cells(const fs::path& path, const std::vector<Column>& columns,
+                                       const CsvDialect& dialect) {
   switch (file_kind(path)) {
     case FileKind::kJsonLines:
       return open_json_lines(path, columns);
     case FileKind::kJson:
       return holds_json_array(path) ? open_json_array(path, columns) : open_json_lines(path, columns);
     case FileKind::kCsv:
-      return open_csv(path, columns, ',');
+      return open_csv(path, columns, dialect, ',');
     case FileKind::kTsv:
-      return open_csv(path, columns, '\t');
+      return open_csv(path, columns, dialect, '\t');
     case FileKind::kParquet:
       return open_parquet(path, columns);
     case FileKind::kArrow:
@@ -99,9 +101,10 @@ std::unique_ptr<CellBlocks> open_cells(const fs::path& path, const std::vector<C
   throw Error(fmt::format("{}: no reader for this kind of file", path.string()));
 }
 
-std::unique_ptr<CellBlocks> open_cells(const std::vector<fs::path>& files, const std::vector<Column>& columns) {
-  if (files.size() == 1) return open_cells(files.front(), columns);
-  return std::make_unique<FilesBlocks>(files, columns);
+std::unique_ptr<CellBlocks> open_cells(const std::vector<fs::path>& files, const std::vector<Column>& columns,
+                                       const CsvDialect& dialect) {
+  if (files.size() == 1) return open_cells(files.front(), columns, dialect);
+  return std::make_unique<FilesBlocks>(files, columns, dialect);
 }
 
 }  // namespace lockstep::data

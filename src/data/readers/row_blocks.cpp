@@ -89,9 +89,9 @@ class TemplatesBlock final : public RowReader {
 
 class TemplatesBlocks final : public RowBlocks {
  public:
-  TemplatesBlocks(const std::vector<fs::path>& files, RowTemplates templates)
+  TemplatesBlocks(const std::vector<fs::path>& files, RowTemplates templates, const CsvDialect& dialect)
       : templates_(std::make_shared<const RowTemplates>(std::move(templates))),
-        cell_blocks_(open_cells(files, templates_->columns())) {}
+        cell_blocks_(open_cells(files, templates_->columns(), dialect)) {}
 
   std::unique_ptr<RowReader> next() override {
     auto cells_reader = cell_blocks_->next();
@@ -133,8 +133,9 @@ std::unique_ptr<RowBlocks> open_columns(std::shared_ptr<const RowColumns> column
   return std::make_unique<ColumnsBlocks>(std::move(columns));
 }
 
-std::unique_ptr<RowBlocks> open_files(const std::vector<fs::path>& files, RowTemplates templates) {
-  return std::make_unique<TemplatesBlocks>(files, std::move(templates));
+std::unique_ptr<RowBlocks> open_files(const std::vector<fs::path>& files, RowTemplates templates,
+                                      const CsvDialect& dialect) {
+  return std::make_unique<TemplatesBlocks>(files, std::move(templates), dialect);
 }
 
 std::unique_ptr<RowReader> read_blocks(std::unique_ptr<RowBlocks> blocks) {

@@ -26,12 +26,16 @@ RowSelection selection_from_json(const Json& json) {
   return selection;
 }
 
+Json to_json(const std::optional<std::string>& text) { return text ? Json(*text) : Json(nullptr); }
+
 Json to_json(const RowFormat& format) {
   return {{"input_column", format.input_column},
           {"output_column", format.output_column},
           {"prompt_template", format.prompt_template},
           {"response_template", format.response_template},
-          {"input_contains_output", name_of(format.input_contains_output)}};
+          {"input_contains_output", name_of(format.input_contains_output)},
+          {"csv_delimiter", to_json(format.csv_delimiter)},
+          {"csv_quote", to_json(format.csv_quote)}};
 }
 
 InputContainsOutput input_contains_output_from_json(const Json& json) {
@@ -40,12 +44,22 @@ InputContainsOutput input_contains_output_from_json(const Json& json) {
   throw InputError(fmt::format("input_contains_output: expected auto, true or false, found '{}'", name));
 }
 
+// Sets that earlier versions prepared do not have these keys.
+std::optional<std::string> text_or(const Json& json, const char* key, std::optional<std::string> otherwise) {
+  const auto found = json.find(key);
+  if (found == json.end()) return otherwise;
+  return found->is_null() ? std::nullopt : std::optional(found->get<std::string>());
+}
+
 RowFormat row_format_from_json(const Json& json) {
+  const RowFormat defaults;
   return {.input_column = json.at("input_column"),
           .output_column = json.at("output_column"),
           .prompt_template = json.at("prompt_template"),
           .response_template = json.at("response_template"),
-          .input_contains_output = input_contains_output_from_json(json.at("input_contains_output"))};
+          .input_contains_output = input_contains_output_from_json(json.at("input_contains_output")),
+          .csv_delimiter = text_or(json, "csv_delimiter", defaults.csv_delimiter),
+          .csv_quote = text_or(json, "csv_quote", defaults.csv_quote)};
 }
 
 // Returns the first setting that differs, in the form of Manifest::difference(); empty if none does.

@@ -47,6 +47,45 @@ TEST(Locations, PatternsGiveTheirFilesSortedByName) {
               HasSubstr("*.parquet: expected a file"));
 }
 
+TEST(Locations, CompressionIsRecognizedWhateverTheNameIs) {
+  const test::TemporaryFolder folder;
+  const std::string gzip(
+      "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\xca\xcd\x4f\x49\xcd\x89\xcf\xcc\x2b\x28\x2d\x51\xb2"
+      "\x52\x50\x4a\x54\xd2\x51\x80\x8a\xe5\x97\x96\x40\x05\x93\x94\x6a\xb9\x00\xa7\xdb\x1f\x4e\x2a\x00\x00"
+      "\x00",
+      51);
+  for (const std::string name : {"r.jsonl", "r.json", "R.JSONL.GZ"}) {
+    const auto rows = test::read_all(Dataset::from_file(folder.write(name, gzip)));
+    ASSERT_EQ(rows.size(), 1U) << name;
+    EXPECT_EQ(rows[0].model_input, "a") << name;
+  }
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 12\n";
+  for (const std::string name : {"p.jsonl", "p.csv", "p.parquet", "p.arrow"}) {
+    EXPECT_THAT(test::input_error([&] { test::read_all(Dataset::from_file(folder.write(name, pointer))); }),
+                HasSubstr("git lfs pull"));
+  }
+}
+
+TEST(Locations, TwoStarsMatchAnyNumberOfFolders) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directories(folder.path() / "x/y");
+  std::filesystem::create_directories(folder.path() / ".hidden");
+  for (const std::string name : {"a.jsonl", "x/b.jsonl", "x/y/c.jsonl", "x/y/\xC3\xA9.jsonl", ".hidden/d.jsonl"}) {
+    folder.write(name, kRow);
+  }
+  const std::string base = folder.path().string();
+  EXPECT_THAT(names(Dataset::find(base + "/**/*.jsonl", DatasetOptions())),
+              ElementsAre(base + "/a.jsonl", base + "/x/b.jsonl", base + "/x/y/c.jsonl", base + "/x/y/\xC3\xA9.jsonl"));
+  EXPECT_THAT(names(Dataset::find(base + "/x/**", DatasetOptions())),
+              ElementsAre(base + "/x/b.jsonl", base + "/x/y/c.jsonl", base + "/x/y/\xC3\xA9.jsonl"));
+  EXPECT_THAT(names(Dataset::find(base + "/**/[!a-c].jsonl", DatasetOptions())),
+              ElementsAre(base + "/x/y/\xC3\xA9.jsonl"));
+  for (const std::string pattern : {"{a,b}.jsonl", "*/{a,b}", "[^a]", "[[:alpha:]]", "\\*", "**.jsonl"}) {
+    EXPECT_THAT(test::input_error([&] { Dataset::find(base + "/" + pattern, DatasetOptions()); }),
+                HasSubstr("expected a pattern of *, ?, [...] and **"));
+  }
+}
+
 TEST(Locations, AFileMayHaveThePatternsCharacters) {
   const test::TemporaryFolder folder;
   folder.write("a.jsonl", kRow);
