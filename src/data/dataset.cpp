@@ -1,7 +1,6 @@
 #include "lockstep/data/dataset.h"
 
 #include <fmt/format.h>
-#include <glob.h>
 #include <algorithm>
 #include <utility>
 
@@ -34,25 +33,6 @@ Location find_location(const std::string& text) {
   }
   throw InputError(fmt::format("{}: no such dataset file; check the path (it is relative to the working folder {})",
                                text, fs::current_path(error).string()));
-}
-
-// Sorted bytewise, independent of the locale.
-std::vector<std::string> match(const std::string& pattern) {
-  glob_t found{};
-  const int result = ::glob(pattern.c_str(), GLOB_NOSORT | GLOB_ERR, nullptr, &found);
-  std::vector<std::string> paths(found.gl_pathv, found.gl_pathv + found.gl_pathc);
-  ::globfree(&found);
-  std::error_code error;
-  if (result == GLOB_NOMATCH) {
-    throw InputError(
-        fmt::format("{}: expected a file that matches, found none; check the pattern (it is relative to "
-                    "the working folder {})",
-                    pattern, fs::current_path(error).string()));
-  }
-  if (result != 0)
-    throw InputError(fmt::format("{}: one of its folders cannot be read; check its permissions", pattern));
-  std::ranges::sort(paths);
-  return paths;
 }
 
 }  // namespace
@@ -94,7 +74,7 @@ Dataset Dataset::from_file(const fs::path& path) { return from_file(path, Datase
 
 std::vector<Dataset> Dataset::find(const std::string& location, const DatasetOptions& options) {
   std::error_code error;
-  if (location.find_first_of("*?[") == std::string::npos || fs::exists(location, error)) {
+  if (!is_file_pattern(location) || fs::exists(location, error)) {
     return {from_file(location, options)};
   }
   std::vector<Dataset> datasets;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "data/file_patterns.h"
 #include "lockstep/core/error.h"
 
 namespace lockstep::data {

@@ -69,7 +69,7 @@ class Dataset {
   static Dataset from_file(const std::filesystem::path& path, const DatasetOptions& options);
   static Dataset from_file(const std::filesystem::path& path);
   /// Returns the datasets that `location` in a job file names: one, as from_file() takes it, or all that match a
-  /// pattern with `*`, `?` or `[...]` (glob(3)), sorted by name. Throws InputError if no file matches.
+  /// pattern with `*`, `?`, `[...]` or `**` (docs/data.md), sorted by name. Throws InputError if no file matches.
   static std::vector<Dataset> find(const std::string& location, const DatasetOptions& options);
 
   /// Returns a reader that starts at the first row and is independent of other readers. Throws InputError as
