@@ -69,6 +69,32 @@ struct FoundSet {
   std::vector<Dataset> datasets;
 };
 
+// The rows of all sets must have the same form, so that input_contains_output: auto means the same for all of them.
+void check_contained_outputs(const std::vector<FoundSet>& sets, const Tokenizer& tokenizer, bool has_encoder) {
+  std::vector<Dataset> datasets;
+  for (const FoundSet& found : sets) datasets.insert(datasets.end(), found.datasets.begin(), found.datasets.end());
+  data::find_contained_outputs(datasets, tokenizer, has_encoder);
+}
+
+// Rows must not lie where the sets are written.
+void check_sources_are_no_output(const std::vector<FoundSet>& sets, const fs::path& prepared_dir) {
+  for (const FoundSet& found : sets) {
+    for (const auto& dataset : found.datasets) {
+      for (const auto& file : dataset.files()) {
+        std::error_code error;
+        const fs::path folder = fs::canonical(file, error).parent_path();
+        const bool is_output = !error && (fs::equivalent(folder, prepared_dir / "train", error) ||
+                                          fs::equivalent(folder, prepared_dir / "validation", error));
+        if (!is_output) continue;
+        throw InputError(fmt::format(
+            "{}: expected a dataset outside of the folders that lockstep-prep writes, found it in {}; move it, or give "
+            "another prepared_dir",
+            dataset.name(), folder.string()));
+      }
+    }
+  }
+}
+
 std::optional<std::size_t> requested_length(const job::JobFile& job) {
   if (!job.model_max_length) return std::nullopt;
   return static_cast<std::size_t>(*job.model_max_length);
@@ -218,6 +244,10 @@ PreparedJob prepare(const job::JobFile& job, const data::WorkShare& share, const
   // hashed.
   std::vector<FoundSet> sets;
   for (const auto& set : data::sets_of(job)) sets.push_back({set, data::find_datasets(job, set)});
+  check_sources_are_no_output(sets, job.prepared_dir);
+  const std::shared_ptr<const Tokenizer> tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
+  data::warn_of_literal_escapes(data::row_format_of(job));
+  check_contained_outputs(sets, *tokenizer, job.has_encoder);
   core::WorkerPool pool(static_cast<std::size_t>(job.num_workers));
   SourceDigests digests(pool);
   for (const auto& found : sets) digests.add(found.datasets);

@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include "lockstep/core/error.h"
+#include "lockstep/core/home_folder.h"
 #include "lockstep/data/shards/manifest.h"
 
 namespace lockstep::data_prep {
 
 namespace fs = std::filesystem;
 
-std::vector<fs::path> find_prepared_sets(const fs::path& folder) {
+std::vector<fs::path> find_prepared_sets(const fs::path& given_folder) {
+  const fs::path folder = core::expand_home(given_folder.string());
   std::error_code error;
   if (fs::exists(folder / data::Manifest::kFileName, error)) return {folder};
   std::vector<fs::path> sets;

@@ -34,7 +34,7 @@ void tokenize(const std::string& name, const std::string& file) {
   std::ifstream stream;
   if (!file.empty()) {
     errno = 0;
-    stream.open(file, std::ios::binary);
+    stream.open(core::expand_home(file), std::ios::binary);
     if (!stream) core::throw_system_error("open", file, errno);
   }
   std::istream& input = file.empty() ? std::cin : stream;

@@ -75,7 +75,11 @@ void write_results(core::AtomicFile& file, const std::vector<evaluation::RowLoss
 void evaluate(const EvaluateArguments& arguments, const std::shared_ptr<Communicator>& communicator) {
   std::optional<core::AtomicFile> output;  // opened first, to fail before the work if the path is not writable
   comm::run_on_all(*communicator, [&] {
-    if (communicator->is_root()) output.emplace(arguments.output);
+    check_output_is_no_input(arguments.output, Dataset::from_file(arguments.dataset, arguments.dataset_options),
+                             arguments.model);
+    if (!communicator->is_root()) return;
+    data::warn_of_literal_escapes(arguments.dataset_options.format);
+    output.emplace(arguments.output);
   });
   StopRequests stop_requests(communicator);
   const at::Device device = comm::compute_device_of_rank(arguments.device, *communicator);
@@ -118,10 +122,10 @@ void add_evaluate_command(CLI::App& app) {
       ->required()
       ->type_name("FILE");
   add_dataset_options(*command, arguments->dataset_options);
-  command
-      ->add_option("--output", arguments->output,
-                   "file to write: loss_sum (over the answer's tokens and its EOS, natural logarithm) and "
-                   "target_tokens of each row")
+  expand_home_in(
+      command->add_option("--output", arguments->output,
+                          "file to write: loss_sum (over the answer's tokens and its EOS, natural logarithm) and "
+                          "target_tokens of each row"))
       ->required()
       ->type_name("FILE.jsonl");
   command->add_option("--batch-size", arguments->batch_size, "rows of a batch")

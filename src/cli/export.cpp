@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/output_path.h"
 #include "lockstep/core/byte_size.h"
 #include "lockstep/core/error.h"
 #include "lockstep/generation/trained_model.h"
@@ -70,7 +71,7 @@ void add_command(CLI::App& app, const char* name, const char* help, const char* 
   auto arguments = std::make_shared<ExportArguments>();
   CLI::App* command = app.add_subcommand(name, help);
   command->add_option("--model", arguments->model, help_of_model)->required()->type_name("DIR");
-  command->add_option("--output", arguments->output, "new folder for model, config and tokenizer")
+  expand_home_in(command->add_option("--output", arguments->output, "new folder for model, config and tokenizer"))
       ->required()
       ->type_name("DIR");
   command->add_option("--dtype", arguments->type, "type of the weights: fp32, fp16 or bf16")

@@ -135,6 +135,8 @@ void generate_command(const GenerateArguments& arguments, Communicator& communic
   if (arguments.input.empty()) {
     generate_for_prompt(arguments, load_named_model(arguments, device));
   } else {
+    check_output_is_no_input(arguments.output, Dataset::from_file(arguments.input, arguments.input_options),
+                             arguments.model);
     core::AtomicFile output(arguments.output);  // opened first, to fail before the work
     generate_for_file(arguments, load_named_model(arguments, device), output);
   }
@@ -159,6 +161,7 @@ void add_generate_command(CLI::App& app) {
                             ->add_option("--output", arguments->output,
                                          "file to write: model_input, model_output and prediction of each row")
                             ->type_name("FILE.jsonl");
+  expand_home_in(output);
   CLI::Option* prompt =
       command->add_option("--prompt", arguments->prompt, "one prompt in place of a file; the answer goes to stdout");
   add_strategy_options(*command, *arguments);

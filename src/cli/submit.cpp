@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/output_path.h"
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
 #include "lockstep/job/job_file.h"
@@ -312,7 +313,8 @@ void add_submit_command(CLI::App& app) {
   command->add_option("--array", arguments->array, "tasks of a sweep, e.g. 1-8%2; the default is all lines of @FILE")
       ->type_name("TASKS");
   command->add_option("--job-name", arguments->job_name, "as for sbatch")->type_name("NAME");
-  command->add_option("--output", arguments->output, "script to write; the default is JOB.sbatch in the working folder")
+  expand_home_in(command->add_option("--output", arguments->output,
+                                     "script to write; the default is JOB.sbatch in the working folder"))
       ->type_name("FILE");
   command->add_flag("--submit", arguments->submit, "also call sbatch");
   command->footer(

@@ -67,7 +67,19 @@ void warn_of_other_datasets(const job::JobFile& job, const data::JobSet& set, co
   for (const auto& source : prepared.sources) read.push_back(source.path);
   if (named == read) return;
   spdlog::warn("{} data: prepared from {}, while the job names {}; if the rows differ, run lockstep-prep again",
-               set.name, fmt::join(read, ", "), fmt::join(named, ", "));
+               set.name, fmt::join(read, ", "), fmt::join(set.locations, ", "));
+}
+
+// A run must not replace the model that it starts from.
+void check_output_folder(const std::string& output_dir, const hub::ResolvedModel& model) {
+  for (const auto& folder : {model.folder, model.adapter}) {
+    std::error_code error;
+    if (folder.empty() || !std::filesystem::equivalent(output_dir, folder, error)) continue;
+    throw InputError(fmt::format(
+        "output_dir: expected another folder than the one of pretrained_model_name, found {}, which names {}; give "
+        "another output_dir",
+        output_dir, folder.string()));
+  }
 }
 
 hub::ResolvedModel find_model(const job::JobFile& job, Communicator& communicator) {
@@ -132,6 +144,7 @@ void train(const TrainArguments& arguments, const std::shared_ptr<Communicator>&
   comm::run_on_all(*communicator, [&] { stop_requests.clear_old(); });
   stop_requests.check(kNothingToSave);
   const hub::ResolvedModel resolved = find_model(job, *communicator);
+  comm::run_on_all(*communicator, [&] { check_output_folder(job.hyperparameters.output_dir, resolved); });
   stop_requests.check(kNothingToSave);
   Inputs inputs;
   comm::run_on_all(*communicator, [&] { inputs = read_inputs(job, resolved, *communicator); });

@@ -52,7 +52,8 @@ Dataset Dataset::from_columns(std::vector<std::string> model_input, std::vector<
   return dataset;
 }
 
-Dataset Dataset::from_file(const fs::path& path, const DatasetOptions& options) {
+Dataset Dataset::from_file(const fs::path& given_path, const DatasetOptions& options) {
+  const fs::path path = core::expand_home(given_path.string());
   const Location location = find_location(path.string());
   Dataset dataset;
   dataset.options_ = options;
@@ -72,7 +73,8 @@ Dataset Dataset::from_file(const fs::path& path, const DatasetOptions& options) 
 
 Dataset Dataset::from_file(const fs::path& path) { return from_file(path, DatasetOptions()); }
 
-std::vector<Dataset> Dataset::find(const std::string& location, const DatasetOptions& options) {
+std::vector<Dataset> Dataset::find(const std::string& given_location, const DatasetOptions& options) {
+  const std::string location = core::expand_home(given_location);
   std::error_code error;
   if (!is_file_pattern(location) || fs::exists(location, error)) {
     return {from_file(location, options)};

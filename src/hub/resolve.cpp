@@ -12,6 +12,7 @@
 #include "hub/hub_client.h"
 #include "hub/model_files.h"
 #include "lockstep/core/error.h"
+#include "lockstep/core/home_folder.h"
 #include "lockstep/core/progress.h"
 #include "lockstep/core/stop_flag.h"
 #include "lockstep/text/load_tokenizer.h"
@@ -193,8 +194,10 @@ ResolvedModel resolve_hub_model(const CachedModel& model, const std::string& nam
 
 }  // namespace
 
-ResolvedModel resolve_model(const std::string& name, const ResolveOptions& options, const HubSettingsSource& settings) {
+ResolvedModel resolve_model(const std::string& given_name, const ResolveOptions& options,
+                            const HubSettingsSource& settings) {
   std::error_code error;
+  const std::string name = core::expand_home(given_name);
   if (fs::exists(name, error)) {
     const auto base = adapter_base_model(name);
     return base ? adapted_model(name, *base, options, settings) : local_model(name);
