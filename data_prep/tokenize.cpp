@@ -8,6 +8,7 @@
 #include "data_prep/commands.h"
 #include "data_prep/examples.h"
 #include "lockstep/core/error.h"
+#include "lockstep/core/home_folder.h"
 #include "lockstep/hub/resolve.h"
 #include "lockstep/text/load_tokenizer.h"
 

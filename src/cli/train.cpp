@@ -58,14 +58,9 @@ std::shared_ptr<const data::PreparedDataset> open_set(const job::JobFile& job, c
 // Warns if the job names other datasets than those that were prepared: they may have changed without being prepared
 // again, or only their files may have moved.
 void warn_of_other_datasets(const job::JobFile& job, const data::JobSet& set, const data::Manifest& prepared) {
-  std::vector<std::string> named, read;
-  try {
-    for (const auto& dataset : data::find_datasets(job, set)) named.push_back(dataset.name());
-  } catch (const InputError&) {
-    return;  // training does not need them; they may be on another machine
-  }
+  if (data::names_sources(job, set, prepared.sources)) return;
+  std::vector<std::string> read;
   for (const auto& source : prepared.sources) read.push_back(source.path);
-  if (named == read) return;
   spdlog::warn("{} data: prepared from {}, while the job names {}; if the rows differ, run lockstep-prep again",
                set.name, fmt::join(read, ", "), fmt::join(set.locations, ", "));
 }

@@ -11,6 +11,7 @@
 #include "data/readers/saved_dataset.h"
 #include "data/row_templates.h"
 #include "lockstep/core/error.h"
+#include "lockstep/core/home_folder.h"
 
 namespace lockstep::data {
 
@@ -80,7 +81,7 @@ std::vector<Dataset> Dataset::find(const std::string& given_location, const Data
     return {from_file(location, options)};
   }
   std::vector<Dataset> datasets;
-  for (const auto& path : match(location)) datasets.push_back(from_file(path, options));
+  for (const auto& path : find_matching_files(location)) datasets.push_back(from_file(path, options));
   return datasets;
 }
 

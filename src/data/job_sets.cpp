@@ -8,6 +8,15 @@
 #include "lockstep/core/error.h"
 
 namespace lockstep::data {
+namespace {
+
+// Returns the split of a DatasetDict that a location means if it names none. With validation_split, validation rows
+// come from the training rows.
+std::string default_split_of(const JobSet& set) {
+  return set.part == RowSelection::Part::kValidation ? "train" : set.folder;
+}
+
+}  // namespace
 
 std::vector<JobSet> sets_of(const job::JobFile& job) {
   if (job.training_datasets.empty()) {
@@ -38,15 +47,41 @@ RowFormat row_format_of(const job::JobFile& job) {
 }
 
 std::vector<Dataset> find_datasets(const job::JobFile& job, const JobSet& set) {
-  // The split of a DatasetDict if the location names none. With validation_split, validation rows come from the
-  // training rows.
-  const std::string split = set.part == RowSelection::Part::kValidation ? "train" : set.folder;
-  const DatasetOptions options{.format = row_format_of(job), .default_split = split};
+  const DatasetOptions options{.format = row_format_of(job), .default_split = default_split_of(set)};
   std::vector<Dataset> datasets;
   for (const auto& location : set.locations) {
     std::ranges::move(Dataset::find(location, options), std::back_inserter(datasets));
   }
   return datasets;
+}
+
+bool names_sources(const job::JobFile& job, const JobSet& set, const std::vector<SourceEntry>& sources) {
+  const DatasetOptions options{.format = row_format_of(job), .default_split = default_split_of(set)};
+  auto source = sources.begin();
+  const auto skip = [&](const auto& is_named) {
+    if (source == sources.end() || !is_named(source->path)) return false;
+    ++source;
+    return true;
+  };
+  for (const auto& location : set.locations) {
+    std::vector<Dataset> datasets;
+    try {
+      datasets = Dataset::find(location, options);
+    } catch (const InputError&) {
+      const auto matches = [&](const std::string& path) {
+        return path == location || path == location + ":" + options.default_split ||
+               (is_file_pattern(location) && matches_file_pattern(path, location));
+      };
+      if (!skip(matches)) return false;
+      while (is_file_pattern(location) && skip(matches)) {
+      }
+      continue;
+    }
+    for (const auto& dataset : datasets) {
+      if (!skip([&](const std::string& path) { return path == dataset.name(); })) return false;
+    }
+  }
+  return source == sources.end();
 }
 
 Manifest describe_set(const job::JobFile& job, const JobSet& set, const ModelFolder& model, const Tokenizer& tokenizer,

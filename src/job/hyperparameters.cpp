@@ -43,6 +43,14 @@ std::string Hyperparameters::changes() const {
 }
 
 void Hyperparameters::validate() const {
+  for (const std::string& path : {output_dir, logging_dir.value_or(""), resume_from_checkpoint.folder}) {
+    if (path.starts_with('~')) {
+      throw InputError(
+          fmt::format("output_dir, logging_dir, resume_from_checkpoint: expected a whole path, found '{}'; "
+                      "write the home folder's path, or ./ before the ~",
+                      path));
+    }
+  }
   try {
     core::parse_byte_size(max_shard_size);
   } catch (const InputError& error) {

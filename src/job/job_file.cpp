@@ -3,58 +3,149 @@
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
+#include "lockstep/core/home_folder.h"
 
 namespace lockstep::job {
 namespace {
 
-KeyTable::Text to_text(const YAML::Node& node, const std::string& where) {
-  if (node.IsNull()) return {{"none"}};
-  if (node.IsScalar()) return {{node.Scalar()}};
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+// Throws InputError for a tag such as !!str, which would be ignored.
+void refuse_tag(const YAML::Node& node, const std::string& where) {
+  const std::string& tag = node.Tag();
+  if (tag.empty() || tag == "?" || tag == "!") return;
+  throw InputError(fmt::format("{}: expected a value without a tag, found the tag {}; remove it", where, tag));
+}
+
+// Returns true if a value that YAML reads as null is written out: null or ~.
+bool is_written(const YAML::Node& null, std::string_view text) {
+  const YAML::Mark mark = null.Mark();
+  if (mark.is_null() || static_cast<std::size_t>(mark.pos) >= text.size()) return false;
+  text.remove_prefix(static_cast<std::size_t>(mark.pos));
+  for (const std::string_view word : {"~", "null", "Null", "NULL"}) {
+    if (text.starts_with(word))
+      return text.size() == word.size() ||
+             std::string_view(" \t\r\n").find(text[word.size()]) != std::string_view::npos;
+  }
+  return false;
+}
+
+// `text` is the text that `node` was read from.
+KeyTable::Text to_text(const YAML::Node& node, std::string_view text, const std::string& where) {
+  refuse_tag(node, where);
+  if (node.IsNull()) {
+    if (is_written(node, text)) return {.items = {"none"}, .is_none = true};
+    throw InputError(where + ": expected a value, found none; write one, or remove the key to keep its default");
+  }
+  if (node.IsScalar()) {
+    const bool is_plain = node.Tag() != "!";
+    return {.items = {node.Scalar()}, .is_none = is_plain && (node.Scalar() == "none" || node.Scalar() == "None")};
+  }
   if (!node.IsSequence())
     throw InputError(where + ": expected a value or a list, found a mapping; quote text that has braces or a colon");
-  KeyTable::Text text{.items = {}, .is_list = true};
+  KeyTable::Text list{.items = {}, .is_list = true};
   for (const YAML::Node& item : node) {
     if (!item.IsScalar()) throw InputError(where + ": expected a list of plain values");
-    text.items.push_back(item.Scalar());
+    refuse_tag(item, where);
+    list.items.push_back(item.Scalar());
   }
-  return text;
+  return list;
+}
+
+// Reads the only document of `text`. `where` returns the position for messages, given a line; 0 if it is unknown.
+template <class Where>
+YAML::Node load_document(const std::string& text, const Where& where) {
+  const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+  if (documents.empty()) return YAML::Node(YAML::NodeType::Null);
+  if (documents.size() == 1) return documents.front();
+  const YAML::Mark mark = documents[1].Mark();
+  throw InputError(fmt::format("{}: expected one YAML document, found {}; remove the lines that are only --- or ...",
+                               where(mark.is_null() ? 0 : mark.line + 1), documents.size()));
 }
 
 void apply_file(KeyTable& table, const std::filesystem::path& path, std::set<std::string>& given) {
   const std::string name = path.string();
+  std::string text = core::read_file(path);
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
   YAML::Node root;
   try {
-    root = YAML::Load(core::read_file(path));
+    root = load_document(text, [&](int line) { return line == 0 ? name : fmt::format("{}: line {}", name, line); });
   } catch (const YAML::Exception& error) {
     throw InputError(fmt::format("{}: line {}: not valid YAML: {}", name, error.mark.line + 1, error.msg));
   }
   if (!root.IsMap()) throw InputError(name + ": expected 'key: value' lines, found none");
+  refuse_tag(root, name);
   for (const auto& entry : root) {
     const std::string where = fmt::format("{}: line {}", name, entry.first.Mark().line + 1);
     if (!entry.first.IsScalar()) throw InputError(where + ": expected a key's name");
+    refuse_tag(entry.first, where);
     const std::string& key = entry.first.Scalar();
     if (!given.insert(key).second) throw InputError(fmt::format("{}: key '{}' is given twice; keep one", where, key));
-    table.set(key, to_text(entry.second, where), where);
+    table.check_name(key, where);
+    table.set(key, to_text(entry.second, text, fmt::format("{}: {}", where, key)), where);
   }
 }
 
-void apply_override(KeyTable& table, const std::string& argument, std::set<std::string>& given) {
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) return "";
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+// Returns the key.
+std::string apply_override(KeyTable& table, const std::string& argument) {
   const std::string where = fmt::format("command line: '{}'", argument);
   const std::size_t equals = argument.find('=');
   if (equals == std::string::npos || equals == 0) throw InputError(where + ": expected key=value");
+  const std::string text = argument.substr(equals + 1);
   YAML::Node value;
   try {
-    value = YAML::Load(argument.substr(equals + 1));
+    value = load_document(text, [&](int) { return where; });
   } catch (const YAML::Exception& error) {
     throw InputError(fmt::format("{}: not a valid value: {}", where, error.msg));
   }
   const std::string key = argument.substr(0, equals);
-  table.set(key, to_text(value, where), where);
-  given.insert(key);
+  table.check_name(key, where);
+  if (value.IsScalar() && value.Tag() == "?" && value.Scalar() != trimmed(text)) {
+    throw InputError(fmt::format("{}: expected a value on one line without a comment, found '{}' and more; quote it",
+                                 where, value.Scalar()));
+  }
+  table.set(key, to_text(value, text, fmt::format("{}: {}", where, key)), where);
+  return key;
+}
+
+void apply_overrides(KeyTable& table, const std::vector<std::string>& arguments, std::set<std::string>& given) {
+  std::set<std::string> replaced;
+  for (const std::string& argument : arguments) {
+    const std::string key = apply_override(table, argument);
+    if (!replaced.insert(key).second) {
+      throw InputError(fmt::format("command line: '{}': key '{}' is given twice; keep one", argument, key));
+    }
+    given.insert(key);
+  }
+}
+
+// Replaces "~" at the start of every path. None of these keys may name a folder that is called "~".
+void expand_home_folders(JobFile& job) {
+  const auto expand = [](const char* key, std::string& path) {
+    try {
+      path = core::expand_home(path);
+    } catch (const InputError& error) {
+      throw InputError(fmt::format("{}: {}", key, error.what()));
+    }
+  };
+  expand("pretrained_model_name", job.pretrained_model_name);
+  expand("prepared_dir", job.prepared_dir);
+  for (std::string& path : job.training_datasets) expand("training_datasets", path);
+  for (std::string& path : job.validation_datasets) expand("validation_datasets", path);
+  expand("output_dir", job.hyperparameters.output_dir);
+  if (job.hyperparameters.logging_dir) expand("logging_dir", *job.hyperparameters.logging_dir);
+  expand("resume_from_checkpoint", job.hyperparameters.resume_from_checkpoint.folder);
 }
 
 }  // namespace
@@ -126,13 +217,14 @@ JobFile load_job_file(const std::filesystem::path& path, const std::vector<std::
   KeyTable table;
   job.bind(table);
   std::set<std::string> given;
-  apply_file(table, path, given);
-  for (const std::string& argument : overrides) apply_override(table, argument, given);
+  apply_file(table, core::expand_home(path.string()), given);
+  apply_overrides(table, overrides, given);
   for (const auto& [key, remedy] :
        {std::pair{"pretrained_model_name", "give the model's folder or its name on the hub"},
         std::pair{"has_encoder", "true for T5-type, false for GPT-type models"}}) {
     if (!given.contains(key)) throw InputError(fmt::format("{}: {} is missing: {}", path.string(), key, remedy));
   }
+  expand_home_folders(job);
   job.hyperparameters.validate();
   return job;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <numeric>
@@ -35,12 +36,35 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-bool is_none(const std::string& text) { return text == "none" || text == "null" || text == "~" || text.empty(); }
+std::string in_lower_case(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+bool is_none(const std::string& text) {
+  const std::string word = in_lower_case(text);
+  return word == "none" || word == "null" || word == "~";
+}
+
+// Returns "true" or "false" for what YAML 1.1, and therefore PyYAML, reads as such; else nullopt.
+std::optional<std::string> truth_named(const std::string& text) {
+  const std::string word = in_lower_case(text);
+  if (word == "true" || word == "yes" || word == "on") return "true";
+  if (word == "false" || word == "no" || word == "off") return "false";
+  return std::nullopt;
+}
+
+// YAML 1.1 reads 010 as 8, and YAML 1.2 as 10.
+bool has_leading_zero(std::string_view text) {
+  if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
+  return text.size() > 1 && text[0] == '0' && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
 
 template <class Number>
 std::optional<Number> parse_number(const std::string& text) {
   Number number{};
   const char* begin = text.data() + (text.starts_with('+') ? 1 : 0);
+  if (has_leading_zero(text)) return std::nullopt;
   const auto [end, error] = std::from_chars(begin, text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return number;
@@ -52,6 +76,7 @@ struct ValueParser {
   const std::string& key;
   const std::string& where;  // "FILE: line N: KEY"
   const KeyTable::Range& range;
+  const bool is_unset;  // the value is the word none, without quotes
 
   [[noreturn]] void refuse(const std::string& expected) const {
     throw InputError(fmt::format("{}: expected {}, found '{}'", where, expected, text));
@@ -68,22 +93,32 @@ struct ValueParser {
   }
 
   void read(bool& value) const {
-    if (text != "true" && text != "false") refuse("true or false");
-    value = text == "true";
+    const auto truth = truth_named(text);
+    if (!truth) refuse("true or false");
+    value = *truth == "true";
   }
   void read(std::int64_t& value) const { value = number<std::int64_t>("a whole number"); }
   void read(double& value) const { value = number<double>("a number"); }
   void read(std::string& value) const {
-    if (text.empty()) refuse("a text");
+    require_text();
     value = text;
   }
   void read(const KeyTable::Textual& value) const {
     if (text.empty()) refuse("a text");
+    if (value.names.empty()) require_text();
     if (value.read(text)) return;
+    if (const auto truth = truth_named(text);
+        truth && (value.read(*truth) || (*truth == "false" && value.read("no")))) {
+      return;
+    }
     const std::string expected = fmt::format("one of: {}", fmt::join(value.names, ", "));
     if (value.fallback.empty()) refuse(expected);
     spdlog::warn("{}: '{}' is not {}; using {}", key, text, expected, value.fallback);
     value.read(value.fallback);
+  }
+  void require_text() const {
+    if (text.empty()) refuse("a text");
+    if (is_unset) refuse("a text: remove the key to keep its default, or write the word in quotes if it is meant");
   }
   template <class Value>
   void read(std::optional<Value>& value) const {
@@ -145,7 +180,7 @@ const KeyTable::Key& KeyTable::find(std::string_view name, const std::string& wh
 void KeyTable::set(std::string_view name, const Text& value, const std::string& where) {
   const Key& key = find(name, where);
   if (auto* const* list = std::get_if<std::vector<std::string>*>(&key.target)) {
-    **list = value.items;
+    **list = value.is_none ? std::vector<std::string>() : value.items;
     return;
   }
   const std::string place = fmt::format("{}: {}", where, key.name);
@@ -153,7 +188,7 @@ void KeyTable::set(std::string_view name, const Text& value, const std::string& 
     throw InputError(
         fmt::format("{}: expected a single value, found the list [{}]", place, fmt::join(value.items, ", ")));
   }
-  const ValueParser parser{value.items.front(), key.name, place, key.range};
+  const ValueParser parser{value.items.front(), key.name, place, key.range, value.is_none};
   std::visit(Overloaded{[](std::vector<std::string>*) {}, [&](const Textual& target) { parser.read(target); },
                         [&](auto* target) { parser.read(*target); }},
              key.target);

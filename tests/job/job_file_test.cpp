@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <unistd.h>
+#include <cstdlib>
 
 #include "lockstep/core/atomic_file.h"
 #include "lockstep/core/error.h"
@@ -51,7 +52,8 @@ TEST_F(JobFileTest, TemplatesKeepTheirBracesAndNewlines) {
   EXPECT_EQ(job.input_column, "model_input");
   EXPECT_EQ(job.output_column, "reply");
   EXPECT_THAT([&] { load(std::string(kMinimal) + "prompt_template: {question}\n"); },
-              ThrowsMessage<InputError>(HasSubstr("line 3: expected a value or a list, found a mapping; quote text")));
+              ThrowsMessage<InputError>(
+                  HasSubstr("line 3: prompt_template: expected a value or a list, found a mapping; quote text")));
   EXPECT_THAT(
       [&] { load(std::string(kMinimal) + "input_contains_output: maybe\n"); },
       ThrowsMessage<InputError>(HasSubstr("line 3: input_contains_output: expected one of: auto, true, false")));
@@ -87,6 +89,72 @@ TEST_F(JobFileTest, DefaultsAreReadAsTheyAreWritten) {
     text += key + ": " + (key == "pretrained_model_name" ? "m" : value) + "\n";
   }
   EXPECT_EQ(load(text).values(), load("pretrained_model_name: m\nhas_encoder: false\n").values());
+}
+
+TEST_F(JobFileTest, NoPartIsLeftOut) {
+  const auto fails = [&](const std::string& lines, const std::string& message,
+                         const std::vector<std::string>& more = {}) {
+    EXPECT_THAT([&] { load(kMinimal + lines, more); }, ThrowsMessage<InputError>(HasSubstr(message))) << lines;
+  };
+  fails("---\nseed: 3\n", "line 4: expected one YAML document, found 2");
+  fails("...\nseed: 3\n", "expected one YAML document, found 2");
+  fails("output_dir:\nnum_workers: 1\n", "line 3: output_dir: expected a value, found none");
+  fails("seed: # later\n", "line 3: seed: expected a value, found none");
+  fails("model_max_length:\n", "line 3: model_max_length: expected a value, found none");
+  fails("training_datasets:\nnull: 1\n", "line 3: training_datasets: expected a value, found none");
+  fails("training_datasets: [a, ~]\n", "expected a list of plain values");
+  fails("seed: !!str 3\n", "line 3: seed: expected a value without a tag");
+  fails("training_datasets: [!x a]\n", "without a tag, found the tag !x");
+  fails("<<: {seed: 3}\n", "line 3: unknown key '<<'");
+  fails("", "expected a value, found none", {"output_dir="});
+  fails("", "key 'seed' is given twice", {"seed=1", "seed=2"});
+  fails("", "without a comment", {"output_dir=runs/a #1"});
+  fails("", "expected one YAML document", {"seed=1\n---\n2"});
+}
+
+TEST_F(JobFileTest, NoneIsLegalOnlyWhereAKeyMayBeUnset) {
+  for (const std::string none : {"none", "None", "null", "~"}) {
+    const JobFile job = load(std::string(kMinimal) + "model_max_length: " + none + "\nlogging_dir: " + none +
+                             "\nvalidation_datasets: " + none + "\nlora_target_modules: " + none + "\n");
+    EXPECT_FALSE(job.model_max_length || job.hyperparameters.logging_dir) << none;
+    EXPECT_TRUE(job.validation_datasets.empty() && job.hyperparameters.lora_target_modules.empty()) << none;
+    for (const std::string key :
+         {"output_dir", "prepared_dir", "input_column", "resume_from_checkpoint", "max_shard_size"}) {
+      EXPECT_THAT([&] { load(std::string(kMinimal) + key + ": " + none + "\n"); },
+                  ThrowsMessage<InputError>(HasSubstr("line 3: " + key + ": expected a text: remove the key")));
+    }
+  }
+  EXPECT_EQ(load(kMinimal, {"output_dir='none'"}).hyperparameters.output_dir, "none");
+  EXPECT_EQ(load(kMinimal, {"peft_type=none"}).hyperparameters.peft_type, PeftType::kNone);
+}
+
+TEST_F(JobFileTest, TruthIsSpelledAsInYaml11) {
+  for (const std::string yes : {"true", "True", "TRUE", "yes", "Yes", "on"}) {
+    const JobFile job =
+        load("pretrained_model_name: m\nhas_encoder: " + yes + "\ninput_contains_output: " + yes + "\n");
+    EXPECT_TRUE(job.has_encoder) << yes;
+    EXPECT_EQ(job.input_contains_output, InputContainsOutput::kYes) << yes;
+  }
+  for (const std::string no : {"false", "False", "no", "No", "OFF"}) {
+    const JobFile job = load("pretrained_model_name: m\nhas_encoder: " + no + "\nevaluation_strategy: " + no + "\n");
+    EXPECT_FALSE(job.has_encoder) << no;
+    EXPECT_EQ(job.hyperparameters.evaluation_strategy, EvaluationStrategy::kNo) << no;
+  }
+  EXPECT_THAT([&] { load(kMinimal, {"seed=010"}); },
+              ThrowsMessage<InputError>(HasSubstr("a whole number, found '010'")));
+}
+
+TEST_F(JobFileTest, PathsBeginWithTheHomeFolderInPlaceOfATilde) {
+  const std::string home = std::getenv("HOME");
+  const JobFile job = load(std::string(kMinimal) + "output_dir: ~/runs\ntraining_datasets: [~/a.jsonl]\n",
+                           {"logging_dir=~/log", "prepared_dir=~/p"});
+  EXPECT_EQ(job.hyperparameters.output_dir, home + "/runs");
+  EXPECT_EQ(job.hyperparameters.logging_dir, home + "/log");
+  EXPECT_EQ(job.prepared_dir, home + "/p");
+  EXPECT_THAT(job.training_datasets, ElementsAre(home + "/a.jsonl"));
+  EXPECT_THAT([&] { load(kMinimal, {"output_dir=~me/runs"}); },
+              ThrowsMessage<InputError>(HasSubstr("output_dir: ~me/runs: ")));
+  EXPECT_EQ(load(kMinimal, {"output_dir=./~me"}).hyperparameters.output_dir, "./~me");
 }
 
 TEST_F(JobFileTest, UnknownKeyNamesFileLineAndNearest) {

@@ -106,6 +106,7 @@ def check(workplace, rows, limit):
     for row, example, (wanted, _, _) in zip(rows, examples, expected):
         assert example == wanted, row
     counts = manifest_of(workplace.prepared / "train")["counts"]
+    eos = {"t5": 1, "gpt2": 50256}[workplace.kind]
     truncated = [sum(1 for e in expected if e[part]) for part in (1, 2)]
     assert counts == {
         "rows": len(rows),

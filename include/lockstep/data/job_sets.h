@@ -34,6 +34,11 @@ RowFormat row_format_of(const job::JobFile& job);
 /// not supported.
 std::vector<Dataset> find_datasets(const job::JobFile& job, const JobSet& set);
 
+/// Returns true if the datasets that the job names for a set are those of `sources`, in their order. A dataset that
+/// does not exist, as on a machine that only has the prepared sets, is compared by its name, and a pattern by whether
+/// it matches the names.
+bool names_sources(const job::JobFile& job, const JobSet& set, const std::vector<SourceEntry>& sources);
+
 /// Returns the manifest that a set must match to serve the job, without sources, report and shards. `max_length` is in
 /// tokens, as resolved for the model.
 Manifest describe_set(const job::JobFile& job, const JobSet& set, const ModelFolder& model, const Tokenizer& tokenizer,

@@ -38,6 +38,7 @@ class KeyTable {
   struct Text {
     std::vector<std::string> items;  // exactly one, unless it is a list
     bool is_list = false;
+    bool is_none = false;  // the word none, null or ~ without quotes: "not set"
   };
 
   void add(std::string name, Target target, std::string help) {
@@ -59,6 +60,9 @@ class KeyTable {
   /// Sets a key. Throws InputError for an unknown key (suggesting the nearest) and for a value of the wrong type or out
   /// of range. `where` begins the message, e.g. "job.yaml: line 3".
   void set(std::string_view name, const Text& value, const std::string& where);
+
+  /// Throws InputError, as set() does, if there is no such key.
+  void check_name(std::string_view name, const std::string& where) const { find(name, where); }
 
   /// Returns one line per key: its name and its help().
   std::string describe() const;
