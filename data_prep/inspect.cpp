@@ -97,7 +97,8 @@ void add_inspect_command(CLI::App& app) {
       ->check(CLI::PositiveNumber)
       ->excludes(examples);
   command->footer(
-      "Labels are between « and »; the model learns nothing else. Control characters are escaped.\n"
+      "Labels are between « and »; the model learns nothing else. Control characters and\n"
+      "backslashes are escaped, and ␣ is a blank at the end of a text. "
       "Exit code: 0, or 1 with one message on stderr.");
   command->callback([arguments] { inspect(*arguments); });
 }

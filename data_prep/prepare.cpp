@@ -251,7 +251,6 @@ PreparedJob prepare(const job::JobFile& job, const data::WorkShare& share, const
   core::WorkerPool pool(static_cast<std::size_t>(job.num_workers));
   SourceDigests digests(pool);
   for (const auto& found : sets) digests.add(found.datasets);
-  const std::shared_ptr<const Tokenizer> tokenizer = load_tokenizer(resolved.tokenizer, resolved.folder);
   data::check_vocabulary(*tokenizer, model.vocabulary_size);
   const ExampleBuilder builder(tokenizer, job.has_encoder,
                                data::resolve_max_length(requested_length(job), *tokenizer, model.max_positions));

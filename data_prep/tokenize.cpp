@@ -66,7 +66,7 @@ void add_tokenize_command(CLI::App& app) {
   command->footer(
       "Prints two lines for each line: the ids, and below them the pieces as the vocabulary spells them. No BOS or\n"
       "EOS is added, and special tokens in the text become their own ids, as in training data. Control characters\n"
-      "are escaped. Exit code: 0, or 1 with one message on stderr.");
+      "and backslashes are escaped. Exit code: 0, or 1 with one message on stderr.");
   command->callback([arguments] { tokenize(arguments->tokenizer, arguments->file); });
 }
 

@@ -8,6 +8,7 @@
 #include "cli/choice_option.h"
 #include "cli/commands.h"
 #include "cli/dataset_options.h"
+#include "cli/output_path.h"
 #include "cli/ranks.h"
 #include "lockstep/comm/compute_device.h"
 #include "lockstep/comm/stop_requests.h"

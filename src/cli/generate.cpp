@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "cli/choice_option.h"
 #include "cli/commands.h"
 #include "cli/dataset_options.h"
+#include "cli/output_path.h"
 #include "cli/ranks.h"
 #include "lockstep/comm/compute_device.h"
 #include "lockstep/comm/threads.h"
@@ -18,6 +20,7 @@
 #include "lockstep/core/progress.h"
 #include "lockstep/core/stop_flag.h"
 #include "lockstep/data/contained_output.h"
+#include "lockstep/data/example.h"
 #include "lockstep/generation/trained_model.h"
 #include "lockstep/hub/resolve.h"
 #include "lockstep/models/finite_weights.h"
@@ -131,6 +134,7 @@ void generate_command(const GenerateArguments& arguments, Communicator& communic
       throw InputError("generate runs as one process; start it without mpirun or srun -n");
   });
   comm::set_compute_threads(0, communicator);
+  if (!arguments.input.empty()) data::warn_of_literal_escapes(arguments.input_options.format);
   const at::Device device = comm::compute_device_of_rank(arguments.device, communicator);
   if (arguments.input.empty()) {
     generate_for_prompt(arguments, load_named_model(arguments, device));

@@ -1,6 +1,7 @@
 #include "data/row_templates.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <algorithm>
 #include <utility>
 
@@ -17,6 +18,22 @@ namespace {
 }
 
 }  // namespace
+
+void warn_of_literal_escapes(const RowFormat& format) {
+  for (const auto& [key, text] : {std::pair{"prompt_template", format.prompt_template},
+                                  std::pair{"response_template", format.response_template}}) {
+    for (const char* escape : {"\\n", "\\t", "\\r"}) {
+      if (text.find(escape) == std::string::npos) continue;
+      spdlog::warn(
+          "{}: contains a backslash followed by {}, which the model learns as these two characters; if a {} is meant, "
+          "write the template in double quotes (on a command line: $'...')",
+          key, escape[1],
+          escape[1] == 'n'   ? "newline"
+          : escape[1] == 't' ? "tab"
+                             : "carriage return");
+    }
+  }
+}
 
 RowTemplates::RowTemplates(const RowFormat& format, bool output_is_optional)
     : prompt_(parse(format, "prompt_template", format.prompt_template, false)),

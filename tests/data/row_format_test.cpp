@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "core/captured_log.h"
 #include "data/fixtures.h"
 
 namespace lockstep::data {
@@ -92,6 +93,18 @@ TEST(RowFormat, ReadsCsvByTheSameNames) {
   const auto rows =
       test::read_all(Dataset::from_file(path, {.format = {.input_column = "q"}, .output_is_optional = true}));
   EXPECT_EQ(rows.at(0).model_output, "");
+}
+
+TEST(RowFormat, WarnsOfEscapesThatTheModelWouldLearnAsTheyAre) {
+  const auto warnings = [](const std::string& prompt, const std::string& response) {
+    const test::CapturedLog log;
+    warn_of_literal_escapes({.prompt_template = prompt, .response_template = response});
+    return log.text();
+  };
+  EXPECT_EQ(warnings("Q: {a}\nA: ", "{b}\t"), "");
+  EXPECT_THAT(warnings("Q: {a}\\nA: ", "{b}"),
+              AllOf(HasSubstr("warning: prompt_template: "), HasSubstr("followed by n"), HasSubstr("double quotes")));
+  EXPECT_THAT(warnings("{a}", "{b}\\t"), AllOf(HasSubstr("response_template: "), HasSubstr("followed by t")));
 }
 
 }  // namespace

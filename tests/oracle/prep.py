@@ -235,6 +235,49 @@ def test_summary_and_decoded_examples(workplace):
     assert result.stderr.count("1 of 4 rows were dropped") == 1
 
 
+def test_examples_show_what_is_learned(tmp_path):
+    gpt = Workplace(tmp_path, "gpt2")
+    write_rows(gpt.rows, make_rows(["one\ntwo", "three"], ["a\u00a0b ", "c"]))
+    template = "Q: {model_input}\\nA: "
+    result = gpt.succeed(prompt_template=template)
+    assert "  Q: one\\ntwo\\\\nA:␣«a\\u00a0b <|endoftext|>»\n" in result.stdout
+    assert result.stderr.count("prompt_template: contains a backslash followed by n") == 1
+    assert "double quotes" in result.stderr
+    assert "backslash" not in gpt.succeed("overwrite_output_dir=true", prompt_template="Q: {model_input}\nA: ").stderr
+
+
+def test_bos_and_eos_that_texts_spell_are_counted(workplace):
+    eos = "</s>" if workplace.kind == "t5" else "<|endoftext|>"
+    write_rows(workplace.rows, make_rows(["a", "b", "c"], ["x" + eos, "y", eos + "z"]))
+    result = workplace.succeed()
+    assert result.stderr.count("1 of 3 examples have a text that ends with EOS twice") == 1
+    assert re.search(r"doubled EOS +1 .*\n +first: .*line 1\n", result.stdout)
+    assert manifest_of(workplace.prepared / "train")["counts"]["doubled_eos"] == 1
+
+
+def test_copies_are_not_taken_off_by_a_guess(tmp_path):
+    gpt = Workplace(tmp_path, "gpt2")
+    write_rows(gpt.rows, make_rows(["Copy: a", "Copy: b"], ["a", "b"]))
+    gpt.fail("input_contains_output: expected", "set it to true", "false to keep them")
+    gpt.succeed(input_contains_output=False)
+    assert len(read_shards(gpt.prepared / "train")[0][0]) > len(read_shards(gpt.prepared / "train")[0][1])
+
+
+def test_training_and_validation_rows_have_the_same_form(tmp_path):
+    gpt = Workplace(tmp_path, "gpt2")
+    contained = write_rows(tmp_path / "contained.jsonl", make_rows(["Q a A b", "Q c A d"], ["b", "d"]))
+    gpt.fail("input_contains_output: expected", str(contained), keys={"validation_datasets": [str(contained)]})
+    gpt.succeed(validation_datasets=[str(contained)], input_contains_output=False)
+
+
+def test_rows_may_not_lie_where_the_sets_are_written(t5):
+    folder = t5.prepared / "train"
+    folder.mkdir(parents=True)
+    rows = write_rows(folder / "rows.jsonl", make_rows(["a"], ["b"]))
+    t5.fail("outside of the folders that lockstep-prep writes", keys={"training_datasets": [str(rows)], "overwrite_output_dir": True})
+    assert rows.exists()
+
+
 def test_length_limit_warnings(tmp_path):
     gpt = Workplace(tmp_path, "gpt2")
     result = gpt.succeed(model_max_length=5000)

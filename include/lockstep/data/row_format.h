@@ -26,4 +26,8 @@ struct RowFormat {
   bool operator==(const RowFormat&) const = default;
 };
 
+/// Logs a warning for each template in which a backslash is followed by n, r or t: the model would learn these two
+/// characters, where a newline or a tab is probably meant.
+void warn_of_literal_escapes(const RowFormat& format);
+
 }  // namespace lockstep::data
