@@ -11,6 +11,7 @@
 #include "lockstep/core/digest.h"
 #include "lockstep/core/error.h"
 #include "lockstep/core/worker_pool.h"
+#include "lockstep/data/contained_output.h"
 #include "lockstep/data/dataset.h"
 #include "lockstep/data/job_sets.h"
 #include "lockstep/data/model_folder.h"

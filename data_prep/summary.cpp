@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <tuple>
 #include <vector>
 
 namespace lockstep::data_prep {
@@ -83,6 +84,12 @@ std::string format_summary(const std::filesystem::path& folder, const data::Mani
   text += first_line(report, "truncated_targets", report.truncated_targets);
   line("empty outputs", fmt::to_string(report.empty_outputs));
   text += first_line(report, "empty_outputs", report.empty_outputs);
+  for (const auto& [title, kind, count] : {std::tuple{"doubled BOS", "doubled_bos", report.doubled_bos},
+                                           std::tuple{"doubled EOS", "doubled_eos", report.doubled_eos}}) {
+    if (count == 0) continue;
+    counted(title, count, report.examples);
+    text += first_line(report, kind, count);
+  }
   counted("duplicate rows", read.duplicates, read.rows);
   if (read.compared_rows < read.rows) text += fmt::format("    among the first {} rows\n", read.compared_rows);
   text += first_line(read.first_duplicates, read.duplicates);

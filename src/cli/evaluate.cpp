@@ -47,17 +47,22 @@ std::unique_ptr<TokenizedDataset> tokenize_every_row(const EvaluateArguments& ar
   const auto reader = data::open_for_model(Dataset::from_file(arguments.dataset, arguments.dataset_options),
                                            *model.tokenizer, info.has_encoder);
   std::vector<data::Example> examples;
-  std::uint64_t truncated = 0;
+  std::uint64_t truncated = 0, doubled = 0;
   while (const auto row = reader->next()) {
     core::check_stop_signal(kNothingWritten);
     auto result = builder.build(*row);
     data::check_token_ids(result.example, static_cast<std::uint64_t>(info.vocabulary_size), *model.tokenizer,
                           reader->position());
     truncated += result.input_truncated || result.target_truncated ? 1 : 0;
+    doubled += result.doubled_bos || result.doubled_eos ? 1 : 0;
     examples.push_back(std::move(result.example));
   }
   if (examples.empty()) throw InputError(arguments.dataset + ": expected at least one row, found none");
   if (truncated > 0) spdlog::warn("{} of {} rows are truncated to {} tokens", truncated, examples.size(), *max_length);
+  if (doubled > 0) {
+    spdlog::warn("{} of {} rows have BOS or EOS twice, because their text spells it as well; remove it from the text",
+                 doubled, examples.size());
+  }
   return std::make_unique<data::InMemoryTokenizedDataset>(std::move(examples), info.has_encoder,
                                                           model.tokenizer->digest());
 }

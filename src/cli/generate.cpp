@@ -83,7 +83,19 @@ void generate_for_prompt(const GenerateArguments& arguments, const TrainedModel&
 void generate_for_file(const GenerateArguments& arguments, const TrainedModel& model, core::AtomicFile& output) {
   const std::vector<data::Row> rows = read_rows(arguments, model);
   std::vector<std::vector<TokenId>> prompts;
-  for (const data::Row& row : rows) prompts.push_back(prompt_of(model, row.model_input));
+  std::size_t doubled = 0;
+  for (const data::Row& row : rows) {
+    prompts.push_back(prompt_of(model, row.model_input));
+    const auto& ids = prompts.back();
+    const bool is_doubled = data::begins_with_two_bos(ids, *model.tokenizer) ||
+                            (model.model->info().has_encoder && data::ends_with_two_eos(ids, *model.tokenizer));
+    doubled += is_doubled ? 1 : 0;
+  }
+  if (doubled > 0) {
+    spdlog::warn(
+        "{} of {} prompts have BOS or EOS twice, because their text spells it as well; remove it from the text",
+        doubled, rows.size());
+  }
   const auto generated = continue_prompts(arguments, model, prompts);
   std::vector<std::string> predictions;
   std::size_t stopped = 0;

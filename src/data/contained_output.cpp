@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,10 +19,20 @@ std::string_view without_end(std::string_view text, std::string_view end) {
   return text;
 }
 
+bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+
+// Asks for input_contains_output where a guess could be wrong.
+[[noreturn]] void ask_for_key(const std::string& position, std::string_view found) {
+  throw InputError(fmt::format(
+      "{}: input_contains_output: expected rows that show whether inputs contain their outputs, found {}; set "
+      "it to true to remove the outputs from the inputs, or to false to keep them",
+      position, found));
+}
+
 // Removes model_output from the end of model_input.
 class ContainedOutput {
  public:
-  ContainedOutput(std::string eos, bool automatic) : eos_(std::move(eos)), automatic_(automatic) {}
+  ContainedOutput(std::string eos, bool guessed) : eos_(std::move(eos)), guessed_(guessed) {}
 
   // Removes the output from `row`, the last row of `reader`. Throws InputError if the row does not end with its output.
   void take_off(Row& row, const RowReader& reader) const {
@@ -30,9 +42,11 @@ class ContainedOutput {
     if (!input.ends_with(output)) {
       throw InputError(fmt::format(
           "{}: expected model_input to end with model_output, {}, found another end; correct the row, or set "
-          "input_contains_output: false",
-          reader.position(),
-          automatic_ ? "as in the first rows of the dataset" : "as input_contains_output: true says"));
+          "input_contains_output: false (inputs are whole prompts) or true (all inputs end with their outputs)",
+          reader.position(), guessed_ ? "as in the first rows of the dataset" : "as input_contains_output: true says"));
+    }
+    if (guessed_ && is_blank(input.substr(0, input.size() - output.size()))) {
+      ask_for_key(reader.position(), "a row whose model_input equals its model_output");
     }
     row.model_input.resize(input.size() - output.size());
     row.model_output.resize(output.size());
@@ -40,7 +54,7 @@ class ContainedOutput {
 
  private:
   std::string eos_;
-  bool automatic_;
+  bool guessed_;
 };
 
 class ContainedOutputBlock final : public RowReader {
@@ -77,38 +91,92 @@ class ContainedOutputBlocks final : public RowBlocks {
   ContainedOutput contained_output_;
 };
 
-bool first_rows_contain_output(const Dataset& dataset, std::string_view eos) {
+// What the first rows of a dataset show.
+struct FirstRows {
+  std::size_t outputs = 0;        // rows with an output
+  std::size_t contained = 0;      // rows with an output that ends their input
+  std::size_t empty_prompts = 0;  // rows of these of which nothing else is left
+  std::set<std::string, std::less<>> different_outputs, different_prompts;
+};
+
+FirstRows examine_first_rows(const Dataset& dataset, std::string_view eos) {
+  FirstRows found;
   const auto reader = dataset.open();
-  std::size_t rows = 0, outputs = 0, contained = 0;
-  for (; rows < kInspectedRows; ++rows) {
+  for (std::size_t rows = 0; rows < kInspectedRows; ++rows) {
     const auto row = reader->next();
     if (!row) break;
     const auto output = without_end(row->model_output, eos);
-    const auto input = without_end(row->model_input, eos);
-    outputs += output.empty() ? 0 : 1;
-    contained += !output.empty() && input.size() > output.size() && input.ends_with(output) ? 1 : 0;
+    auto input = without_end(row->model_input, eos);
+    if (output.empty()) continue;
+    ++found.outputs;
+    if (!input.ends_with(output)) continue;
+    ++found.contained;
+    input.remove_suffix(output.size());
+    found.empty_prompts += is_blank(input) ? 1 : 0;
+    found.different_outputs.emplace(output);
+    found.different_prompts.emplace(input);
   }
-  if (outputs == 0 || contained < outputs) return false;
-  spdlog::info(
-      "{}: model_input ends with model_output in the first {} rows, as prompt2model writes them, and is used without "
-      "it; input_contains_output: false would keep it",
-      dataset.name(), rows);
-  return true;
+  return found;
+}
+
+std::string text_of_eos(const Tokenizer& tokenizer) {
+  return tokenizer.eos_id() ? tokenizer.token(*tokenizer.eos_id()) : "";
+}
+
+ContainedOutputs guess_contained_outputs(const std::vector<Dataset>& datasets, std::string_view eos) {
+  std::set<std::string, std::less<>> outputs, prompts;
+  const Dataset* with = nullptr;  // a dataset whose inputs end with their outputs
+  const Dataset* without = nullptr;
+  const Dataset* with_empty_prompts = nullptr;
+  for (const Dataset& dataset : datasets) {
+    FirstRows found = examine_first_rows(dataset, eos);
+    if (found.outputs == 0) continue;
+    (found.contained == found.outputs ? with : without) = &dataset;
+    if (found.empty_prompts > 0) with_empty_prompts = &dataset;
+    outputs.merge(found.different_outputs);
+    prompts.merge(found.different_prompts);
+  }
+  if (with == nullptr) return ContainedOutputs::kAbsent;
+  if (without != nullptr) {
+    ask_for_key(with->name(), fmt::format("inputs that end with their outputs, unlike those of {}", without->name()));
+  }
+  if (with_empty_prompts != nullptr) {
+    ask_for_key(with_empty_prompts->name(), "inputs that equal their outputs, as in a task of copying");
+  }
+  if (outputs.size() > 1 && prompts.size() == 1) {
+    ask_for_key(with->name(), "inputs that end with their outputs, after the same text in all rows");
+  }
+  return ContainedOutputs::kPresentByGuess;
 }
 
 }  // namespace
 
-std::unique_ptr<RowBlocks> open_blocks_for_model(const Dataset& dataset, const Tokenizer& tokenizer, bool has_encoder) {
-  const InputContainsOutput setting = dataset.input_contains_output();
-  const bool automatic = setting == InputContainsOutput::kAuto;
-  const bool never = setting == InputContainsOutput::kNo || (automatic && has_encoder);
-  const std::string eos = tokenizer.eos_id() ? tokenizer.token(*tokenizer.eos_id()) : "";
-  if (never || (automatic && !first_rows_contain_output(dataset, eos))) return dataset.open_blocks();
-  return std::make_unique<ContainedOutputBlocks>(dataset.open_blocks(), ContainedOutput(eos, automatic));
+ContainedOutputs find_contained_outputs(const std::vector<Dataset>& datasets, const Tokenizer& tokenizer,
+                                        bool has_encoder) {
+  if (datasets.empty()) return ContainedOutputs::kAbsent;
+  const InputContainsOutput setting = datasets.front().input_contains_output();
+  if (setting == InputContainsOutput::kYes) return ContainedOutputs::kPresent;
+  if (setting == InputContainsOutput::kNo || has_encoder) return ContainedOutputs::kAbsent;
+  return guess_contained_outputs(datasets, text_of_eos(tokenizer));
+}
+
+std::unique_ptr<RowBlocks> open_blocks_for_model(const Dataset& dataset, const Tokenizer& tokenizer,
+                                                 ContainedOutputs contained_outputs) {
+  if (contained_outputs == ContainedOutputs::kAbsent) return dataset.open_blocks();
+  const bool guessed = contained_outputs == ContainedOutputs::kPresentByGuess;
+  if (guessed) {
+    spdlog::info(
+        "{}: model_input ends with model_output in the first rows, as prompt2model writes them, and is used without "
+        "it; input_contains_output: false would keep it",
+        dataset.name());
+  }
+  return std::make_unique<ContainedOutputBlocks>(dataset.open_blocks(),
+                                                 ContainedOutput(text_of_eos(tokenizer), guessed));
 }
 
 std::unique_ptr<RowReader> open_for_model(const Dataset& dataset, const Tokenizer& tokenizer, bool has_encoder) {
-  return read_blocks(open_blocks_for_model(dataset, tokenizer, has_encoder));
+  const auto contained_outputs = find_contained_outputs({dataset}, tokenizer, has_encoder);
+  return read_blocks(open_blocks_for_model(dataset, tokenizer, contained_outputs));
 }
 
 }  // namespace lockstep::data

@@ -68,6 +68,8 @@ ExampleBuilder::Result ExampleBuilder::build(const Row& row) const {
         append_framed(frame_.before_input, std::move(source), frame_.after_input, max_length_, input);
     result.target_truncated =
         append_framed(frame_.before_target, std::move(output), frame_.after_target, max_length_, target);
+    result.doubled_bos = !frame_.before_input.empty() && begins_with_two_bos(input, *tokenizer_);
+    result.doubled_eos = ends_with_two_eos(input, *tokenizer_) || ends_with_two_eos(target, *tokenizer_);
     return result;
   }
 
@@ -85,7 +87,17 @@ ExampleBuilder::Result ExampleBuilder::build(const Row& row) const {
       input.erase(first_text, first_text + static_cast<std::ptrdiff_t>(input.size() - room));
     }
   }
+  result.doubled_bos = before > 0 && begins_with_two_bos(input, *tokenizer_);
+  result.doubled_eos = ends_with_two_eos(target, *tokenizer_);
   return result;
+}
+
+bool begins_with_two_bos(const std::vector<TokenId>& ids, const Tokenizer& tokenizer) {
+  return ids.size() > 1 && tokenizer.bos_id() && ids[0] == *tokenizer.bos_id() && ids[1] == ids[0];
+}
+
+bool ends_with_two_eos(const std::vector<TokenId>& ids, const Tokenizer& tokenizer) {
+  return ids.size() > 1 && tokenizer.eos_id() && ids.back() == *tokenizer.eos_id() && ids[ids.size() - 2] == ids.back();
 }
 
 void check_token_ids(const Example& example, std::uint64_t vocabulary_size, const Tokenizer& tokenizer,

@@ -67,6 +67,8 @@ void TokenizationReport::add(const TokenizedRow& row) {
   count(row.result.input_truncated, truncated_inputs, "truncated_inputs");
   count(row.result.target_truncated, truncated_targets, "truncated_targets");
   count(row.result.empty_output, empty_outputs, "empty_outputs");
+  count(row.result.doubled_bos, doubled_bos, "doubled_bos");
+  count(row.result.doubled_eos, doubled_eos, "doubled_eos");
   input_lengths.add(input);
   target_lengths.add(target);
   total_lengths.add(input + target);
@@ -84,6 +86,8 @@ void TokenizationReport::merge(const TokenizationReport& later) {
   truncated_inputs += later.truncated_inputs;
   truncated_targets += later.truncated_targets;
   empty_outputs += later.empty_outputs;
+  doubled_bos += later.doubled_bos;
+  doubled_eos += later.doubled_eos;
   for (const auto& [reason, count] : later.dropped) dropped[reason] += count;
   for (const auto& [kind, positions] : later.first_rows) {
     for (const auto& position : positions) name_row(kind, position);
@@ -107,6 +111,8 @@ void TokenizationReport::write(Json& json) const {
                     {"truncated_inputs", truncated_inputs},
                     {"truncated_targets", truncated_targets},
                     {"empty_outputs", empty_outputs},
+                    {"doubled_bos", doubled_bos},
+                    {"doubled_eos", doubled_eos},
                     {"dropped", Json(dropped)},
                     {"duplicates", read.duplicates},
                     {"duplicates_dropped", read.duplicates_dropped},
@@ -130,6 +136,9 @@ TokenizationReport TokenizationReport::read_from(const Json& json) {
   report.truncated_inputs = core::json_count(counts.at("truncated_inputs"));
   report.truncated_targets = core::json_count(counts.at("truncated_targets"));
   report.empty_outputs = core::json_count(counts.at("empty_outputs"));
+  // Sets that earlier versions prepared do not have these counts.
+  if (counts.contains("doubled_bos")) report.doubled_bos = core::json_count(counts.at("doubled_bos"));
+  if (counts.contains("doubled_eos")) report.doubled_eos = core::json_count(counts.at("doubled_eos"));
   for (const auto& [reason, count] : counts.at("dropped").items()) report.dropped[reason] = core::json_count(count);
   report.read.duplicates = core::json_count(counts.at("duplicates"));
   report.read.duplicates_dropped = counts.at("duplicates_dropped");

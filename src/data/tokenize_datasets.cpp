@@ -137,6 +137,18 @@ void warn(const TokenizationReport& report, const ExampleBuilder& builder, const
     spdlog::warn("{} data: {} outputs are empty; the model learns to answer nothing from these", name,
                  share(report.empty_outputs));
   }
+  if (report.doubled_bos > 0) {
+    spdlog::warn(
+        "{} data: {} inputs begin with BOS twice, because their text begins with it as well; remove it from "
+        "the rows or from prompt_template",
+        name, share(report.doubled_bos));
+  }
+  if (report.doubled_eos > 0) {
+    spdlog::warn(
+        "{} data: {} examples have a text that ends with EOS twice, because it spells EOS as well; remove it "
+        "from the rows or from the templates",
+        name, share(report.doubled_eos));
+  }
   if (report.dropped_rows() > 0) {
     std::vector<std::string> reasons;
     for (const auto& [reason, count] : report.dropped) reasons.push_back(fmt::format("{}: {}", count, reason));
@@ -155,8 +167,10 @@ std::size_t blocks_in_flight(const core::WorkerPool& pool) { return std::max<std
 // pool tokenizes those rows that the plan and the sink want.
 class Tokenizing {
  public:
-  Tokenizing(const ExampleBuilder& builder, ExampleSink& sink, const TokenizeOptions& options, core::WorkerPool& pool)
+  Tokenizing(const ExampleBuilder& builder, ExampleSink& sink, const TokenizeOptions& options,
+             ContainedOutputs contained_outputs, core::WorkerPool& pool)
       : builder_(builder),
+        contained_outputs_(contained_outputs),
         sink_(sink),
         plan_(options.selection, options.shard_text_bytes),
         parsing_(pool, blocks_in_flight(pool), parse, [this](ParsedBlock block) { plan(std::move(block)); }),
@@ -168,7 +182,7 @@ class Tokenizing {
   // Reads a dataset to its end. Calls `progress` now and then with the share read and the number of rows of all
   // datasets.
   void read(const Dataset& dataset, const std::function<void(double, std::uint64_t)>& progress) {
-    const auto blocks = open_blocks_for_model(dataset, builder_.tokenizer(), builder_.has_encoder());
+    const auto blocks = open_blocks_for_model(dataset, builder_.tokenizer(), contained_outputs_);
     rows_of_dataset_ = 0;
     try {
       while (auto block = blocks->next()) {
@@ -233,6 +247,7 @@ class Tokenizing {
   }
 
   const ExampleBuilder& builder_;
+  ContainedOutputs contained_outputs_;
   ExampleSink& sink_;
   RowPlan plan_;
   TokenizationReport report_;
@@ -248,7 +263,8 @@ TokenizationReport tokenize_datasets(const std::vector<Dataset>& datasets, const
   check_vocabulary(builder.tokenizer(), options.vocabulary_size);
   if (datasets.empty())
     throw InputError(fmt::format("{} data: expected at least one dataset, found none", options.name));
-  Tokenizing tokenizing(builder, sink, options, pool);
+  const auto contained_outputs = find_contained_outputs(datasets, builder.tokenizer(), builder.has_encoder());
+  Tokenizing tokenizing(builder, sink, options, contained_outputs, pool);
   ReadingProgress progress(datasets, options);
   try {
     for (std::size_t i = 0; i < datasets.size(); ++i) {

@@ -50,7 +50,6 @@ TEST(ContainedOutput, IsTakenOffWithTheTextOfEos) {
 
 TEST(ContainedOutput, IsLeftWhereOneOfTheFirstRowsDiffers) {
   EXPECT_EQ(inputs_of(open({"a b", "c e"}, {"b", "d"})), (std::vector<std::string>{"a b", "c e"}));
-  EXPECT_EQ(inputs_of(open({"copy"}, {"copy"})), (std::vector<std::string>{"copy"}));
   EXPECT_EQ(inputs_of(open({"a", "b"}, {"", ""})), (std::vector<std::string>{"a", "b"}));
 }
 
@@ -61,9 +60,37 @@ TEST(ContainedOutput, IsLeftForEncodersAndOnDemand) {
   EXPECT_EQ(inputs_of(open(inputs, outputs, InputContainsOutput::kYes, true)), (std::vector<std::string>{"a "}));
 }
 
+TEST(ContainedOutput, AsksForTheKeyWhereAGuessCouldBeWrong) {
+  const auto asks =
+      AllOf(HasSubstr("input_contains_output: expected"), HasSubstr("set it to true"), HasSubstr("false"));
+  EXPECT_THAT(test::input_error([] { open({"copy"}, {"copy"}); }), asks);
+  EXPECT_THAT(test::input_error([] { open({"Q: a", "b"}, {"a", "b"}); }), asks);
+  EXPECT_THAT(test::input_error([] { open({"Copy: a", "Copy: b"}, {"a", "b"}); }), asks);
+  EXPECT_EQ(inputs_of(open({"Copy: a", "Copy: a"}, {"a", "a"})), (std::vector<std::string>{"Copy: ", "Copy: "}));
+  EXPECT_EQ(inputs_of(open({"a", "b"}, {"a", "b"}, InputContainsOutput::kNo)), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(inputs_of(open({"a", "b"}, {"a", "b"}, InputContainsOutput::kYes)), (std::vector<std::string>{"", ""}));
+}
+
+TEST(ContainedOutput, IsDecidedForAllDatasetsTogether) {
+  const auto with = Dataset::from_columns({"Q a A b", "Q c A d"}, {"b", "d"});
+  const auto without = Dataset::from_columns({"Q a A ", "Q c A "}, {"b", "d"});
+  const auto no_outputs = Dataset::from_columns({"Q a A "}, {""});
+  const test::ByteTokenizer tokenizer;
+  EXPECT_EQ(find_contained_outputs({with, no_outputs}, tokenizer, false), ContainedOutputs::kPresentByGuess);
+  EXPECT_EQ(find_contained_outputs({without, no_outputs}, tokenizer, false), ContainedOutputs::kAbsent);
+  EXPECT_EQ(find_contained_outputs({with, without}, tokenizer, true), ContainedOutputs::kAbsent);
+  EXPECT_THAT(test::input_error([&] {
+                find_contained_outputs({with, without}, tokenizer, false);
+              }),
+              HasSubstr("input_contains_output: expected"));
+}
+
 TEST(ContainedOutput, NamesALaterRowThatDiffers) {
   std::vector<std::string> inputs(kInspectedRows + 1, "a b"), outputs(kInspectedRows + 1, "b");
   EXPECT_EQ(open(inputs, outputs).rows.back().model_input, "a ");
+  inputs.back() = "b";
+  EXPECT_THAT(test::input_error([&] { open(inputs, outputs); }),
+              AllOf(HasSubstr("row 101: input_contains_output: "), HasSubstr("true"), HasSubstr("false")));
   inputs.back() = "a c";
   EXPECT_THAT(test::input_error([&] { open(inputs, outputs); }),
               AllOf(HasSubstr("row 101: "), HasSubstr("input_contains_output: false")));

@@ -31,6 +31,38 @@ TEST(ExampleBuilder, EncoderDecoderEndsBothInEos) {
   EXPECT_FALSE(result.input_truncated || result.target_truncated || result.empty_output);
 }
 
+// A byte tokenizer that reads "<" as BOS and ">" as EOS.
+class TagTokenizer final : public Tokenizer {
+ public:
+  explicit TagTokenizer(bool adds_bos) {
+    settings_.bos = kBos;
+    settings_.eos = kEos;
+    settings_.adds_bos = adds_bos;
+  }
+  using Tokenizer::encode;
+  void encode(std::string_view text, std::vector<TokenId>& ids) const override {
+    for (const char c : text) ids.push_back(c == '<' ? kBos : c == '>' ? kEos : static_cast<unsigned char>(c) + 3U);
+  }
+  std::string decode(std::span<const TokenId>, bool) const override { return ""; }
+  std::string token(TokenId) const override { return ""; }
+  std::size_t vocabulary_size() const override { return 259; }
+};
+
+TEST(ExampleBuilder, ReportsBosAndEosThatTheTextSpells) {
+  const auto flags = [](bool has_encoder, bool adds_bos, const Row& row, std::optional<std::size_t> limit = {}) {
+    const auto result = ExampleBuilder(std::make_shared<TagTokenizer>(adds_bos), has_encoder, limit).build(row);
+    return std::pair(result.doubled_bos, result.doubled_eos);
+  };
+  EXPECT_EQ(flags(false, true, {"<a", "b>"}), std::pair(true, true));
+  EXPECT_EQ(flags(false, true, {"a<", ">b"}), std::pair(false, false));
+  EXPECT_EQ(flags(false, false, {"<a", "b"}), std::pair(false, false));
+  EXPECT_EQ(flags(false, true, {"a>", ""}), std::pair(false, false));
+  EXPECT_EQ(flags(true, false, {"a>", "b"}), std::pair(false, true));
+  EXPECT_EQ(flags(true, false, {"a", "b>"}), std::pair(false, true));
+  EXPECT_EQ(flags(true, false, {"<a", "b"}), std::pair(false, false));
+  EXPECT_EQ(flags(true, false, {"abc>", "b"}, 3), std::pair(false, false));
+}
+
 TEST(ExampleBuilder, EncoderDecoderKeepsTheFirstTokensAndEos) {
   const auto exact = build(true, 4, {"abc", "xyz"});
   EXPECT_FALSE(exact.input_truncated || exact.target_truncated);

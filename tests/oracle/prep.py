@@ -116,6 +116,8 @@ def check(workplace, rows, limit):
         "truncated_inputs": truncated[0],
         "truncated_targets": truncated[1],
         "empty_outputs": counts["empty_outputs"],
+        "doubled_bos": 0,
+        "doubled_eos": sum(any(list(text[-2:]) == [eos, eos] for text in e[0 if workplace.kind == "t5" else 1 :]) for e in examples),
         "dropped": {},
         "duplicates": len(rows) - len({(row["model_input"], row["model_output"]) for row in rows}),
         "duplicates_dropped": False,

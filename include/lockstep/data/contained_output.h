@@ -1,25 +1,39 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "lockstep/data/dataset.h"
 #include "lockstep/text/tokenizer.h"
 
 namespace lockstep::data {
 
-/// The number of rows of each dataset that `automatic` examines.
+/// The number of rows of each dataset that find_contained_outputs() examines.
 constexpr std::size_t kInspectedRows = 100;
 
-/// Opens `dataset` for a model. Removes model_output from the end of model_input if the dataset's input_contains_output
-/// says that it is there: prompt2model writes the training rows of decoder-only models in this form.
+/// Whether the inputs of a job end with their outputs: prompt2model writes the training rows of decoder-only models in
+/// this form.
+enum class ContainedOutputs { kAbsent, kPresent, kPresentByGuess };
+
+/// Returns what input_contains_output says of the datasets, which must all have the same setting. `automatic` looks at
+/// the first kInspectedRows rows of each dataset for a decoder-only model: outputs are present if, in all datasets,
+/// each input that comes with an output ends with it.
 ///
-/// In these datasets, the text of EOS is also removed from the end of either column, since examples get EOS anyway.
-/// `automatic` removes outputs for a decoder-only model if, among the first kInspectedRows rows, at least one has an
-/// output, and every input that comes with an output is longer than it and ends with it; this is logged in one line.
-/// Once outputs are removed, whether by `automatic` or by `yes`, a row that does not end with its output throws
-/// InputError; rows with an empty output are left unchanged.
+/// Throws InputError, which asks for input_contains_output, where that is unclear: if the datasets differ, if nothing
+/// is left of a prompt without its output, or if the same prompt is left for all of several outputs, as for a task of
+/// copying.
+ContainedOutputs find_contained_outputs(const std::vector<Dataset>& datasets, const Tokenizer& tokenizer,
+                                        bool has_encoder);
+
+/// Opens `dataset` in blocks. If outputs are present, removes model_output from the end of model_input, and the text of
+/// EOS from the end of either column, since examples get EOS anyway; a guess is logged. A row that then does not end
+/// with its output throws InputError, and so does, after a guess, one of which no prompt is left; rows with an empty
+/// output are left unchanged.
+std::unique_ptr<RowBlocks> open_blocks_for_model(const Dataset& dataset, const Tokenizer& tokenizer,
+                                                 ContainedOutputs contained_outputs);
+
+/// Returns the rows of a dataset that is used by itself.
 std::unique_ptr<RowReader> open_for_model(const Dataset& dataset, const Tokenizer& tokenizer, bool has_encoder);
-/// Returns the rows of open_for_model() in blocks.
-std::unique_ptr<RowBlocks> open_blocks_for_model(const Dataset& dataset, const Tokenizer& tokenizer, bool has_encoder);
 
 }  // namespace lockstep::data

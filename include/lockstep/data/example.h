@@ -35,6 +35,8 @@ class ExampleBuilder {
     Example example;
     bool input_truncated = false;
     bool target_truncated = false;
+    bool doubled_bos = false;   // the text begins with the BOS that the tokenizer adds
+    bool doubled_eos = false;   // a text ends with the EOS that every example gets
     bool empty_output = false;  // model_output has no tokens; the target is just EOS
   };
 
@@ -64,6 +66,11 @@ class ExampleBuilder {
   bool has_encoder_;
   std::optional<std::size_t> max_length_;
 };
+
+/// Returns true if the ids begin with the tokenizer's BOS twice.
+bool begins_with_two_bos(const std::vector<TokenId>& ids, const Tokenizer& tokenizer);
+/// Returns true if the ids end with the tokenizer's EOS twice.
+bool ends_with_two_eos(const std::vector<TokenId>& ids, const Tokenizer& tokenizer);
 
 /// Throws InputError if the example has an id beyond the model's embedding of `vocabulary_size` rows. The message names
 /// the token and `position`, the location of the row, e.g. "train.jsonl: line 12".

@@ -61,9 +61,11 @@ struct TokenizationReport {
   std::uint64_t truncated_inputs = 0;
   std::uint64_t truncated_targets = 0;
   std::uint64_t empty_outputs = 0;
+  std::uint64_t doubled_bos = 0;                 // examples that begin with BOS twice
+  std::uint64_t doubled_eos = 0;                 // examples with a text that ends with EOS twice
   std::map<std::string, std::uint64_t> dropped;  // reason -> rows, other than duplicates
   /// Locations of the first rows of each kind, e.g. "train.jsonl: line 12". The kinds are "truncated_inputs",
-  /// "truncated_targets", "empty_outputs" and the reasons in `dropped`.
+  /// "truncated_targets", "empty_outputs", "doubled_bos", "doubled_eos" and the reasons in `dropped`.
   std::map<std::string, std::vector<std::string>> first_rows;
   LengthHistogram input_lengths;
   LengthHistogram target_lengths;

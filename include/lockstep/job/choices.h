@@ -50,7 +50,7 @@ struct NamesOf<GradientReduceType> {
 };
 
 /// Whether model_input already ends with model_output, as in the rows that prompt2model writes for decoder-only models.
-/// With kAuto, the first rows decide (see open_for_model in data/contained_output.h).
+/// With kAuto, the first rows decide (see find_contained_outputs in data/contained_output.h).
 enum class InputContainsOutput { kAuto, kYes, kNo };
 template <>
 struct NamesOf<InputContainsOutput> {
