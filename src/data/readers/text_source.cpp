@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstring>
 #include <utility>
 
@@ -29,8 +30,32 @@ constexpr std::array<std::pair<std::string_view, arrow::Compression::type>, 4> k
     {".lz4", arrow::Compression::LZ4_FRAME},
 }};
 
+// The first bytes of compressed files, whatever their names are.
+constexpr std::array<std::pair<std::string_view, arrow::Compression::type>, 3> kMagics{{
+    {"\x1F\x8B", arrow::Compression::GZIP},
+    {"\x28\xB5\x2F\xFD", arrow::Compression::ZSTD},
+    {"\x04\x22\x4D\x18", arrow::Compression::LZ4_FRAME},
+}};
+constexpr std::string_view kBzip2Start = "BZh", kBzip2Block = "1AY&SY";  // a digit is between them
+constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spec/";
+
+std::string first_bytes(arrow::io::ReadableFile& file) {
+  std::string bytes(kLfsPointer.size(), '\0');
+  const auto count = file.ReadAt(0, static_cast<std::int64_t>(bytes.size()), bytes.data());
+  bytes.resize(static_cast<std::size_t>(count.ValueOr(0)));  // reading the file will report what failed
+  return bytes;
+}
+
+// Git LFS leaves a small text in place of a file that was not fetched.
+void refuse_lfs_pointer(arrow::io::ReadableFile& file, const fs::path& path) {
+  if (first_bytes(file) != kLfsPointer) return;
+  throw InputError(fmt::format(
+      "{}: expected a dataset file, found a pointer of Git LFS; fetch the file with git lfs pull", path.string()));
+}
+
 arrow::Compression::type compression_of(const fs::path& path) {
-  const std::string extension = path.extension().string();
+  std::string extension = path.extension().string();
+  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
   for (const auto& [name, compression] : kCompressions) {
     if (extension == name) return compression;
   }
@@ -41,7 +66,10 @@ arrow::Compression::type compression_of(const fs::path& path) {
 
 std::shared_ptr<arrow::io::ReadableFile> open_file(const fs::path& path) {
   auto file = arrow::io::ReadableFile::Open(path.string());
-  if (file.ok()) return *file;
+  if (file.ok()) {
+    refuse_lfs_pointer(**file, path);
+    return *file;
+  }
   const int error_number = arrow::internal::ErrnoFromStatus(file.status());
   if (error_number != 0) core::throw_system_error("open", path, error_number);
   throw InputError(fmt::format("{}: {}; give a regular file", path.string(), file.status().message()));
@@ -61,7 +89,15 @@ fs::path without_compression(const fs::path& path) {
 
 TextSource::TextSource(const fs::path& path) : name_(path.string()), file_(open_file(path)), stream_(file_) {
   file_bytes_ = static_cast<std::uint64_t>(file_->GetSize().ValueOr(0));
-  const auto compression = compression_of(path);
+  auto compression = compression_of(path);
+  if (compression == arrow::Compression::UNCOMPRESSED) {
+    const std::string start = first_bytes(*file_);
+    for (const auto& [magic, kind] : kMagics) {
+      if (start.starts_with(magic)) compression = kind;
+    }
+    const bool is_bzip2 = start.starts_with(kBzip2Start) && start.find(kBzip2Block) == kBzip2Start.size() + 1;
+    if (is_bzip2) compression = arrow::Compression::BZ2;
+  }
   if (compression == arrow::Compression::UNCOMPRESSED) return;
   auto codec = arrow::util::Codec::Create(compression);
   if (!codec.ok()) throw Error(fmt::format("{}: {}; decompress the file", name_, codec.status().message()));

@@ -28,7 +28,7 @@ std::shared_ptr<arrow::io::ReadableFile> open_file(const std::filesystem::path& 
 /// Returns the path without its extension .gz, .zst, .bz2 or .lz4, if it has one.
 std::filesystem::path without_compression(const std::filesystem::path& path);
 
-/// A file's text as a stream, decompressed if the file name says that it is compressed.
+/// A file's text as a stream, decompressed if its name or its first bytes say that it is compressed.
 class TextSource {
  public:
   explicit TextSource(const std::filesystem::path& path);
