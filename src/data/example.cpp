@@ -46,11 +46,13 @@ ExampleBuilder::ExampleBuilder(std::shared_ptr<const Tokenizer> tokenizer, bool 
   }
   const std::size_t input_frame = frame_.before_input.size() + frame_.after_input.size();
   const std::size_t target_frame = frame_.before_target.size() + frame_.after_target.size();
-  const std::size_t special = has_encoder ? std::max(input_frame, target_frame) : input_frame + target_frame;
+  // A decoder-only target that is too long loses its end and with it the special tokens after it.
+  const std::size_t special =
+      has_encoder ? std::max(input_frame, target_frame) : std::max<std::size_t>(frame_.before_input.size(), 1);
   if (max_length_ && *max_length_ < special + 1) {
     throw InputError(
-        fmt::format("model_max_length: expected at least {}, found {}; an example needs a token of the text and the {} "
-                    "special tokens (such as EOS) that the tokenizer adds",
+        fmt::format("model_max_length: expected at least {}, found {}; an example needs a token of the text and {} of "
+                    "the special tokens (such as EOS) around it",
                     special + 1, *max_length_, special));
   }
 }

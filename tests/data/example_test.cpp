@@ -182,14 +182,13 @@ TEST(ExampleBuilder, PromptsOfGenerationAreTheInputsOfTraining) {
   }
 }
 
-TEST(ExampleBuilder, ALimitLeavesRoomBesideTheSpecialTokens) {
-  for (const bool has_encoder : {true, false}) {
-    EXPECT_THAT(test::input_error([&] {
-                  build_framed(has_encoder, 4, {"in", "out"});
-                }),
-                HasSubstr("model_max_length: expected at least 5, found 4"));
-    EXPECT_EQ(build_framed(has_encoder, 5, {"in", "o"}).example.target.back(), kEos);
-  }
+TEST(ExampleBuilder, ALimitLeavesRoomForATokenOfTheText) {
+  EXPECT_THAT(test::input_error([&] { build_framed(true, 4, {"in", "out"}); }),
+              HasSubstr("model_max_length: expected at least 5, found 4"));
+  EXPECT_EQ(build_framed(true, 5, {"in", "out"}).example.target, framed({4, kBos}, "o", {5, kEos}));
+  EXPECT_THAT(test::input_error([&] { build_framed(false, 2, {"in", "out"}); }),
+              HasSubstr("model_max_length: expected at least 3, found 2"));
+  EXPECT_EQ(build_framed(false, 3, {"in", "out"}).example.target, test::bytes("o"));
 }
 
 TEST(ExampleBuilder, RefusesTokenizersWithoutEosAndTinyLimits) {
