@@ -19,6 +19,7 @@ void AddedTokens::add(AddedToken token) {
   if (const auto former = by_id_.find(found->second.id); !is_new && former != by_id_.end()) {
     if (former->second == token.content) by_id_.erase(former);
   }
+  token.special = token.special || found->second.special;
   by_id_[token.id] = token.content;
   found->second = std::move(token);
 }
@@ -33,7 +34,9 @@ const AddedToken* AddedTokens::find(std::string_view content) const {
   return found == by_content_.end() ? nullptr : &found->second;
 }
 
-AddedTokenFinder::AddedTokenFinder(const AddedTokens& tokens, bool normalized, const Normalizer* normalizer) {
+AddedTokenFinder::AddedTokenFinder(const AddedTokens& tokens, bool normalized, const Normalizer* normalizer,
+                                   bool splits_special_tokens)
+    : splits_special_tokens_(splits_special_tokens) {
   for (const auto& [content, token] : tokens.by_content()) {
     if (token.normalized != normalized) continue;
     NormalizedText text{content};

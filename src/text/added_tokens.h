@@ -27,7 +27,7 @@ struct AddedToken {
 /// Holds the added tokens of a tokenizer, indexed by content and by id.
 class AddedTokens {
  public:
-  /// Adds a token, replacing an earlier one with the same content.
+  /// Adds a token, replacing an earlier one with the same content. A token that was special stays so.
   void add(AddedToken token);
 
   const AddedToken* find(TokenId id) const;
@@ -45,9 +45,10 @@ class AddedTokens {
 /// tokenizers.
 class AddedTokenFinder {
  public:
-  /// Searches for those of `tokens` whose `normalized` flag equals the argument. `tokens` must outlive this object;
-  /// `normalizer` may be null.
-  AddedTokenFinder(const AddedTokens& tokens, bool normalized, const Normalizer* normalizer);
+  /// Searches for those of `tokens` whose `normalized` flag equals the argument. If `splits_special_tokens`, special
+  /// tokens are text like any other. `tokens` must outlive this object; `normalizer` may be null.
+  AddedTokenFinder(const AddedTokens& tokens, bool normalized, const Normalizer* normalizer,
+                   bool splits_special_tokens = false);
 
   /// Returns the text by which `token` is found here, or its content if it is not in this set.
   const std::string& form_of(const AddedToken& token) const;
@@ -59,6 +60,7 @@ class AddedTokenFinder {
     std::size_t done = 0;  // the end of what has been emitted
     for (Match match = next_match(text, 0); match.token != nullptr; match = next_match(text, match.end)) {
       if (match.token->single_word && !is_single_word(text, match.begin, match.end)) continue;
+      if (match.token->special && splits_special_tokens_) continue;
       std::size_t begin = match.begin, end = match.end;
       if (match.token->lstrip) begin = std::max(spaces_begin(text, begin), done);
       if (match.token->rstrip) end = spaces_end(text, end);
@@ -82,6 +84,7 @@ class AddedTokenFinder {
   std::vector<std::pair<std::string, const AddedToken*>> tokens_;
   ByteTrie trie_;  // indices of tokens_
   std::string first_bytes_;
+  bool splits_special_tokens_;
 };
 
 }  // namespace lockstep::text

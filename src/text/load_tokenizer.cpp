@@ -59,6 +59,22 @@ std::string text_of(TokenId id, const PipelineTokenizer::Components& components)
                   id));
 }
 
+// Throws InputError if transformers would give the token another id than its file does.
+void check_id(const AddedToken& token, const char* origin, const PipelineTokenizer::Components& components) {
+  const TokenId expected = next_id_for(token.content, *components.model, components.added_tokens);
+  if (token.content.empty() || token.id == expected) return;
+  throw InputError(
+      fmt::format("{}: \"{}\": expected the id {} (that of the vocabulary, or the next free one), which transformers "
+                  "gives the token, found {}; correct the id",
+                  origin, token.content, expected, token.id));
+}
+
+// Throws InputError for settings that ids of ByT5 would depend on.
+void check_byt5(const TokenizerFolderSettings& settings) {
+  if (!settings.split_special_tokens) return;
+  throw InputError("tokenizer_config.json: split_special_tokens: expected false for ByT5Tokenizer, found true");
+}
+
 }  // namespace
 
 std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder) { return load_tokenizer(folder, folder); }
@@ -69,6 +85,9 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder, const fs
   try {
     TokenizerDefinition& definition = source.definition;
     const TokenizerClass tokenizer_class = apply_tokenizer_class(source.tokenizer_class, settings, definition);
+    if (tokenizer_class == TokenizerClass::kByT5) check_byt5(settings);
+    const bool takes_padding = tokenizer_class == TokenizerClass::kGeneric || tokenizer_class == TokenizerClass::kLlama;
+    if (takes_padding && !settings.special.pad) settings.special.pad = definition.padding_token;
     PipelineTokenizer::Components components;
     if (const auto& rules = definition.sentencepiece_rules) {
       components.normalizer = make_sentencepiece_normalizer(definition.normalizer, *rules);
@@ -79,8 +98,21 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const fs::path& folder, const fs
     components.pre_tokenizers = make_pre_tokenizers(definition.pre_tokenizer);
     components.decoder = make_token_decoder(definition.decoder);
     components.model = make_model(definition);
-    for (const auto* tokens : {&definition.added_tokens, &settings.added_tokens}) {
-      for (const AddedToken& token : *tokens) components.added_tokens.add(token);
+    // transformers rebuilds a class without the added tokens of tokenizer.json if added_tokens_decoder lists all of
+    // them.
+    if (source.has_tokenizer_json && settings.lists_added_tokens && tokenizer_class != TokenizerClass::kGeneric &&
+        tokenizer_class != TokenizerClass::kByT5) {
+      definition.added_tokens.clear();
+    }
+    components.splits_special_tokens = settings.split_special_tokens;
+    for (const AddedToken& token : definition.added_tokens) {
+      if (source.has_tokenizer_json) check_id(token, "tokenizer.json: added_tokens", components);
+      components.added_tokens.add(token);
+    }
+    for (const AddedToken& token : settings.added_tokens) {
+      const bool renames = !source.has_tokenizer_json && token.id < components.model->size();
+      if (!renames) check_id(token, "added_tokens_decoder or added_tokens.json", components);
+      components.added_tokens.add(token);
     }
     SpecialTokens special =
         resolve_special_tokens(settings, tokenizer_class, *components.model, components.added_tokens);

@@ -23,8 +23,8 @@ struct PipelineTokenizer::Workspace {
 PipelineTokenizer::PipelineTokenizer(Settings settings, Components components)
     : Tokenizer(std::move(settings)),
       components_(std::move(components)),
-      raw_(components_.added_tokens, false, nullptr),
-      normalized_(components_.added_tokens, true, components_.normalizer.get()),
+      raw_(components_.added_tokens, false, nullptr, components_.splits_special_tokens),
+      normalized_(components_.added_tokens, true, components_.normalizer.get(), components_.splits_special_tokens),
       number_(++count_) {}
 
 PipelineTokenizer::Workspace& PipelineTokenizer::workspace() const {

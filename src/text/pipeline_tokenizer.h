@@ -22,6 +22,7 @@ class PipelineTokenizer final : public Tokenizer {
  public:
   struct Components {
     AddedTokens added_tokens;
+    bool splits_special_tokens = false;            // special tokens are text like any other
     std::unique_ptr<const Normalizer> normalizer;  // may be null
     std::optional<BlankMarker> blank_marker;       // runs after the normalizer, between the added tokens
     PreTokenizers pre_tokenizers;

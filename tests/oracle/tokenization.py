@@ -366,3 +366,106 @@ def test_a_byte_level_tokenizer_of_the_class_of_llama(tmp_path, seed):
     _, results = probe(tmp_path / "model", texts)
     for text, result in zip(texts, results):
         assert result["ids"] == reference(text, add_special_tokens=False)["input_ids"], text
+
+
+NEW = ["<sep>", "<image>", "<|im_end|>", "<x>", "<é>", "qu"]  # no token of save_class() has these texts
+KNOWN = ["</s>", "<s>", "<pad>", "<|end|>", "Token", "<|endoftext|>"]
+
+
+def random_token(rng, as_object):
+    """A special token of a settings file: a text, or an object with options."""
+    content = rng.choice(NEW + KNOWN)
+    if not as_object or rng.random() < 0.6:
+        return content
+    options = {key: rng.random() < 0.5 for key in rng.sample(["lstrip", "rstrip", "single_word", "normalized"], 2)}
+    return {"content": content, "__type": "AddedToken"} | options
+
+
+def random_settings(rng, purposes):
+    """Keys that name special tokens, in the forms that transformers reads."""
+    settings = {}
+    for purpose in rng.sample(purposes, rng.randint(0, 4)):
+        settings[purpose] = random_token(rng, True) if rng.random() < 0.85 else None
+    if rng.random() < 0.3:
+        settings["image_token"] = random_token(rng, True)
+    if rng.random() < 0.3:
+        settings["additional_special_tokens"] = [random_token(rng, False) for _ in range(rng.randint(0, 3))]
+    if rng.random() < 0.3:
+        settings["extra_special_tokens"] = [random_token(rng, True) for _ in range(rng.randint(0, 3))]
+    elif rng.random() < 0.2:
+        settings["extra_special_tokens"] = {"video_token": random_token(rng, False), "audio_token": random_token(rng, False)}
+    return settings
+
+
+def random_folder(folder, rng):
+    """A folder of tokenizer.json with settings around it; returns the texts of its tokens."""
+    name = rng.choice(["PreTrainedTokenizerFast", "LlamaTokenizer", "LlamaTokenizerFast", "GPT2Tokenizer", "GPTNeoXTokenizer",
+                       "Qwen2Tokenizer", "RobertaTokenizer", "GemmaTokenizer", "NotKnownTokenizer"])  # fmt: skip
+    save_class(folder, rng, name)
+    purposes = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]
+    config = {"tokenizer_class": name} | random_settings(rng, purposes)
+    unrelated = {"errors": "strict", "trim_offsets": False, "padding_side": "left", "truncation_side": "left", "max_len": 9,
+                 "model_max_length": 9, "clean_up_tokenization_spaces": True, "model_input_names": ["input_ids"], "verbose": True,
+                 "processor_class": "X", "name_or_path": "x", "use_default_system_prompt": True, "add_bos_token": True,
+                 "add_eos_token": True, "chat_template": "{{ x }}", "backend": "tokenizers", "files_loaded": ["x"],
+                 "do_lower_case": True, "response_template": "x", "chat_control_tokens": ["<sep>"], "init_inputs": [],
+                 "is_local": True, "fix_mistral_regex": True, "special_tokens_map_file": "x"}  # fmt: skip
+    config |= {key: unrelated[key] for key in rng.sample(sorted(unrelated), rng.randint(0, 6))}
+    if rng.random() < 0.3:
+        config["split_special_tokens"] = rng.random() < 0.7
+    if rng.random() < 0.3:
+        config["add_prefix_space"] = rng.random() < 0.5
+    file = json.loads((folder / "tokenizer.json").read_text())
+    size = len(file["model"]["vocab"])
+    listed = {}
+    for token in rng.sample(NEW, rng.randint(0, 3)):
+        listed[token] = 2 + size + len(listed) if rng.random() < 0.9 else rng.randrange(2 * size)
+    if rng.random() < 0.4:
+        config["added_tokens_decoder"] = {
+            str(number): {"content": token, "special": rng.random() < 0.5} | ({"lstrip": True} if rng.random() < 0.5 else {})
+            for token, number in listed.items()}  # fmt: skip
+    if rng.random() < 0.4:
+        (folder / "added_tokens.json").write_text(json.dumps(listed))
+    if rng.random() < 0.4:
+        (folder / "special_tokens_map.json").write_text(json.dumps(random_settings(rng, purposes)))
+    if rng.random() < 0.2:
+        file["truncation"] = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
+    if rng.random() < 0.2:
+        file["padding"] = {"strategy": "BatchLongest", "direction": "Left", "pad_to_multiple_of": 8, "pad_id": 3, "pad_type_id": 0,
+                           "pad_token": rng.choice(NEW + ["<pad>"])}  # fmt: skip
+    if rng.random() < 0.2:
+        for token in file["added_tokens"]:
+            token |= {"special": rng.random() < 0.5, "lstrip": rng.random() < 0.3}
+    (folder / "tokenizer.json").write_text(json.dumps(file))
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+
+
+def test_random_folders(tmp_path, seed):
+    """Every key that transformers reads gives its ids, or is refused with the way out of it."""
+    from transformers import AutoTokenizer
+
+    refused = compared = 0
+    for case in range(40):
+        rng = random.Random(f"{seed} {case}")
+        folder = tmp_path / str(case)
+        random_folder(folder, rng)
+        try:
+            reference = AutoTokenizer.from_pretrained(folder)
+        except Exception:  # what transformers does not read has no right ids
+            continue
+        tokens = NEW + KNOWN + [" ", "a", "Token of ", "x"]
+        texts = NEW + KNOWN + ["".join(rng.choices(tokens, k=8)) for _ in range(60)]
+        files = {file.name: json.loads(file.read_text()) for file in folder.iterdir() if file.name != "tokenizer.json"}
+        try:
+            properties, results = probe(folder, texts)
+        except RuntimeError as error:
+            assert "expected" in str(error) and "found" in str(error), f"seed {seed} case {case}: {error}"
+            refused += 1
+            continue
+        compared += 1
+        for text, result in zip(texts, results):
+            plain = reference(text, add_special_tokens=False)["input_ids"]
+            where = f"seed {seed} case {case}: {files}\n{ascii(text)}"
+            assert result["ids"] == plain, where
+            assert properties["before"] + result["ids"] + properties["after"] == reference(text)["input_ids"], where
+    assert compared > refused

@@ -123,6 +123,41 @@ TEST_F(LoadTokenizer, NumbersThatAreNoIdsAreNamed) {
   EXPECT_THAT(error(), HasSubstr("extra_ids"));
 }
 
+TEST_F(LoadTokenizer, KeysThatChangeIdsAreRefusedByName) {
+  write_tokenizer(Json::object());
+  for (const auto& [key, value, found] :
+       {std::tuple("fast_tokenizer_files", Json{"tokenizer.json", "tokenizer.4.0.0.json"}, "\"tokenizer.4.0.0.json\""),
+        std::tuple("split_special_tokens", Json("yes"), "\"yes\""), std::tuple("gguf_file", Json("m.gguf"), "m.gguf"),
+        std::tuple("post_processor", Json{{"type", "ByteLevel"}}, "ByteLevel")}) {
+    write("tokenizer_config.json", {{key, value}});
+    EXPECT_THAT(error(), testing::AllOf(HasSubstr("tokenizer_config.json"), HasSubstr(key), HasSubstr("expected"),
+                                        HasSubstr(found)));
+  }
+  write("tokenizer_config.json", {{"tokenizer_class", "ByT5Tokenizer"}, {"split_special_tokens", true}});
+  fs::remove(folder_ / "tokenizer.json");
+  EXPECT_THAT(error(), HasSubstr("split_special_tokens: expected false for ByT5Tokenizer, found true"));
+}
+
+TEST_F(LoadTokenizer, AnAddedTokenHasTheIdThatTransformersGivesIt) {
+  write_tokenizer({{"added_tokens", {{{"content", "<x>"}, {"id", 7}}}}});
+  EXPECT_THAT(error(), HasSubstr("tokenizer.json: added_tokens: \"<x>\": expected the id 3"));
+  write_tokenizer({{"added_tokens", {{{"content", "<x>"}, {"id", 3}}, {{"content", "b"}, {"id", 2}}}}});
+  EXPECT_EQ(load_tokenizer(folder_)->encode("<x>b"), (std::vector<TokenId>{3, 2}));
+  write("added_tokens.json", {{"<y>", 5}});
+  EXPECT_THAT(error(), HasSubstr("added_tokens.json: \"<y>\": expected the id 4"));
+  write("added_tokens.json", {{"<z>", 5}, {"<y>", 4}});
+  EXPECT_EQ(load_tokenizer(folder_)->encode("<z><y>"), (std::vector<TokenId>{5, 4}));
+}
+
+TEST_F(LoadTokenizer, ATemplateWithoutTheTextIsRefused) {
+  const Json text{{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  for (const Json& single : {Json::array(), Json::array({text, text})}) {
+    write_tokenizer(
+        {{"post_processor", {{"type", "TemplateProcessing"}, {"single", single}, {"special_tokens", Json::object()}}}});
+    EXPECT_THAT(error(), HasSubstr("post_processor.single: expected the text exactly once, found"));
+  }
+}
+
 TEST_F(LoadTokenizer, NumbersAreReadExactly) {
   const auto first_id = [&](const char* score) {  // of "ab": one piece, or two that sum to -2
     core::write_file(folder_ / "tokenizer.json", fmt::format(R"({{"model": {{"type": "Unigram", "unk_id": 0,
@@ -144,8 +179,8 @@ TEST_F(LoadTokenizer, NestingThatWouldExhaustTheStackIsRefused) {
 
 TEST_F(LoadTokenizer, ATokenMayBeLongerThanTheStackIsDeep) {
   const std::string token(1'000'000, 'x');
-  write_tokenizer({{"added_tokens", {{{"content", token}, {"id", 7}}}}});
-  EXPECT_EQ(load_tokenizer(folder_)->encode(token), std::vector<TokenId>{7});
+  write_tokenizer({{"added_tokens", {{{"content", token}, {"id", 3}}}}});
+  EXPECT_EQ(load_tokenizer(folder_)->encode(token), std::vector<TokenId>{3});
 }
 
 // Returns the message of the InputError that encode() throws.

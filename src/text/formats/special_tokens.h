@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
 #include "text/added_tokens.h"
 #include "text/components/post_processor.h"
@@ -9,6 +10,10 @@
 #include "text/models/token_model.h"
 
 namespace lockstep::text {
+
+/// Returns the id that transformers gives to an added token: that of the same text among the added tokens or in the
+/// vocabulary, else the next free one.
+TokenId next_id_for(std::string_view content, const TokenModel& model, const AddedTokens& added_tokens);
 
 struct SpecialTokens {
   std::optional<TokenId> bos, eos, sep, pad, cls;

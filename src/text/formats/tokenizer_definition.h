@@ -23,6 +23,7 @@ struct TokenizerDefinition {
   BpeModel::Merges merges;
   UnigramModel::Pieces pieces;  // for Unigram
   std::vector<AddedToken> added_tokens;
+  std::optional<std::string> padding_token;  // of the "padding" in tokenizer.json
   /// Present for T5's own file: ids are those of the sentencepiece library even where transformers reads the file
   /// differently (combining marks, blanks other than the space, equally likely segmentations, its options).
   std::optional<SentencePieceRules> sentencepiece_rules;

@@ -190,6 +190,9 @@ TokenizerDefinition read_tokenizer_json(const fs::path& path) {
     definition.pre_tokenizer = component(root, "pre_tokenizer");
     definition.post_processor = component(root, "post_processor");
     definition.decoder = component(root, "decoder");
+    if (const Json padding = component(root, "padding"); padding.is_object()) {
+      definition.padding_token = read_token_text(padding, "pad_token");
+    }
     for (const Json& token : component(root, "added_tokens")) {
       definition.added_tokens.push_back(read_added_token(token, read_token_id(token.at("id"))));
     }

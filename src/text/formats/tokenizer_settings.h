@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,7 +11,8 @@
 
 namespace lockstep::text {
 
-/// The texts of a tokenizer's special tokens, by purpose.
+/// The texts of a tokenizer's special tokens, by purpose. An empty text means that there is none, whatever the class
+/// defines.
 struct SpecialTokenTexts {
   std::optional<std::string> bos = {}, eos = {}, unk = {}, sep = {}, pad = {}, cls = {}, mask = {};
 };
@@ -19,13 +21,20 @@ struct SpecialTokenTexts {
 struct TokenizerFolderSettings {
   Json config = Json::object();  // tokenizer_config.json
   SpecialTokenTexts special;
-  std::vector<AddedToken> added_tokens;
-  std::vector<std::string> additional_special_tokens;
+  std::vector<AddedToken> added_tokens;  // by id
+  bool lists_added_tokens = false;       // "added_tokens_decoder" is the list of all added tokens
+  /// The special tokens with a purpose, by its key such as "eos_token". The ids are not set.
+  std::map<std::string, AddedToken> purposeful;
+  /// The special tokens that a model names itself, such as "image_token", and those of a list without names, in the
+  /// order in which transformers adds them. The ids are not set.
+  std::vector<AddedToken> own, additional;
   std::optional<std::size_t> model_max_length;
   bool add_bos_token = false, add_eos_token = false;  // used without tokenizer.json and post-processor
+  bool split_special_tokens = false;
 };
 
-/// Reads the settings of a folder. Throws InputError if a file does not have the expected structure.
+/// Reads the settings of a folder as transformers (5.x) does. Throws InputError if a file does not have the expected
+/// structure, or has a key that changes ids and is not supported.
 TokenizerFolderSettings read_folder_settings(const std::filesystem::path& folder);
 
 /// Reads a token id. Throws InputError, quoting what was found, if the value is not one.
