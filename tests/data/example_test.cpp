@@ -37,7 +37,7 @@ class TagTokenizer final : public Tokenizer {
   explicit TagTokenizer(bool adds_bos) {
     settings_.bos = kBos;
     settings_.eos = kEos;
-    settings_.adds_bos = adds_bos;
+    if (adds_bos) settings_.ids_before = {kBos};
   }
   using Tokenizer::encode;
   void encode(std::string_view text, std::vector<TokenId>& ids) const override {

@@ -39,11 +39,13 @@ constexpr std::array<std::pair<std::string_view, arrow::Compression::type>, 3> k
 constexpr std::string_view kBzip2Start = "BZh", kBzip2Block = "1AY&SY";  // a digit is between them
 constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spec/";
 
+// Leaves the file at its beginning. Returns nothing for a pipe, whose bytes can be read only once.
 std::string first_bytes(arrow::io::ReadableFile& file) {
+  if (file.GetSize().ValueOr(0) == 0) return {};
   std::string bytes(kLfsPointer.size(), '\0');
   const auto count = file.ReadAt(0, static_cast<std::int64_t>(bytes.size()), bytes.data());
   bytes.resize(static_cast<std::size_t>(count.ValueOr(0)));  // reading the file will report what failed
-  return bytes;
+  return file.Seek(0).ok() ? bytes : "";
 }
 
 // Git LFS leaves a small text in place of a file that was not fetched.
