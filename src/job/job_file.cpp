@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 #include <set>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -68,10 +69,29 @@ YAML::Node load_document(const std::string& text, const Where& where) {
                                where(mark.is_null() ? 0 : mark.line + 1), documents.size()));
 }
 
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) return "";
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+// The YAML library ignores directives, and even one that no document follows.
+void refuse_directives(const std::string& text, const std::string& name) {
+  int number = 0;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    if (!line.starts_with('%')) continue;
+    throw InputError(fmt::format("{}: line {}: expected a key, found the YAML directive '{}'; remove the line", name,
+                                 number, trimmed(line)));
+  }
+}
+
 void apply_file(KeyTable& table, const std::filesystem::path& path, std::set<std::string>& given) {
   const std::string name = path.string();
   std::string text = core::read_file(path);
   if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+  refuse_directives(text, name);
   YAML::Node root;
   try {
     root = load_document(text, [&](int line) { return line == 0 ? name : fmt::format("{}: line {}", name, line); });
@@ -89,12 +109,6 @@ void apply_file(KeyTable& table, const std::filesystem::path& path, std::set<std
     table.check_name(key, where);
     table.set(key, to_text(entry.second, text, fmt::format("{}: {}", where, key)), where);
   }
-}
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string_view::npos) return "";
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
 // Returns the key.

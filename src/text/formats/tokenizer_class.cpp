@@ -203,13 +203,17 @@ void build_byt5(const TokenizerFolderSettings& settings, TokenizerDefinition& de
   };
   definition.added_tokens = {stripped(settings.special.pad, "<pad>", 0), stripped(settings.special.eos, "</s>", 1),
                              stripped(settings.special.unk, "<unk>", 2)};
+  // Behind the bytes come the other special tokens that the folder names, then the extra ids.
   constexpr std::uint32_t kDefaultExtraIds = 125;
-  constexpr TokenId kFirstExtraId = 3 + 256;
+  TokenId next_id = 3 + 256;
+  const auto add_next = [&](const std::string& content) {
+    if (content.empty() || std::ranges::count(definition.added_tokens, content, &AddedToken::content) > 0) return;
+    definition.added_tokens.push_back({.content = content, .id = next_id++, .special = true});
+  };
+  const SpecialTokenTexts& special = settings.special;
+  for (const auto* text : {&special.bos, &special.sep, &special.cls, &special.mask}) add_next(text->value_or(""));
   const std::uint32_t extra_ids = read_extra_ids(settings.config, kDefaultExtraIds);
-  for (std::uint32_t i = 0; i < extra_ids; ++i) {
-    definition.added_tokens.push_back(
-        {.content = fmt::format("<extra_id_{}>", i), .id = kFirstExtraId + i, .special = true});
-  }
+  for (std::uint32_t i = 0; i < extra_ids; ++i) add_next(fmt::format("<extra_id_{}>", i));
 }
 
 }  // namespace
