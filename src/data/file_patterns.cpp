@@ -162,7 +162,7 @@ class PatternWalk {
   std::vector<std::string> run() {
     walk("", 0);
     std::ranges::sort(found_);
-    found_.erase(std::ranges::unique(found_).begin(), found_.end());
+    found_.erase(std::unique(found_.begin(), found_.end()), found_.end());
     return std::move(found_);
   }
 
