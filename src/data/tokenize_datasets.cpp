@@ -64,6 +64,7 @@ class RowTokenizer {
   RowTokenizer(const ExampleBuilder& builder, std::uint64_t vocabulary_size)
       : builder_(builder), vocabulary_size_(vocabulary_size) {}
 
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): the positions are moved out of it
   TokenizedChunk operator()(Chunk chunk) const {
     TokenizedChunk tokenized{chunk.shard, {}};
     tokenized.rows.reserve(chunk.rows.size());

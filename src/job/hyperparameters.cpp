@@ -67,7 +67,8 @@ void Hyperparameters::validate() const {
         "lora_r, lora_alpha, lora_dropout, lora_use_rslora, lora_target_modules: expected with peft_type: "
         "lora, found peft_type: none; add peft_type: lora, or leave them out");
   }
-  if (fp16 && bf16 != Bf16Products::kOff) throw InputError("bf16, fp16: expected one of them, found both; leave out fp16");
+  if (fp16 && bf16 != Bf16Products::kOff)
+    throw InputError("bf16, fp16: expected one of them, found both; leave out fp16");
   if (num_train_epochs == 0 && max_steps <= 0) {
     throw InputError("num_train_epochs: expected a number above 0, found 0; nothing would be trained");
   }

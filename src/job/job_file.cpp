@@ -1,6 +1,7 @@
 #include "lockstep/job/job_file.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 #include <set>
 #include <sstream>
@@ -58,15 +59,38 @@ KeyTable::Text to_text(const YAML::Node& node, std::string_view text, const std:
   return list;
 }
 
-// Reads the only document of `text`. `where` returns the position for messages, given a line; 0 if it is unknown.
+// Notes where the last document begins.
+class DocumentStart final : public YAML::EventHandler {
+ public:
+  int line() const { return line_; }
+
+  void OnDocumentStart(const YAML::Mark& mark) override { line_ = mark.line + 1; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  int line_ = 0;
+};
+
+// Reads the only document of `text`. `where` returns the position for messages, given a line. YAML::LoadAll() does not
+// end for some texts that are no YAML, so documents are looked for one by one.
 template <class Where>
 YAML::Node load_document(const std::string& text, const Where& where) {
-  const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-  if (documents.empty()) return YAML::Node(YAML::NodeType::Null);
-  if (documents.size() == 1) return documents.front();
-  const YAML::Mark mark = documents[1].Mark();
-  throw InputError(fmt::format("{}: expected one YAML document, found {}; remove the lines that are only --- or ...",
-                               where(mark.is_null() ? 0 : mark.line + 1), documents.size()));
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentStart start;
+  if (parser.HandleNextDocument(start) && parser.HandleNextDocument(start)) {
+    throw InputError(
+        fmt::format("{}: expected one YAML document, found another; remove the lines that are only --- or ...",
+                    where(start.line())));
+  }
+  return YAML::Load(text);
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -94,7 +118,7 @@ void apply_file(KeyTable& table, const std::filesystem::path& path, std::set<std
   refuse_directives(text, name);
   YAML::Node root;
   try {
-    root = load_document(text, [&](int line) { return line == 0 ? name : fmt::format("{}: line {}", name, line); });
+    root = load_document(text, [&](int line) { return fmt::format("{}: line {}", name, line); });
   } catch (const YAML::Exception& error) {
     throw InputError(fmt::format("{}: line {}: not valid YAML: {}", name, error.mark.line + 1, error.msg));
   }
@@ -119,11 +143,11 @@ std::string apply_override(KeyTable& table, const std::string& argument) {
   const std::string text = argument.substr(equals + 1);
   YAML::Node value;
   try {
-    value = load_document(text, [&](int) { return where; });
+    value = load_document(text, [&](int) -> const std::string& { return where; });
   } catch (const YAML::Exception& error) {
     throw InputError(fmt::format("{}: not a valid value: {}", where, error.msg));
   }
-  const std::string key = argument.substr(0, equals);
+  std::string key = argument.substr(0, equals);
   table.check_name(key, where);
   if (value.IsScalar() && value.Tag() == "?" && value.Scalar() != trimmed(text)) {
     throw InputError(fmt::format("{}: expected a value on one line without a comment, found '{}' and more; quote it",

@@ -107,7 +107,7 @@ void PretrainedWeights::check(const LanguageModel& model) const {
   }
 }
 
-void PretrainedWeights::copy(const std::string& parameter, at::Tensor into) const {
+void PretrainedWeights::copy(const std::string& parameter, const at::Tensor& into) const {
   const at::NoGradGuard no_grad;
   into.copy_(files_->tensor(names_.at(parameter)));
 }

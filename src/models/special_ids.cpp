@@ -13,7 +13,7 @@ constexpr const char* kDecoderStart = "decoder_start_token_id";
 
 // Returns the ids of a key: none, one or several.
 Json ids_of(const Json& config, const char* key) {
-  const Json value = config.value(key, Json());
+  Json value = config.value(key, Json());
   if (value.is_array()) return value;
   return value.is_null() ? Json::array() : Json::array({value});
 }

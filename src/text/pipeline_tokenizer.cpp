@@ -25,7 +25,7 @@ PipelineTokenizer::PipelineTokenizer(Settings settings, Components components)
       components_(std::move(components)),
       raw_(components_.added_tokens, false, nullptr, components_.splits_special_tokens),
       normalized_(components_.added_tokens, true, components_.normalizer.get(), components_.splits_special_tokens),
-      number_(++count_) {}
+      number_(++created) {}
 
 PipelineTokenizer::Workspace& PipelineTokenizer::workspace() const {
   thread_local Workspace work;

@@ -45,7 +45,7 @@ class PipelineTokenizer final : public Tokenizer {
   void encode_piece(std::string_view piece, Workspace& work, std::vector<TokenId>& ids) const;
   void encode_word(std::string_view word, Workspace& work, std::vector<TokenId>& ids) const;
 
-  static inline std::atomic<std::uint64_t> count_{0};
+  static inline std::atomic<std::uint64_t> created{0};
 
   Components components_;
   AddedTokenFinder raw_, normalized_;

@@ -183,10 +183,14 @@ TEST(ExampleBuilder, PromptsOfGenerationAreTheInputsOfTraining) {
 }
 
 TEST(ExampleBuilder, ALimitLeavesRoomForATokenOfTheText) {
-  EXPECT_THAT(test::input_error([&] { build_framed(true, 4, {"in", "out"}); }),
+  EXPECT_THAT(test::input_error([&] {
+                build_framed(true, 4, {"in", "out"});
+              }),
               HasSubstr("model_max_length: expected at least 5, found 4"));
   EXPECT_EQ(build_framed(true, 5, {"in", "out"}).example.target, framed({4, kBos}, "o", {5, kEos}));
-  EXPECT_THAT(test::input_error([&] { build_framed(false, 2, {"in", "out"}); }),
+  EXPECT_THAT(test::input_error([&] {
+                build_framed(false, 2, {"in", "out"});
+              }),
               HasSubstr("model_max_length: expected at least 3, found 2"));
   EXPECT_EQ(build_framed(false, 3, {"in", "out"}).example.target, test::bytes("o"));
 }

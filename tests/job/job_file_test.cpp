@@ -96,8 +96,8 @@ TEST_F(JobFileTest, NoPartIsLeftOut) {
                          const std::vector<std::string>& more = {}) {
     EXPECT_THAT([&] { load(kMinimal + lines, more); }, ThrowsMessage<InputError>(HasSubstr(message))) << lines;
   };
-  fails("---\nseed: 3\n", "line 4: expected one YAML document, found 2");
-  fails("...\nseed: 3\n", "expected one YAML document, found 2");
+  fails("---\nseed: 3\n", "line 4: expected one YAML document, found another");
+  fails("...\nseed: 3\n", "expected one YAML document, found another");
   fails("output_dir:\nnum_workers: 1\n", "line 3: output_dir: expected a value, found none");
   fails("seed: # later\n", "line 3: seed: expected a value, found none");
   fails("model_max_length:\n", "line 3: model_max_length: expected a value, found none");

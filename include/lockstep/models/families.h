@@ -31,8 +31,9 @@ struct Family {
   std::string limits = {};        // unsupported options
 
   // Layout of model.safetensors:
-  std::string embedding = {};    // the parameter that a tied head shares
-  std::vector<std::string> embedding_aliases = {};  // names under which files may store the embedding as well, or instead
+  std::string embedding = {};  // the parameter that a tied head shares
+  std::vector<std::string> embedding_aliases =
+      {};                        // names under which files may store the embedding as well, or instead
   std::string base_prefix = {};  // missing from names in files of the base model without a head
   std::vector<std::pair<std::string, std::string>> renamed = {};  // prefixes: in files -> of parameters
   std::vector<std::string> ignored_suffixes = {};                 // suffixes of tensors to ignore

@@ -34,7 +34,7 @@ class PretrainedWeights {
   /// Throws InputError, as load_model() does, unless the tensors match the model's parameters exactly.
   void check(const LanguageModel& model) const;
   /// Copies the weights of the named parameter to `into`.
-  void copy(const std::string& parameter, at::Tensor into) const;
+  void copy(const std::string& parameter, const at::Tensor& into) const;
 
  private:
   std::unique_ptr<WeightFiles> files_;

@@ -48,8 +48,8 @@ class CsvQuotes {
 /// A source whose text passes through CsvQuotes on its way to Arrow's parser.
 class CheckedCsv final : public arrow::io::InputStream {
  public:
-  CheckedCsv(std::shared_ptr<arrow::io::InputStream> source, CsvQuotes quotes)
-      : source_(std::move(source)), quotes_(std::move(quotes)) {}
+  CheckedCsv(std::shared_ptr<arrow::io::InputStream> source, const CsvQuotes& quotes)
+      : source_(std::move(source)), quotes_(quotes) {}
 
   arrow::Status Close() override;
   bool closed() const override;

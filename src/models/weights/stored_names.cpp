@@ -33,9 +33,10 @@ bool are_equal(const WeightFiles& files, const std::string& one, const std::stri
 
 [[noreturn]] void refuse_copy(const WeightFiles& files, const std::string& one, const std::string& other,
                               const char* reason) {
-  throw InputError(fmt::format("{}: tensors '{}' and '{}' differ, but {}, so that they must be equal; remove one of them "
-                               "from the file, or convert the model with transformers",
-                               files.path_of(other).string(), one, other, reason));
+  throw InputError(
+      fmt::format("{}: tensors '{}' and '{}' differ, but {}, so that they must be equal; remove one of them "
+                  "from the file, or convert the model with transformers",
+                  files.path_of(other).string(), one, other, reason));
 }
 
 // Removes the aliases of the embedding from `names`; the first of them stands in for a missing embedding.

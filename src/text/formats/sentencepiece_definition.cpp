@@ -32,7 +32,7 @@ BpeModel::Merges generate_merges(const std::vector<Proto::Piece>& pieces, const 
     const std::string_view text = pieces[id].text;
     if (vocabulary.find(text) != id) continue;  // a later piece has the same text
     std::size_t characters = 0;
-    for (std::size_t i = 0; i < text.size(); ++i) characters += is_continuation_byte(text[i]) ? 0 : 1;
+    for (const char byte : text) characters += is_continuation_byte(byte) ? 0 : 1;
     std::size_t characters_before = 0;
     for (std::size_t cut = 0; cut < text.size();) {
       do {

@@ -115,6 +115,7 @@ class DocumentBuilder {
  public:
   explicit DocumentBuilder(rapidjson::Document& document) : document_(document) {}
 
+  // NOLINTBEGIN(readability-identifier-naming): RapidJSON calls these
   bool Null() { return document_.Null(); }
   bool Bool(bool value) { return document_.Bool(value); }
   bool Int(int value) { return document_.Int(value); }
@@ -138,6 +139,7 @@ class DocumentBuilder {
   bool EndObject(rapidjson::SizeType members) { return document_.EndObject(members); }
   bool StartArray() { return document_.StartArray(); }
   bool EndArray(rapidjson::SizeType elements) { return document_.EndArray(elements); }
+  // NOLINTEND(readability-identifier-naming)
 
  private:
   rapidjson::Document& document_;
