@@ -1,5 +1,6 @@
 #include "lockstep/job/job_file.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <unistd.h>
 #include <cstdlib>
@@ -96,7 +97,7 @@ TEST_F(JobFileTest, NoPartIsLeftOut) {
                          const std::vector<std::string>& more = {}) {
     EXPECT_THAT([&] { load(kMinimal + lines, more); }, ThrowsMessage<InputError>(HasSubstr(message))) << lines;
   };
-  fails("---\nseed: 3\n", "line 4: expected one YAML document, found another");
+  fails("---\nseed: 3\n", "line 3: expected one YAML document, found another");
   fails("...\nseed: 3\n", "expected one YAML document, found another");
   fails("output_dir:\nnum_workers: 1\n", "line 3: output_dir: expected a value, found none");
   fails("seed: # later\n", "line 3: seed: expected a value, found none");
@@ -114,14 +115,16 @@ TEST_F(JobFileTest, NoPartIsLeftOut) {
 
 TEST_F(JobFileTest, NoneIsLegalOnlyWhereAKeyMayBeUnset) {
   for (const std::string none : {"none", "None", "null", "~"}) {
-    const JobFile job = load(std::string(kMinimal) + "model_max_length: " + none + "\nlogging_dir: " + none +
-                             "\nvalidation_datasets: " + none + "\nlora_target_modules: " + none + "\n");
+    const JobFile job =
+        load(fmt::format("{}model_max_length: {}\nlogging_dir: {}\nvalidation_datasets: {}\nlora_target_modules: {}\n",
+                         kMinimal, none, none, none, none));
     EXPECT_FALSE(job.model_max_length || job.hyperparameters.logging_dir) << none;
     EXPECT_TRUE(job.validation_datasets.empty() && job.hyperparameters.lora_target_modules.empty()) << none;
     for (const std::string key :
          {"output_dir", "prepared_dir", "input_column", "resume_from_checkpoint", "max_shard_size"}) {
-      EXPECT_THAT([&] { load(std::string(kMinimal) + key + ": " + none + "\n"); },
-                  ThrowsMessage<InputError>(HasSubstr("line 3: " + key + ": expected a text: remove the key")));
+      EXPECT_THAT(
+          [&] { load(fmt::format("{}{}: {}\n", kMinimal, key, none)); },
+          ThrowsMessage<InputError>(HasSubstr(fmt::format("line 3: {}: expected a text: remove the key", key))));
     }
   }
   EXPECT_EQ(load(kMinimal, {"output_dir='none'"}).hyperparameters.output_dir, "none");
@@ -131,12 +134,13 @@ TEST_F(JobFileTest, NoneIsLegalOnlyWhereAKeyMayBeUnset) {
 TEST_F(JobFileTest, TruthIsSpelledAsInYaml11) {
   for (const std::string yes : {"true", "True", "TRUE", "yes", "Yes", "on"}) {
     const JobFile job =
-        load("pretrained_model_name: m\nhas_encoder: " + yes + "\ninput_contains_output: " + yes + "\n");
+        load(fmt::format("pretrained_model_name: m\nhas_encoder: {}\ninput_contains_output: {}\n", yes, yes));
     EXPECT_TRUE(job.has_encoder) << yes;
     EXPECT_EQ(job.input_contains_output, InputContainsOutput::kYes) << yes;
   }
   for (const std::string no : {"false", "False", "no", "No", "OFF"}) {
-    const JobFile job = load("pretrained_model_name: m\nhas_encoder: " + no + "\nevaluation_strategy: " + no + "\n");
+    const JobFile job =
+        load(fmt::format("pretrained_model_name: m\nhas_encoder: {}\nevaluation_strategy: {}\n", no, no));
     EXPECT_FALSE(job.has_encoder) << no;
     EXPECT_EQ(job.hyperparameters.evaluation_strategy, EvaluationStrategy::kNo) << no;
   }
