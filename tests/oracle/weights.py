@@ -183,6 +183,21 @@ def test_whichever_names_of_the_embedding_are_stored(kind, rng, tmp_path):
         shutil.rmtree(folder)
 
 
+def test_two_stored_names_of_one_weight_must_be_equal(tmp_path):
+    """A file may hold a name with and without the prefix of the base model."""
+    reference = random_model("gpt2", tmp_path / "model", 5)
+    state = {name: tensor for name, tensor in reference.state_dict().items() if name != "lm_head.weight"}
+    name = "transformer.ln_f.weight"
+    folder = bare_copy(tmp_path / "model", tmp_path / "twice")
+    case = {**random_case(random.Random(5), "gpt2", reference.config.vocab_size), "strategies": {}}
+    (tmp_path / "no.json").write_text(json.dumps(case))
+    save_tensors({**state, "ln_f.weight": state[name]}, folder / "model.safetensors")
+    assert torch.equal(probe(folder, tmp_path / "no.json", tmp_path / "found")[1][name], state[name])
+    save_tensors({**state, "ln_f.weight": state[name] + 1}, folder / "model.safetensors")
+    message = refusal(folder, tmp_path)
+    assert "'ln_f.weight'" in message and f"'{name}'" in message and "both are names of one weight" in message
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_rank_holds_one_copy_of_a_model_that_it_loads(dtype, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "bench")
